@@ -1,0 +1,1 @@
+//! Car-Racing: a native port of Gymnasium CarRacing-v3.

@@ -1,0 +1,1 @@
+//! CMA-ES with ask and tell, separable and full, with a state that can be saved.

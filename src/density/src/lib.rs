@@ -1,0 +1,1 @@
+//! Conditional densities: Gaussian mixtures with low-rank precision behind a normalizing flow.

@@ -1,0 +1,101 @@
+//! Named parameters: the one form in which weights, gradients and optimiser moments are held and saved.
+
+/// One named tensor, row-major `f32`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// Documented name, for example `encoder.conv1.weight`.
+    pub name: String,
+    /// Shape, outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Values, `shape.iter().product()` of them.
+    pub value: Vec<f32>,
+}
+
+/// An ordered list of [`Param`]s. The order is part of a model's definition: gradients and moments use the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params(pub Vec<Param>);
+
+/// A tensor that is missing, or has another shape than the model asks for.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ParamError {
+    /// No tensor of that name.
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    /// The shape differs.
+    #[error("tensor `{name}` has shape {found:?}, the model needs {expected:?}")]
+    Shape {
+        /// Name of the tensor.
+        name: String,
+        /// Shape that was found.
+        found: Vec<usize>,
+        /// Shape that the model needs.
+        expected: Vec<usize>,
+    },
+}
+
+impl Params {
+    /// Adds a tensor at the end.
+    ///
+    /// # Panics
+    /// If `value` does not have `shape`'s number of elements: a programming error.
+    pub fn push(&mut self, name: impl Into<String>, shape: &[usize], value: Vec<f32>) {
+        assert_eq!(shape.iter().product::<usize>(), value.len(), "shape and values disagree");
+        self.0.push(Param { name: name.into(), shape: shape.to_vec(), value });
+    }
+
+    /// The values of the tensor `name`, checked against `shape`.
+    pub fn get(&self, name: &str, shape: &[usize]) -> Result<&[f32], ParamError> {
+        let p = self.0.iter().find(|p| p.name == name).ok_or_else(|| ParamError::Missing(name.into()))?;
+        if p.shape != shape {
+            return Err(ParamError::Shape { name: name.into(), found: p.shape.clone(), expected: shape.to_vec() });
+        }
+        Ok(&p.value)
+    }
+
+    /// Values of tensor `name`, for callers that built the list themselves.
+    ///
+    /// # Panics
+    /// If there is no such tensor: a programming error.
+    pub fn value(&self, name: &str) -> &[f32] {
+        &self.0.iter().find(|p| p.name == name).unwrap_or_else(|| panic!("no tensor {name}")).value
+    }
+
+    /// Number of scalars in all tensors.
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|p| p.value.len()).sum()
+    }
+
+    /// Tensors of the same names and shapes, all zero.
+    pub fn zeros_like(&self) -> Params {
+        Params(self.0.iter().map(|p| Param { name: p.name.clone(), shape: p.shape.clone(), value: vec![0.0; p.value.len()] }).collect())
+    }
+
+    /// Adds `other` element by element; both have the same order and shapes.
+    pub fn add_assign(&mut self, other: &Params) {
+        for (a, b) in self.0.iter_mut().zip(&other.0) {
+            debug_assert_eq!(a.name, b.name);
+            for (x, y) in a.value.iter_mut().zip(&b.value) {
+                *x += *y;
+            }
+        }
+    }
+
+    /// Multiplies every scalar by `factor`.
+    pub fn scale(&mut self, factor: f32) {
+        for p in &mut self.0 {
+            for x in &mut p.value {
+                *x *= factor;
+            }
+        }
+    }
+
+    /// Square root of the sum of squares over all tensors (the *global* norm), accumulated in `f64`.
+    pub fn norm(&self) -> f64 {
+        self.0.iter().map(|p| p.value.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()).sum::<f64>().sqrt()
+    }
+
+    /// The first tensor that holds a value that is not finite, if any.
+    pub fn first_non_finite(&self) -> Option<&str> {
+        self.0.iter().find(|p| p.value.iter().any(|x| !x.is_finite())).map(|p| p.name.as_str())
+    }
+}

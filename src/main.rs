@@ -1,0 +1,2 @@
+//! frmdn.
+fn main() {}
