@@ -1,1 +1,50 @@
-//! World models.
+//! World models whose memory is a flow-based recurrent mixture density network (FRMDN).
+//!
+//! ```text
+//!  environment ──frame──▶ V (VAE encoder) ──z──┬─────────────▶ C (linear, evolved) ──action──▶ environment
+//!                                              │                ▲
+//!                                              ▼                │ h
+//!                            M (LSTM + mixture density + flow) ─┘
+//!                            p(z', reward, done | z, action, h): dreams, likelihoods
+//! ```
+//!
+//! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate. The floors, top to
+//! bottom, imports never going up: [`cli`] → [`stages`] → [`worlds`] → [`rollout`], [`film`] → [`agent`], [`vision`],
+//! [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, [`run`], `frmdn_env`.
+//!
+//! A random driver on a real track, the agent's observation in its hands:
+//!
+//! ```
+//! use frmdn::rollout::Blind;
+//! use frmdn::worlds::{self, WorldOptions};
+//! use frmdn_env::ObservationMut;
+//!
+//! let mut env = worlds::make("car-racing", WorldOptions::default())?;
+//! let mut frame = vec![0u8; env.observation_space().len()];
+//! let mut action = [0.0; 3];
+//! let mut driver = Blind::Brownian.driver(1, 7);
+//! env.reset(7, ObservationMut::Frame(&mut frame))?;
+//! let mut score = 0.0;
+//! for _ in 0..50 {
+//!     driver.act(&mut action);
+//!     let step = env.step(&action, ObservationMut::Frame(&mut frame))?;
+//!     score += step.reward;
+//!     if step.done() {
+//!         break;
+//!     }
+//! }
+//! assert!(score > -10.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod agent;
+pub mod cli;
+pub mod controller;
+pub mod film;
+pub mod memory;
+pub mod pictures;
+pub mod rollout;
+pub mod run;
+pub mod stages;
+pub mod vision;
+pub mod worlds;

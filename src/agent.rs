@@ -1,0 +1,180 @@
+//! An agent: V, M and C together, loaded from a run folder or from a shipped checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use frmdn_engine::Params;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    controller::LinearController,
+    memory::{self, Memory, MemoryConfig},
+    rollout::ActingModel,
+    run::{Checkpoint, CheckpointKind, Result, RunError, RunFolder},
+    vision::{Decoder, Encoder, VaeConfig},
+};
+
+/// Values of one action of Car-Racing.
+pub(crate) const ACTIONS: usize = 3;
+
+/// What an agent is, beside its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Name of the environment it was trained in.
+    pub environment: String,
+    /// V.
+    pub vision: VaeConfig,
+    /// M.
+    pub memory: MemoryConfig,
+    /// Values of one action.
+    pub actions: usize,
+}
+
+/// V, M and, once it was evolved, C.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// What it is.
+    pub info: AgentInfo,
+    vision: Params,
+    memory: Params,
+    controller: Option<Params>,
+    /// Where it was loaded from, for messages.
+    origin: PathBuf,
+}
+
+const REMEDY: &str = "Delete it and type the same train command again.";
+
+impl Agent {
+    /// The agent of a run folder (`run.toml`) or of a checkpoint (`agent.safetensors`).
+    pub fn load(dir: &Path) -> Result<Self> {
+        if dir.join("run.toml").exists() {
+            return Self::of_run(&RunFolder::open(dir)?);
+        }
+        let shipped = Path::new("checkpoints").join(dir).join("agent.safetensors");
+        let path = [dir.join("agent.safetensors"), shipped].into_iter().find(|p| p.exists()).ok_or_else(|| {
+            RunError::Config(format!(
+                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors). Train one with: frmdn train --run {}",
+                dir.display(),
+                dir.display()
+            ))
+        })?;
+        let file = Checkpoint::<AgentInfo>::load(&path, CheckpointKind::Agent, "Restore the file from where it came.")?;
+        let part = |prefix: &str| {
+            let of = file.tensors.0.iter().filter_map(|t| t.name.strip_prefix(prefix).map(|name| (name.to_owned(), t)));
+            of.fold(Params::default(), |mut all, (name, t)| {
+                all.push(name, &t.shape, t.value.clone());
+                all
+            })
+        };
+        let controller = Some(part("controller.")).filter(|c| !c.0.is_empty());
+        Ok(Self { info: file.state, vision: part("vision."), memory: part("memory."), controller, origin: path })
+    }
+
+    fn of_run(folder: &RunFolder) -> Result<Self> {
+        let preset = folder.preset();
+        let missing = |what| RunError::Missing { what, path: folder.root().to_path_buf(), command: folder.resume_command() };
+        let (v, m, c) = (vision_path(folder), memory_path(folder), controller_path(folder));
+        if !v.exists() {
+            return Err(missing("a trained V"));
+        }
+        let vision = Checkpoint::<VaeConfig>::load(&v, CheckpointKind::Vision, REMEDY)?.tensors;
+        if !m.exists() {
+            return Err(missing("a trained M"));
+        }
+        let memory = Checkpoint::<MemoryConfig>::load(&m, CheckpointKind::Memory, REMEDY)?.tensors;
+        let controller = if c.exists() { Some(Checkpoint::<()>::load(&c, CheckpointKind::Controller, REMEDY)?.tensors) } else { None };
+        let info = AgentInfo {
+            environment: preset.environment.clone(),
+            vision: preset.vision.model.clone(),
+            memory: preset.memory.model.clone(),
+            actions: ACTIONS,
+        };
+        Ok(Self { info, vision, memory, controller, origin: folder.root().to_path_buf() })
+    }
+
+    /// Writes V, M and C as one file.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut tensors = Params::default();
+        for (prefix, part) in [("vision", Some(&self.vision)), ("memory", Some(&self.memory)), ("controller", self.controller.as_ref())] {
+            for t in part.into_iter().flat_map(|p| &p.0) {
+                tensors.push(format!("{prefix}.{}", t.name), &t.shape, t.value.clone());
+            }
+        }
+        Checkpoint { tensors, state: self.info.clone() }.save(path, CheckpointKind::Agent)
+    }
+
+    /// The parts that act.
+    pub fn acting_model(&self) -> Result<ActingModel> {
+        let fits = |part, e: &dyn std::fmt::Display| RunError::damaged(&self.origin, format!("its {part} does not fit its settings: {e}"), REMEDY);
+        let encoder = Encoder::from_params(&self.info.vision, &self.vision).map_err(|e| fits("V", &e))?;
+        let memory = self.memory()?;
+        Ok(ActingModel { encoder, memory, latent: self.info.vision.latent, actions: self.info.actions })
+    }
+
+    /// M, for acting and dreaming.
+    pub fn memory(&self) -> Result<Box<dyn Memory>> {
+        memory::load(&self.info.memory, self.info.vision.latent, self.info.actions, &self.memory)
+            .map_err(|e| RunError::damaged(&self.origin, format!("its M does not fit its settings: {e}"), REMEDY))
+    }
+
+    /// V's decoder.
+    pub fn decoder(&self) -> Result<Decoder> {
+        Decoder::from_params(&self.info.vision, &self.vision)
+            .map_err(|e| RunError::damaged(&self.origin, format!("its V does not fit its settings: {e}"), REMEDY))
+    }
+
+    /// C, if it was evolved.
+    pub fn controller(&self) -> Result<LinearController> {
+        let features = self.info.vision.latent + self.info.memory.hidden_len();
+        let c = self.controller.as_ref().ok_or_else(|| RunError::Missing {
+            what: "an evolved controller",
+            path: self.origin.clone(),
+            command: format!("frmdn train --run {}", self.origin.display()),
+        })?;
+        let weights = c.get("weight", &[self.info.actions, features + 1]).map_err(|e| RunError::damaged(&self.origin, e, REMEDY))?;
+        Ok(LinearController::new(features, self.info.actions, weights.to_vec()))
+    }
+
+    /// The acting parts of a run whose controller is still to be evolved.
+    pub fn load_model(folder: &RunFolder) -> Result<ActingModel> {
+        Self::of_run(folder)?.acting_model()
+    }
+
+    /// Keeps V's weights.
+    pub fn save_vision(folder: &RunFolder, weights: &Params) -> Result<()> {
+        Checkpoint { tensors: weights.clone(), state: folder.preset().vision.model.clone() }.save(&vision_path(folder), CheckpointKind::Vision)
+    }
+
+    /// Keeps M's weights.
+    pub fn save_memory(folder: &RunFolder, weights: &Params) -> Result<()> {
+        Checkpoint { tensors: weights.clone(), state: folder.preset().memory.model.clone() }.save(&memory_path(folder), CheckpointKind::Memory)
+    }
+
+    /// Keeps C's weights.
+    pub fn save_controller(folder: &RunFolder, controller: &LinearController) -> Result<()> {
+        let mut tensors = Params::default();
+        tensors.push("weight", &[controller.actions(), controller.features() + 1], controller.weights().to_vec());
+        Checkpoint { tensors, state: () }.save(&controller_path(folder), CheckpointKind::Controller)
+    }
+
+    /// V's weights of a run, with the first bytes of the file's checksum: the latents it encodes carry them.
+    pub fn load_vision(folder: &RunFolder) -> Result<(Params, u64)> {
+        use sha2::{Digest, Sha256};
+        let path = vision_path(folder);
+        let weights = Checkpoint::<VaeConfig>::load(&path, CheckpointKind::Vision, REMEDY)?.tensors;
+        let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
+        let sum = Sha256::digest(bytes);
+        Ok((weights, u64::from_le_bytes(sum[..8].try_into().expect("eight bytes of thirty-two"))))
+    }
+}
+
+fn vision_path(folder: &RunFolder) -> PathBuf {
+    folder.path("vision/weights.safetensors")
+}
+
+fn memory_path(folder: &RunFolder) -> PathBuf {
+    folder.path("memory/weights.safetensors")
+}
+
+fn controller_path(folder: &RunFolder) -> PathBuf {
+    folder.path("controller/weights.safetensors")
+}

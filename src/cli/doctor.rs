@@ -1,0 +1,59 @@
+//! `frmdn doctor`: what this machine can do and what is missing.
+
+use anyhow::Result;
+
+use super::table::table;
+
+pub fn doctor() -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let here = std::env::current_dir()?;
+    let writable = tempfile::tempfile_in(&here).map_or_else(
+        |e| format!("no: {e}. Go to a folder you may write to, or use --run DIR"),
+        |_| "yes".to_owned(),
+    );
+    let vectors = vector_extensions();
+    let memory = memory_available().map_or("unknown".into(), |mb| {
+        let verdict = if mb < 4096 { " (the presets need up to 4 GiB: close something, or lower *.window_episodes)" } else { "" };
+        format!("{:.1} GiB available{verdict}", mb as f64 / 1024.0)
+    });
+    let rows = vec![
+        vec!["program".into(), format!("frmdn {}", env!("CARGO_PKG_VERSION"))],
+        vec!["cores".into(), cores.to_string()],
+        vec!["vector instructions".into(), vectors],
+        vec!["memory".into(), memory],
+        vec![format!("{} writable", here.display()), writable],
+        vec!["device".into(), "cpu (the built-in engine)".into()],
+        vec!["environment car-racing".into(), "built in, nothing to install".into()],
+        vec!["display, Python, GPU".into(), "not needed".into()],
+    ];
+    let rows: Vec<Vec<String>> = rows;
+    let width = rows.iter().map(|r| r[1].chars().count()).max().unwrap_or(0);
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|r| vec![r[0].clone(), format!("{:<width$}", r[1])]).collect();
+    println!("{}", table(&["what", "found"], &rows));
+    println!("\nStart with: frmdn train");
+    Ok(())
+}
+
+fn vector_extensions() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let found: Vec<&str> = [
+            ("AVX2", is_x86_feature_detected!("avx2")),
+            ("FMA", is_x86_feature_detected!("fma")),
+            ("AVX-512", is_x86_feature_detected!("avx512f")),
+        ]
+        .into_iter()
+        .filter_map(|(name, there)| there.then_some(name))
+        .collect();
+        if found.is_empty() { "none beyond SSE2: training will be several times slower".into() } else { found.join(", ") }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::env::consts::ARCH.to_owned()
+}
+
+/// Available memory in MiB where the system tells (Linux).
+fn memory_available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
+}

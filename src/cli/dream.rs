@@ -1,0 +1,61 @@
+//! `frmdn dream`: real frames beside what the memory goes on to imagine.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{
+    agent::Agent,
+    film::{self, DreamFilm},
+    run::{RunError, seeds},
+    stages::Context,
+};
+
+#[derive(Args, Debug)]
+pub struct DreamArgs {
+    /// A run folder (V and M are enough) or a checkpoint.
+    dir: PathBuf,
+    /// The picture to write.
+    #[arg(long, value_name = "FILE.gif", default_value = "dream.gif")]
+    out: PathBuf,
+    /// Environment seed (the track).
+    #[arg(long, default_value_t = seeds::TEST.start)]
+    seed: u64,
+    /// Real frames the memory sees before it is left alone.
+    #[arg(long, default_value_t = 60)]
+    warm_up: usize,
+    /// Frames it imagines with the real actions but without any real frame.
+    #[arg(long, default_value_t = 120)]
+    steps: usize,
+    /// Temperature of the samples: 0 takes the most likely component's mean.
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f32,
+}
+
+pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
+    super::play::gif(&args.out)?;
+    if !(args.temperature.is_finite() && args.temperature >= 0.0) {
+        bail!("--temperature {} is impossible: it must be 0 or above", args.temperature);
+    }
+    if args.steps == 0 {
+        bail!("--steps 0 leaves nothing to dream: give at least 1");
+    }
+    let agent = Agent::load(&args.dir)?;
+    let film = DreamFilm { seed: args.seed, warm_up: args.warm_up, steps: args.steps, temperature: args.temperature };
+    let outcome = film::dream(&agent, film, &args.out, context.stop)?;
+    if context.stop.is_set() {
+        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+    }
+    println!(
+        "{} frames imagined after {} real ones: real reward {:.1}, imagined {:.1}; mean pixel error of the dream {:.4}, of the reconstruction {:.4}; {}",
+        outcome.steps,
+        args.warm_up,
+        outcome.real_reward,
+        outcome.dreamt_reward,
+        outcome.dream_mse,
+        outcome.reconstruction_mse,
+        args.out.display()
+    );
+    Ok(())
+}

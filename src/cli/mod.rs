@@ -1,0 +1,141 @@
+//! The command line: one file per command. The only place that knows clap and the terminal.
+
+mod doctor;
+mod dream;
+mod evaluate;
+mod inspect;
+mod measure;
+mod plan;
+mod play;
+mod progress;
+mod table;
+mod train;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    run::{Interrupt, Preset, RunError, RunFolder},
+    stages::Context,
+};
+
+/// World models with flow-based recurrent mixture density networks: train, dream and compare on a laptop.
+#[derive(Debug, Parser)]
+#[command(name = "frmdn", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Threads to work with (default: all cores). Results do not depend on it.
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a whole agent: collect, vision, memory, controller, evaluate. The same line again resumes.
+    Train(RunArgs),
+    /// Only record the episodes of a run.
+    Collect(RunArgs),
+    /// Only train V (the VAE) of a run.
+    Vision(RunArgs),
+    /// Only encode the episodes and train M (the memory) of a run.
+    Memory(RunArgs),
+    /// Only evolve C (the controller) of a run.
+    Controller(RunArgs),
+    /// Score an agent on tracks it has never seen.
+    Evaluate(evaluate::EvaluateArgs),
+    /// Drive one episode and show it.
+    Play(play::PlayArgs),
+    /// Show real frames beside the memory's own open-loop continuation.
+    Dream(dream::DreamArgs),
+    /// Say what a preset costs on this machine before it is spent.
+    Plan(plan::PlanArgs),
+    /// Show what is in a run folder or checkpoint.
+    Inspect(inspect::InspectArgs),
+    /// Say what this machine can do and what is missing.
+    Doctor,
+    /// Measure the speed of the environment and of acting on this machine.
+    Bench(measure::BenchArgs),
+}
+
+/// Which run a command works on.
+#[derive(Args, Clone, Debug)]
+struct RunArgs {
+    /// A preset (tiny, car-racing-rmdn, car-racing-frmdn) or the path of a TOML file. Default: the run's own, or tiny.
+    preset: Option<String>,
+    /// The run folder. Default: runs/PRESET.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Change one setting, for example vision.updates=500. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+impl RunArgs {
+    /// Opens the run folder, made with the preset if it is new.
+    fn open(&self) -> Result<RunFolder, RunError> {
+        let root = self.run.clone().unwrap_or_else(|| {
+            let name = self.preset.as_deref().unwrap_or("tiny");
+            let stem = std::path::Path::new(name).file_stem().map_or_else(|| name.into(), std::ffi::OsStr::to_os_string);
+            PathBuf::from("runs").join(stem)
+        });
+        let known = root.join("run.toml").exists();
+        let preset = match &self.preset {
+            Some(name) => Some(Preset::resolve(name, &self.sets)?),
+            // Only --set: compared with the folder's own settings, so that an idle --set is not an error.
+            None if known && !self.sets.is_empty() => Some(RunFolder::open(&root)?.preset().clone().with(&self.sets)?),
+            None if known => None,
+            None => Some(Preset::resolve("tiny", &self.sets)?),
+        };
+        RunFolder::create_or_resume(&root, preset)
+    }
+}
+
+/// Parses the arguments, does the work, and turns errors into a line and an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = progress::Terminal::start();
+    let stop = Interrupt::default();
+    let flag = stop.clone();
+    // Without the handler Ctrl-C still stops the program; only the courtesy of saving at once is lost.
+    if let Err(e) = ctrlc::set_handler(move || {
+        if flag.is_set() {
+            std::process::exit(130);
+        }
+        flag.set();
+        eprintln!("\nstopping: saving the state (press Ctrl-C again to stop at once)");
+    }) {
+        tracing::warn!("cannot catch Ctrl-C: {e}");
+    }
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(n) = cli.threads {
+        pool = pool.num_threads(usize::from(n));
+    }
+    if let Err(e) = pool.build_global() {
+        tracing::warn!("cannot set the number of threads: {e}");
+    }
+    let context = Context { report: &terminal, stop: &stop };
+    let outcome = match &cli.command {
+        Command::Train(args) => train::train(args, &context),
+        Command::Collect(args) => train::stage(args, &context, &["collect"]),
+        Command::Vision(args) => train::stage(args, &context, &["collect", "vision"]),
+        Command::Memory(args) => train::stage(args, &context, &["collect", "vision", "memory"]),
+        Command::Controller(args) => train::stage(args, &context, &["collect", "vision", "memory", "controller"]),
+        Command::Evaluate(args) => evaluate::evaluate(args, &context),
+        Command::Play(args) => play::play(args, &context),
+        Command::Dream(args) => dream::dream(args, &context),
+        Command::Plan(args) => plan::plan(args),
+        Command::Inspect(args) => inspect::inspect(args),
+        Command::Doctor => doctor::doctor(),
+        Command::Bench(args) => measure::bench(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal.error(&format!("{error:#}"));
+            let interrupted = matches!(error.downcast_ref::<RunError>(), Some(RunError::Interrupted { .. }));
+            ExitCode::from(if interrupted { 130 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `frmdn plan`: what a preset costs before it is spent, from rates measured on this machine now.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{measure, table::table};
+use crate::{
+    memory::{self, MemoryTrainer, SequenceBatch},
+    run::Preset,
+    vision::VaeTrainer,
+};
+
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// A preset or the path of a TOML file.
+    #[arg(default_value = "tiny")]
+    preset: String,
+    /// Change one setting, for example vision.updates=500. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+/// Seconds of one call of `work`: the mean of as many as fit into two seconds, after one to warm up.
+fn seconds(mut work: impl FnMut(u64) -> Result<()>) -> Result<f64> {
+    work(0)?;
+    let (began, mut n) = (Instant::now(), 0);
+    while n < 2 || began.elapsed() < Duration::from_secs(2) {
+        n += 1;
+        work(n)?;
+    }
+    Ok(began.elapsed().as_secs_f64() / n as f64)
+}
+
+fn minutes(seconds: f64) -> String {
+    if seconds < 90.0 { format!("{seconds:.0} s") } else if seconds < 5400.0 { format!("{:.1} min", seconds / 60.0) } else { format!("{:.1} h", seconds / 3600.0) }
+}
+
+pub fn plan(args: &PlanArgs) -> Result<()> {
+    let preset = Preset::resolve(&args.preset, &args.sets)?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    eprintln!("measuring this machine for about 15 seconds …");
+    let env = measure::env_rate(&preset.environment)?;
+    let acting = measure::acting_rate(&preset, cores)?;
+    let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
+    let mut trainer = VaeTrainer::new(&v.model, v.target_kl, preset.seed);
+    let frames = vec![127u8; v.batch * 64 * 64 * 3];
+    let vision = seconds(|n| Ok(trainer.step(&frames, v.learning_rate, n, preset.seed).map(|_| ())?))?;
+    let memory = if m.model.is_trained() {
+        let weights = memory::init(&m.model, v.model.latent, 3, preset.seed);
+        let mut trainer = MemoryTrainer::new(&m.model, v.model.latent, 3, weights);
+        let batch = SequenceBatch::zeros(m.sequence, m.batch, v.model.latent, 3);
+        seconds(|n| Ok(trainer.step(&batch, m.learning_rate, n).map(|_| ())?))?
+    } else {
+        0.0
+    };
+    let collected = (preset.collect.episodes * preset.collect.steps) as f64;
+    // Episodes of a learning driver end early at first and run to the limit later; 600 of 1,000 steps is typical.
+    let driven = c.generations as f64 * (c.population * c.tracks) as f64 * 600.0 + (c.generations / c.select_every) as f64 * c.select_tracks as f64 * 800.0;
+    let tested = preset.evaluate.episodes as f64 * 800.0;
+    // Recording also compresses and writes; measured at about two thirds of the bare environment.
+    let parts = [
+        ("collect", collected, collected / (0.65 * env * cores as f64)),
+        ("vision", v.updates as f64 * v.batch as f64, v.updates as f64 * vision),
+        ("memory", m.updates as f64 * (m.batch * m.sequence) as f64, m.updates as f64 * memory),
+        ("controller", driven, driven / acting),
+        ("evaluate", tested, tested / acting + tested / (env * cores as f64)),
+    ];
+    let mut rows: Vec<Vec<String>> = parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), minutes(*s)]).collect();
+    rows.push(vec!["in all".into(), String::new(), minutes(parts.iter().map(|p| p.2).sum())]);
+    println!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
+    // Flat colours compress to about a fifteenth; a latent frame is a mean and a log-variance.
+    let disk = collected * (64.0 * 64.0 * 3.0 / 15.0 + v.model.latent as f64 * 8.0);
+    let window = 2.0 * v.window_episodes.min(preset.collect.episodes) as f64 * (preset.collect.steps + 1) as f64 * 64.0 * 64.0 * 3.0;
+    println!("memory: about {:.1} GB (two windows of {} episodes and the models)", window / 1e9 + 0.5, v.window_episodes);
+    println!("disk: about {:.1} GB in the run folder", disk / 1e9 + 0.1);
+    println!("threads: {cores}; the same command resumes after any interruption");
+    Ok(())
+}

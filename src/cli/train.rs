@@ -1,0 +1,118 @@
+//! `frmdn train` and its stages by themselves.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{RunArgs, table::table};
+use crate::{
+    run::{Metrics, RunFolder},
+    stages::{self, Context},
+};
+
+type Stage = fn(&RunFolder, &Context<'_>) -> crate::run::Result<()>;
+
+const STAGES: [(&str, Stage); 5] = [
+    ("collect", stages::collect),
+    ("vision", stages::vision),
+    ("memory", stages::memory),
+    ("controller", stages::controller),
+    ("evaluate", stages::evaluate),
+];
+
+/// All stages, then the table.
+pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
+    let folder = args.open()?;
+    context.report.say(&format!("run folder {}: {}", folder.root().display(), folder.preset().description));
+    go(&folder, context, &STAGES.map(|(name, _)| name))?;
+    println!("{}", summary(&folder)?);
+    Ok(())
+}
+
+/// The named stages: the last one and those it needs, which return at once where they are finished.
+pub fn stage(args: &RunArgs, context: &Context<'_>, names: &[&str]) -> Result<()> {
+    let folder = args.open()?;
+    go(&folder, context, names)?;
+    println!("{} is done in {}. Go on with: {}", names[names.len() - 1], folder.root().display(), folder.resume_command());
+    Ok(())
+}
+
+fn go(folder: &RunFolder, context: &Context<'_>, names: &[&str]) -> Result<()> {
+    for (name, stage) in STAGES.iter().filter(|(name, _)| names.contains(name)) {
+        let began = Instant::now();
+        let outcome = stage(folder, context);
+        let seconds = began.elapsed().as_secs_f64();
+        // Time spent is added up over interruptions; it is a measurement, not part of the result.
+        if seconds > 0.05 {
+            let mut times = Metrics::resume(&folder.path("times.jsonl"), "n", u64::MAX)?;
+            times.append(&serde_json::json!({ "n": 0, "stage": name, "seconds": seconds }))?;
+        }
+        outcome?;
+    }
+    Ok(())
+}
+
+fn last(folder: &RunFolder, file: &str) -> Result<Value> {
+    Ok(Metrics::read(&folder.path(file))?.pop().unwrap_or(Value::Null))
+}
+
+/// The table that closes a run.
+pub fn summary(folder: &RunFolder) -> Result<String> {
+    let times = Metrics::read(&folder.path("times.jsonl"))?;
+    let seconds = |stage: &str| times.iter().filter(|t| t["stage"] == stage).filter_map(|t| t["seconds"].as_f64()).sum::<f64>();
+    let clock = |s: f64| if s < 60.0 { format!("{s:.1} s") } else { format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0) };
+    let preset = folder.preset();
+    let (v, m, c) = (last(folder, "vision/metrics.jsonl")?, last(folder, "memory/metrics.jsonl")?, last(folder, "controller/metrics.jsonl")?);
+    let number = |v: &Value, digits: usize| v.as_f64().map_or("–".into(), |x| format!("{x:.digits$}"));
+    let memory = match (m["best_nll"].as_f64(), m["floor"].as_f64()) {
+        (Some(nll), Some(floor)) => format!("{nll:.2} nats a step held out, {:.2} above the floor of {floor:.2}", nll - floor),
+        _ => "not trained".into(),
+    };
+    let rows = [
+        ("collect", format!("{} episodes of at most {} steps", preset.collect.episodes, preset.collect.steps)),
+        (
+            "vision",
+            format!(
+                "pixel MSE {} held out, KL {} nats a frame, {} of {} dimensions active",
+                number(&v["held_out"]["pixel_mse"], 5),
+                number(&v["held_out"]["kl"], 1),
+                v["held_out"]["active"],
+                preset.vision.model.latent
+            ),
+        ),
+        ("memory", format!("{}: {memory}", preset.memory.model.variant)),
+        ("controller", format!("{} generations, {} frames driven", c["generation"], c["frames"])),
+    ];
+    let mut rows: Vec<Vec<String>> = rows.into_iter().map(|(name, what)| vec![name.into(), clock(seconds(name)), what]).collect();
+    let text = std::fs::read_to_string(folder.path("evaluation/summary.json"))?;
+    let scores: Value = serde_json::from_str(&text)?;
+    let score = |of: &Value| {
+        format!(
+            "{:.1} [{:.1}, {:.1}] on {} unseen tracks ({:.0} % finished)",
+            of["mean"].as_f64().unwrap_or(f64::NAN),
+            of["ci95"][0].as_f64().unwrap_or(f64::NAN),
+            of["ci95"][1].as_f64().unwrap_or(f64::NAN),
+            of["episodes"],
+            100.0 * of["completed"].as_f64().unwrap_or(f64::NAN)
+        )
+    };
+    rows.push(vec!["evaluate".into(), clock(seconds("evaluate")), format!("score {}", score(&scores["agent"]))]);
+    rows.push(vec!["".into(), "".into(), format!("a random policy: {}", score(&scores["random"]))]);
+    let total = times.iter().filter_map(|t| t["seconds"].as_f64()).sum::<f64>();
+    rows.push(vec!["in all".into(), clock(total), format!("seed {}, {}", preset.seed, preset.environment)]);
+    for row in &mut rows {
+        row[1] = format!("{:>12}", row[1]);
+    }
+    let width = rows.iter().map(|r| r[2].chars().count()).max().unwrap_or(0);
+    for row in &mut rows {
+        let pad = width - row[2].chars().count();
+        row[2].push_str(&" ".repeat(pad));
+    }
+    let root = folder.root().display();
+    Ok(format!(
+        "{}\n\nrule: {}\npictures: {root}/pictures (drive.gif shows the agent and what it sees)\nsee it: frmdn play {root} --out drive.gif · frmdn dream {root} --out dream.gif · frmdn evaluate {root} --episodes 100",
+        table(&["stage", "time", "outcome"], &rows),
+        scores["agent"]["rule"].as_str().unwrap_or("?")
+    ))
+}

@@ -1,0 +1,91 @@
+//! The linear controller (Ha & Schmidhuber 2018, section 2.4): a = squash(W [z, h] + b).
+
+/// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256 + 1) · 3 = 867 numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearController {
+    features: usize,
+    actions: usize,
+    /// `actions` rows of `features` weights and one bias.
+    weights: Vec<f32>,
+}
+
+impl LinearController {
+    /// Number of weights of a controller from `features` values to `actions` values.
+    pub fn count(features: usize, actions: usize) -> usize {
+        (features + 1) * actions
+    }
+
+    /// A controller with `weights`, in rows of `features` weights and one bias per action.
+    ///
+    /// # Panics
+    /// If there are not [`LinearController::count`] weights: a programming error.
+    pub fn new(features: usize, actions: usize, weights: Vec<f32>) -> Self {
+        assert_eq!(weights.len(), Self::count(features, actions));
+        Self { features, actions, weights }
+    }
+
+    /// The weights, in the order of [`LinearController::new`].
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// Length of [z, h].
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
+    /// Length of an action.
+    pub fn actions(&self) -> usize {
+        self.actions
+    }
+
+    /// The action for latent `z` and hidden state `h`, squashed into Car-Racing's ranges.
+    pub fn act(&self, z: &[f32], h: &[f32], action: &mut [f32]) {
+        debug_assert_eq!((z.len() + h.len(), action.len()), (self.features, self.actions));
+        for (row, out) in self.weights.chunks_exact(self.features + 1).zip(action.iter_mut()) {
+            let (wz, rest) = row.split_at(z.len());
+            *out = dot(wz, z) + dot(&rest[..h.len()], h) + rest[h.len()];
+        }
+        car_racing_action(action);
+    }
+}
+
+/// Dot product in eight fixed partial sums: vectorisable, and always in the same order.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 8];
+    let (a8, a1) = a.as_chunks::<8>();
+    let (b8, b1) = b.as_chunks::<8>();
+    for (x, y) in a8.iter().zip(b8) {
+        for (s, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+            *s += x * y;
+        }
+    }
+    sums.iter().sum::<f32>() + a1.iter().zip(b1).map(|(x, y)| x * y).sum::<f32>()
+}
+
+/// Ha & Schmidhuber's squashing: steering tanh(a₀), gas (tanh(a₁) + 1)/2, brake tanh(a₂) clipped to 0..1.
+pub fn car_racing_action(raw: &mut [f32]) {
+    raw[0] = raw[0].tanh();
+    raw[1] = f32::midpoint(raw[1].tanh(), 1.0);
+    raw[2] = raw[2].tanh().clamp(0.0, 1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hand calculation: features (z = [2], h = [-1]); row 0: 0.5·2 + 0.25·(-1) + 0.1 = 0.85, row 1 all zero, row 2: bias -3.
+    #[test]
+    fn the_action_is_the_squashed_affine_map() {
+        let c = LinearController::new(2, 3, vec![0.5, 0.25, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -3.0]);
+        let mut a = [0.0; 3];
+        c.act(&[2.0], &[-1.0], &mut a);
+        assert!((a[0] - 0.85f32.tanh()).abs() < 1e-6);
+        assert_eq!((a[1], a[2]), (0.5, 0.0));
+    }
+
+    #[test]
+    fn ha_s_controller_has_867_weights() {
+        assert_eq!(LinearController::count(32 + 256, 3), 867);
+    }
+}

@@ -1,0 +1,6 @@
+//! C: a linear policy on the latent and the memory's hidden state, evolved by CMA-ES.
+
+mod linear;
+
+pub use frmdn_cma_es as cma_es;
+pub use linear::{LinearController, car_racing_action};

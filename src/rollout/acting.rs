@@ -1,0 +1,254 @@
+//! The acting loop: frame → V → [z, h] → C → action → environment, and (z, a) → M → the next h.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use frmdn_env::{Env, ObservationMut, Step};
+
+use crate::{
+    controller::LinearController,
+    memory::{self, Memory},
+    run::Interrupt,
+    vision::{self, Encoder},
+};
+
+/// Most episodes that one thread drives at a time: enough rows for efficient products, few enough frames for the cache.
+const LANES: usize = 16;
+
+/// The parts of an agent that acting needs, shared by all threads. The decoder is not among them.
+pub struct ActingModel {
+    /// V's encoder.
+    pub encoder: Encoder,
+    /// M.
+    pub memory: Box<dyn Memory>,
+    /// Latent size.
+    pub latent: usize,
+    /// Values of one action.
+    pub actions: usize,
+}
+
+/// One episode to drive.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// Who drives.
+    pub controller: &'a LinearController,
+    /// Environment seed.
+    pub seed: u64,
+}
+
+/// The outcome of one episode.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Sum of rewards.
+    pub score: f64,
+    /// The score, less the time that remained where the episode was given up (in training only).
+    pub fitness: f64,
+    /// Steps driven.
+    pub steps: u32,
+    /// The task was completed.
+    pub completed: bool,
+    /// Progress made and the most there is.
+    pub progress: (u32, u32),
+}
+
+/// How [`ActingModel::drive`] goes about its jobs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DriveOptions {
+    /// Give an episode up after that many steps without progress. Never in a reported score.
+    pub give_up_after: Option<u32>,
+    /// Steps of a whole episode, for the charge of one that was given up.
+    pub max_steps: u32,
+}
+
+/// What an observer of an episode sees at each step, before the environment moves on.
+pub struct View<'a> {
+    /// The agent's observation.
+    pub frame: &'a [u8],
+    /// Its latent.
+    pub latent: &'a [f32],
+    /// The action taken on it.
+    pub action: &'a [f32],
+    /// Sum of rewards so far.
+    pub score: f64,
+    /// The environment, for its picture.
+    pub env: &'a mut dyn Env,
+}
+
+/// Watches one episode.
+pub type Observer<'a> = &'a mut dyn FnMut(View<'_>) -> Result<(), String>;
+
+struct Lane<'a> {
+    job: usize,
+    controller: &'a LinearController,
+    outcome: Outcome,
+    last_progress: u32,
+    last_gain: u32,
+    env: Box<dyn Env>,
+}
+
+/// Buffers of one thread, one row per lane.
+struct Rows {
+    frames: Vec<u8>,
+    latents: Vec<f32>,
+    actions: Vec<f32>,
+    states: Vec<f32>,
+    vision: vision::Scratch,
+    memory: memory::Scratch,
+}
+
+impl ActingModel {
+    /// Length of [z, h].
+    pub fn features(&self) -> usize {
+        self.latent + self.memory.hidden_len()
+    }
+
+    /// Drives all `jobs` on all threads of the current rayon pool. Returns one outcome per job, in order, or `None`
+    /// if interrupted. `frames` counts the frames driven, for progress.
+    pub fn drive(
+        &self,
+        make: &(dyn Fn() -> Result<Box<dyn Env>, String> + Sync),
+        jobs: &[Job<'_>],
+        options: DriveOptions,
+        stop: &Interrupt,
+        frames: &AtomicU64,
+    ) -> Result<Option<Vec<Outcome>>, String> {
+        let threads = rayon::current_num_threads().min(jobs.len()).max(1);
+        let lanes = jobs.len().div_ceil(threads).min(LANES);
+        let next = AtomicUsize::new(0);
+        let outcomes = Mutex::new(vec![Outcome::default(); jobs.len()]);
+        let failure = Mutex::new(None);
+        rayon::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|_| {
+                    let store = |job: usize, outcome| outcomes.lock().expect("no thread panics while it stores")[job] = outcome;
+                    if let Err(e) = self.work(make, jobs, lanes, &next, options, stop, frames, &store, None) {
+                        *failure.lock().expect("no thread panics while it stores") = Some(e);
+                    }
+                });
+            }
+        });
+        if let Some(e) = failure.into_inner().expect("no thread panicked") {
+            return Err(e);
+        }
+        Ok(if stop.is_set() { None } else { Some(outcomes.into_inner().expect("no thread panicked")) })
+    }
+
+    /// Drives one episode under the eyes of `observer`.
+    pub fn watch(
+        &self,
+        make: &(dyn Fn() -> Result<Box<dyn Env>, String> + Sync),
+        job: Job<'_>,
+        stop: &Interrupt,
+        observer: Observer<'_>,
+    ) -> Result<Outcome, String> {
+        let result = Mutex::new(Outcome::default());
+        let store = |_: usize, outcome| *result.lock().expect("single thread") = outcome;
+        let frames = AtomicU64::new(0);
+        self.work(make, &[job], 1, &AtomicUsize::new(0), DriveOptions::default(), stop, &frames, &store, Some(observer))?;
+        Ok(result.into_inner().expect("single thread"))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "private, called twice; a struct would only repeat the names")]
+    fn work(
+        &self,
+        make: &(dyn Fn() -> Result<Box<dyn Env>, String> + Sync),
+        jobs: &[Job<'_>],
+        lanes: usize,
+        next: &AtomicUsize,
+        options: DriveOptions,
+        stop: &Interrupt,
+        frames: &AtomicU64,
+        store: &dyn Fn(usize, Outcome),
+        mut observer: Option<Observer<'_>>,
+    ) -> Result<(), String> {
+        let mut idle: Vec<Box<dyn Env>> = (0..lanes).map(|_| make()).collect::<Result<_, _>>()?;
+        let frame_len = idle[0].observation_space().len();
+        let state_len = self.memory.state_len();
+        let mut rows = Rows {
+            frames: vec![0; lanes * frame_len],
+            latents: vec![0.0; lanes * self.latent],
+            actions: vec![0.0; lanes * self.actions],
+            states: vec![0.0; lanes * state_len],
+            vision: vision::Scratch::default(),
+            memory: memory::Scratch::default(),
+        };
+        let mut busy: Vec<Lane<'_>> = Vec::with_capacity(lanes);
+        loop {
+            while let Some(env) = idle.pop() {
+                let job = next.fetch_add(1, Ordering::Relaxed);
+                if job >= jobs.len() || stop.is_set() {
+                    break;
+                }
+                let at = busy.len();
+                let mut env = env;
+                let frame = &mut rows.frames[at * frame_len..(at + 1) * frame_len];
+                env.reset(jobs[job].seed, ObservationMut::Frame(frame)).map_err(|e| e.to_string())?;
+                rows.states[at * state_len..(at + 1) * state_len].fill(0.0);
+                let controller = jobs[job].controller;
+                busy.push(Lane { job, controller, outcome: Outcome::default(), last_progress: 0, last_gain: 0, env });
+            }
+            let n = busy.len();
+            if n == 0 || stop.is_set() {
+                return Ok(());
+            }
+            frames.fetch_add(n as u64, Ordering::Relaxed);
+            self.encoder.encode(&rows.frames[..n * frame_len], &mut rows.latents[..n * self.latent], &mut rows.vision);
+            for (i, lane) in busy.iter().enumerate() {
+                let z = &rows.latents[i * self.latent..(i + 1) * self.latent];
+                let h = self.memory.hidden(&rows.states[i * state_len..(i + 1) * state_len]);
+                lane.controller.act(z, h, &mut rows.actions[i * self.actions..(i + 1) * self.actions]);
+            }
+            if let Some(observe) = observer.as_mut() {
+                observe(View {
+                    frame: &rows.frames[..frame_len],
+                    latent: &rows.latents[..self.latent],
+                    action: &rows.actions[..self.actions],
+                    score: busy[0].outcome.score,
+                    env: busy[0].env.as_mut(),
+                })?;
+            }
+            let (z, a) = (&rows.latents[..n * self.latent], &rows.actions[..n * self.actions]);
+            self.memory.step(n, z, a, &mut rows.states[..n * state_len], &mut rows.memory);
+            // From the last lane down: a finished lane is replaced by the last one, which has had its turn already.
+            for i in (0..n).rev() {
+                let lane = &mut busy[i];
+                let frame = &mut rows.frames[i * frame_len..(i + 1) * frame_len];
+                let action = &rows.actions[i * self.actions..(i + 1) * self.actions];
+                let step = lane.env.step(action, ObservationMut::Frame(frame)).map_err(|e| e.to_string())?;
+                if lane.count(step, options) {
+                    let done = busy.swap_remove(i);
+                    store(done.job, done.outcome);
+                    idle.push(done.env);
+                    let last = busy.len();
+                    rows.frames.copy_within(last * frame_len..(last + 1) * frame_len, i * frame_len);
+                    rows.states.copy_within(last * state_len..(last + 1) * state_len, i * state_len);
+                }
+            }
+        }
+    }
+}
+
+impl Lane<'_> {
+    /// Adds a step to the outcome; whether the episode is over (or given up).
+    fn count(&mut self, step: Step, options: DriveOptions) -> bool {
+        self.outcome.score += step.reward;
+        self.outcome.steps += 1;
+        self.outcome.completed |= step.info.completed;
+        self.outcome.progress = step.info.progress;
+        self.outcome.fitness = self.outcome.score;
+        if step.info.progress.0 > self.last_progress {
+            (self.last_progress, self.last_gain) = (step.info.progress.0, self.outcome.steps);
+        }
+        if step.done() {
+            return true;
+        }
+        let given_up = options.give_up_after.is_some_and(|n| self.outcome.steps - self.last_gain >= n);
+        if given_up {
+            // What standing still to the end would have cost: 0.1 for each step that remains.
+            self.outcome.fitness -= 0.1 * f64::from(options.max_steps.saturating_sub(self.outcome.steps));
+        }
+        given_up
+    }
+}

@@ -1,0 +1,101 @@
+//! Scores of many episodes and what can be said of them.
+
+use serde::{Deserialize, Serialize};
+
+/// Mean, spread and interval of a list of scores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Sample standard deviation (n − 1).
+    pub sd: f64,
+    /// 95 % interval of the mean, Student's t.
+    pub ci95: [f64; 2],
+}
+
+impl Summary {
+    /// The summary of at least one score; with a single one the interval is that point.
+    pub fn of(scores: &[f64]) -> Self {
+        let n = scores.len() as f64;
+        let mean = scores.iter().sum::<f64>() / n;
+        let sd = if scores.len() < 2 { 0.0 } else { (scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>() / (n - 1.0)).sqrt() };
+        let half = student_t_975(scores.len().saturating_sub(1)) * sd / n.sqrt();
+        Self { mean, sd, ci95: [mean - half, mean + half] }
+    }
+}
+
+/// The 97.5 % quantile of Student's t with `df` degrees of freedom: table to 10, beyond that the expansion of
+/// Cornish and Fisher around the normal quantile (Abramowitz & Stegun 26.7.5), exact to three decimals.
+fn student_t_975(df: usize) -> f64 {
+    const TABLE: [f64; 11] = [0.0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+    if let Some(&t) = TABLE.get(df) {
+        return t;
+    }
+    let (z, n) = (1.959_963_985_f64, df as f64);
+    let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
+    z + (z3 + z) / (4.0 * n) + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * n * n) + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * n * n * n)
+}
+
+/// The outcome of an evaluation, as `evaluate --json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Mean score.
+    pub mean: f64,
+    /// Standard deviation of the scores.
+    pub sd: f64,
+    /// 95 % interval of the mean.
+    pub ci95: [f64; 2],
+    /// Number of episodes.
+    pub episodes: usize,
+    /// First seed and the one after the last.
+    pub seeds: [u64; 2],
+    /// Rule under which the scores were counted.
+    pub rule: String,
+    /// Share of episodes that completed the task (finished the lap).
+    pub completed: f64,
+    /// Mean number of steps of an episode.
+    pub steps: f64,
+    /// One score per seed, in seed order.
+    pub scores: Vec<f64>,
+}
+
+impl Evaluation {
+    /// The evaluation of `outcomes` of consecutive seeds from `first`.
+    pub fn of(outcomes: &[super::Outcome], first: u64, rule: &str) -> Self {
+        let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
+        let Summary { mean, sd, ci95 } = Summary::of(&scores);
+        let n = outcomes.len() as f64;
+        Self {
+            mean,
+            sd,
+            ci95,
+            episodes: outcomes.len(),
+            seeds: [first, first + outcomes.len() as u64],
+            rule: rule.to_owned(),
+            completed: outcomes.iter().filter(|o| o.completed).count() as f64 / n,
+            steps: outcomes.iter().map(|o| f64::from(o.steps)).sum::<f64>() / n,
+            scores,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scipy.stats.t.ppf(0.975, df) for df = 10, 11, 31, 99: 2.2281, 2.2010, 2.0395, 1.9842.
+    #[test]
+    fn student_quantiles() {
+        for (df, t) in [(10, 2.2281), (11, 2.2010), (31, 2.0395), (99, 1.9842)] {
+            assert!((student_t_975(df) - t).abs() < 6e-4, "{df} {}", student_t_975(df));
+        }
+    }
+
+    /// Hand calculation: scores 1, 2, 3, 4: mean 2.5, sd √(5/3) = 1.29099, half width 3.182 · 1.29099/2 = 2.05396.
+    #[test]
+    fn summary_of_four() {
+        let s = Summary::of(&[1.0, 2.0, 3.0, 4.0]);
+        assert!((s.mean - 2.5).abs() < 1e-12 && (s.sd - 1.290_994_4).abs() < 1e-6);
+        assert!((s.ci95[1] - 4.553_96).abs() < 1e-4 && (s.ci95[0] - 0.446_04).abs() < 1e-4);
+    }
+}

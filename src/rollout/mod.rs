@@ -1,0 +1,12 @@
+//! Acting in real environments: batched over episodes in each thread, parallel over threads.
+//!
+//! A result depends on weights and seeds alone: every row of a batch is computed independently of the other rows, so
+//! neither the number of threads nor which episodes share a batch can change it.
+
+mod acting;
+mod blind;
+mod evaluation;
+
+pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
+pub use blind::{Blind, BlindDriver, Brownian};
+pub use evaluation::{Evaluation, Summary};

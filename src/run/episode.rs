@@ -1,0 +1,310 @@
+//! Episodes and latents on disk: npz archives (open in numpy), one file an episode, numbered.
+
+use std::{
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use npyz::NpyHeader;
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::{Result, RunError, write_atomically};
+
+/// Version of the episode format, stored in every file.
+const VERSION: u64 = 1;
+
+/// One recorded episode of T steps: `action[t]` was taken on seeing `frame[t]`, gave `reward[t]` and led to `frame[t+1]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode {
+    /// Environment seed.
+    pub seed: u64,
+    /// Bytes of one frame, `height · width · 3`.
+    pub frame_len: usize,
+    /// Values of one action.
+    pub action_len: usize,
+    /// Frames `[T + 1, height, width, 3]`.
+    pub frames: Vec<u8>,
+    /// Actions `[T, action_len]`.
+    pub actions: Vec<f32>,
+    /// Rewards `[T]`.
+    pub rewards: Vec<f32>,
+    /// The last step ended in a terminal state (not cut off by a limit).
+    pub terminated: bool,
+}
+
+/// The same episode seen by V: posterior means and log-variances instead of frames.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatentEpisode {
+    /// Environment seed.
+    pub seed: u64,
+    /// Latent size.
+    pub latent: usize,
+    /// Values of one action.
+    pub action_len: usize,
+    /// Means `[T + 1, latent]`.
+    pub mean: Vec<f32>,
+    /// Log-variances `[T + 1, latent]`.
+    pub log_variance: Vec<f32>,
+    /// Actions `[T, action_len]`.
+    pub actions: Vec<f32>,
+    /// Rewards `[T]`.
+    pub rewards: Vec<f32>,
+    /// The last step ended in a terminal state.
+    pub terminated: bool,
+    /// First eight bytes of the checksum of the V that encoded it.
+    pub vision: u64,
+}
+
+impl Episode {
+    /// Number of steps T.
+    pub fn steps(&self) -> usize {
+        self.rewards.len()
+    }
+
+    /// Frame `t` of `0..=T`.
+    pub fn frame(&self, t: usize) -> &[u8] {
+        &self.frames[t * self.frame_len..(t + 1) * self.frame_len]
+    }
+}
+
+impl LatentEpisode {
+    /// Number of steps T.
+    pub fn steps(&self) -> usize {
+        self.rewards.len()
+    }
+}
+
+fn put(zip: &mut ZipWriter<impl Write + Seek>, name: &str, dtype: &str, shape: &[usize], bytes: &[u8]) -> std::io::Result<()> {
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).compression_level(Some(1));
+    zip.start_file(format!("{name}.npy"), options)?;
+    let dimensions: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let mut header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}), }}", dimensions.trim_end());
+    // NEP 1: magic, version 1.0, little-endian length; padded with blanks and a newline to a multiple of 64.
+    let blanks = 63 - (10 + header.len()) % 64;
+    header.extend(std::iter::repeat_n(' ', blanks));
+    header.push('\n');
+    zip.write_all(b"\x93NUMPY\x01\x00")?;
+    zip.write_all(&u16::try_from(header.len()).expect("a header of a few dimensions fits").to_le_bytes())?;
+    zip.write_all(header.as_bytes())?;
+    zip.write_all(bytes)
+}
+
+fn put_f32(zip: &mut ZipWriter<impl Write + Seek>, name: &str, shape: &[usize], values: &[f32]) -> std::io::Result<()> {
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    put(zip, name, "<f4", shape, &bytes)
+}
+
+fn put_u64(zip: &mut ZipWriter<impl Write + Seek>, name: &str, values: &[u64]) -> std::io::Result<()> {
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    put(zip, name, "<u8", &[values.len()], &bytes)
+}
+
+/// An array of the archive: shape and raw bytes; the zip layer has checked its CRC-32.
+fn get(zip: &mut ZipArchive<impl Read + Seek>, name: &str, dtype: &str) -> std::result::Result<(Vec<usize>, Vec<u8>), String> {
+    let mut entry = zip.by_name(&format!("{name}.npy")).map_err(|e| format!("array `{name}`: {e}"))?;
+    let header = NpyHeader::from_reader(&mut entry).map_err(|e| format!("array `{name}`: {e}"))?;
+    if header.dtype().descr() != format!("'{dtype}'") {
+        return Err(format!("array `{name}` has type {}, not '{dtype}'", header.dtype().descr()));
+    }
+    let shape: Vec<usize> = header.shape().iter().map(|&n| n as usize).collect();
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).map_err(|e| format!("array `{name}`: {e}"))?;
+    let width = dtype[2..].parse::<usize>().expect("our own type strings end in a width");
+    if bytes.len() != width * shape.iter().product::<usize>() {
+        return Err(format!("array `{name}` has {} bytes, its shape {shape:?} needs others", bytes.len()));
+    }
+    Ok((shape, bytes))
+}
+
+fn get_f32(zip: &mut ZipArchive<impl Read + Seek>, name: &str) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
+    let (shape, bytes) = get(zip, name, "<f4")?;
+    Ok((shape, bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
+}
+
+fn get_u64<const N: usize>(zip: &mut ZipArchive<impl Read + Seek>, name: &str) -> std::result::Result<[u64; N], String> {
+    let (_, bytes) = get(zip, name, "<u8")?;
+    let values: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
+    values.try_into().map_err(|_| format!("array `{name}` should have {N} values"))
+}
+
+fn check(name: &str, found: &[usize], expected: &[usize]) -> std::result::Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("array `{name}` has shape {found:?}, expected {expected:?}")) }
+}
+
+fn open(path: &Path) -> Result<ZipArchive<std::io::BufReader<std::fs::File>>> {
+    let file = std::fs::File::open(path).map_err(RunError::io("read", path))?;
+    ZipArchive::new(std::io::BufReader::with_capacity(1 << 16, file)).map_err(|e| RunError::damaged(path, e, remedy()))
+}
+
+fn remedy() -> String {
+    "Delete this file and type the same train command again: it is made anew from its seed.".into()
+}
+
+fn version(path: &Path, found: u64) -> Result<()> {
+    if found == VERSION {
+        return Ok(());
+    }
+    Err(RunError::Version { path: path.to_path_buf(), found: u32::try_from(found).unwrap_or(u32::MAX), expected: VERSION as u32 })
+}
+
+impl Episode {
+    /// Writes `path` atomically.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let t = self.steps();
+        let side = ((self.frame_len / 3) as f64).sqrt() as usize;
+        write_atomically(path, |w| {
+            let mut zip = ZipWriter::new(w);
+            put_u64(&mut zip, "meta", &[VERSION, self.seed, u64::from(self.terminated)])?;
+            put(&mut zip, "frames", "|u1", &[t + 1, side, self.frame_len / 3 / side, 3], &self.frames)?;
+            put_f32(&mut zip, "actions", &[t, self.action_len], &self.actions)?;
+            put_f32(&mut zip, "rewards", &[t], &self.rewards)?;
+            zip.finish().map(|_| ()).map_err(std::io::Error::from)
+        })
+    }
+
+    /// Reads and checks `path`.
+    pub fn load(path: &Path) -> Result<Self> {
+        let mut zip = open(path)?;
+        let damaged = |what| RunError::damaged(path, what, remedy());
+        let [found, seed, terminated] = get_u64(&mut zip, "meta").map_err(damaged)?;
+        version(path, found)?;
+        let mut read = || -> std::result::Result<Self, String> {
+            let (shape, frames) = get(&mut zip, "frames", "|u1")?;
+            let (action_shape, actions) = get_f32(&mut zip, "actions")?;
+            let (reward_shape, rewards) = get_f32(&mut zip, "rewards")?;
+            let t = rewards.len();
+            let [n, height, width, 3] = shape[..] else { return Err(format!("array `frames` has shape {shape:?}")) };
+            check("frames", &[n], &[t + 1])?;
+            check("rewards", &reward_shape, &[t])?;
+            let [at, action_len] = action_shape[..] else { return Err(format!("array `actions` has shape {action_shape:?}")) };
+            check("actions", &[at], &[t])?;
+            Ok(Self { seed, frame_len: height * width * 3, action_len, frames, actions, rewards, terminated: terminated != 0 })
+        };
+        read().map_err(damaged)
+    }
+}
+
+impl LatentEpisode {
+    /// Writes `path` atomically.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let t = self.steps();
+        write_atomically(path, |w| {
+            let mut zip = ZipWriter::new(w);
+            put_u64(&mut zip, "meta", &[VERSION, self.seed, u64::from(self.terminated), self.vision])?;
+            put_f32(&mut zip, "mean", &[t + 1, self.latent], &self.mean)?;
+            put_f32(&mut zip, "log_variance", &[t + 1, self.latent], &self.log_variance)?;
+            put_f32(&mut zip, "actions", &[t, self.action_len], &self.actions)?;
+            put_f32(&mut zip, "rewards", &[t], &self.rewards)?;
+            zip.finish().map(|_| ()).map_err(std::io::Error::from)
+        })
+    }
+
+    /// Reads and checks `path`.
+    pub fn load(path: &Path) -> Result<Self> {
+        let mut zip = open(path)?;
+        let damaged = |what| RunError::damaged(path, what, remedy());
+        let [found, seed, terminated, vision] = get_u64(&mut zip, "meta").map_err(damaged)?;
+        version(path, found)?;
+        let mut read = || -> std::result::Result<Self, String> {
+            let (shape, mean) = get_f32(&mut zip, "mean")?;
+            let (variance_shape, log_variance) = get_f32(&mut zip, "log_variance")?;
+            let (action_shape, actions) = get_f32(&mut zip, "actions")?;
+            let (_, rewards) = get_f32(&mut zip, "rewards")?;
+            let t = rewards.len();
+            let [n, latent] = shape[..] else { return Err(format!("array `mean` has shape {shape:?}")) };
+            check("mean", &[n], &[t + 1])?;
+            check("log_variance", &variance_shape, &shape)?;
+            let [at, action_len] = action_shape[..] else { return Err(format!("array `actions` has shape {action_shape:?}")) };
+            check("actions", &[at], &[t])?;
+            Ok(Self { seed, latent, action_len, mean, log_variance, actions, rewards, terminated: terminated != 0, vision })
+        };
+        read().map_err(damaged)
+    }
+}
+
+/// A folder of numbered files `000000.npz`, `000001.npz`, ….
+#[derive(Clone, Debug)]
+pub struct EpisodeStore(PathBuf);
+
+impl EpisodeStore {
+    /// The store in `folder`.
+    pub fn new(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    /// Path of episode `index`.
+    pub fn path(&self, index: usize) -> PathBuf {
+        self.0.join(format!("{index:06}.npz"))
+    }
+
+    /// Whether episode `index` is there. Files appear whole or not at all.
+    pub fn has(&self, index: usize) -> bool {
+        self.path(index).is_file()
+    }
+
+    /// How many of episodes `0..total` are there.
+    pub fn count(&self, total: usize) -> usize {
+        (0..total).filter(|&i| self.has(i)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Episode {
+        let frames: Vec<u8> = (0..3 * 4 * 4 * 3).map(|i| (i * 7 % 251) as u8).collect();
+        Episode {
+            seed: 9,
+            frame_len: 48,
+            action_len: 2,
+            frames,
+            actions: vec![0.5, -1.0, 0.0, 1.0],
+            rewards: vec![-0.1, 3.3],
+            terminated: true,
+        }
+    }
+
+    #[test]
+    fn episodes_come_back_and_damage_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.npz");
+        sample().save(&path).unwrap();
+        assert_eq!(Episode::load(&path).unwrap(), sample());
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+        let error = Episode::load(&path).unwrap_err().to_string();
+        assert!(error.contains("0.npz") && error.contains("Delete this file"), "{error}");
+        // Flip bytes inside of the compressed frames: the CRC of the entry must fail, or the archive itself.
+        let mut noticed = 0;
+        for at in (60..good.len() / 2).step_by(7) {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            std::fs::write(&path, &bad).unwrap();
+            match Episode::load(&path) {
+                Err(_) => noticed += 1,
+                Ok(read) => assert_eq!(read, sample(), "byte {at} changed the episode unnoticed"),
+            }
+        }
+        assert!(noticed > 3);
+    }
+
+    #[test]
+    fn latents_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.npz");
+        let latent = LatentEpisode {
+            seed: 1,
+            latent: 2,
+            action_len: 1,
+            mean: vec![0.1, 0.2, 0.3, 0.4],
+            log_variance: vec![-1.0; 4],
+            actions: vec![0.3],
+            rewards: vec![1.0],
+            terminated: false,
+            vision: u64::MAX - 1,
+        };
+        latent.save(&path).unwrap();
+        assert_eq!(LatentEpisode::load(&path).unwrap(), latent);
+    }
+}

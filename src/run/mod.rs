@@ -1,0 +1,22 @@
+//! What is on disk: run folder, versioned checkpoints, episodes, metrics, seeds.
+//!
+//! Every file is written atomically (temporary file, fsync, rename) and checked when it is read.
+
+mod atomic;
+mod checkpoint;
+mod episode;
+mod error;
+mod folder;
+mod metrics;
+mod preset;
+mod report;
+pub mod seeds;
+
+pub use atomic::{write_atomically, write_json};
+pub use checkpoint::{Checkpoint, CheckpointKind};
+pub use episode::{Episode, EpisodeStore, LatentEpisode};
+pub use error::{Result, RunError};
+pub use folder::RunFolder;
+pub use metrics::Metrics;
+pub use preset::{CollectConfig, ControllerConfig, EvaluateConfig, MemoryTraining, Preset, SHIPPED, VisionTraining};
+pub use report::{Interrupt, Reporter};

@@ -1,0 +1,334 @@
+//! Presets: every choice of a run in one TOML file, resolved once and kept in the run folder.
+
+use std::path::Path;
+
+use frmdn_cma_es::Covariance;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::{Result, RunError};
+use crate::{memory::MemoryConfig, vision::VaeConfig};
+
+/// The presets that are compiled in: name and text.
+pub const SHIPPED: [(&str, &str); 3] = [
+    ("tiny", include_str!("../../agents/tiny.toml")),
+    ("car-racing-rmdn", include_str!("../../agents/car-racing-rmdn.toml")),
+    ("car-racing-frmdn", include_str!("../../agents/car-racing-frmdn.toml")),
+];
+
+/// Everything that decides a run. All keys are explicit; the run folder keeps the resolved copy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// What it is for and what it costs, in words.
+    pub description: String,
+    /// Name of the environment (see [`crate::worlds`]).
+    pub environment: String,
+    /// Root seed of every random stream of the run.
+    pub seed: u64,
+    /// Collection of episodes.
+    pub collect: CollectConfig,
+    /// V and its training.
+    pub vision: VisionTraining,
+    /// M and its training.
+    pub memory: MemoryTraining,
+    /// C and its evolution.
+    pub controller: ControllerConfig,
+    /// The final evaluation.
+    pub evaluate: EvaluateConfig,
+}
+
+/// Collection of random episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectConfig {
+    /// Number of episodes; every tenth is held out.
+    pub episodes: usize,
+    /// Most steps of one episode.
+    pub steps: usize,
+    /// The car starts at a random tile.
+    pub random_start: bool,
+}
+
+/// Training of V.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VisionTraining {
+    /// The VAE itself.
+    pub model: VaeConfig,
+    /// KL per frame in nats that β is adapted to.
+    pub target_kl: f64,
+    /// Frames per update.
+    pub batch: usize,
+    /// Most updates.
+    pub updates: u64,
+    /// Adam's rate at the start; falls to a tenth along a cosine.
+    pub learning_rate: f64,
+    /// Episodes that are in memory at a time.
+    pub window_episodes: usize,
+    /// Updates on one window of episodes before the next is loaded.
+    pub window_updates: u64,
+    /// Updates between held-out losses (and checkpoints).
+    pub evaluate_every: u64,
+    /// Held-out losses without an improvement after which training stops.
+    pub patience: u64,
+}
+
+/// Training of M.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryTraining {
+    /// The memory itself.
+    pub model: MemoryConfig,
+    /// Sequences per update.
+    pub batch: usize,
+    /// Steps per sequence.
+    pub sequence: usize,
+    /// Most updates.
+    pub updates: u64,
+    /// Adam's rate at the start; falls to a tenth along a cosine.
+    pub learning_rate: f64,
+    /// Episodes of latents that are in memory at a time.
+    pub window_episodes: usize,
+    /// Updates on one window before the next is loaded.
+    pub window_updates: u64,
+    /// Updates between held-out losses (and checkpoints).
+    pub evaluate_every: u64,
+    /// Held-out losses without an improvement after which training stops.
+    pub patience: u64,
+}
+
+/// Evolution of C.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerConfig {
+    /// Candidates per generation.
+    pub population: usize,
+    /// Generations.
+    pub generations: u64,
+    /// Tracks per candidate, common to a generation.
+    pub tracks: usize,
+    /// Initial step size of CMA-ES.
+    pub sigma: f64,
+    /// Form of the covariance.
+    pub covariance: Covariance,
+    /// In training only: an episode without progress for that many steps ends and is charged the time that remains. 0: never.
+    pub give_up_after: u32,
+    /// Generations between tests of the distribution's mean on selection tracks.
+    pub select_every: u64,
+    /// Selection tracks of such a test.
+    pub select_tracks: usize,
+}
+
+/// The final evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateConfig {
+    /// Test tracks.
+    pub episodes: usize,
+}
+
+impl Preset {
+    /// The preset `name`, a shipped one or a path (a path wins), with `sets` (`key=value`, dotted keys) applied.
+    pub fn resolve(name: &str, sets: &[String]) -> Result<Self> {
+        let path = Path::new(name);
+        let (origin, text) = if path.is_file() {
+            (name.to_owned(), std::fs::read_to_string(path).map_err(RunError::io("read", path))?)
+        } else if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+            (format!("agents/{name}.toml (compiled in)"), (*text).to_owned())
+        } else {
+            let names: Vec<&str> = SHIPPED.iter().map(|(n, _)| *n).collect();
+            return Err(RunError::Config(format!(
+                "there is no preset and no file `{name}`. Presets: {}; or give the path of a TOML file, for example a changed copy of one from agents/.",
+                names.join(", ")
+            )));
+        };
+        let preset: Self = toml::from_str(&text).map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
+        let preset = preset.with(sets)?;
+        preset.validate().map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
+        Ok(preset)
+    }
+
+    /// This preset with `sets` applied.
+    pub fn with(self, sets: &[String]) -> Result<Self> {
+        let mut table = self.table();
+        for set in sets {
+            let fail = |what: String| RunError::Config(format!("--set {set}: {what}"));
+            let (key, text) = set.split_once('=').ok_or_else(|| fail("write it as key=value, for example vision.updates=500".into()))?;
+            let mut parts: Vec<&str> = key.trim().split('.').collect();
+            let last = parts.pop().unwrap_or_default();
+            let mut at = &mut table;
+            for part in parts {
+                let keys = at.keys().cloned().collect::<Vec<_>>().join(", ");
+                at = at
+                    .get_mut(part)
+                    .and_then(Value::as_table_mut)
+                    .ok_or_else(|| fail(format!("there is no table `{part}`; allowed here: {keys}")))?;
+            }
+            let keys = at.keys().cloned().collect::<Vec<_>>().join(", ");
+            let slot = at.get_mut(last).ok_or_else(|| fail(format!("there is no key `{last}`; allowed here: {keys}")))?;
+            // A bare word is a string, so that nobody has to quote quotes in a shell.
+            let value = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
+            let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
+            *slot = match (&*slot, value) {
+                (Value::Float(_), Value::Integer(i)) => Value::Float(i as f64),
+                (_, value) => value,
+            };
+        }
+        let resolved: Self = table.try_into().map_err(|e: toml::de::Error| {
+            RunError::Config(format!("--set {}: {}", sets.join(" --set "), e.to_string().trim()))
+        })?;
+        resolved.validate().map_err(RunError::Config)?;
+        Ok(resolved)
+    }
+
+    fn table(&self) -> Table {
+        Table::try_from(self).expect("a preset is plain data")
+    }
+
+    /// Impossible values, named by key.
+    fn validate(&self) -> std::result::Result<(), String> {
+        let at_least = |key: &str, value: u64, least: u64| {
+            if value >= least { Ok(()) } else { Err(format!("{key} = {value} is impossible: it must be at least {least}")) }
+        };
+        let positive = |key: &str, value: f64| {
+            if value.is_finite() && value > 0.0 { Ok(()) } else { Err(format!("{key} = {value} is impossible: it must be a number above 0")) }
+        };
+        crate::worlds::check(&self.environment).map_err(|e| format!("environment = \"{}\": {e}", self.environment))?;
+        at_least("collect.episodes", self.collect.episodes as u64, 10)?;
+        if self.collect.episodes as u64 > super::seeds::COLLECT.end {
+            return Err(format!("collect.episodes = {} is impossible: there are {} seeds", self.collect.episodes, super::seeds::COLLECT.end));
+        }
+        at_least("collect.steps", self.collect.steps as u64, 2)?;
+        let v = &self.vision;
+        v.model.validate().map_err(|e| format!("vision.model: {e}"))?;
+        positive("vision.target_kl", v.target_kl)?;
+        at_least("vision.batch", v.batch as u64, 1)?;
+        at_least("vision.updates", v.updates, 1)?;
+        positive("vision.learning_rate", v.learning_rate)?;
+        at_least("vision.window_episodes", v.window_episodes as u64, 1)?;
+        at_least("vision.window_updates", v.window_updates, 1)?;
+        at_least("vision.evaluate_every", v.evaluate_every, 1)?;
+        at_least("vision.patience", v.patience, 1)?;
+        let m = &self.memory;
+        m.model.validate().map_err(|e| format!("memory.model: {e}"))?;
+        at_least("memory.batch", m.batch as u64, 1)?;
+        at_least("memory.sequence", m.sequence as u64, 1)?;
+        if m.sequence > self.collect.steps {
+            return Err(format!("memory.sequence = {} is impossible: episodes have at most collect.steps = {}", m.sequence, self.collect.steps));
+        }
+        at_least("memory.updates", m.updates, 1)?;
+        positive("memory.learning_rate", m.learning_rate)?;
+        at_least("memory.window_episodes", m.window_episodes as u64, 1)?;
+        at_least("memory.window_updates", m.window_updates, 1)?;
+        at_least("memory.evaluate_every", m.evaluate_every, 1)?;
+        at_least("memory.patience", m.patience, 1)?;
+        let c = &self.controller;
+        at_least("controller.population", c.population as u64, 4)?;
+        at_least("controller.generations", c.generations, 1)?;
+        at_least("controller.tracks", c.tracks as u64, 1)?;
+        positive("controller.sigma", c.sigma)?;
+        at_least("controller.select_every", c.select_every, 1)?;
+        at_least("controller.select_tracks", c.select_tracks as u64, 1)?;
+        let needed = c.generations * c.tracks as u64;
+        let there = super::seeds::EVOLVE.end - super::seeds::EVOLVE.start;
+        if needed > there {
+            return Err(format!("controller.generations × controller.tracks = {needed} is impossible: there are {there} training tracks"));
+        }
+        at_least("evaluate.episodes", self.evaluate.episodes as u64, 2)?;
+        let tests = super::seeds::TEST.end - super::seeds::TEST.start;
+        if self.evaluate.episodes as u64 > tests {
+            return Err(format!("evaluate.episodes = {} is impossible: there are {tests} test tracks", self.evaluate.episodes));
+        }
+        Ok(())
+    }
+
+    /// The keys in which `self` and `other` differ, one line each; empty if they agree.
+    pub fn differences(&self, other: &Self) -> String {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        flatten("", &Value::Table(self.table()), &mut a);
+        flatten("", &Value::Table(other.table()), &mut b);
+        let find = |list: &[(String, String)], key: &str| list.iter().find(|(k, _)| k == key).map_or("(unset)".into(), |(_, v)| v.clone());
+        let mut keys: Vec<&String> = a.iter().chain(&b).map(|(k, _)| k).collect();
+        keys.sort();
+        keys.dedup();
+        keys.iter()
+            .filter(|k| find(&a, k) != find(&b, k))
+            .map(|k| format!("  {k}: the run has {}, now asked for {}", find(&a, k), find(&b, k)))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// As TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("a preset is plain data")
+    }
+}
+
+fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
+    match value {
+        Value::Table(table) => {
+            for (key, value) in table {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&path, value, out);
+            }
+        }
+        other => out.push((prefix.to_owned(), other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_preset_is_valid_and_survives_its_own_toml() {
+        for (name, _) in SHIPPED {
+            let preset = Preset::resolve(name, &[]).unwrap();
+            assert_eq!(toml::from_str::<Preset>(&preset.to_toml()).unwrap(), preset, "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_are_applied_and_wrong_ones_name_the_key_and_what_is_allowed() {
+        let preset = Preset::resolve("tiny", &["vision.updates=7".into(), "controller.sigma=1".into(), "memory.model.variant=rmdn".into()]).unwrap();
+        assert_eq!((preset.vision.updates, preset.controller.sigma), (7, 1.0));
+        let error = |set: &str| Preset::resolve("tiny", &[set.to_owned()]).unwrap_err().to_string();
+        for (set, words) in [
+            ("vision.update=7", vec!["vision.update", "allowed here", "updates"]),
+            ("visio.updates=7", vec!["visio", "allowed here", "vision"]),
+            ("vision.updates=0", vec!["vision.updates = 0", "at least 1"]),
+            ("vision.updates=x", vec!["vision.updates=x", "u64"]),
+            ("controller.population=2", vec!["controller.population = 2", "at least 4"]),
+            ("environment=pong", vec!["pong", "car-racing"]),
+            ("memory.model.variant=gru", vec!["gru", "frmdn"]),
+            ("memory.sequence=100000", vec!["memory.sequence", "collect.steps"]),
+            ("seed", vec!["key=value"]),
+        ] {
+            let text = error(set);
+            for word in words {
+                assert!(text.contains(word), "{set}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_preset_lists_those_there_are_and_an_unknown_key_names_the_file() {
+        let error = Preset::resolve("nothing", &[]).unwrap_err().to_string();
+        assert!(error.contains("tiny") && error.contains("agents/"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mine.toml");
+        std::fs::write(&path, format!("speed = 3\n{}", SHIPPED[0].1)).unwrap();
+        let error = Preset::resolve(path.to_str().unwrap(), &[]).unwrap_err().to_string();
+        assert!(error.contains("mine.toml") && error.contains("speed") && error.contains("expected one of"), "{error}");
+    }
+
+    #[test]
+    fn differences_name_the_keys() {
+        let a = Preset::resolve("tiny", &[]).unwrap();
+        let b = a.clone().with(&["vision.batch=33".into(), "seed=99".into()]).unwrap();
+        let text = a.differences(&b);
+        assert!(text.contains("vision.batch") && text.contains("33") && text.contains("seed") && text.lines().count() == 2, "{text}");
+        assert_eq!(a.differences(&a), "");
+    }
+}

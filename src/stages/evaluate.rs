@@ -1,0 +1,108 @@
+//! The final evaluation on test tracks, whole episodes, and the pictures of the agent driving.
+
+use std::{path::Path, sync::atomic::AtomicU64};
+
+use serde_json::json;
+
+use super::Context;
+use crate::{
+    agent::Agent,
+    controller::LinearController,
+    film,
+    rollout::{ActingModel, Blind, DriveOptions, Evaluation, Job, Outcome},
+    run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
+    worlds::{self, WorldOptions},
+};
+
+/// Episodes between two saves.
+const CHUNK: usize = 32;
+
+/// Outcomes of whole episodes on `range`, in seed order. `keep` sees each chunk as it is finished.
+pub fn outcomes(
+    environment: &str,
+    model: &ActingModel,
+    controller: &LinearController,
+    range: std::ops::Range<u64>,
+    context: &Context<'_>,
+    mut keep: impl FnMut(u64, &[Outcome]) -> Result<()>,
+) -> Result<Option<Vec<Outcome>>> {
+    let make = || worlds::make(environment, WorldOptions::default());
+    let total = range.end - range.start;
+    let mut all: Vec<Outcome> = Vec::new();
+    context.report.begin("evaluate", "episodes", 0, total);
+    for first in range.clone().step_by(CHUNK) {
+        let jobs: Vec<Job<'_>> = (first..range.end.min(first + CHUNK as u64)).map(|seed| Job { controller, seed }).collect();
+        let done = model.drive(&make, &jobs, DriveOptions::default(), context.stop, &AtomicU64::new(0)).map_err(RunError::Failed);
+        match done {
+            Ok(Some(outcomes)) => {
+                keep(first, &outcomes)?;
+                all.extend(outcomes);
+            }
+            Ok(None) => {
+                context.report.end();
+                return Ok(None);
+            }
+            Err(e) => {
+                context.report.end();
+                return Err(e);
+            }
+        }
+        let mean = all.iter().map(|o| o.score).sum::<f64>() / all.len() as f64;
+        context.report.advance(all.len() as u64, &format!("mean score {mean:.0}"));
+    }
+    context.report.end();
+    Ok(Some(all))
+}
+
+/// Evaluates the controller of the run on the first test tracks, beside a random policy on the same, and draws.
+pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+    let summary = folder.path("evaluation/summary.json");
+    if summary.exists() && folder.path("pictures/drive.gif").exists() {
+        return Ok(());
+    }
+    let preset = folder.preset();
+    let agent = Agent::load(folder.root())?;
+    let (model, controller) = (agent.acting_model()?, agent.controller()?);
+    let range = seeds::TEST.start..seeds::TEST.start + preset.evaluate.episodes as u64;
+    let scores = folder.path("evaluation/scores.jsonl");
+    let mut known = read_outcomes(&scores, range.start)?;
+    known.truncate(preset.evaluate.episodes);
+    let start = range.start + known.len() as u64;
+    let mut metrics = Metrics::resume(&scores, "seed", start.saturating_sub(1))?;
+    let fresh = outcomes(&preset.environment, &model, &controller, start..range.end, context, |first, outcomes| {
+        for (seed, o) in (first..).zip(outcomes) {
+            metrics.append(&json!({ "seed": seed, "score": o.score, "steps": o.steps, "completed": o.completed,
+                "progress": [o.progress.0, o.progress.1] }))?;
+        }
+        Ok(())
+    })?;
+    let Some(fresh) = fresh else { return context.check(folder) };
+    known.extend(fresh);
+    let rule = worlds::rule(&preset.environment).map_err(RunError::Failed)?;
+    let make = || worlds::make(&preset.environment, WorldOptions::default());
+    let random = Blind::Random.outcomes(&make, preset.seed, range.clone(), &AtomicU64::new(0)).map_err(RunError::Failed)?;
+    agent.save(&folder.path("agent.safetensors"))?;
+    film::drive(&agent, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;
+    context.check(folder)?;
+    let evaluation = Evaluation::of(&known, range.start, rule);
+    let random = Evaluation::of(&random, range.start, rule);
+    write_json(&summary, &json!({ "agent": evaluation, "random": random }))
+}
+
+/// The outcomes kept in `path`: consecutive seeds from `first`.
+fn read_outcomes(path: &Path, first: u64) -> Result<Vec<Outcome>> {
+    let lines = Metrics::read(path)?;
+    let known = lines.iter().zip(first..).map_while(|(line, seed)| {
+        let progress = line["progress"].as_array()?;
+        let part = |i: usize| progress.get(i).and_then(serde_json::Value::as_u64).and_then(|v| u32::try_from(v).ok());
+        let score = line["score"].as_f64()?;
+        (line["seed"].as_u64()? == seed).then_some(Outcome {
+            score,
+            fitness: score,
+            steps: u32::try_from(line["steps"].as_u64()?).ok()?,
+            completed: line["completed"].as_bool()?,
+            progress: (part(0)?, part(1)?),
+        })
+    });
+    Ok(known.collect())
+}

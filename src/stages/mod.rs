@@ -1,0 +1,57 @@
+//! collect → vision → memory → controller → evaluate: each a function from a run folder to the same run folder.
+//!
+//! A stage that is finished returns at once; one that was stopped, however, goes on from its last checkpoint to the same
+//! result bit for bit, because everything random is a function of the root seed and of counters.
+
+mod collect;
+mod controller;
+mod evaluate;
+mod memory;
+mod vision;
+mod windows;
+
+use crate::run::{Interrupt, Reporter, Result, RunError, RunFolder};
+
+pub use collect::collect;
+pub use controller::{Evolution, controller};
+pub use evaluate::{evaluate, outcomes};
+pub use memory::memory;
+pub use vision::vision;
+
+/// What every stage is given beside the folder.
+pub struct Context<'a> {
+    /// Where progress goes.
+    pub report: &'a dyn Reporter,
+    /// Set by Ctrl-C.
+    pub stop: &'a Interrupt,
+}
+
+impl Context<'_> {
+    /// An [`RunError::Interrupted`] if Ctrl-C was pressed; the state must be saved before.
+    pub fn check(&self, folder: &RunFolder) -> Result<()> {
+        if self.stop.is_set() { Err(RunError::Interrupted { command: folder.resume_command() }) } else { Ok(()) }
+    }
+}
+
+/// Whether episode `index` is held out of all training: every tenth.
+pub fn held_out(index: usize) -> bool {
+    index % 10 == 9
+}
+
+/// Cosine from `start` at update 0 to a tenth of it at `updates`.
+fn learning_rate(start: f64, update: u64, updates: u64) -> f64 {
+    let part = update as f64 / updates as f64;
+    start * (0.55 + 0.45 * (std::f64::consts::PI * part).cos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_learning_rate_falls_to_a_tenth() {
+        assert!((learning_rate(2.0, 0, 100) - 2.0).abs() < 1e-12);
+        assert!((learning_rate(2.0, 50, 100) - 1.1).abs() < 1e-12);
+        assert!((learning_rate(2.0, 100, 100) - 0.2).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,228 @@
+//! Training of V on streamed episodes.
+
+use frmdn_engine::{Params, random::stream};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Context, held_out, learning_rate, windows::Windows};
+use crate::{
+    agent::Agent,
+    pictures::{Panel, Series, plot_curves},
+    run::{Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder},
+    vision::{Decoder, Encoder, Scratch, TrainerState, VaeTrainer},
+};
+
+/// Frames of the held-out loss.
+const HELD_OUT_FRAMES: usize = 1024;
+/// Frames of the picture of reconstructions.
+const SHOWN: usize = 12;
+const REMEDY: &str = "Delete the folder vision/ of the run and type the same train command again: V is trained anew.";
+
+/// Where training stands, beside weights and moments.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    trainer: TrainerState,
+    update: u64,
+    /// Lowest held-out loss (at the present β) and the update it was seen at.
+    best: Option<(f64, u64)>,
+    /// Held-out losses since then.
+    stale: u64,
+    /// Sums over the updates since the last held-out loss.
+    sums: [f64; 3],
+    count: u64,
+}
+
+fn load(folder: &RunFolder) -> Result<Option<Checkpoint<State>>> {
+    let path = folder.path("vision/state.safetensors");
+    path.exists().then(|| Checkpoint::load(&path, CheckpointKind::VisionState, REMEDY)).transpose()
+}
+
+/// Trains V up to the preset's number of updates, or until the held-out loss stops falling.
+pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+    let preset = folder.preset();
+    let config = &preset.vision;
+    let (mut trainer, mut state) = match load(folder)? {
+        Some(Checkpoint { tensors, state }) => {
+            if state.update >= config.updates || state.stale >= config.patience {
+                return Ok(());
+            }
+            let trainer = VaeTrainer::restore(&config.model, &tensors, &state.trainer)
+                .map_err(|e| RunError::damaged(&folder.path("vision/state.safetensors"), e, REMEDY))?;
+            (trainer, state)
+        }
+        None => {
+            let trainer = VaeTrainer::new(&config.model, config.target_kl, preset.seed);
+            let state = State { trainer: trainer.state(), update: 0, best: None, stale: 0, sums: [0.0; 3], count: 0 };
+            (trainer, state)
+        }
+    };
+    let store = folder.episodes();
+    let held = held_out_frames(folder)?;
+    let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i)).collect();
+    let mut windows =
+        Windows::new("vision/window", preset.seed, training, config.window_episodes, config.window_updates, move |i| Episode::load(&store.path(i)));
+    let metrics_path = folder.path("vision/metrics.jsonl");
+    let mut metrics = Metrics::resume(&metrics_path, "update", state.update)?;
+    context.report.begin("vision", "updates", state.update, config.updates);
+    let mut frames = Vec::new();
+    let outcome = loop {
+        if state.update >= config.updates || state.stale >= config.patience {
+            break Ok(());
+        }
+        if context.stop.is_set() {
+            break save(folder, &trainer, &mut state).and_then(|()| context.check(folder));
+        }
+        let update = state.update;
+        match windows.at(update) {
+            Ok(episodes) => batch(episodes, config.batch, preset.seed, update, &mut frames),
+            Err(e) => break Err(e),
+        }
+        let rate = learning_rate(config.learning_rate, update, config.updates);
+        let step = match trainer.step(&frames, rate, update, preset.seed) {
+            Ok(step) => step,
+            Err(e) => {
+                break Err(RunError::NonFinite {
+                    stage: "vision",
+                    what: e.tensor,
+                    update: e.update,
+                    path: folder.path("vision"),
+                    remedy: "Start a new run with a smaller rate, for example --set vision.learning_rate=3e-4 --run DIR.".into(),
+                });
+            }
+        };
+        state.update += 1;
+        state.count += 1;
+        for (sum, x) in state.sums.iter_mut().zip([step.reconstruction, step.kl, step.loss]) {
+            *sum += x;
+        }
+        context.report.advance(state.update, &format!("KL {:.1} nats, β {:.3}, pixel MSE {:.5}", step.kl, trainer.beta(), step.pixel_mse()));
+        if state.update.is_multiple_of(config.evaluate_every) || state.update == config.updates {
+            let evaluated = evaluate(folder, context, &trainer, &mut state, &held, rate, &mut metrics);
+            if let Err(e) = evaluated {
+                break Err(e);
+            }
+        }
+    };
+    context.report.end();
+    outcome?;
+    draw(folder, &metrics_path)
+}
+
+fn save(folder: &RunFolder, trainer: &VaeTrainer, state: &mut State) -> Result<()> {
+    state.trainer = trainer.state();
+    Checkpoint { tensors: trainer.tensors(), state: &*state }.save(&folder.path("vision/state.safetensors"), CheckpointKind::VisionState)
+}
+
+/// Held-out loss, the weights if it is the lowest, reconstructions, a line of metrics, the checkpoint.
+fn evaluate(
+    folder: &RunFolder,
+    context: &Context<'_>,
+    trainer: &VaeTrainer,
+    state: &mut State,
+    held: &[u8],
+    rate: f64,
+    metrics: &mut Metrics,
+) -> Result<()> {
+    let preset = folder.preset();
+    let evaluation = trainer.evaluate(held, preset.seed);
+    // Reconstruction alone is compared, at the target KL: β moves, and a loss with another β is another loss.
+    let score = evaluation.reconstruction;
+    if state.best.is_none_or(|(best, _)| score < best) {
+        state.best = Some((score, state.update));
+        state.stale = 0;
+        Agent::save_vision(folder, trainer.weights())?;
+        reconstructions(folder, trainer.weights(), held)?;
+    } else {
+        state.stale += 1;
+    }
+    let n = state.count.max(1) as f64;
+    let line = json!({
+        "update": state.update,
+        "learning_rate": rate,
+        "beta": trainer.beta(),
+        "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n, "loss": state.sums[2] / n },
+        "held_out": {
+            "reconstruction": evaluation.reconstruction,
+            "pixel_mse": evaluation.pixel_mse(),
+            "kl": evaluation.kl,
+            "active": evaluation.active,
+        },
+    });
+    state.sums = [0.0; 3];
+    state.count = 0;
+    save(folder, trainer, state)?;
+    metrics.append(&line)?;
+    context.report.say(&format!(
+        "vision {}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
+        state.update,
+        evaluation.pixel_mse(),
+        evaluation.kl,
+        evaluation.active
+    ));
+    Ok(())
+}
+
+/// A batch of frames, each drawn uniformly from the frames in memory.
+fn batch(episodes: &[Episode], size: usize, seed: u64, update: u64, frames: &mut Vec<u8>) {
+    let total: usize = episodes.iter().map(|e| e.steps() + 1).sum();
+    let mut rng = stream(seed, "vision/batch", &[update]);
+    frames.clear();
+    for _ in 0..size {
+        let mut at = rng.random_range(0..total);
+        for episode in episodes {
+            let here = episode.steps() + 1;
+            if at < here {
+                frames.extend_from_slice(episode.frame(at));
+                break;
+            }
+            at -= here;
+        }
+    }
+}
+
+/// Frames spread evenly over the held-out episodes.
+fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
+    let indices: Vec<usize> = (0..folder.preset().collect.episodes).filter(|&i| held_out(i)).collect();
+    let each = HELD_OUT_FRAMES.div_ceil(indices.len());
+    let mut frames = Vec::new();
+    for index in indices {
+        let episode = Episode::load(&folder.episodes().path(index))?;
+        let there = episode.steps() + 1;
+        for i in 0..each.min(there) {
+            frames.extend_from_slice(episode.frame(i * there / each.min(there)));
+        }
+    }
+    Ok(frames)
+}
+
+/// Two rows: held-out frames and what V makes of them.
+fn reconstructions(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
+    let config = &folder.preset().vision.model;
+    let fits = |e: frmdn_engine::params::ParamError| RunError::Failed(format!("vision: {e}"));
+    let (encoder, decoder) = (Encoder::from_params(config, weights).map_err(fits)?, Decoder::from_params(config, weights).map_err(fits)?);
+    let frame_len = 64 * 64 * 3;
+    let n = held.len() / frame_len;
+    let shown = SHOWN.min(n);
+    let picked: Vec<u8> = (0..shown).flat_map(|i| held[i * n / shown * frame_len..][..frame_len].iter().copied()).collect();
+    let (mut z, mut rebuilt, mut scratch) = (vec![0.0; shown * config.latent], vec![0u8; picked.len()], Scratch::default());
+    encoder.encode(&picked, &mut z, &mut scratch);
+    decoder.decode(&z, &mut rebuilt, &mut scratch);
+    let row = |frames: &[u8]| frames.chunks(frame_len).map(|f| Panel::new(64, 64, f.to_vec()).enlarged(2)).collect::<Vec<_>>();
+    let rows = vec![
+        Panel::row(row(&picked)).titled("HELD-OUT FRAMES"),
+        Panel::row(row(&rebuilt)).titled("RECONSTRUCTIONS"),
+    ];
+    Panel::column(rows).save(&folder.path("pictures/reconstructions.png"))
+}
+
+fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
+    let lines = Metrics::read(metrics)?;
+    let pick = |part: &str, key: &str| -> Vec<(f64, f64)> {
+        lines.iter().filter_map(|l| Some((l["update"].as_f64()?, l[part][key].as_f64()?))).collect()
+    };
+    let series = |key: &str| [Series::new("training", pick("train", key)), Series::new("held out", pick("held_out", key))];
+    let path = |name: &str| folder.path(&format!("pictures/{name}"));
+    plot_curves("V: reconstruction", "update", "sum of squared errors a frame", &series("reconstruction"), &path("vision-reconstruction.png"))?;
+    plot_curves("V: KL", "update", "nats a frame", &series("kl"), &path("vision-kl.png"))
+}

@@ -1,0 +1,58 @@
+//! A preset in which every stage takes a second or two, with several checkpoints each.
+#![allow(dead_code, reason = "every test file uses its own part")]
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+/// The settings that make `tiny` micro.
+pub const MICRO: [&str; 24] = [
+    "collect.episodes=20",
+    "collect.steps=60",
+    "vision.model.width=4",
+    "vision.batch=16",
+    "vision.updates=60",
+    "vision.window_episodes=6",
+    "vision.window_updates=7",
+    "vision.evaluate_every=10",
+    "memory.batch=4",
+    "memory.sequence=16",
+    "memory.updates=40",
+    "memory.window_episodes=6",
+    "memory.window_updates=7",
+    "memory.evaluate_every=8",
+    "memory.model.hidden=16",
+    "memory.model.components=2",
+    "memory.model.flow_hidden=8",
+    "controller.population=6",
+    "controller.generations=8",
+    "controller.give_up_after=30",
+    "controller.select_every=3",
+    "controller.select_tracks=1",
+    "evaluate.episodes=2",
+    "seed=5",
+];
+
+/// `frmdn train` of the micro preset into `run`.
+pub fn train(run: &Path, threads: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_frmdn"));
+    command.args(["train", "tiny", "--threads", threads, "--run"]).arg(run);
+    for set in MICRO {
+        command.args(["--set", set]);
+    }
+    command
+}
+
+/// Runs the program with `args`.
+pub fn frmdn(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_frmdn")).args(args).output().expect("the program starts")
+}
+
+/// Standard error of a command that must fail with exit code 1 and without a panic.
+pub fn error(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
