@@ -1,0 +1,100 @@
+//! Settings and the constants that follow from them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::CmaError;
+
+/// Form of the covariance matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Covariance {
+    /// Separable above 200 dimensions, full up to there.
+    #[default]
+    Auto,
+    /// Diagonal (Ros & Hansen 2008): linear cost, and learned (n + 2)/3 times as fast.
+    Separable,
+    /// All n(n + 1)/2 entries.
+    Full,
+}
+
+/// Settings of a [`crate::CmaEs`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CmaEsConfig {
+    /// Number of parameters n.
+    pub dimension: usize,
+    /// Candidates per generation λ; 4 + ⌊3 ln n⌋ if not given.
+    pub population: Option<usize>,
+    /// Initial step size.
+    pub sigma0: f64,
+    /// Form of the covariance.
+    pub covariance: Covariance,
+    /// Root seed of the candidates' random streams.
+    pub seed: u64,
+}
+
+/// Strategy parameters (Hansen, arXiv 1604.00772, table 1, with pycma's defaults where they differ).
+#[derive(Clone, Debug)]
+pub(crate) struct Strategy {
+    /// Recombination weights w_i of the λ ranks, negative for the worse half; the positive ones sum to 1.
+    pub weights: Vec<f64>,
+    pub mu: usize,
+    pub mu_eff: f64,
+    pub c_sigma: f64,
+    pub d_sigma: f64,
+    pub c_c: f64,
+    pub c_1: f64,
+    pub c_mu: f64,
+    /// E‖N(0, I)‖.
+    pub chi_n: f64,
+    pub full: bool,
+}
+
+impl CmaEsConfig {
+    pub(crate) fn population(&self) -> usize {
+        self.population.unwrap_or(4 + (3.0 * (self.dimension as f64).ln()).floor() as usize)
+    }
+
+    pub(crate) fn strategy(&self) -> Result<Strategy, CmaError> {
+        let (dimension, lambda) = (self.dimension, self.population());
+        if dimension == 0 || lambda < 4 || !(self.sigma0.is_finite() && self.sigma0 > 0.0) {
+            return Err(CmaError::Config { dimension, population: lambda, sigma0: self.sigma0 });
+        }
+        let n = dimension as f64;
+        let raw: Vec<f64> = (1..=lambda).map(|i| f64::midpoint(lambda as f64, 1.0).ln() - (i as f64).ln()).collect();
+        let mu = raw.iter().filter(|w| **w > 0.0).count();
+        let effective = |w: &[f64]| w.iter().sum::<f64>().powi(2) / w.iter().map(|w| w * w).sum::<f64>();
+        let (mu_eff, mu_eff_minus) = (effective(&raw[..mu]), effective(&raw[mu..]));
+        let full = match self.covariance {
+            Covariance::Auto => dimension <= 200,
+            Covariance::Separable => false,
+            Covariance::Full => true,
+        };
+        let mut c_1 = (lambda as f64 / 6.0).min(1.0) * 2.0 / ((n + 1.3).powi(2) + mu_eff);
+        let mut c_mu = (1.0 - c_1).min(2.0 * (0.25 + mu_eff - 2.0 + 1.0 / mu_eff) / ((n + 2.0).powi(2) + mu_eff));
+        if !full {
+            // Ros & Hansen 2008: n instead of n(n + 1)/2 numbers are learned, so the rates can be that much higher.
+            let factor = (n + 2.0) / 3.0;
+            c_1 = (c_1 * factor).min(0.5);
+            c_mu = (c_mu * factor).min(1.0 - c_1);
+        }
+        let positive: f64 = raw[..mu].iter().sum();
+        let negative: f64 = -raw[mu..].iter().sum::<f64>();
+        // Negative weights: no decay on average, no more than the effective selection mass warrants, and C stays positive
+        // definite (negative steps have squared Mahalanobis length n).
+        let limit = (1.0 + c_1 / c_mu).min(1.0 + 2.0 * mu_eff_minus / (mu_eff + 2.0)).min((1.0 - c_1 - c_mu).max(0.0) / (n * c_mu));
+        let weights = raw.iter().map(|&w| if w > 0.0 { w / positive } else { w * limit / negative }).collect();
+        let c_sigma = (mu_eff + 2.0) / (n + mu_eff + 3.0);
+        Ok(Strategy {
+            weights,
+            mu,
+            mu_eff,
+            c_sigma,
+            d_sigma: 1.0 + 2.0 * (((mu_eff - 1.0) / (n + 1.0)).sqrt() - 1.0).max(0.0) + c_sigma,
+            c_c: (4.0 + mu_eff / n) / (n + 4.0 + 2.0 * mu_eff / n),
+            c_1,
+            c_mu,
+            chi_n: n.sqrt() * (1.0 - 1.0 / (4.0 * n) + 1.0 / (21.0 * n * n)),
+            full,
+        })
+    }
+}
