@@ -137,7 +137,11 @@ mod tests {
         let inputs: Vec<f32> = (0..=400_000).map(|i| (low + (high - low) * f64::from(i) / 4e5) as f32).collect();
         let mut got = inputs.clone();
         f(&mut got);
-        inputs.iter().zip(&got).map(|(&x, &y)| ((f64::from(y) - want(f64::from(x))) / want(f64::from(x)).abs().max(1e-37)).abs()).fold(0.0, f64::max)
+        inputs
+            .iter()
+            .zip(&got)
+            .map(|(&x, &y)| ((f64::from(y) - want(f64::from(x))) / want(f64::from(x)).abs().max(1e-37)).abs())
+            .fold(0.0, f64::max)
     }
 
     #[test]

@@ -6,8 +6,12 @@
 
 pub mod activation;
 pub mod adam;
+pub mod conv;
+mod gather;
+pub mod linear;
 pub mod matmul;
 pub mod params;
 pub mod random;
+mod simd;
 
 pub use params::{Param, Params};
