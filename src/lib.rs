@@ -1,1 +1,2 @@
 //! World models.
+pub mod vision;
