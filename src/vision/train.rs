@@ -215,3 +215,78 @@ fn reduce(shards: &[Shard], total: &mut Params) {
         });
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Soft discs of random place and colour on a grey ground: something that compresses.
+    fn frames(n: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(n * FRAME);
+        for i in 0..n {
+            let (cx, cy, r) = (10 + (i * 13) % 44, 10 + (i * 29) % 44, 6 + (i % 7));
+            for (y, x, c) in (0..64).flat_map(|y| (0..64).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+                let inside = x.max(cx) - x.min(cx) < r && y.max(cy) - y.min(cy) < r;
+                out.push(if inside { [230, 40, 90][(c + i) % 3] } else { 110 });
+            }
+        }
+        out
+    }
+
+    const CONFIG: VaeConfig = VaeConfig { width: 4, latent: 8 };
+
+    fn run(trainer: &mut VaeTrainer, updates: std::ops::Range<u64>) -> Vec<VaeMetrics> {
+        let frames = frames(40);
+        updates.map(|u| trainer.step(&frames, 1e-3, u, 9).unwrap()).collect()
+    }
+
+    #[test]
+    fn updates_do_not_depend_on_the_number_of_threads() {
+        let result = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut trainer = VaeTrainer::new(&Vae::init(CONFIG, 1), VaeTrainerConfig::default());
+                let metrics = run(&mut trainer, 0..4);
+                let evaluation = trainer.evaluate(&frames(50));
+                (metrics, evaluation, trainer.save())
+            })
+        };
+        assert_eq!(result(1), result(2));
+    }
+
+    #[test]
+    fn a_saved_run_goes_on_bit_for_bit() {
+        let mut whole = VaeTrainer::new(&Vae::init(CONFIG, 1), VaeTrainerConfig::default());
+        run(&mut whole, 0..6);
+        let mut first = VaeTrainer::new(&Vae::init(CONFIG, 1), VaeTrainerConfig::default());
+        run(&mut first, 0..3);
+        let (state, tensors) = first.save();
+        let state: VaeState = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+        let mut second = VaeTrainer::restore(&state, &tensors).unwrap();
+        run(&mut second, 3..6);
+        assert_eq!(whole.save(), second.save());
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_changes_nothing() {
+        let mut vae = Vae::init(CONFIG, 1).params().clone();
+        let at = vae.0.iter().position(|p| p.name == "encoder.head.bias").unwrap();
+        vae.0[at].value[CONFIG.latent] = 400.0;
+        let mut trainer = VaeTrainer::new(&Vae::from_params(CONFIG, &vae).unwrap(), VaeTrainerConfig::default());
+        let before = trainer.save();
+        let error = trainer.step(&frames(3), 1e-3, 17, 9).unwrap_err();
+        assert_eq!(error, NonFinite { tensor: "loss".into(), update: 17 });
+        assert_eq!(trainer.save(), before);
+    }
+
+    #[test]
+    fn it_learns_a_few_frames() {
+        let mut trainer = VaeTrainer::new(&Vae::init(CONFIG, 1), VaeTrainerConfig::default());
+        let metrics = run(&mut trainer, 0..300);
+        let (first, last) = (metrics[0], metrics[299]);
+        println!("{first:?}\n{last:?}");
+        assert!(last.squared_error < 0.35 * first.squared_error, "{first:?} {last:?}");
+        let evaluation = trainer.evaluate(&frames(40));
+        assert!(evaluation.active > 1, "{evaluation:?}");
+    }
+}
