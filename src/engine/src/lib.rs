@@ -4,9 +4,15 @@
 //! fixed size, run the shards on any number of threads and add the results up in shard order, so that a result
 //! never depends on the number of threads. The crate knows nothing of burn and nothing of reinforcement learning.
 
+pub mod activation;
 pub mod adam;
+pub mod conv;
+mod gather;
+pub mod linear;
+pub mod lstm;
 pub mod matmul;
 pub mod params;
 pub mod random;
+mod simd;
 
 pub use params::{Param, Params};

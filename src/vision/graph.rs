@@ -1,0 +1,178 @@
+//! Forward and backward pass of the whole VAE over one shard of frames.
+
+use frmdn_engine::Params;
+use frmdn_engine::activation::{exp_inplace, relu_backward, relu_inplace, sigmoid_inplace};
+
+use super::loss::Sums;
+use super::model::{Decoder, Encoder, VaeConfig, unit};
+use super::{FRAME, SIDE};
+
+/// Both halves with weights loaded; shared by the threads of a step.
+#[derive(Clone, Debug)]
+pub(super) struct Network {
+    pub encoder: Encoder,
+    pub decoder: Decoder,
+    pub config: VaeConfig,
+}
+
+impl Network {
+    pub fn new(config: VaeConfig) -> Self {
+        Self { encoder: Encoder::new(config), decoder: Decoder::new(config), config }
+    }
+
+    pub fn load(&mut self, params: &Params, training: bool) {
+        rayon::join(|| self.encoder.load(params, training), || self.decoder.load(params, training));
+    }
+}
+
+/// All buffers of one shard, and its gradients; allocated once.
+#[derive(Clone, Debug)]
+pub(super) struct Shard {
+    input: Vec<f32>,
+    images: [Vec<f32>; 4],
+    head: Vec<f32>,
+    pub noise: Vec<f32>,
+    deviation: Vec<f32>,
+    latent: Vec<f32>,
+    linear: Vec<f32>,
+    pictures: [Vec<f32>; 4],
+    /// Gradients of the images on both sides of the layer at work.
+    upper: Vec<f32>,
+    lower: Vec<f32>,
+    columns: Vec<f32>,
+    pub gradients: Params,
+    pub sums: Sums,
+}
+
+impl Shard {
+    pub fn new(params: &Params) -> Self {
+        Self {
+            input: Vec::new(),
+            images: Default::default(),
+            head: Vec::new(),
+            noise: Vec::new(),
+            deviation: Vec::new(),
+            latent: Vec::new(),
+            linear: Vec::new(),
+            pictures: Default::default(),
+            upper: Vec::new(),
+            lower: Vec::new(),
+            columns: Vec::new(),
+            gradients: params.zeros_like(),
+            sums: Sums::default(),
+        }
+    }
+
+    /// The forward pass: loss parts of `frames` into `sums`. `noise` [n, latent] is added times the deviation;
+    /// where it is empty the mean itself is decoded.
+    pub fn forward(&mut self, net: &Network, frames: &[u8]) {
+        let (n, l) = (frames.len() / FRAME, net.config.latent);
+        self.input.resize(n * FRAME, 0.0);
+        unit(frames, &mut self.input);
+        let mut x = &self.input;
+        for (conv, y) in net.encoder.convs.iter().zip(&mut self.images) {
+            y.resize(n * conv.output_len(), 0.0);
+            conv.forward(x, n, true, y);
+            x = y;
+        }
+        self.head.resize(n * 2 * l, 0.0);
+        net.encoder.head.forward(x, n, false, &mut self.head);
+
+        // σ = exp(½ log σ²), z = μ + σ·ε.
+        self.deviation.resize(n * l, 0.0);
+        self.latent.resize(n * l, 0.0);
+        for (s, row) in self.deviation.chunks_exact_mut(l).zip(self.head.chunks_exact(2 * l)) {
+            for (s, &v) in s.iter_mut().zip(&row[l..]) {
+                *s = 0.5 * v;
+            }
+        }
+        exp_inplace(&mut self.deviation);
+        self.sums.reset(l);
+        for (i, row) in self.head.chunks_exact(2 * l).enumerate() {
+            for j in 0..l {
+                let (mean, log_variance, s) = (row[j], row[l + j], self.deviation[i * l + j]);
+                self.latent[i * l + j] = if self.noise.is_empty() { mean } else { mean + s * self.noise[i * l + j] };
+                self.sums.latent(j, mean, log_variance, s);
+            }
+        }
+
+        self.linear.resize(n * net.config.hidden(), 0.0);
+        net.decoder.linear.forward(&self.latent, n, false, &mut self.linear);
+        let mut x = &self.linear;
+        for (i, (layer, y)) in net.decoder.deconvs.iter().zip(&mut self.pictures).enumerate() {
+            y.resize(n * layer.output_len(), 0.0);
+            layer.forward(x, n, &mut self.columns, y);
+            if i < 3 {
+                relu_inplace(y);
+            } else {
+                sigmoid_inplace(y);
+            }
+            x = y;
+        }
+        self.sums.frames = n;
+        for (y, x) in self.pictures[3].chunks_exact(SIDE).zip(self.input.chunks_exact(SIDE)) {
+            let row: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
+            self.sums.squares += f64::from(row);
+        }
+    }
+
+    /// The backward pass after [`Shard::forward`]: gradients of `scale` · Σ over frames (squares + `beta` · KL).
+    pub fn backward(&mut self, net: &Network, beta: f32, scale: f32) {
+        let (n, l) = (self.sums.frames, net.config.latent);
+        for p in &mut self.gradients.0 {
+            p.value.fill(0.0);
+        }
+        let g = &mut self.gradients.0;
+        // Tensors come in the order of `VaeConfig::tensors`: weight, bias; four convolutions, head, linear, four more.
+        let mut pair = |layer: usize, f: &mut dyn FnMut(&mut [f32], &mut [f32])| {
+            let (weight, bias) = g[2 * layer..2 * layer + 2].split_at_mut(1);
+            f(&mut weight[0].value, &mut bias[0].value);
+        };
+
+        self.upper.resize(self.pictures[3].len(), 0.0);
+        for ((g, &y), &x) in self.upper.iter_mut().zip(&self.pictures[3]).zip(&self.input) {
+            *g = scale * 2.0 * (y - x) * y * (1.0 - y);
+        }
+        for i in (0..4).rev() {
+            let layer = &net.decoder.deconvs[i];
+            let x = if i > 0 { &self.pictures[i - 1] } else { &self.linear };
+            pair(6 + i, &mut |w, b| layer.backward_weights(x, &self.upper, n, w, b));
+            self.lower.resize(x.len(), 0.0);
+            layer.backward_input(&self.upper, n, &mut self.lower);
+            if i > 0 {
+                relu_backward(x, &mut self.lower);
+            }
+            std::mem::swap(&mut self.upper, &mut self.lower);
+        }
+        pair(5, &mut |w, b| net.decoder.linear.backward_weights(&self.latent, &self.upper, n, w, b));
+        self.lower.resize(n * l, 0.0);
+        net.decoder.linear.backward_input(&self.upper, n, &mut self.lower);
+
+        // ∂z/∂μ = 1, ∂z/∂log σ² = ½σε; KL = −½ Σ (1 + log σ² − μ² − σ²).
+        let kl = scale * beta;
+        self.upper.resize(n * 2 * l, 0.0);
+        for (i, row) in self.upper.chunks_exact_mut(2 * l).enumerate() {
+            for j in 0..l {
+                let (at, s) = (i * l + j, self.deviation[i * l + j]);
+                let gz = self.lower[at];
+                row[j] = gz + kl * self.head[i * 2 * l + j];
+                let noise = self.noise.get(at).copied().unwrap_or(0.0);
+                row[l + j] = 0.5 * gz * s * noise + 0.5 * kl * (s * s - 1.0);
+            }
+        }
+        pair(4, &mut |w, b| net.encoder.head.backward_weights(&self.images[3], &self.upper, n, w, b));
+        self.lower.resize(self.images[3].len(), 0.0);
+        net.encoder.head.backward_input(&self.upper, n, &mut self.lower);
+        for i in (0..4).rev() {
+            relu_backward(&self.images[i], &mut self.lower);
+            std::mem::swap(&mut self.upper, &mut self.lower);
+            let layer = &net.encoder.convs[i];
+            let x = if i > 0 { &self.images[i - 1] } else { &self.input };
+            pair(i, &mut |w, b| layer.backward_weights(x, &self.upper, n, w, b));
+            if i > 0 {
+                self.lower.resize(x.len(), 0.0);
+                layer.backward_input(&self.upper, n, &mut self.columns, &mut self.lower);
+            }
+        }
+    }
+}
