@@ -193,16 +193,16 @@ unsafe fn product_avx512(call: ProductCall<'_>) {
 #[inline(always)]
 unsafe fn product_loop<S: Simd>(call: ProductCall<'_>) {
     let columns = call.b.columns;
-    let mut c = call.c;
+    let c = call.c;
     let (mut at, mut j) = (0, 0);
     while j < columns {
         let vectors = tile_width(columns - j, S::LANES, S::WIDEST);
         // SAFETY: panels were packed by the same walk; `c` has rows·columns values.
         unsafe {
             match vectors {
-                4 => product_rows::<S, 6, 4>(&call.a, call.windows, call.rows, call.b, call.relu, &mut c, at, j),
-                2 => product_rows::<S, 6, 2>(&call.a, call.windows, call.rows, call.b, call.relu, &mut c, at, j),
-                _ => product_rows::<S, 8, 1>(&call.a, call.windows, call.rows, call.b, call.relu, &mut c, at, j),
+                4 => product_rows::<S, 6, 4>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
+                2 => product_rows::<S, 6, 2>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
+                _ => product_rows::<S, 8, 1>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
             }
         }
         at += call.b.depth * vectors * S::LANES;
