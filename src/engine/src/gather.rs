@@ -51,7 +51,7 @@ impl Windows {
 }
 
 /// The instruction set in use; asked once per call, the answer is cached by the standard library.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Set {
     Portable,
     #[cfg(target_arch = "x86_64")]
@@ -61,6 +61,10 @@ enum Set {
 }
 
 fn set() -> Set {
+    #[cfg(test)]
+    if let Some(forced) = tests::FORCED.get() {
+        return forced;
+    }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         return if is_x86_feature_detected!("avx512f") { Set::Avx512 } else { Set::Avx2 };
@@ -477,3 +481,6 @@ unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
