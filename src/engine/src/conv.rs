@@ -1,7 +1,7 @@
 //! Convolution and transposed convolution without padding, NHWC, forward and backward.
 //!
 //! The two are adjoint: a transposed convolution's forward pass is a convolution's gradient with respect to its
-//! input. Both are therefore one [`Geometry`] and three products; see [`crate::gather`] for how they avoid im2col.
+//! input. Both are therefore one [`Geometry`] and three products; `gather.rs` says how they avoid im2col.
 
 use crate::gather::{Packed, Windows, gram, product};
 
