@@ -1,1 +1,40 @@
-//! Car-Racing: a native port of Gymnasium CarRacing-v3.
+//! Car-Racing: a native port of Gymnasium `CarRacing-v3`.
+//!
+//! The reference is Gymnasium 1.4.0 (`gymnasium/envs/box2d/car_racing.py` and `car_dynamics.py`) on Box2D 2.3. From the same
+//! seed and the same actions the track, every bit of the car's state, the rewards and the ends of episodes are the same as
+//! there (on x86-64 Linux, whose C library computes the sines of both); the picture differs by the rounding of its edges.
+//!
+//! ```
+//! use frmdn_car_racing::CarRacingConfig;
+//! use frmdn_env::{Env, ObservationMut};
+//!
+//! let mut env = CarRacingConfig::default().init();
+//! let mut frame = vec![0; env.observation_space().len()];
+//! env.reset(1, ObservationMut::Frame(&mut frame))?;
+//! let step = env.step(&[0.0, 0.5, 0.0], ObservationMut::Frame(&mut frame))?;
+//! assert!(step.reward > 0.0, "the tiles under the car are paid with the first step");
+//! # Ok::<(), frmdn_env::EnvError>(())
+//! ```
+//!
+//! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene` and `gauges` on `raster`,
+//! and `env`, which puts them together.
+
+mod car;
+mod config;
+mod contact;
+mod distance;
+mod env;
+mod gauges;
+mod joint;
+mod math;
+mod polygon;
+mod raster;
+pub mod rng;
+mod scene;
+mod solver;
+mod state;
+pub mod track;
+
+pub use config::{CarRacingConfig, Observation, Rule};
+pub use env::CarRacing;
+pub use state::{BodyState, CarState, WheelState};
