@@ -27,6 +27,16 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
+    /// Names an impossible value.
+    pub fn validate(&self) -> Result<(), String> {
+        let range = |key: &str, value: usize, most: usize| {
+            let fits = (1..=most).contains(&value);
+            fits.then_some(()).ok_or_else(|| format!("{key} = {value} is impossible: it must be in 1..={most}"))
+        };
+        range("width", self.width, 256)?;
+        range("latent", self.latent, 1024)
+    }
+
     /// Filters of the four convolutions (4×4, stride 2): images of 31, 14, 6 and 2 pixels a side.
     pub fn encoder_filters(&self) -> [usize; 4] {
         [self.width, 2 * self.width, 4 * self.width, 8 * self.width]

@@ -28,7 +28,7 @@ pub fn constant(values: &[f32], rows: usize, columns: usize, device: &Device) ->
 /// The gradient of a tracked tensor, zeros where the loss does not depend on it.
 pub fn gradient(tensor: &Tensor<2>, gradients: &Gradients) -> Vec<f32> {
     let zeros = || vec![0.0; tensor.dims().iter().product()];
-    tensor.grad(gradients).map_or_else(zeros, |g| g.into_data().to_vec().expect("gradients are f32"))
+    tensor.grad(gradients).map_or_else(zeros, |g| g.into_data().try_to_vec().expect("gradients are f32"))
 }
 
 impl Definition {

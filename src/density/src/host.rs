@@ -82,7 +82,9 @@ impl Density {
         let mut log_det = vec![0.0; rows];
         for c in &self.couplings {
             let (s, t) = c.condition(y, rows, self.config.dim);
-            for (row, (y, (s, t))) in y.chunks_exact_mut(self.config.dim).zip(s.chunks(c.moved.len()).zip(t.chunks(c.moved.len()))).enumerate() {
+            for (row, (y, (s, t))) in
+                y.chunks_exact_mut(self.config.dim).zip(s.chunks(c.moved.len()).zip(t.chunks(c.moved.len()))).enumerate()
+            {
                 for (v, (s, t)) in y[c.moved.clone()].iter_mut().zip(s.iter().zip(t)) {
                     *v = *v * s.exp() + t;
                 }
@@ -214,4 +216,3 @@ fn log_sum_exp(values: impl Iterator<Item = f64>) -> f64 {
     let most = values.iter().copied().fold(f64::MIN, f64::max);
     most + values.iter().map(|v| (v - most).exp()).sum::<f64>().ln()
 }
-

@@ -43,9 +43,10 @@ impl Precision {
 
     /// Equation 5: a draw from N(0, P⁻¹): with v = √D ε₁ + U ε₂ ~ N(0, P), P⁻¹ v = D⁻¹ v − D⁻¹ U C⁻¹ Uᵀ D⁻¹ v.
     pub fn sample(&self, rng: &mut Pcg64) -> Vec<f64> {
-        let mut v: Vec<f64> = self.d.iter().map(|d| d.sqrt() * StandardNormal.sample(rng)).collect();
+        let normal = |rng: &mut Pcg64| -> f64 { StandardNormal.sample(rng) };
+        let mut v: Vec<f64> = self.d.iter().map(|d| d.sqrt() * normal(rng)).collect();
         for u in &self.u {
-            let e: f64 = StandardNormal.sample(rng);
+            let e = normal(rng);
             v.iter_mut().zip(u).for_each(|(v, u)| *v += u * e);
         }
         v.iter_mut().zip(&self.d).for_each(|(v, d)| *v /= d);
@@ -76,7 +77,8 @@ mod tests {
     mod faer_free {
         pub fn inverse(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
             let n = a.len();
-            let mut m: Vec<Vec<f64>> = (0..n).map(|i| [a[i].clone(), (0..n).map(|j| f64::from(u8::from(i == j))).collect()].concat()).collect();
+            let mut m: Vec<Vec<f64>> =
+                (0..n).map(|i| [a[i].clone(), (0..n).map(|j| f64::from(u8::from(i == j))).collect()].concat()).collect();
             for i in 0..n {
                 let p = (i..n).max_by(|&x, &y| m[x][i].abs().total_cmp(&m[y][i].abs())).unwrap();
                 m.swap(i, p);
