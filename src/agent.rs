@@ -10,7 +10,7 @@ use crate::{
     memory::{self, Memory, MemoryConfig},
     rollout::ActingModel,
     run::{Checkpoint, CheckpointKind, Result, RunError, RunFolder},
-    vision::{Decoder, Encoder, VaeConfig},
+    vision::{Decoder, Vae, VaeConfig},
 };
 
 /// Values of one action of Car-Racing.
@@ -104,8 +104,7 @@ impl Agent {
 
     /// The parts that act.
     pub fn acting_model(&self) -> Result<ActingModel> {
-        let fits = |part, e: &dyn std::fmt::Display| RunError::damaged(&self.origin, format!("its {part} does not fit its settings: {e}"), REMEDY);
-        let encoder = Encoder::from_params(&self.info.vision, &self.vision).map_err(|e| fits("V", &e))?;
+        let encoder = self.vae()?.encoder();
         let memory = self.memory()?;
         Ok(ActingModel { encoder, memory, latent: self.info.vision.latent, actions: self.info.actions })
     }
@@ -118,8 +117,19 @@ impl Agent {
 
     /// V's decoder.
     pub fn decoder(&self) -> Result<Decoder> {
-        Decoder::from_params(&self.info.vision, &self.vision)
+        Ok(self.vae()?.decoder())
+    }
+
+    fn vae(&self) -> Result<Vae> {
+        Vae::from_params(self.info.vision, &self.vision)
             .map_err(|e| RunError::damaged(&self.origin, format!("its V does not fit its settings: {e}"), REMEDY))
+    }
+
+    /// Name and shape of every tensor.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let parts = [("vision", Some(&self.vision)), ("memory", Some(&self.memory)), ("controller", self.controller.as_ref())];
+        let named = parts.into_iter().flat_map(|(prefix, part)| part.into_iter().flat_map(move |p| p.0.iter().map(move |t| (prefix, t))));
+        named.map(|(prefix, t)| (format!("{prefix}.{}", t.name), t.shape.clone())).collect()
     }
 
     /// C, if it was evolved.
@@ -141,12 +151,14 @@ impl Agent {
 
     /// Keeps V's weights.
     pub fn save_vision(folder: &RunFolder, weights: &Params) -> Result<()> {
-        Checkpoint { tensors: weights.clone(), state: folder.preset().vision.model.clone() }.save(&vision_path(folder), CheckpointKind::Vision)
+        Checkpoint { tensors: weights.clone(), state: folder.preset().vision.model.clone() }
+            .save(&vision_path(folder), CheckpointKind::Vision)
     }
 
     /// Keeps M's weights.
     pub fn save_memory(folder: &RunFolder, weights: &Params) -> Result<()> {
-        Checkpoint { tensors: weights.clone(), state: folder.preset().memory.model.clone() }.save(&memory_path(folder), CheckpointKind::Memory)
+        Checkpoint { tensors: weights.clone(), state: folder.preset().memory.model.clone() }
+            .save(&memory_path(folder), CheckpointKind::Memory)
     }
 
     /// Keeps C's weights.

@@ -10,6 +10,7 @@ use crate::{
     pictures::{Film, Panel},
     rollout::{Blind, Job, Outcome, View},
     run::{Interrupt, Result, RunError},
+    vision::{DecoderScratch, EncoderScratch, FRAME, SIDE as VIEW},
     worlds::{self, WorldOptions},
 };
 
@@ -19,7 +20,7 @@ const EVERY: u32 = 2;
 const SIDE: usize = 192;
 
 fn frame_panel(rgb: &[u8]) -> Panel {
-    Panel::new(64, 64, rgb.to_vec()).enlarged(SIDE / 64)
+    Panel::new(VIEW, VIEW, rgb.to_vec()).enlarged(SIDE / VIEW)
 }
 
 fn picture_panel(picture: Picture) -> Panel {
@@ -33,11 +34,11 @@ pub fn drive(agent: &Agent, seed: u64, path: &Path, stop: &Interrupt) -> Result<
     let make = || worlds::make(&agent.info.environment, WorldOptions::default());
     let mut film = Film::create(path, 1000 * EVERY / 50)?;
     let mut step = 0;
-    let mut scratch = crate::vision::Scratch::default();
-    let mut rebuilt = vec![0u8; 64 * 64 * 3];
+    let mut scratch = DecoderScratch::default();
+    let mut rebuilt = vec![0u8; FRAME];
     let mut observe = |view: View<'_>| -> std::result::Result<(), String> {
         if step % EVERY == 0 {
-            decoder.decode(view.latent, &mut rebuilt, &mut scratch);
+            decoder.decode_u8(&mut scratch, view.latent, &mut rebuilt);
             let person = view.env.picture().map(picture_panel);
             let panels = [
                 person.map(|p| p.titled(&format!("SCORE {:.0}", view.score))),
@@ -140,8 +141,8 @@ pub fn dream(agent: &Agent, film: DreamFilm, path: &Path, stop: &Interrupt) -> R
     let mut out = Film::create(path, 1000 / 25)?;
     let mut rng = stream(film.seed, "film/dream", &[]);
     let mut state = vec![0.0; memory.state_len()];
-    let (mut vision, mut scratch) = (crate::vision::Scratch::default(), crate::memory::Scratch::default());
-    let (mut rebuilt, mut imagined) = (vec![0u8; 64 * 64 * 3], vec![0u8; 64 * 64 * 3]);
+    let (mut vision, mut scratch) = (DecoderScratch::default(), crate::memory::Scratch::default());
+    let (mut rebuilt, mut imagined) = (vec![0u8; FRAME], vec![0u8; FRAME]);
     let mut z = moments[0].latent.clone();
     let mut outcome = DreamOutcome::default();
     for (t, pair) in moments.windows(2).enumerate() {
@@ -150,8 +151,8 @@ pub fn dream(agent: &Agent, film: DreamFilm, path: &Path, stop: &Interrupt) -> R
         if !dreaming {
             z.copy_from_slice(&now.latent);
         }
-        decoder.decode(&now.latent, &mut rebuilt, &mut vision);
-        decoder.decode(&z, &mut imagined, &mut vision);
+        decoder.decode_u8(&mut vision, &now.latent, &mut rebuilt);
+        decoder.decode_u8(&mut vision, &z, &mut imagined);
         if dreaming {
             outcome.dream_mse += mse(&imagined, &now.frame);
             outcome.reconstruction_mse += mse(&rebuilt, &now.frame);
@@ -159,7 +160,11 @@ pub fn dream(agent: &Agent, film: DreamFilm, path: &Path, stop: &Interrupt) -> R
             outcome.real_reward += next.score - now.score;
         }
         let title = if dreaming { format!("DREAM +{}", t - film.warm_up) } else { "WARM-UP".to_owned() };
-        let panels = vec![frame_panel(&now.frame).titled("REAL"), frame_panel(&rebuilt).titled("RECONSTRUCTION"), frame_panel(&imagined).titled(&title)];
+        let panels = vec![
+            frame_panel(&now.frame).titled("REAL"),
+            frame_panel(&rebuilt).titled("RECONSTRUCTION"),
+            frame_panel(&imagined).titled(&title),
+        ];
         out.push(&Panel::row(panels))?;
         memory.step(1, &z, &now.action, &mut state, &mut scratch);
         if t + 1 >= film.warm_up {
@@ -204,13 +209,13 @@ fn moments(agent: &Agent, film: DreamFilm, stop: &Interrupt) -> Result<Vec<Momen
     let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
     let mut env: Box<dyn Env> = make().map_err(RunError::Failed)?;
     let mut frame = vec![0; env.observation_space().len()];
-    let mut scratch = crate::vision::Scratch::default();
+    let mut scratch = EncoderScratch::default();
     let mut driver = Blind::Brownian.driver(0, film.seed);
     let mut score = 0.0;
     env.reset(film.seed, ObservationMut::Frame(&mut frame)).map_err(failed)?;
     while moments.len() < wanted && !stop.is_set() {
         let (mut latent, mut action) = (vec![0.0; model.latent], vec![0.0; model.actions]);
-        model.encoder.encode(&frame, &mut latent, &mut scratch);
+        model.encoder.encode(&mut scratch, &frame, &mut latent);
         driver.act(&mut action);
         moments.push(Moment { frame: frame.clone(), latent, action: action.clone(), score });
         let step = env.step(&action, ObservationMut::Frame(&mut frame)).map_err(failed)?;

@@ -191,7 +191,8 @@ fn a_full_disk_is_an_error_and_the_same_command_goes_on() {
     let script = format!("trap '' XFSZ; ulimit -f 16; exec {program} train tiny --run {} {sets}", dir.path().display());
     let text = error(&Command::new("bash").args(["-c", &script]).output().unwrap());
     assert!(text.contains("cannot write") && text.contains("free some space"), "{text}");
-    let leftovers = std::fs::read_dir(dir.path().join("episodes")).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().starts_with('.'));
+    let leftovers =
+        std::fs::read_dir(dir.path().join("episodes")).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().starts_with('.'));
     assert_eq!(leftovers.count(), 0, "temporary files stay behind");
     let out = train(dir.path(), "2").output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

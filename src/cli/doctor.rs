@@ -7,10 +7,8 @@ use super::table::table;
 pub fn doctor() -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let here = std::env::current_dir()?;
-    let writable = tempfile::tempfile_in(&here).map_or_else(
-        |e| format!("no: {e}. Go to a folder you may write to, or use --run DIR"),
-        |_| "yes".to_owned(),
-    );
+    let writable = tempfile::tempfile_in(&here)
+        .map_or_else(|e| format!("no: {e}. Go to a folder you may write to, or use --run DIR"), |_| "yes".to_owned());
     let vectors = vector_extensions();
     let memory = memory_available().map_or("unknown".into(), |mb| {
         let verdict = if mb < 4096 { " (the presets need up to 4 GiB: close something, or lower *.window_episodes)" } else { "" };

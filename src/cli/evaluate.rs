@@ -35,7 +35,9 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             let n = n.unwrap_or(100);
             let most = seeds::TEST.end - seeds::TEST.start;
             if n == 0 || n > most {
-                bail!("--episodes {n} is impossible: there are {most} test tracks (1..={most}); other tracks can be named with --seeds A..B");
+                bail!(
+                    "--episodes {n} is impossible: there are {most} test tracks (1..={most}); other tracks can be named with --seeds A..B"
+                );
             }
             seeds::TEST.start..seeds::TEST.start + n
         }

@@ -69,7 +69,10 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
 }
 
 fn parts(agent: &Agent) -> String {
-    let rows: Vec<Vec<String>> =
-        agent.tensors().iter().map(|(name, shape)| vec![name.clone(), format!("{shape:?}"), shape.iter().product::<usize>().to_string()]).collect();
+    let rows: Vec<Vec<String>> = agent
+        .tensors()
+        .iter()
+        .map(|(name, shape)| vec![name.clone(), format!("{shape:?}"), shape.iter().product::<usize>().to_string()])
+        .collect();
     table(&["tensor", "shape", "numbers"], &rows)
 }

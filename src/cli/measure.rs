@@ -15,7 +15,7 @@ use crate::{
     memory,
     rollout::{ActingModel, Blind, DriveOptions, Job},
     run::{Interrupt, Preset},
-    vision::{Encoder, Vae, VaeConfig},
+    vision::Vae,
     worlds::{self, WorldOptions},
 };
 
@@ -67,9 +67,8 @@ pub fn env_rate(environment: &str) -> Result<f64> {
 
 /// Frames per second of the whole acting loop (environment, V, M, C) on `threads` threads.
 pub fn acting_rate(preset: &Preset, threads: usize) -> Result<f64> {
-    let vision: &VaeConfig = &preset.vision.model;
-    let vae = Vae::init(vision, 1);
-    let encoder = Encoder::from_params(vision, vae.params())?;
+    let vision = preset.vision.model;
+    let encoder = Vae::init(vision, 1).encoder();
     let config = &preset.memory.model;
     let weights = memory::init(config, vision.latent, 3, 1);
     let memory = memory::load(config, vision.latent, 3, &weights)?;
@@ -84,7 +83,8 @@ pub fn acting_rate(preset: &Preset, threads: usize) -> Result<f64> {
         let jobs: Vec<Job<'_>> = (first..first + 16 * threads as u64).map(|seed| Job { controller: &controller, seed }).collect();
         // Straight ahead at half gas leaves the field after a few hundred steps; all lanes stay busy until then.
         let options = DriveOptions { give_up_after: Some(150), max_steps: 1000 };
-        let outcomes = pool.install(|| model.drive(&make, &jobs, options, &Interrupt::default(), &AtomicU64::new(0))).map_err(|e| anyhow!(e))?;
+        let outcomes =
+            pool.install(|| model.drive(&make, &jobs, options, &Interrupt::default(), &AtomicU64::new(0))).map_err(|e| anyhow!(e))?;
         frames += outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum::<u64>();
         if began.elapsed() >= SPAN {
             break;

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::{measure, table::table};
 use crate::{
-    memory::{self, MemoryTrainer, SequenceBatch},
+    memory::{MemoryTrainer, SequenceBatch},
     run::Preset,
-    vision::VaeTrainer,
+    vision::{FRAME, Vae, VaeTrainer, VaeTrainerConfig},
 };
 
 #[derive(Args, Debug)]
@@ -34,7 +34,13 @@ fn seconds(mut work: impl FnMut(u64) -> Result<()>) -> Result<f64> {
 }
 
 fn minutes(seconds: f64) -> String {
-    if seconds < 90.0 { format!("{seconds:.0} s") } else if seconds < 5400.0 { format!("{:.1} min", seconds / 60.0) } else { format!("{:.1} h", seconds / 3600.0) }
+    if seconds < 90.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 5400.0 {
+        format!("{:.1} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
 }
 
 pub fn plan(args: &PlanArgs) -> Result<()> {
@@ -44,20 +50,21 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
     let env = measure::env_rate(&preset.environment)?;
     let acting = measure::acting_rate(&preset, cores)?;
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
-    let mut trainer = VaeTrainer::new(&v.model, v.target_kl, preset.seed);
-    let frames = vec![127u8; v.batch * 64 * 64 * 3];
+    let mut trainer = VaeTrainer::new(&Vae::init(v.model, preset.seed), VaeTrainerConfig::default());
+    let frames = vec![127u8; v.batch * FRAME];
     let vision = seconds(|n| Ok(trainer.step(&frames, v.learning_rate, n, preset.seed).map(|_| ())?))?;
     let memory = if m.model.is_trained() {
-        let weights = memory::init(&m.model, v.model.latent, 3, preset.seed);
-        let mut trainer = MemoryTrainer::new(&m.model, v.model.latent, 3, weights);
-        let batch = SequenceBatch::zeros(m.sequence, m.batch, v.model.latent, 3);
+        let mut trainer = MemoryTrainer::new(&m.model, v.model.latent, 3, preset.seed);
+        let mut batch = SequenceBatch::zeros(m.sequence, m.batch, v.model.latent, 3);
+        batch.mask.fill(1.0);
         seconds(|n| Ok(trainer.step(&batch, m.learning_rate, n).map(|_| ())?))?
     } else {
         0.0
     };
     let collected = (preset.collect.episodes * preset.collect.steps) as f64;
     // Episodes of a learning driver end early at first and run to the limit later; 600 of 1,000 steps is typical.
-    let driven = c.generations as f64 * (c.population * c.tracks) as f64 * 600.0 + (c.generations / c.select_every) as f64 * c.select_tracks as f64 * 800.0;
+    let driven = c.generations as f64 * (c.population * c.tracks) as f64 * 600.0
+        + (c.generations / c.select_every) as f64 * c.select_tracks as f64 * 800.0;
     let tested = preset.evaluate.episodes as f64 * 800.0;
     // Recording also compresses and writes; measured at about two thirds of the bare environment.
     let parts = [
@@ -67,7 +74,8 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
         ("controller", driven, driven / acting),
         ("evaluate", tested, tested / acting + tested / (env * cores as f64)),
     ];
-    let mut rows: Vec<Vec<String>> = parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), minutes(*s)]).collect();
+    let mut rows: Vec<Vec<String>> =
+        parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), minutes(*s)]).collect();
     rows.push(vec!["in all".into(), String::new(), minutes(parts.iter().map(|p| p.2).sum())]);
     println!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
     // Flat colours compress to about a fifteenth; a latent frame is a mean and a log-variance.

@@ -117,10 +117,13 @@ impl Panel {
 
     /// Writes a PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let encoded = image::RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone()).ok_or("a picture of impossible size");
+        let encoded =
+            image::RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone()).ok_or("a picture of impossible size");
         let image = encoded.map_err(|e| RunError::Failed(e.to_owned()))?;
         let mut bytes = std::io::Cursor::new(Vec::new());
-        image.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| RunError::Failed(format!("cannot encode {}: {e}", path.display())))?;
+        image
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .map_err(|e| RunError::Failed(format!("cannot encode {}: {e}", path.display())))?;
         write_atomically(path, |w| std::io::Write::write_all(w, bytes.get_ref()))
     }
 }

@@ -94,7 +94,7 @@ struct Rows {
     latents: Vec<f32>,
     actions: Vec<f32>,
     states: Vec<f32>,
-    vision: vision::Scratch,
+    vision: vision::EncoderScratch,
     memory: memory::Scratch,
 }
 
@@ -171,7 +171,7 @@ impl ActingModel {
             latents: vec![0.0; lanes * self.latent],
             actions: vec![0.0; lanes * self.actions],
             states: vec![0.0; lanes * state_len],
-            vision: vision::Scratch::default(),
+            vision: vision::EncoderScratch::default(),
             memory: memory::Scratch::default(),
         };
         let mut busy: Vec<Lane<'_>> = Vec::with_capacity(lanes);
@@ -194,7 +194,7 @@ impl ActingModel {
                 return Ok(());
             }
             frames.fetch_add(n as u64, Ordering::Relaxed);
-            self.encoder.encode(&rows.frames[..n * frame_len], &mut rows.latents[..n * self.latent], &mut rows.vision);
+            self.encoder.encode(&mut rows.vision, &rows.frames[..n * frame_len], &mut rows.latents[..n * self.latent]);
             for (i, lane) in busy.iter().enumerate() {
                 let z = &rows.latents[i * self.latent..(i + 1) * self.latent];
                 let h = self.memory.hidden(&rows.states[i * state_len..(i + 1) * state_len]);

@@ -69,10 +69,11 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-impl<S: Serialize + DeserializeOwned> Checkpoint<S> {
+impl<S: Serialize> Checkpoint<S> {
     /// Writes `path` atomically.
     pub fn save(&self, path: &Path, kind: CheckpointKind) -> Result<()> {
-        let state = serde_json::to_value(&self.state).map_err(|e| RunError::Failed(format!("cannot write the state of {}: {e}", path.display())))?;
+        let state = serde_json::to_value(&self.state)
+            .map_err(|e| RunError::Failed(format!("cannot write the state of {}: {e}", path.display())))?;
         let header = Header {
             version: VERSION,
             kind,
@@ -92,13 +93,16 @@ impl<S: Serialize + DeserializeOwned> Checkpoint<S> {
         let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)]))).map_err(failed)?;
         write_atomically(path, |w| w.write_all(&bytes))
     }
+}
 
+impl<S: DeserializeOwned> Checkpoint<S> {
     /// Reads `path` and checks version, kind and checksum. `remedy` is what to do when it is damaged.
     pub fn load(path: &Path, kind: CheckpointKind, remedy: &str) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(RunError::io("read", path))?;
         let damaged = |what: String| RunError::damaged(path, what, remedy);
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let json = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| damaged("it is not one of our checkpoints".into()))?;
+        let json =
+            metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| damaged("it is not one of our checkpoints".into()))?;
         let value: serde_json::Value = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
         // The version is looked at before anything else is read: other versions may hold other things.
         let found = value["version"].as_u64().and_then(|v| u32::try_from(v).ok()).ok_or_else(|| damaged("it states no version".into()))?;

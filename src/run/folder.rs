@@ -95,8 +95,7 @@ fn not_a_run(root: &Path) -> RunError {
 
 fn lock(root: &Path) -> Result<File> {
     let path = root.join(".lock");
-    let mut file =
-        File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(RunError::io("open", &path))?;
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(RunError::io("open", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
@@ -120,7 +119,11 @@ fn checksum(text: &str) -> String {
 fn write_config(path: &Path, preset: &Preset) -> Result<()> {
     let body = preset.to_toml();
     write_atomically(path, |w| {
-        write!(w, "# The resolved settings of this run; they cannot be changed any more.\n# format {VERSION}, sha256 {}\n{body}", checksum(&body))
+        write!(
+            w,
+            "# The resolved settings of this run; they cannot be changed any more.\n# format {VERSION}, sha256 {}\n{body}",
+            checksum(&body)
+        )
     })
 }
 

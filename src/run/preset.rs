@@ -175,9 +175,9 @@ impl Preset {
                 (_, value) => value,
             };
         }
-        let resolved: Self = table.try_into().map_err(|e: toml::de::Error| {
-            RunError::Config(format!("--set {}: {}", sets.join(" --set "), e.to_string().trim()))
-        })?;
+        let resolved: Self = table
+            .try_into()
+            .map_err(|e: toml::de::Error| RunError::Config(format!("--set {}: {}", sets.join(" --set "), e.to_string().trim())))?;
         resolved.validate().map_err(RunError::Config)?;
         Ok(resolved)
     }
@@ -192,12 +192,20 @@ impl Preset {
             if value >= least { Ok(()) } else { Err(format!("{key} = {value} is impossible: it must be at least {least}")) }
         };
         let positive = |key: &str, value: f64| {
-            if value.is_finite() && value > 0.0 { Ok(()) } else { Err(format!("{key} = {value} is impossible: it must be a number above 0")) }
+            if value.is_finite() && value > 0.0 {
+                Ok(())
+            } else {
+                Err(format!("{key} = {value} is impossible: it must be a number above 0"))
+            }
         };
         crate::worlds::check(&self.environment).map_err(|e| format!("environment = \"{}\": {e}", self.environment))?;
         at_least("collect.episodes", self.collect.episodes as u64, 10)?;
         if self.collect.episodes as u64 > super::seeds::COLLECT.end {
-            return Err(format!("collect.episodes = {} is impossible: there are {} seeds", self.collect.episodes, super::seeds::COLLECT.end));
+            return Err(format!(
+                "collect.episodes = {} is impossible: there are {} seeds",
+                self.collect.episodes,
+                super::seeds::COLLECT.end
+            ));
         }
         at_least("collect.steps", self.collect.steps as u64, 2)?;
         let v = &self.vision;
@@ -215,7 +223,10 @@ impl Preset {
         at_least("memory.batch", m.batch as u64, 1)?;
         at_least("memory.sequence", m.sequence as u64, 1)?;
         if m.sequence > self.collect.steps {
-            return Err(format!("memory.sequence = {} is impossible: episodes have at most collect.steps = {}", m.sequence, self.collect.steps));
+            return Err(format!(
+                "memory.sequence = {} is impossible: episodes have at most collect.steps = {}",
+                m.sequence, self.collect.steps
+            ));
         }
         at_least("memory.updates", m.updates, 1)?;
         positive("memory.learning_rate", m.learning_rate)?;
@@ -291,7 +302,8 @@ mod tests {
 
     #[test]
     fn settings_are_applied_and_wrong_ones_name_the_key_and_what_is_allowed() {
-        let preset = Preset::resolve("tiny", &["vision.updates=7".into(), "controller.sigma=1".into(), "memory.model.variant=rmdn".into()]).unwrap();
+        let preset =
+            Preset::resolve("tiny", &["vision.updates=7".into(), "controller.sigma=1".into(), "memory.model.variant=rmdn".into()]).unwrap();
         assert_eq!((preset.vision.updates, preset.controller.sigma), (7, 1.0));
         let error = |set: &str| Preset::resolve("tiny", &[set.to_owned()]).unwrap_err().to_string();
         for (set, words) in [

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use frmdn_env::{Env, ObservationMut};
+use frmdn_env::ObservationMut;
 use rayon::prelude::*;
 
 use super::Context;
@@ -51,15 +51,8 @@ pub fn record(preset: &Preset, seed: u64) -> Result<Episode> {
     let mut env = worlds::make(&preset.environment, options).map_err(RunError::Failed)?;
     let frame_len = env.observation_space().len();
     let action_len = env.action_space().len();
-    let mut episode = Episode {
-        seed,
-        frame_len,
-        action_len,
-        frames: vec![0; frame_len],
-        actions: Vec::new(),
-        rewards: Vec::new(),
-        terminated: false,
-    };
+    let mut episode =
+        Episode { seed, frame_len, action_len, frames: vec![0; frame_len], actions: Vec::new(), rewards: Vec::new(), terminated: false };
     let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
     env.reset(seed, ObservationMut::Frame(&mut episode.frames)).map_err(failed)?;
     let mut driver = Blind::Brownian.driver(preset.seed, seed);

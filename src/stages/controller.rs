@@ -153,9 +153,8 @@ fn to_f32(x: &[f64]) -> Vec<f32> {
 
 fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
     let lines = Metrics::read(metrics)?;
-    let pick = |key: &str| -> Vec<(f64, f64)> {
-        lines.iter().filter_map(|l| Some((l["generation"].as_f64()?, l[key].as_f64()?))).collect()
-    };
+    let pick =
+        |key: &str| -> Vec<(f64, f64)> { lines.iter().filter_map(|l| Some((l["generation"].as_f64()?, l[key].as_f64()?))).collect() };
     let series = [
         Series::new("best candidate (fitness)", pick("fitness_best")),
         Series::new("mean of candidates (fitness)", pick("fitness_mean")),

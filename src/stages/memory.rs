@@ -1,9 +1,6 @@
 //! Encoding of the episodes by V, and training of M on the latents.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use frmdn_engine::random::{Pcg64, fill_normal, stream};
 use rand::RngExt;
@@ -14,10 +11,10 @@ use serde_json::json;
 use super::{Context, held_out, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
-    memory::{self, MemoryTrainer, SequenceBatch, TrainerState, posterior_entropy},
+    memory::{self, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
     pictures::{Series, plot_curves},
     run::{Checkpoint, CheckpointKind, Episode, LatentEpisode, Metrics, Result, RunError, RunFolder},
-    vision::{Encoder, Scratch},
+    vision::{EncoderScratch, Vae},
 };
 
 /// Frames that are encoded in one call.
@@ -27,7 +24,7 @@ const REMEDY: &str = "Delete the folder memory/ of the run and type the same tra
 /// Where training stands, beside weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
-    trainer: TrainerState,
+    trainer: MemoryState,
     update: u64,
     /// Lowest held-out NLL in nats a step and the update it was seen at.
     best: Option<(f64, u64)>,
@@ -187,10 +184,10 @@ fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     let config = &preset.vision.model;
-    let encoder = Encoder::from_params(config, &weights).map_err(|e| RunError::Failed(format!("memory: {e}")))?;
+    let encoder = Vae::from_params(*config, &weights).map_err(|e| RunError::Failed(format!("memory: {e}")))?.encoder();
     let done = AtomicU64::new((preset.collect.episodes - missing.len()) as u64);
     context.report.begin("encode", "episodes", done.load(Ordering::Relaxed), preset.collect.episodes as u64);
-    let outcome = missing.par_iter().try_for_each_init(Scratch::default, |scratch, &index| {
+    let outcome = missing.par_iter().try_for_each_init(EncoderScratch::default, |scratch, &index| {
         if context.stop.is_set() {
             return Ok(());
         }
@@ -199,7 +196,7 @@ fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         let (mut mean, mut log_variance) = (vec![0.0; n * config.latent], vec![0.0; n * config.latent]);
         for (at, chunk) in frames.chunks(CHUNK * frame_len).enumerate() {
             let rows = at * CHUNK * config.latent..(at * CHUNK + chunk.len() / frame_len) * config.latent;
-            encoder.encode_posterior(chunk, &mut mean[rows.clone()], &mut log_variance[rows], scratch);
+            encoder.encode_with_variance(scratch, chunk, &mut mean[rows.clone()], &mut log_variance[rows]);
         }
         let latent = LatentEpisode { seed, latent: config.latent, action_len, mean, log_variance, actions, rewards, terminated, vision };
         latent.save(&latents.path(index))?;
@@ -279,9 +276,7 @@ fn held_out_batches(folder: &RunFolder) -> Result<(Vec<SequenceBatch>, f64)> {
 
 fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
     let lines = Metrics::read(metrics)?;
-    let pick = |key: &str| -> Vec<(f64, f64)> {
-        lines.iter().filter_map(|l| Some((l["update"].as_f64()?, l[key].as_f64()?))).collect()
-    };
+    let pick = |key: &str| -> Vec<(f64, f64)> { lines.iter().filter_map(|l| Some((l["update"].as_f64()?, l[key].as_f64()?))).collect() };
     let series = [
         Series::new("training", pick("train_nll")),
         Series::new("held out", pick("held_out_nll")),

@@ -10,7 +10,7 @@ use crate::{
     agent::Agent,
     pictures::{Panel, Series, plot_curves},
     run::{Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder},
-    vision::{Decoder, Encoder, Scratch, TrainerState, VaeTrainer},
+    vision::{BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer, VaeTrainerConfig},
 };
 
 /// Frames of the held-out loss.
@@ -22,7 +22,7 @@ const REMEDY: &str = "Delete the folder vision/ of the run and type the same tra
 /// Where training stands, beside weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
-    trainer: TrainerState,
+    trainer: VaeState,
     update: u64,
     /// Lowest held-out loss (at the present β) and the update it was seen at.
     best: Option<(f64, u64)>,
@@ -47,21 +47,23 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             if state.update >= config.updates || state.stale >= config.patience {
                 return Ok(());
             }
-            let trainer = VaeTrainer::restore(&config.model, &tensors, &state.trainer)
+            let trainer = VaeTrainer::restore(&state.trainer, &tensors)
                 .map_err(|e| RunError::damaged(&folder.path("vision/state.safetensors"), e, REMEDY))?;
             (trainer, state)
         }
         None => {
-            let trainer = VaeTrainer::new(&config.model, config.target_kl, preset.seed);
-            let state = State { trainer: trainer.state(), update: 0, best: None, stale: 0, sums: [0.0; 3], count: 0 };
+            let beta = BetaConfig { target: config.target_kl, ..BetaConfig::default() };
+            let trainer = VaeTrainer::new(&Vae::init(config.model, preset.seed), VaeTrainerConfig { beta, clip_norm: None });
+            let state = State { trainer: trainer.save().0, update: 0, best: None, stale: 0, sums: [0.0; 3], count: 0 };
             (trainer, state)
         }
     };
     let store = folder.episodes();
     let held = held_out_frames(folder)?;
     let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i)).collect();
-    let mut windows =
-        Windows::new("vision/window", preset.seed, training, config.window_episodes, config.window_updates, move |i| Episode::load(&store.path(i)));
+    let mut windows = Windows::new("vision/window", preset.seed, training, config.window_episodes, config.window_updates, move |i| {
+        Episode::load(&store.path(i))
+    });
     let metrics_path = folder.path("vision/metrics.jsonl");
     let mut metrics = Metrics::resume(&metrics_path, "update", state.update)?;
     context.report.begin("vision", "updates", state.update, config.updates);
@@ -93,12 +95,12 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         };
         state.update += 1;
         state.count += 1;
-        for (sum, x) in state.sums.iter_mut().zip([step.reconstruction, step.kl, step.loss]) {
+        for (sum, x) in state.sums.iter_mut().zip([step.squared_error, step.kl, step.loss]) {
             *sum += x;
         }
-        context.report.advance(state.update, &format!("KL {:.1} nats, β {:.3}, pixel MSE {:.5}", step.kl, trainer.beta(), step.pixel_mse()));
+        context.report.advance(state.update, &format!("KL {:.1} nats, β {:.3}, pixel MSE {:.5}", step.kl, trainer.beta(), step.mse));
         if state.update.is_multiple_of(config.evaluate_every) || state.update == config.updates {
-            let evaluated = evaluate(folder, context, &trainer, &mut state, &held, rate, &mut metrics);
+            let evaluated = evaluate(folder, context, &mut trainer, &mut state, &held, rate, &mut metrics);
             if let Err(e) = evaluated {
                 break Err(e);
             }
@@ -110,24 +112,24 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 }
 
 fn save(folder: &RunFolder, trainer: &VaeTrainer, state: &mut State) -> Result<()> {
-    state.trainer = trainer.state();
-    Checkpoint { tensors: trainer.tensors(), state: &*state }.save(&folder.path("vision/state.safetensors"), CheckpointKind::VisionState)
+    let (trainer, tensors) = trainer.save();
+    state.trainer = trainer;
+    Checkpoint { tensors, state: &*state }.save(&folder.path("vision/state.safetensors"), CheckpointKind::VisionState)
 }
 
 /// Held-out loss, the weights if it is the lowest, reconstructions, a line of metrics, the checkpoint.
 fn evaluate(
     folder: &RunFolder,
     context: &Context<'_>,
-    trainer: &VaeTrainer,
+    trainer: &mut VaeTrainer,
     state: &mut State,
     held: &[u8],
     rate: f64,
     metrics: &mut Metrics,
 ) -> Result<()> {
-    let preset = folder.preset();
-    let evaluation = trainer.evaluate(held, preset.seed);
+    let evaluation = trainer.evaluate(held);
     // Reconstruction alone is compared, at the target KL: β moves, and a loss with another β is another loss.
-    let score = evaluation.reconstruction;
+    let score = evaluation.squared_error;
     if state.best.is_none_or(|(best, _)| score < best) {
         state.best = Some((score, state.update));
         state.stale = 0;
@@ -143,8 +145,8 @@ fn evaluate(
         "beta": trainer.beta(),
         "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n, "loss": state.sums[2] / n },
         "held_out": {
-            "reconstruction": evaluation.reconstruction,
-            "pixel_mse": evaluation.pixel_mse(),
+            "reconstruction": evaluation.squared_error,
+            "pixel_mse": evaluation.mse,
             "kl": evaluation.kl,
             "active": evaluation.active,
         },
@@ -155,10 +157,7 @@ fn evaluate(
     metrics.append(&line)?;
     context.report.say(&format!(
         "vision {}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
-        state.update,
-        evaluation.pixel_mse(),
-        evaluation.kl,
-        evaluation.active
+        state.update, evaluation.mse, evaluation.kl, evaluation.active
     ));
     Ok(())
 }
@@ -198,21 +197,16 @@ fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
 
 /// Two rows: held-out frames and what V makes of them.
 fn reconstructions(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
-    let config = &folder.preset().vision.model;
-    let fits = |e: frmdn_engine::params::ParamError| RunError::Failed(format!("vision: {e}"));
-    let (encoder, decoder) = (Encoder::from_params(config, weights).map_err(fits)?, Decoder::from_params(config, weights).map_err(fits)?);
-    let frame_len = 64 * 64 * 3;
-    let n = held.len() / frame_len;
+    let config = folder.preset().vision.model;
+    let vae = Vae::from_params(config, weights).map_err(|e| RunError::Failed(format!("vision: {e}")))?;
+    let n = held.len() / FRAME;
     let shown = SHOWN.min(n);
-    let picked: Vec<u8> = (0..shown).flat_map(|i| held[i * n / shown * frame_len..][..frame_len].iter().copied()).collect();
-    let (mut z, mut rebuilt, mut scratch) = (vec![0.0; shown * config.latent], vec![0u8; picked.len()], Scratch::default());
-    encoder.encode(&picked, &mut z, &mut scratch);
-    decoder.decode(&z, &mut rebuilt, &mut scratch);
-    let row = |frames: &[u8]| frames.chunks(frame_len).map(|f| Panel::new(64, 64, f.to_vec()).enlarged(2)).collect::<Vec<_>>();
-    let rows = vec![
-        Panel::row(row(&picked)).titled("HELD-OUT FRAMES"),
-        Panel::row(row(&rebuilt)).titled("RECONSTRUCTIONS"),
-    ];
+    let picked: Vec<u8> = (0..shown).flat_map(|i| held[i * n / shown * FRAME..][..FRAME].iter().copied()).collect();
+    let (mut z, mut rebuilt) = (vec![0.0; shown * config.latent], vec![0u8; picked.len()]);
+    vae.encoder().encode(&mut EncoderScratch::default(), &picked, &mut z);
+    vae.decoder().decode_u8(&mut DecoderScratch::default(), &z, &mut rebuilt);
+    let row = |frames: &[u8]| frames.chunks(FRAME).map(|f| Panel::new(SIDE, SIDE, f.to_vec()).enlarged(2)).collect::<Vec<_>>();
+    let rows = vec![Panel::row(row(&picked)).titled("HELD-OUT FRAMES"), Panel::row(row(&rebuilt)).titled("RECONSTRUCTIONS")];
     Panel::column(rows).save(&folder.path("pictures/reconstructions.png"))
 }
 
@@ -223,6 +217,12 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
     };
     let series = |key: &str| [Series::new("training", pick("train", key)), Series::new("held out", pick("held_out", key))];
     let path = |name: &str| folder.path(&format!("pictures/{name}"));
-    plot_curves("V: reconstruction", "update", "sum of squared errors a frame", &series("reconstruction"), &path("vision-reconstruction.png"))?;
+    plot_curves(
+        "V: reconstruction",
+        "update",
+        "sum of squared errors a frame",
+        &series("reconstruction"),
+        &path("vision-reconstruction.png"),
+    )?;
     plot_curves("V: KL", "update", "nats a frame", &series("kl"), &path("vision-kl.png"))
 }

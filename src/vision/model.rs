@@ -27,6 +27,16 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
+    /// Names an impossible value.
+    pub fn validate(&self) -> Result<(), String> {
+        let range = |key: &str, value: usize, most: usize| {
+            let fits = (1..=most).contains(&value);
+            fits.then_some(()).ok_or_else(|| format!("{key} = {value} is impossible: it must be in 1..={most}"))
+        };
+        range("width", self.width, 256)?;
+        range("latent", self.latent, 1024)
+    }
+
     /// Filters of the four convolutions (4×4, stride 2): images of 31, 14, 6 and 2 pixels a side.
     pub fn encoder_filters(&self) -> [usize; 4] {
         [self.width, 2 * self.width, 4 * self.width, 8 * self.width]
@@ -88,14 +98,15 @@ impl Vae {
         for (i, (name, shape)) in config.tensors().into_iter().enumerate() {
             let mut value = vec![0.0; shape.iter().product()];
             if shape.len() > 1 {
-                // A transposed convolution of stride 2 brings each output a quarter of the kernel's taps.
                 let fan_in = match shape[..] {
-                    [kh, kw, out_or_in, _] if name.starts_with("encoder") => kh * kw * out_or_in,
-                    [kh, kw, _, input] if name.starts_with("decoder.deconv1") => (kh * kw * input) / (kh * kw),
+                    [kh, kw, input, _] if name.starts_with("encoder") => kh * kw * input,
+                    // From a single pixel each output is reached by one tap; later, at stride 2, by a quarter of them.
+                    [_, _, _, input] if name.starts_with("decoder.deconv1") => input,
                     [kh, kw, _, input] => kh * kw * input / 4,
                     _ => shape[0],
                 };
-                let clipped = name.starts_with("encoder.conv") || (name.starts_with("decoder.deconv") && !name.contains('4'));
+                let clipped =
+                    name.starts_with("encoder.conv") || (name.starts_with("decoder.deconv") && !name.starts_with("decoder.deconv4"));
                 let bound = (if clipped { 6.0 } else { 1.0 } / fan_in as f32).sqrt();
                 fill_uniform(&mut stream(seed, "vision/init", &[i as u64]), bound, &mut value);
             }

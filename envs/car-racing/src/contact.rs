@@ -1,91 +1,144 @@
-//! Which tiles touch which parts of the car: Box2D's sensor overlap of convex polygons with a skin of 0.01 each.
+//! Which tiles the car touches (`FrictionDetector` in `car_racing.py`).
+//!
+//! Box2D updates its contacts at the start of a step, where the bodies were left by the step before. The reference reacts to
+//! the begin and the end of a contact; what it keeps of them is whether a wheel stands on any tile, which tiles a wheel has
+//! ever touched, and which tiles the car has ever touched (those lose their shade). The same three facts are computed here
+//! from the present overlaps, so no list of contacts is kept.
 
-use crate::{
-    solver::{POLYGON_RADIUS, Vec2, vec2},
-    track::Tile,
-};
+use crate::car::Car;
+use crate::distance::overlap;
+use crate::math::Vec2;
+use crate::polygon::Polygon;
+use crate::solver::HULL;
+use crate::track::Tile;
 
-/// A tile's corners as the solver sees them, with a circle about them.
+/// Side of a square of the grid, world units.
+const CELL: f32 = 8.0;
+/// The grid covers ± this much; tracks stay within it with room to spare.
+const HALF: f32 = 400.0;
+const COLUMNS: usize = (2.0 * HALF / CELL) as usize;
+/// No point of the car is further from the origin of its body.
+const HULL_REACH: f32 = 2.87;
+const WHEEL_REACH: f32 = 0.61;
+/// Covers the skins of two polygons and rounding.
+const MARGIN: f32 = 0.05;
+
+/// The tiles of a track, as things to touch.
+#[derive(Clone, Debug)]
+pub(crate) struct Tiles {
+    shapes: Vec<Shape>,
+    /// For each square of the grid the tiles whose box meets it: a range of `listed`.
+    cells: Vec<(u32, u32)>,
+    listed: Vec<u16>,
+    /// A wheel has touched the tile.
+    pub visited: Vec<bool>,
+    /// Any part of the car has touched the tile.
+    pub flat: Vec<bool>,
+}
+
 #[derive(Clone, Debug)]
 struct Shape {
-    corners: [Vec2; 4],
-    center: Vec2,
-    radius: f32,
+    polygon: Polygon,
+    low: Vec2,
+    high: Vec2,
 }
 
-/// All tiles of a track, to be asked what a polygon touches.
-#[derive(Clone, Debug, Default)]
-pub struct TileMap {
-    shapes: Vec<Shape>,
+/// What [`Tiles::update`] saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Touched {
+    /// Tiles that a wheel touched for the first time.
+    pub new: u32,
+    /// A wheel's contact with the tile of the start line began.
+    pub line: bool,
 }
 
-impl TileMap {
-    /// The map of `tiles`.
+impl Tiles {
     pub fn new(tiles: &[Tile]) -> Self {
-        let shape = |tile: &Tile| {
-            let corners = tile.quad.map(|(x, y)| vec2(x as f32, y as f32));
-            let sum = corners.iter().fold(vec2(0.0, 0.0), |a, &b| a + b);
-            let center = 0.25 * sum;
-            let radius = corners.iter().map(|&c| (c - center).dot(c - center).sqrt()).fold(0.0, f32::max);
-            Shape { corners, center, radius }
-        };
-        Self { shapes: tiles.iter().map(shape).collect() }
+        let shapes: Vec<Shape> = tiles
+            .iter()
+            .map(|tile| {
+                let corners = tile.corners.map(|(x, y)| Vec2::new(x as f32, y as f32));
+                let polygon = Polygon::hull(&corners);
+                let (mut low, mut high) = (corners[0], corners[0]);
+                for c in corners {
+                    low = Vec2::new(low.x.min(c.x), low.y.min(c.y));
+                    high = Vec2::new(high.x.max(c.x), high.y.max(c.y));
+                }
+                let margin = Vec2::new(MARGIN, MARGIN);
+                Shape { polygon, low: low - margin, high: high + margin }
+            })
+            .collect();
+        let (mut cells, mut listed) = (Vec::with_capacity(COLUMNS * COLUMNS), Vec::new());
+        let mut members = vec![Vec::new(); COLUMNS * COLUMNS];
+        for (i, shape) in shapes.iter().enumerate() {
+            for row in cell(shape.low.y)..=cell(shape.high.y) {
+                for column in cell(shape.low.x)..=cell(shape.high.x) {
+                    members[row * COLUMNS + column].push(i as u16);
+                }
+            }
+        }
+        for member in members {
+            let from = listed.len() as u32;
+            listed.extend(member);
+            cells.push((from, listed.len() as u32));
+        }
+        Self { cells, listed, visited: vec![false; shapes.len()], flat: vec![false; shapes.len()], shapes }
     }
 
-    /// Numbers of tiles whose circle comes within `reach` of `at`, into `out`.
-    pub fn near(&self, at: Vec2, reach: f32, out: &mut Vec<usize>) {
-        out.clear();
-        for (i, s) in self.shapes.iter().enumerate() {
-            let d = s.center - at;
-            let r = s.radius + reach;
-            if d.dot(d) <= r * r {
-                out.push(i);
+    /// Looks which tiles the car touches now.
+    pub fn update(&mut self, car: &mut Car, line: usize, on_line: &mut [bool; 4]) -> Touched {
+        let mut touched = Touched::default();
+        for i in 0..4 {
+            let placed = car.bodies[i].transform;
+            let (mut on_road, mut line_now) = (false, false);
+            self.near(placed.position, WHEEL_REACH, |tiles, tile| {
+                // once the wheel is on the road, a tile seen before tells nothing new
+                if on_road && tiles.visited[tile] && tile != line {
+                    return;
+                }
+                if !overlap(tiles.shapes[tile].polygon.vertices(), car.wheel_shape.vertices(), placed) {
+                    return;
+                }
+                on_road = true;
+                line_now |= tile == line;
+                touched.new += u32::from(!tiles.visited[tile]);
+                tiles.visited[tile] = true;
+                tiles.flat[tile] = true;
+            });
+            touched.line |= line_now && !on_line[i];
+            on_line[i] = line_now;
+            car.wheels[i].on_road = on_road;
+        }
+        let placed = car.bodies[HULL].transform;
+        self.near(placed.position, HULL_REACH, |tiles, tile| {
+            if !tiles.flat[tile] {
+                let shape = tiles.shapes[tile].polygon.vertices();
+                tiles.flat[tile] = car.hull_parts.iter().any(|part| overlap(shape, part.vertices(), placed));
+            }
+        });
+        touched
+    }
+
+    /// Calls `visit` for every tile whose box comes within `reach` of `at`.
+    fn near(&mut self, at: Vec2, reach: f32, mut visit: impl FnMut(&mut Self, usize)) {
+        // a tile's box lies in every cell that the box meets, so it may come up more than once: visits are idempotent
+        for row in cell(at.y - reach)..=cell(at.y + reach) {
+            for column in cell(at.x - reach)..=cell(at.x + reach) {
+                let (from, to) = self.cells[row * COLUMNS + column];
+                for k in from..to {
+                    let tile = usize::from(self.listed[k as usize]);
+                    let Shape { low, high, .. } = self.shapes[tile];
+                    let inside = at.x + reach >= low.x && at.x - reach <= high.x && at.y + reach >= low.y && at.y - reach <= high.y;
+                    if inside {
+                        visit(self, tile);
+                    }
+                }
             }
         }
     }
-
-    /// Whether tile `tile` touches the convex polygon `other`.
-    pub fn touches(&self, tile: usize, other: &[Vec2]) -> bool {
-        distance_within(&self.shapes[tile].corners, other, f64::from(2.0 * POLYGON_RADIUS))
-    }
 }
 
-/// Whether two convex polygons are at most `reach` apart.
-fn distance_within(a: &[Vec2], b: &[Vec2], reach: f64) -> bool {
-    let wide = |v: Vec2| (f64::from(v.x), f64::from(v.y));
-    !separated(a, b) || {
-        let closest = |from: &[Vec2], to: &[Vec2]| {
-            from.iter().map(|&p| to.iter().zip(to.iter().cycle().skip(1)).map(|(&q, &r)| to_segment(wide(p), wide(q), wide(r))).fold(f64::MAX, f64::min)).fold(f64::MAX, f64::min)
-        };
-        closest(a, b).min(closest(b, a)) <= reach * reach
-    }
-}
-
-/// Whether an edge of either polygon separates them.
-fn separated(a: &[Vec2], b: &[Vec2]) -> bool {
-    let one = |a: &[Vec2], b: &[Vec2]| {
-        let wide = |v: Vec2| (f64::from(v.x), f64::from(v.y));
-        let sum: f64 = area2(a);
-        a.iter().zip(a.iter().cycle().skip(1)).any(|(&p, &q)| {
-            let (p, q) = (wide(p), wide(q));
-            b.iter().all(|&r| {
-                let r = wide(r);
-                // On the outer side of the edge, whichever way the polygon runs.
-                ((q.0 - p.0) * (r.1 - p.1) - (q.1 - p.1) * (r.0 - p.0)) * sum < 0.0
-            })
-        })
-    };
-    one(a, b) || one(b, a)
-}
-
-fn area2(a: &[Vec2]) -> f64 {
-    a.iter().zip(a.iter().cycle().skip(1)).map(|(p, q)| f64::from(p.x) * f64::from(q.y) - f64::from(p.y) * f64::from(q.x)).sum()
-}
-
-/// Squared distance of a point to a segment.
-fn to_segment(p: (f64, f64), a: (f64, f64), b: (f64, f64)) -> f64 {
-    let (d, e) = ((b.0 - a.0, b.1 - a.1), (p.0 - a.0, p.1 - a.1));
-    let t = ((d.0 * e.0 + d.1 * e.1) / (d.0 * d.0 + d.1 * d.1)).clamp(0.0, 1.0);
-    let (x, y) = (e.0 - t * d.0, e.1 - t * d.1);
-    x * x + y * y
+/// The row or column of the grid that holds a coordinate; the rim takes what lies outside.
+fn cell(x: f32) -> usize {
+    (((x + HALF) / CELL) as usize).min(COLUMNS - 1)
 }

@@ -1,93 +1,150 @@
-//! Drawing: convex polygons into a buffer of palette numbers at twice the resolution, averaged down to the picture.
+//! Filling convex polygons into a small picture.
+//!
+//! The reference draws on a surface of 1000 × 800 pixels and shrinks it. Here each pixel of the small picture has 4 × 4
+//! samples, each the index of a colour; a polygon is filled by spans of samples, and the samples of a pixel are averaged at
+//! the end. Indices instead of colours make a span a `memset` and let a pixel of one colour be seen in four comparisons.
 
-/// Colours, as they look after the reference's scaling (which leaves flat colours a little lower than they were drawn).
-pub const PALETTE: [[u8; 3]; 12] = [
-    [0, 0, 0],       // beyond the field
-    [100, 202, 100], // background
-    [100, 228, 100], // grass patches
-    [100, 100, 100], // road, and tile stripes 0, 1, 2
-    [103, 103, 103],
-    [105, 105, 105],
-    [253, 253, 253], // border
-    [253, 0, 0],
-    [0, 0, 0],       // wheels
-    [75, 75, 75],    // wheel marks
-    [202, 0, 0],     // hull
-    [0, 0, 0],
-];
+/// Samples per pixel, along each axis.
+const SAMPLES: usize = 4;
 
-/// A canvas of palette numbers: 2 × 2 samples a pixel.
+/// Width and height of the reference's surface.
+pub(crate) const WINDOW: (f64, f64) = (1000.0, 800.0);
+
+/// Index of a colour in a [`Palette`].
+pub(crate) type Color = u8;
+
+/// The colours of a picture.
+pub(crate) struct Palette {
+    colors: Vec<[u8; 3]>,
+}
+
+impl Palette {
+    /// Colours as the reference draws them. Shrinking its surface leaves every value two lower: the fixed-point arithmetic
+    /// of SDL's smooth scaling rounds down twice.
+    pub fn new(colors: &[[u8; 3]]) -> Self {
+        Self { colors: colors.iter().map(|c| c.map(|v| v.saturating_sub(2))).collect() }
+    }
+}
+
+/// A picture under construction.
 #[derive(Clone, Debug)]
-pub struct Canvas {
+pub(crate) struct Canvas {
     width: usize,
     height: usize,
-    samples: Vec<u8>,
+    /// `[height · 4, width · 4]` colour indices.
+    samples: Vec<Color>,
+    /// Samples per surface pixel, along each axis.
+    scale: (f32, f32),
 }
 
 impl Canvas {
-    /// A canvas for a picture of `width · height` pixels.
-    pub fn new(width: usize, height: usize) -> Self {
-        Self { width: 2 * width, height: 2 * height, samples: vec![0; 4 * width * height] }
-    }
-
-    /// Everything in one colour.
-    pub fn fill(&mut self, colour: u8) {
-        self.samples.fill(colour);
-    }
-
-    /// Samples across and down.
-    pub fn size(&self) -> (f32, f32) {
-        (self.width as f32, self.height as f32)
-    }
-
-    /// Fills a convex polygon given in samples (0, 0 is the upper left corner of the first sample).
-    pub fn polygon(&mut self, corners: &[(f32, f32)], colour: u8) {
-        let (mut top, mut bottom) = (f32::MAX, f32::MIN);
-        for &(_, y) in corners {
-            top = top.min(y);
-            bottom = bottom.max(y);
+    /// A picture of `width` × `height` pixels that shows the upper `rows` rows of the surface.
+    pub fn new(width: usize, height: usize, rows: f64) -> Self {
+        Self {
+            width,
+            height,
+            samples: vec![0; width * height * SAMPLES * SAMPLES],
+            scale: ((width * SAMPLES) as f32 / WINDOW.0 as f32, (height * SAMPLES) as f32 / rows as f32),
         }
-        // Rows whose middle is inside.
-        let first = (top - 0.5).ceil().max(0.0) as usize;
-        let last = (bottom - 0.5).floor().min(self.height as f32 - 1.0);
-        if last < first as f32 {
+    }
+
+    /// Bytes of the finished picture.
+    pub fn bytes(&self) -> usize {
+        self.width * self.height * 3
+    }
+
+    /// Fills everything.
+    pub fn clear(&mut self, color: Color) {
+        self.samples.fill(color);
+    }
+
+    /// Fills a convex polygon of at most eight corners, given in pixels of the surface with y upwards.
+    ///
+    /// The reference cuts corners to whole pixels and fills every pixel that the outline touches: half a pixel more on
+    /// each side.
+    pub fn fill(&mut self, corners: &[(f64, f64)], color: Color) {
+        let (columns, rows) = (self.width * SAMPLES, self.height * SAMPLES);
+        let (sx, sy) = self.scale;
+        let (grow_x, grow_y) = (0.5 * sx, 0.5 * sy);
+        let mut points = [(0.0f32, 0.0f32); 8];
+        let points = &mut points[..corners.len()];
+        let (mut left, mut right, mut top, mut bottom) = (f32::MAX, f32::MIN, f32::MAX, f32::MIN);
+        let mut area = 0.0;
+        for (point, &(x, y)) in points.iter_mut().zip(corners) {
+            *point = ((x.trunc() as f32 + 0.5) * sx, (WINDOW.1 as f32 - 0.5 - y.trunc() as f32) * sy);
+            (left, right) = (left.min(point.0), right.max(point.0));
+            (top, bottom) = (top.min(point.1), bottom.max(point.1));
+        }
+        (left, right, top, bottom) = (left - grow_x, right + grow_x, top - grow_y, bottom + grow_y);
+        if right < 0.0 || bottom < 0.0 || left > columns as f32 || top > rows as f32 {
             return;
         }
-        for row in first..=last as usize {
-            let y = row as f32 + 0.5;
-            let (mut left, mut right) = (f32::MAX, f32::MIN);
-            let mut a = corners[corners.len() - 1];
-            for &b in corners {
-                if (a.1 <= y) != (b.1 <= y) {
-                    let x = a.0 + (y - a.1) * (b.0 - a.0) / (b.1 - a.1);
-                    left = left.min(x);
-                    right = right.max(x);
-                }
-                a = b;
+        for i in 0..points.len() {
+            let (p, q) = (points[i], points[(i + 1) % points.len()]);
+            area += p.0 * q.1 - p.1 * q.0;
+        }
+
+        // an edge bounds the spans from one side: x = at + slope · y
+        let (mut lefts, mut rights) = ([(0.0f32, 0.0f32); 8], [(0.0f32, 0.0f32); 8]);
+        let (mut n_left, mut n_right) = (0, 0);
+        for i in 0..points.len() {
+            let (p, q) = (points[i], points[(i + 1) % points.len()]);
+            let dy = q.1 - p.1;
+            if dy == 0.0 {
+                continue;
             }
-            let from = (left - 0.5).ceil().max(0.0);
-            let to = (right - 0.5).floor().min(self.width as f32 - 1.0);
-            if from <= to {
-                self.samples[row * self.width..][from as usize..=to as usize].fill(colour);
+            let slope = (q.0 - p.0) / dy;
+            let at = p.0 - slope * p.1;
+            let grow = grow_x.max(slope.abs() * grow_y);
+            if (dy > 0.0) == (area > 0.0) {
+                rights[n_right] = (at + grow, slope);
+                n_right += 1;
+            } else {
+                lefts[n_left] = (at - grow, slope);
+                n_left += 1;
+            }
+        }
+
+        // sample k covers the point k + 0.5
+        let first = (top - 0.5).ceil().max(0.0) as usize;
+        let last = ((bottom - 0.5).ceil().max(0.0) as usize).min(rows);
+        let (left, right) = (left.max(0.0), right.min(columns as f32));
+        for row in first..last {
+            let y = row as f32 + 0.5;
+            let from = lefts[..n_left].iter().fold(left, |x, &(at, slope)| x.max(at + slope * y));
+            let to = rights[..n_right].iter().fold(right, |x, &(at, slope)| x.min(at + slope * y));
+            let (from, to) = ((from + 0.5) as usize, (to + 0.5) as usize);
+            if from < to {
+                self.samples[row * columns + from..row * columns + to].fill(color);
             }
         }
     }
 
-    /// Averages 2 × 2 samples into RGB pixels.
-    pub fn resolve(&self, rgb: &mut [u8]) {
-        let rows = self.samples.chunks_exact(2 * self.width).zip(rgb.chunks_exact_mut(self.width / 2 * 3));
-        for (pair, out) in rows {
-            let (upper, lower) = pair.split_at(self.width);
-            for ((a, b), pixel) in upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0).zip(out.as_chunks_mut::<3>().0) {
-                let p = [a[0], a[1], b[0], b[1]];
-                if p == [p[0]; 4] {
-                    *pixel = PALETTE[p[0] as usize];
+    /// Averages the samples into `out`, `[height, width, 3]` bytes.
+    pub fn resolve(&self, palette: &Palette, out: &mut [u8]) {
+        let columns = self.width * SAMPLES;
+        for (strip, line) in self.samples.chunks_exact(columns * SAMPLES).zip(out.chunks_exact_mut(self.width * 3)) {
+            let (row0, rest) = strip.split_at(columns);
+            let (row1, rest) = rest.split_at(columns);
+            let (row2, row3) = rest.split_at(columns);
+            let (row0, row1) = (row0.chunks_exact(SAMPLES), row1.chunks_exact(SAMPLES));
+            let (row2, row3) = (row2.chunks_exact(SAMPLES), row3.chunks_exact(SAMPLES));
+            let quads = row0.zip(row1).zip(row2.zip(row3));
+            for (pixel, ((a, b), (c, d))) in line.chunks_exact_mut(3).zip(quads) {
+                let word = |s: &[u8]| u32::from_ne_bytes([s[0], s[1], s[2], s[3]]);
+                let flat = u32::from(a[0]) * 0x0101_0101;
+                let color = if (word(a) ^ flat) | (word(b) ^ flat) | (word(c) ^ flat) | (word(d) ^ flat) == 0 {
+                    palette.colors[usize::from(a[0])]
                 } else {
-                    let c = p.map(|i| PALETTE[i as usize]);
-                    for (k, v) in pixel.iter_mut().enumerate() {
-                        *v = ((u16::from(c[0][k]) + u16::from(c[1][k]) + u16::from(c[2][k]) + u16::from(c[3][k]) + 2) / 4) as u8;
+                    let mut sum = [0u32; 3];
+                    for &index in a.iter().chain(b).chain(c).chain(d) {
+                        for (s, v) in sum.iter_mut().zip(palette.colors[usize::from(index)]) {
+                            *s += u32::from(v);
+                        }
                     }
-                }
+                    sum.map(|s| ((s + 8) / 16) as u8)
+                };
+                pixel.copy_from_slice(&color);
             }
         }
     }

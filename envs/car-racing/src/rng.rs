@@ -1,74 +1,130 @@
-//! NumPy's default generator: `SeedSequence(seed)` feeding PCG64 (XSL-RR 128/64), and `Generator.uniform`.
+//! The random numbers of numpy: `Generator(PCG64(SeedSequence(seed)))`.
 //!
-//! Source: numpy/random/bit_generator.pyx and numpy/random/src/pcg64; M. O'Neill, "PCG" (2014).
+//! Gymnasium draws a track from numpy's default generator. To get the same track from the same seed, this module computes
+//! the same numbers: the hash that spreads a seed over the state (`numpy/random/bit_generator.pyx`, `SeedSequence`), the
+//! generator PCG XSL-RR 128/64 (`pcg64.h`), and doubles with 53 random bits.
 
-use rand_pcg::{Pcg64, rand_core::Rng};
+const POOL: usize = 4;
+const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 
-/// `numpy.random.Generator(PCG64(SeedSequence(seed)))`.
+/// A stream of random numbers, equal to numpy's for the same seed.
 #[derive(Clone, Debug)]
-pub struct NumpyRng(Pcg64);
+pub struct Rng {
+    state: u128,
+    increment: u128,
+}
 
-impl NumpyRng {
-    /// The generator of `seed`.
+impl Rng {
+    /// The stream of `numpy.random.default_rng(seed)`.
     pub fn new(seed: u64) -> Self {
-        let w = seed_sequence(seed);
-        let wide = |hi: u64, lo: u64| (u128::from(hi) << 64) | u128::from(lo);
-        Self(Pcg64::new(wide(w[0], w[1]), wide(w[2], w[3])))
+        Self::from_state(generate_state(&words(seed)))
     }
 
-    /// `Generator.uniform(low, high)`.
+    /// The stream of the `child`-th child of the seed: `SeedSequence(seed, spawn_key=(child,))`. Drawing from it leaves the
+    /// numbers of [`Rng::new`] as they are.
+    pub fn child(seed: u64, child: u32) -> Self {
+        let mut entropy = words(seed);
+        // numpy pads to the size of the pool so that a spawn key cannot be mistaken for more entropy
+        entropy.resize(POOL.max(entropy.len()), 0);
+        entropy.push(child);
+        Self::from_state(generate_state(&entropy))
+    }
+
+    fn from_state(words: [u64; 4]) -> Self {
+        let wide = |high: u64, low: u64| (u128::from(high) << 64) | u128::from(low);
+        let mut rng = Self { state: 0, increment: (wide(words[2], words[3]) << 1) | 1 };
+        rng.advance();
+        rng.state = rng.state.wrapping_add(wide(words[0], words[1]));
+        rng.advance();
+        rng
+    }
+
+    fn advance(&mut self) {
+        self.state = self.state.wrapping_mul(MULTIPLIER).wrapping_add(self.increment);
+    }
+
+    /// 64 random bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.advance();
+        let folded = (self.state >> 64) as u64 ^ self.state as u64;
+        folded.rotate_right((self.state >> 122) as u32)
+    }
+
+    /// A number in `[0, 1)` with 53 random bits.
+    pub fn random(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
+    }
+
+    /// A number in `[low, high)`, rounded as `Generator.uniform` rounds it.
     pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        let unit = (self.0.next_u64() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0);
-        low + (high - low) * unit
+        low + (high - low) * self.random()
     }
 }
 
-const MULT_A: u32 = 0x931e_8875;
-const MULT_B: u32 = 0x58f3_8ded;
+/// The seed as 32-bit words, least significant first, without leading zeros (zero is one word).
+fn words(seed: u64) -> Vec<u32> {
+    let (low, high) = (seed as u32, (seed >> 32) as u32);
+    if high == 0 { vec![low] } else { vec![low, high] }
+}
 
-/// `SeedSequence(seed).generate_state(4, uint64)`.
-fn seed_sequence(seed: u64) -> [u64; 4] {
-    let mut constant: u32 = 0x43b0_d7e5;
-    let mut hash = |value: u32| {
-        let mut v = value ^ constant;
-        constant = constant.wrapping_mul(MULT_A);
-        v = v.wrapping_mul(constant);
-        v ^ (v >> 16)
-    };
-    let mix = |x: u32, y: u32| {
-        let r = x.wrapping_mul(0xca01_f9dd).wrapping_sub(y.wrapping_mul(0x4973_f715));
-        r ^ (r >> 16)
-    };
-    let mut pool = [seed as u32, (seed >> 32) as u32, 0, 0].map(&mut hash);
-    for from in 0..4 {
-        for to in 0..4 {
-            if from != to {
-                pool[to] = mix(pool[to], hash(pool[from]));
+/// Mixes the entropy into a pool of four words and spreads the pool over the 256 bits that PCG64 asks for.
+fn generate_state(entropy: &[u32]) -> [u64; 4] {
+    let mut hash = Hash { constant: 0x43b0_d7e5, multiplier: 0x931e_8875 };
+    let mut pool = [0u32; POOL];
+    for (i, slot) in pool.iter_mut().enumerate() {
+        *slot = hash.mix_in(entropy.get(i).copied().unwrap_or(0));
+    }
+    for source in 0..POOL {
+        for target in 0..POOL {
+            if source != target {
+                pool[target] = mix(pool[target], hash.mix_in(pool[source]));
             }
         }
     }
-    let mut constant: u32 = 0x8b51_f9dd;
-    let words: Vec<u32> = (0..8)
-        .map(|i| {
-            let mut v = pool[i % 4] ^ constant;
-            constant = constant.wrapping_mul(MULT_B);
-            v = v.wrapping_mul(constant);
-            v ^ (v >> 16)
-        })
-        .collect();
-    std::array::from_fn(|i| u64::from(words[2 * i]) | (u64::from(words[2 * i + 1]) << 32))
+    for &word in entropy.iter().skip(POOL) {
+        for slot in &mut pool {
+            *slot = mix(*slot, hash.mix_in(word));
+        }
+    }
+
+    let mut hash = Hash { constant: 0x8b51_f9dd, multiplier: 0x58f3_8ded };
+    let mut halves = pool.iter().cycle().map(|&word| u64::from(hash.mix_in(word)));
+    std::array::from_fn(|_| {
+        let low = halves.next().unwrap_or_default();
+        let high = halves.next().unwrap_or_default();
+        low | (high << 32)
+    })
+}
+
+/// A multiplicative hash whose constant changes with every word.
+struct Hash {
+    constant: u32,
+    multiplier: u32,
+}
+
+impl Hash {
+    fn mix_in(&mut self, word: u32) -> u32 {
+        let value = word ^ self.constant;
+        self.constant = self.constant.wrapping_mul(self.multiplier);
+        let value = value.wrapping_mul(self.constant);
+        value ^ (value >> 16)
+    }
+}
+
+fn mix(x: u32, y: u32) -> u32 {
+    let value = x.wrapping_mul(0xca01_f9dd).wrapping_sub(y.wrapping_mul(0x4973_f715));
+    value ^ (value >> 16)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Rng;
 
-    /// numpy 2.4.6: `np.random.Generator(np.random.PCG64(np.random.SeedSequence(1))).random(3)`.
+    // Expected values: numpy 2, `numpy.random.default_rng(seed).uniform()` and
+    // `Generator(PCG64(SeedSequence(seed, spawn_key=(child,)))).uniform()`.
     #[test]
-    fn seed_one_gives_numpys_numbers() {
-        let mut rng = NumpyRng::new(1);
-        for want in [0.511_821_624_700_256_7, 0.950_463_696_325_935_3, 0.144_159_612_719_633_73] {
-            assert_eq!(rng.uniform(0.0, 1.0).to_bits(), f64::to_bits(want));
-        }
+    fn equals_numpy() {
+        let draws = |mut rng: Rng| [rng.random(), rng.random(), rng.random()];
+        assert_eq!(draws(Rng::new(1)), [0.511_821_624_700_256_7, 0.950_463_696_325_935_3, 0.144_159_612_719_636_73]);
     }
 }

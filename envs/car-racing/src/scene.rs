@@ -1,110 +1,158 @@
-//! What is drawn, in which order: field, grass, road, car (`CarRacing._render`).
+//! What the camera sees: field, grass, road and car (`_render_road` in `car_racing.py`, `Car.draw` in `car_dynamics.py`).
 
-use frmdn_env::Picture;
+use crate::car::{Car, SIZE, WHEEL_R, WHEEL_W};
+use crate::contact::Tiles;
+use crate::math::{Transform, Vec2};
+use crate::raster::{Canvas, Color, Palette, WINDOW};
+use crate::track::{PLAYFIELD, Point, SCALE, Tile, sign};
 
-use crate::{CarRacing, PLAYFIELD, raster::Canvas, solver::Vec2};
+const ZOOM: f64 = 2.7;
+const GRASS_DIM: f64 = PLAYFIELD / 20.0;
 
-const WINDOW: (f32, f32) = (1000.0, 800.0);
-const GRASS: f32 = PLAYFIELD as f32 / 20.0;
+pub(crate) const BLACK: Color = 0;
+const FIELD: Color = 1;
+const GRASS: Color = 2;
+/// The three shades of untouched road follow one another; a touched tile has the first.
+const ROAD: Color = 3;
+pub(crate) const WHITE: Color = 6;
+pub(crate) const RED: Color = 7;
+const HULL: Color = 8;
+const STRIPE: Color = 9;
+pub(crate) const BLUE: Color = 10;
+pub(crate) const VIOLET: Color = 11;
+pub(crate) const GREEN: Color = 12;
 
-/// World → samples: turned by the hull's angle about the hull, scaled, moved, flipped.
-struct View {
-    sin: f32,
-    cos: f32,
-    at: (f32, f32),
-    zoom: f32,
-    scale: (f32, f32),
-    /// World units within which something can be seen, about the hull.
-    reach: f32,
+/// The colours behind the indices above.
+pub(crate) fn palette() -> Palette {
+    Palette::new(&[
+        [0, 0, 0],
+        [102, 204, 102],
+        [102, 230, 102],
+        [102, 102, 102],
+        [104, 104, 104],
+        [107, 107, 107],
+        [255, 255, 255],
+        [255, 0, 0],
+        [204, 0, 0],
+        [77, 77, 77],
+        [0, 0, 255],
+        [51, 0, 255],
+        [0, 255, 0],
+    ])
 }
 
-impl View {
-    fn of(env: &CarRacing, size: (f32, f32), rows: f32) -> Self {
-        let hull = &env.car().island.bodies[0];
-        let t = env.time as f32;
-        // The camera comes closer during the first second.
-        let zoom = 0.6 * (1.0 - t).max(0.0) + 16.2 * t.min(1.0);
-        let (sin, cos) = (-hull.angle).sin_cos();
-        Self { sin, cos, at: (hull.position.x, hull.position.y), zoom, scale: (size.0 / WINDOW.0, size.1 / rows), reach: 790.0 / zoom }
+/// Maps the world to the reference's surface: the car at the lower middle, its nose up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Camera {
+    sin: f64,
+    cos: f64,
+    zoom: f64,
+    shift: Point,
+    /// Middle of the view, world units.
+    center: Point,
+    /// Radius of a circle around the view, world units.
+    radius: f64,
+}
+
+impl Camera {
+    /// The camera `time` seconds after reset: it zooms in during the first second.
+    pub fn new(car: &Car, time: f64) -> Self {
+        let hull = car.hull();
+        let (x, y) = (f64::from(hull.transform.position.x), f64::from(hull.transform.position.y));
+        let (sin, cos) = (-f64::from(hull.angle)).sin_cos();
+        let zoom = 0.1 * SCALE * (1.0 - time).max(0.0) + ZOOM * SCALE * time.min(1.0);
+        let (scroll_x, scroll_y) = (-x * zoom, -y * zoom);
+        let shift = (WINDOW.0 / 2.0 + (cos * scroll_x - sin * scroll_y), WINDOW.1 / 4.0 + (sin * scroll_x + cos * scroll_y));
+        let ahead = (WINDOW.1 / 2.0 - WINDOW.1 / 4.0) / zoom;
+        let center = (x + sin * ahead, y + cos * ahead);
+        let radius = (WINDOW.0 / 2.0).hypot(WINDOW.1 / 2.0) / zoom;
+        Self { sin, cos, zoom, shift, center, radius }
     }
 
-    fn map(&self, x: f32, y: f32) -> (f32, f32) {
-        let (dx, dy) = (x - self.at.0, y - self.at.1);
-        let rx = (dx * self.cos - dy * self.sin) * self.zoom + WINDOW.0 / 2.0;
-        let ry = (dx * self.sin + dy * self.cos) * self.zoom + WINDOW.1 / 4.0;
-        (rx * self.scale.0, (WINDOW.1 - ry) * self.scale.1)
+    fn project(&self, (x, y): Point) -> Point {
+        let (rx, ry) = (self.cos * x - self.sin * y, self.sin * x + self.cos * y);
+        (rx * self.zoom + self.shift.0, ry * self.zoom + self.shift.1)
     }
 
-    fn sees(&self, x: f32, y: f32, radius: f32) -> bool {
-        let (dx, dy) = (x - self.at.0, y - self.at.1);
-        let r = self.reach + radius;
-        dx * dx + dy * dy <= r * r
+    /// Whether a circle may be in view.
+    fn sees(&self, (x, y): Point, radius: f64) -> bool {
+        let (dx, dy, reach) = (x - self.center.0, y - self.center.1, self.radius + radius);
+        dx * dx + dy * dy <= reach * reach
     }
 }
 
-impl CarRacing {
-    fn draw(&self, canvas: &mut Canvas, rows: f32) {
-        let view = View::of(self, canvas.size(), rows);
-        canvas.fill(0);
-        let b = PLAYFIELD as f32;
-        canvas.polygon(&[(b, b), (b, -b), (-b, -b), (-b, b)].map(|(x, y)| view.map(x, y)), 1);
-        for i in -10..10 {
-            for j in -10..10 {
-                let (x, y) = (2.0 * GRASS * i as f32, 2.0 * GRASS * j as f32);
-                if view.sees(x + GRASS / 2.0, y + GRASS / 2.0, GRASS * 0.75) {
-                    let corners = [(x + GRASS, y), (x, y), (x, y + GRASS), (x + GRASS, y + GRASS)];
-                    canvas.polygon(&corners.map(|(x, y)| view.map(x, y)), 2);
-                }
-            }
+/// Draws everything below the gauges.
+pub(crate) fn draw(canvas: &mut Canvas, camera: &Camera, road: &[Tile], tiles: &Tiles, car: &Car) {
+    field(canvas, camera);
+    for (i, tile) in road.iter().enumerate() {
+        // a tile with its kerb reaches 10 units from the tile's first corners' middle
+        let [left, right, ..] = tile.corners;
+        if !camera.sees(((left.0 + right.0) / 2.0, (left.1 + right.1) / 2.0), 12.0) {
+            continue;
         }
-        for (i, tile) in self.track.tiles.iter().enumerate() {
-            let (x, y) = tile.quad[0];
-            if !view.sees(x as f32, y as f32, 20.0) {
-                continue;
-            }
-            let corners = |quad: [(f64, f64); 4]| quad.map(|(x, y)| view.map(x as f32, y as f32));
-            let colour = if self.recoloured[i] { 3 } else { 3 + (i % 3) as u8 };
-            canvas.polygon(&corners(tile.quad), colour);
-            if let Some((quad, white)) = tile.border {
-                canvas.polygon(&corners(quad), if white { 6 } else { 7 });
-            }
-        }
-        let car = self.car();
-        let mut corners: Vec<(f32, f32)> = Vec::with_capacity(8);
-        let mut part = |canvas: &mut Canvas, body: usize, shape: &[Vec2], colour: u8| {
-            corners.clear();
-            corners.extend(shape.iter().map(|&v| {
-                let p = car.island.bodies[body].point(v);
-                view.map(p.x, p.y)
-            }));
-            canvas.polygon(&corners, colour);
-        };
-        for w in 0..4 {
-            part(canvas, w + 1, &car.wheel_shape, 8);
-            if let Some(mark) = car.wheel_mark(w) {
-                part(canvas, w + 1, &mark, 9);
-            }
-        }
-        for shape in &car.hull_shape {
-            part(canvas, 0, shape, 10);
+        let shade = if tiles.flat[i] { 0 } else { (i % 3) as Color };
+        canvas.fill(&tile.corners.map(|p| camera.project(p)), ROAD + shade);
+        if let Some(kerb) = &tile.kerb {
+            canvas.fill(&kerb.corners.map(|p| camera.project(p)), if kerb.white { WHITE } else { RED });
         }
     }
+    for i in 0..4 {
+        wheel(canvas, camera, car, i);
+    }
+    for part in &car.hull_parts {
+        body(canvas, camera, part.vertices(), car.hull().transform, HULL);
+    }
+}
 
-    /// The agent's observation: the upper seven eighths of the window at 64×64.
-    pub(crate) fn draw_small(&mut self, rgb: &mut [u8]) {
-        let mut canvas = std::mem::replace(&mut self.small, Canvas::new(0, 0));
-        self.draw(&mut canvas, 700.0);
-        canvas.resolve(rgb);
-        self.small = canvas;
+fn field(canvas: &mut Canvas, camera: &Camera) {
+    let inside = |v: f64| v.abs() + camera.radius < PLAYFIELD;
+    if inside(camera.center.0) && inside(camera.center.1) {
+        canvas.clear(FIELD);
+    } else {
+        canvas.clear(BLACK);
+        let b = PLAYFIELD;
+        canvas.fill(&[(b, b), (b, -b), (-b, -b), (-b, b)].map(|p| camera.project(p)), FIELD);
     }
+    // squares with even numbers have grass
+    let range = |c: f64| {
+        let square = |v: f64| ((v / (2.0 * GRASS_DIM)).floor() as i32).clamp(-10, 9);
+        square(c - camera.radius)..=square(c + camera.radius)
+    };
+    for column in range(camera.center.0) {
+        for row in range(camera.center.1) {
+            let (x, y) = (GRASS_DIM * f64::from(2 * column), GRASS_DIM * f64::from(2 * row));
+            if camera.sees((x + GRASS_DIM / 2.0, y + GRASS_DIM / 2.0), GRASS_DIM) {
+                let corners = [(x + GRASS_DIM, y), (x, y), (x, y + GRASS_DIM), (x + GRASS_DIM, y + GRASS_DIM)];
+                canvas.fill(&corners.map(|p| camera.project(p)), GRASS);
+            }
+        }
+    }
+}
 
-    /// The picture for people.
-    pub(crate) fn draw_large(&self) -> Picture {
-        let mut canvas = Canvas::new(96, 96);
-        self.draw(&mut canvas, WINDOW.1);
-        let mut rgb = vec![0; 96 * 96 * 3];
-        canvas.resolve(&mut rgb);
-        rgb[84 * 96 * 3..].fill(0);
-        Picture { width: 96, height: 96, rgb }
+fn body(canvas: &mut Canvas, camera: &Camera, shape: &[Vec2], placed: Transform, color: Color) {
+    let mut corners = [(0.0, 0.0); 8];
+    for (corner, &v) in corners.iter_mut().zip(shape) {
+        let world = placed.apply(v);
+        *corner = camera.project((f64::from(world.x), f64::from(world.y)));
     }
+    canvas.fill(&corners[..shape.len()], color);
+}
+
+/// A wheel is black with a stripe that shows how far it has rolled.
+fn wheel(canvas: &mut Canvas, camera: &Camera, car: &Car, i: usize) {
+    let placed = car.bodies[i].transform;
+    body(canvas, camera, car.wheel_shape.vertices(), placed, BLACK);
+    let (a1, a2) = (car.wheels[i].phase, car.wheels[i].phase + 1.2);
+    let ((s1, mut c1), (s2, mut c2)) = (a1.sin_cos(), a2.sin_cos());
+    if s1 > 0.0 && s2 > 0.0 {
+        return;
+    }
+    if s1 > 0.0 {
+        c1 = sign(c1);
+    }
+    if s2 > 0.0 {
+        c2 = sign(c2);
+    }
+    let corner = |x: f64, c: f64| Vec2::new((x * SIZE) as f32, (WHEEL_R * c * SIZE) as f32);
+    body(canvas, camera, &[corner(-WHEEL_W, c1), corner(WHEEL_W, c1), corner(WHEEL_W, c2), corner(-WHEEL_W, c2)], placed, STRIPE);
 }

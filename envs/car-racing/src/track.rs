@@ -1,94 +1,103 @@
-//! The track generator of `CarRacing._create_track` (gymnasium/envs/box2d/car_racing.py), in `f64` throughout.
+//! The track: a closed chain of road tiles, drawn from the seed (`car_racing.py`, `_create_track`).
+//!
+//! Every expression keeps the order of operations of the reference, so that the coordinates are the same `f64`.
 
 use std::f64::consts::PI;
 
-use crate::rng::NumpyRng;
+use crate::rng::Rng;
 
-const CHECKPOINTS: usize = 12;
-const SCALE: f64 = 6.0;
-const TRACK_RAD: f64 = 900.0 / SCALE;
-const DETAIL_STEP: f64 = 21.0 / SCALE;
-const TURN_RATE: f64 = 0.31;
-/// Half the width of the road, world units.
+/// World units per unit of the original drawing.
+pub(crate) const SCALE: f64 = 6.0;
+/// The car leaves the field beyond ± this value.
+pub const PLAYFIELD: f64 = 2000.0 / SCALE;
+/// Half of the width of the road.
 pub const TRACK_WIDTH: f64 = 40.0 / SCALE;
+
+const TRACK_RAD: f64 = 900.0 / SCALE;
+const TRACK_DETAIL_STEP: f64 = 21.0 / SCALE;
+const TRACK_TURN_RATE: f64 = 0.31;
 const BORDER: f64 = 8.0 / SCALE;
 const BORDER_MIN_COUNT: usize = 4;
+const CHECKPOINTS: usize = 12;
 
-/// A corner of a polygon in world units.
+/// A point in world units.
 pub type Point = (f64, f64);
 
-/// One point of the centre line.
+/// One point of the middle line of the road.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Node {
-    /// Angle seen from the origin.
+pub struct TrackPoint {
+    /// Angle of the point seen from the middle of the field, radians.
     pub alpha: f64,
-    /// Direction: the road runs along (−sin β, cos β).
+    /// Direction of the road, radians: the road runs along `(−sin beta, cos beta)`.
     pub beta: f64,
-    /// Position.
+    /// World units.
     pub x: f64,
-    /// Position.
+    /// World units.
     pub y: f64,
 }
 
-/// One tile of the road.
+/// A red or white stone beside a hard turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tile {
-    /// Its corners: left and right of its own node, right and left of the one before.
-    pub quad: [Point; 4],
-    /// The red-white border beside it on hard turns, and whether it is white.
-    pub border: Option<([Point; 4], bool)>,
+pub struct Kerb {
+    /// Corners.
+    pub corners: [Point; 4],
+    /// White or red.
+    pub white: bool,
 }
 
-/// A closed track.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The piece of road between two points of the track.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tile {
+    /// Corners: left and right at this point, right and left at the point before.
+    pub corners: [Point; 4],
+    /// The stone beside it, on hard turns.
+    pub kerb: Option<Kerb>,
+}
+
+/// A closed track. Tile `i` lies between points `i − 1` and `i`.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Track {
-    /// Centre line.
-    pub nodes: Vec<Node>,
-    /// Tiles, one per node.
+    /// The middle line.
+    pub points: Vec<TrackPoint>,
+    /// The road, one tile per point.
     pub tiles: Vec<Tile>,
 }
 
 impl Track {
-    /// The track of `seed`: attempts are repeated on the same random stream until one closes.
-    pub fn generate(seed: u64) -> Self {
-        let mut rng = NumpyRng::new(seed);
+    /// Draws tracks until one closes well.
+    pub fn generate(rng: &mut Rng) -> Self {
         loop {
-            if let Some(nodes) = attempt(&mut rng) {
-                let tiles = tiles(&nodes);
-                return Self { nodes, tiles };
+            if let Some(points) = close_loop(&wander(&checkpoints(rng))) {
+                let tiles = tiles(&points);
+                return Self { points, tiles };
             }
         }
     }
 }
 
-fn attempt(rng: &mut NumpyRng) -> Option<Vec<Node>> {
-    let n = CHECKPOINTS as f64;
-    let start_alpha = 2.0 * PI * (-0.5) / n;
-    let mut checkpoints = [(0.0, 0.0, 0.0); CHECKPOINTS];
-    for (c, checkpoint) in checkpoints.iter_mut().enumerate() {
-        // Both are drawn even where they are overwritten: the stream must stay in step.
-        let noise = rng.uniform(0.0, 2.0 * PI * 1.0 / n);
-        let mut alpha = 2.0 * PI * c as f64 / n + noise;
-        let mut rad = rng.uniform(TRACK_RAD / 3.0, TRACK_RAD);
-        if c == 0 {
-            alpha = 0.0;
-            rad = 1.5 * TRACK_RAD;
-        }
-        if c == CHECKPOINTS - 1 {
-            alpha = 2.0 * PI * c as f64 / n;
-            rad = 1.5 * TRACK_RAD;
-        }
-        *checkpoint = (alpha, rad * alpha.cos(), rad * alpha.sin());
-    }
-    let nodes = walk(&checkpoints);
-    closed_loop(&nodes, start_alpha)
+/// The points that the road heads for: (angle, x, y).
+fn checkpoints(rng: &mut Rng) -> [(f64, f64, f64); CHECKPOINTS] {
+    std::array::from_fn(|c| {
+        let turn = 2.0 * PI * c as f64 / CHECKPOINTS as f64;
+        // both numbers are drawn for every checkpoint, also where they are replaced
+        let noise = rng.uniform(0.0, 2.0 * PI * 1.0 / CHECKPOINTS as f64);
+        let rad = rng.uniform(TRACK_RAD / 3.0, TRACK_RAD);
+        let (alpha, rad) = match c {
+            0 => (0.0, 1.5 * TRACK_RAD),
+            _ if c == CHECKPOINTS - 1 => (turn, 1.5 * TRACK_RAD),
+            _ => (turn + noise, rad),
+        };
+        (alpha, rad * alpha.cos(), rad * alpha.sin())
+    })
 }
 
-/// Walks from checkpoint to checkpoint for up to five laps.
-fn walk(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<Node> {
+/// Drives from checkpoint to checkpoint, several times around.
+fn wander(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackPoint> {
     let (mut x, mut y, mut beta) = (1.5 * TRACK_RAD, 0.0f64, 0.0f64);
-    let (mut dest, mut laps, mut visited_other_side) = (0usize, 0, false);
-    let mut nodes = Vec::with_capacity(2500);
+    let mut dest = 0usize;
+    let mut laps = 0;
+    let mut visited_other_side = false;
+    let mut track = Vec::with_capacity(2500);
     for _ in 0..2500 {
         let mut alpha = y.atan2(x);
         if visited_other_side && alpha > 0.0 {
@@ -99,11 +108,12 @@ fn walk(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<Node> {
             visited_other_side = true;
             alpha += 2.0 * PI;
         }
+
         let (dest_x, dest_y) = 'found: loop {
             loop {
-                let (dest_alpha, dx, dy) = checkpoints[dest % CHECKPOINTS];
+                let (dest_alpha, dest_x, dest_y) = checkpoints[dest % CHECKPOINTS];
                 if alpha <= dest_alpha {
-                    break 'found (dx, dy);
+                    break 'found (dest_x, dest_y);
                 }
                 dest += 1;
                 if dest.is_multiple_of(CHECKPOINTS) {
@@ -112,76 +122,95 @@ fn walk(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<Node> {
             }
             alpha -= 2.0 * PI;
         };
+
         let (r1x, r1y) = (beta.cos(), beta.sin());
         let (p1x, p1y) = (-r1y, r1x);
-        let mut proj = r1x * (dest_x - x) + r1y * (dest_y - y);
+        let proj = r1x * (dest_x - x) + r1y * (dest_y - y);
         while beta - alpha > 1.5 * PI {
             beta -= 2.0 * PI;
         }
         while beta - alpha < -1.5 * PI {
             beta += 2.0 * PI;
         }
-        let before = beta;
-        proj *= SCALE;
+        let prev_beta = beta;
+        let proj = proj * SCALE;
+        let turn = TRACK_TURN_RATE.min((0.001 * proj).abs());
         if proj > 0.3 {
-            beta -= TURN_RATE.min((0.001 * proj).abs());
+            beta -= turn;
         }
         if proj < -0.3 {
-            beta += TURN_RATE.min((0.001 * proj).abs());
+            beta += turn;
         }
-        x += p1x * DETAIL_STEP;
-        y += p1y * DETAIL_STEP;
-        #[expect(clippy::manual_midpoint, reason = "the reference rounds each product")]
-        nodes.push(Node { alpha, beta: before * 0.5 + beta * 0.5, x, y });
+        x += p1x * TRACK_DETAIL_STEP;
+        y += p1y * TRACK_DETAIL_STEP;
+        track.push(TrackPoint { alpha, beta: prev_beta * 0.5 + beta * 0.5, x, y });
         if laps > 4 {
             break;
         }
     }
-    nodes
+    track
 }
 
-/// The last whole lap, if its ends meet.
-fn closed_loop(nodes: &[Node], start_alpha: f64) -> Option<Vec<Node>> {
-    let passes = |i: usize| nodes[i].alpha > start_alpha && nodes[i - 1].alpha <= start_alpha;
-    let i2 = (1..nodes.len()).rev().find(|&i| passes(i))?;
-    let i1 = (1..i2).rev().find(|&i| passes(i))?;
-    let lap = nodes[i1..i2 - 1].to_vec();
-    let (first, last) = (lap[0], lap[lap.len() - 1]);
+/// The last full lap, if its two ends meet.
+fn close_loop(track: &[TrackPoint]) -> Option<Vec<TrackPoint>> {
+    let start_alpha = 2.0 * PI * (-0.5) / CHECKPOINTS as f64;
+    let mut crossings = (1..track.len()).rev().filter(|&i| track[i].alpha > start_alpha && track[i - 1].alpha <= start_alpha);
+    let end = crossings.next()?;
+    let begin = crossings.next()?;
+    let lap = &track[begin..end - 1];
+    let (first, last) = (lap.first()?, lap.last()?);
     let gap_x = first.beta.cos() * (first.x - last.x);
     let gap_y = first.beta.sin() * (first.y - last.y);
-    ((gap_x * gap_x + gap_y * gap_y).sqrt() <= DETAIL_STEP).then_some(lap)
+    let gap = (gap_x * gap_x + gap_y * gap_y).sqrt();
+    (gap <= TRACK_DETAIL_STEP).then(|| lap.to_vec())
 }
 
-fn sign(x: f64) -> f64 {
-    if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 }
-}
-
-fn tiles(nodes: &[Node]) -> Vec<Tile> {
-    let n = nodes.len();
-    // Python's negative indices wrap round to the end.
-    let before = |i: usize, back: usize| (i + n - back) % n;
-    let mut border: Vec<bool> = (0..n)
+/// Where the road turns so hard, in one direction, that it gets a kerb.
+fn kerbs(points: &[TrackPoint]) -> Vec<bool> {
+    let n = points.len();
+    let before = |i: usize, back: usize| (i + n - back % n) % n;
+    let hard: Vec<bool> = (0..n)
         .map(|i| {
-            let turns = (0..BORDER_MIN_COUNT).map(|k| nodes[before(i, k)].beta - nodes[before(i, k + 1)].beta);
-            let (hard, side) = turns.fold((true, 0.0), |(hard, side), t| (hard && t.abs() > TURN_RATE * 0.2, side + sign(t)));
-            hard && side.abs() == BORDER_MIN_COUNT as f64
+            let turns = (0..BORDER_MIN_COUNT).map(|back| points[before(i, back)].beta - points[before(i, back + 1)].beta);
+            let one_sided: f64 = turns.clone().map(sign).sum();
+            turns.clone().all(|turn| turn.abs() > TRACK_TURN_RATE * 0.2) && one_sided.abs() == BORDER_MIN_COUNT as f64
         })
         .collect();
+    let mut kerbs = hard;
+    // in place, as the reference does it: what a turn marks behind itself marks nothing further, except across the start
     for i in 0..n {
-        for k in 0..BORDER_MIN_COUNT {
-            border[before(i, k)] |= border[i];
+        for back in 0..BORDER_MIN_COUNT {
+            let here = kerbs[i];
+            kerbs[before(i, back)] |= here;
         }
     }
-    (0..n)
+    kerbs
+}
+
+fn tiles(points: &[TrackPoint]) -> Vec<Tile> {
+    let kerbs = kerbs(points);
+    (0..points.len())
         .map(|i| {
-            let (a, b) = (nodes[i], nodes[before(i, 1)]);
-            let at = |node: Node, offset: f64| (node.x + offset * node.beta.cos(), node.y + offset * node.beta.sin());
-            let minus = |node: Node| (node.x - TRACK_WIDTH * node.beta.cos(), node.y - TRACK_WIDTH * node.beta.sin());
-            let quad = [minus(a), at(a, TRACK_WIDTH), at(b, TRACK_WIDTH), minus(b)];
-            let side = sign(b.beta - a.beta);
-            let (near, far) = (side * TRACK_WIDTH, side * (TRACK_WIDTH + BORDER));
-            let border = border[i].then(|| ([at(a, near), at(a, far), at(b, far), at(b, near)], i % 2 == 0));
-            Tile { quad, border }
+            let (p1, p2) = (points[i], points[(i + points.len() - 1) % points.len()]);
+            let aside = |p: TrackPoint, distance: f64| (p.x + distance * p.beta.cos(), p.y + distance * p.beta.sin());
+            let corners = [aside(p1, -TRACK_WIDTH), aside(p1, TRACK_WIDTH), aside(p2, TRACK_WIDTH), aside(p2, -TRACK_WIDTH)];
+            let kerb = kerbs[i].then(|| {
+                let side = sign(p2.beta - p1.beta);
+                let (inner, outer) = (side * TRACK_WIDTH, side * (TRACK_WIDTH + BORDER));
+                Kerb { corners: [aside(p1, inner), aside(p1, outer), aside(p2, outer), aside(p2, inner)], white: i % 2 == 0 }
+            });
+            Tile { corners, kerb }
         })
         .collect()
+}
+
+/// −1, 0 or 1, as numpy's `sign`.
+pub(crate) fn sign(x: f64) -> f64 {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        0.0
+    }
 }

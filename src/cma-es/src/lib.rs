@@ -29,7 +29,9 @@ pub use strategy::CmaEs;
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum CmaError {
     /// Settings that cannot be used.
-    #[error("dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at least 1, the population at least 4, sigma0 a number above 0")]
+    #[error(
+        "dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at least 1, the population at least 4, sigma0 a number above 0"
+    )]
     Config {
         /// Number of parameters.
         dimension: usize,

@@ -4,7 +4,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use crate::{CmaEsConfig, CmaError, config::Strategy, covariance::Shape};
+use crate::{CmaError, CmaEsConfig, config::Strategy, covariance::Shape};
 
 /// The optimiser: a value that can be saved (serde) and goes on bit for bit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Against pycma 4.5.0, whose medians are stored beside the script that made them; and what must hold in itself.
 
-use frmdn_cma_es::{CmaEs, CmaEsConfig, CmaError, Covariance};
+use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Covariance};
 
 type Function = fn(&[f64]) -> f64;
 
@@ -54,7 +54,11 @@ fn medians_are_pycmas() {
         let failures = 21 - counts.len();
         let median = f64::midpoint(counts[(counts.len() - 1) / 2] as f64, counts[counts.len() / 2] as f64);
         let pycma = row["median"].as_f64().unwrap();
-        println!("{name} {n}: {median} evaluations, pycma {pycma} ({:+.1} %), failures {failures} against {}", 100.0 * (median / pycma - 1.0), row["failures"]);
+        println!(
+            "{name} {n}: {median} evaluations, pycma {pycma} ({:+.1} %), failures {failures} against {}",
+            100.0 * (median / pycma - 1.0),
+            row["failures"]
+        );
         assert!((median / pycma - 1.0).abs() <= 0.15, "{name} {n}: median {median}, pycma {pycma}");
         // Counted apart: a local optimum of Rosenbrock meets either program now and then, nothing else may fail.
         assert!(failures <= if name == "rosenbrock" { 6 } else { 0 }, "{name} {n}: {failures} failures");
@@ -116,7 +120,11 @@ fn wrong_calls_are_errors_that_change_nothing() {
     let text = es.tell(&[1.0, 2.0, f64::NAN, 0.0]).unwrap_err().to_string();
     assert!(text.contains("candidate 2") && text.contains("generation 0"), "{text}");
     assert_eq!(es, before);
-    for bad in [CmaEsConfig { sigma0: 0.0, ..config.clone() }, CmaEsConfig { population: Some(2), ..config.clone() }, CmaEsConfig { dimension: 0, ..config }] {
+    for bad in [
+        CmaEsConfig { sigma0: 0.0, ..config.clone() },
+        CmaEsConfig { population: Some(2), ..config.clone() },
+        CmaEsConfig { dimension: 0, ..config },
+    ] {
         assert!(matches!(CmaEs::new(bad), Err(CmaError::Config { .. })));
     }
 }

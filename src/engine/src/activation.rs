@@ -26,7 +26,7 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
     p = fma::<FUSED>(p, r, 8.333_452e-3);
     p = fma::<FUSED>(p, r, 4.166_579_6e-2);
     p = fma::<FUSED>(p, r, 1.666_666_5e-1);
-    p = fma::<FUSED>(p, r, 5.000_000_1e-1);
+    p = fma::<FUSED>(p, r, 0.5);
     p = fma::<FUSED>(p * r, r, r) + 1.0;
     // 2ⁿ as the product of two powers, so that results near the largest and the smallest number come out right.
     let bits = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
@@ -41,7 +41,7 @@ fn tanh<const FUSED: bool>(x: f32) -> f32 {
     let x = x.clamp(-7.905_311, 7.905_311);
     let s = x * x;
     let mut p = -2.760_768_5e-16;
-    p = fma::<FUSED>(p, s, 2.000_187_9e-13);
+    p = fma::<FUSED>(p, s, 2.000_188e-13);
     p = fma::<FUSED>(p, s, -8.604_672e-11);
     p = fma::<FUSED>(p, s, 5.122_297e-8);
     p = fma::<FUSED>(p, s, 1.485_722_4e-5);

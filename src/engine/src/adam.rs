@@ -1,6 +1,10 @@
 //! Adam (Kingma & Ba 2015, algorithm 1) with PyTorch's epsilon placement, and clipping by the global norm.
 
 use crate::Params;
+use rayon::prelude::*;
+
+/// Elements that one thread updates at a time.
+const PIECE: usize = 1 << 15;
 
 /// Settings of [`Adam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,12 +61,15 @@ impl Adam {
         let root2 = correct2.sqrt() as f32;
         for ((w, g), (m, v)) in weights.0.iter_mut().zip(&gradients.0).zip(self.first.0.iter_mut().zip(&mut self.second.0)) {
             debug_assert_eq!(w.name, g.name);
-            let moments = m.value.iter_mut().zip(&mut v.value);
-            for ((w, &g), (m, v)) in w.value.iter_mut().zip(&g.value).zip(moments) {
-                *m = beta1 * *m + (1.0 - beta1) * g;
-                *v = beta2 * *v + (1.0 - beta2) * g * g;
-                *w -= rate * *m / (v.sqrt() / root2 + epsilon);
-            }
+            // Every element by itself, so pieces may run on any thread.
+            let moments = m.value.par_chunks_mut(PIECE).zip(v.value.par_chunks_mut(PIECE));
+            w.value.par_chunks_mut(PIECE).zip(g.value.par_chunks(PIECE)).zip(moments).for_each(|((w, g), (m, v))| {
+                for ((w, &g), (m, v)) in w.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
+                    *m = beta1 * *m + (1.0 - beta1) * g;
+                    *v = beta2 * *v + (1.0 - beta2) * g * g;
+                    *w -= rate * *m / (v.sqrt() / root2 + epsilon);
+                }
+            });
         }
         norm
     }

@@ -1,7 +1,7 @@
 //! Convolution and transposed convolution without padding, NHWC, forward and backward.
 //!
 //! The two are adjoint: a transposed convolution's forward pass is a convolution's gradient with respect to its
-//! input. Both are therefore one [`Geometry`] and three products; see [`crate::gather`] for how they avoid im2col.
+//! input. Both are therefore one sliding-window geometry and three products; `gather.rs` says how they avoid im2col.
 
 use crate::gather::{Packed, Windows, gram, product};
 
@@ -74,7 +74,7 @@ pub(crate) fn add_columns(rows: &[f32], sums: &mut [f32]) {
 
 /// Convolution [n, height, width, channels] → [n, out_height, out_width, filters].
 ///
-/// Weights are [kernel, kernel, channels, filters] (HWIO), row-major; the bias is [filters].
+/// Weights are [kernel, kernel, channels, filters] (HWIO), row-major; the bias is `[filters]`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     geometry: Geometry,

@@ -51,7 +51,7 @@ impl Windows {
 }
 
 /// The instruction set in use; asked once per call, the answer is cached by the standard library.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Set {
     Portable,
     #[cfg(target_arch = "x86_64")]
@@ -61,6 +61,10 @@ enum Set {
 }
 
 fn set() -> Set {
+    #[cfg(test)]
+    if let Some(forced) = tests::FORCED.get() {
+        return forced;
+    }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         return if is_x86_feature_detected!("avx512f") { Set::Avx512 } else { Set::Avx2 };
@@ -105,29 +109,41 @@ impl Packed {
     /// Packs `weight` [depth, columns] row-major, replacing the old content without allocating when the size is the same.
     pub fn pack(&mut self, weight: &[f32], depth: usize, columns: usize, bias: Option<&[f32]>) {
         assert_eq!(weight.len(), depth * columns, "weights and shape disagree");
-        self.pack_with(depth, columns, bias, |k, j, out| {
-            let count = out.len().min(columns - j);
-            out[..count].copy_from_slice(&weight[k * columns + j..k * columns + j + count]);
+        self.pack_with(depth, columns, bias, |j, width, panel| {
+            let count = width.min(columns - j);
+            for (out, row) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(columns)) {
+                out[..count].copy_from_slice(&row[j..j + count]);
+            }
         });
     }
 
     /// Packs the transpose of `weight` [columns, depth]: the matrix of the backward product.
     pub fn pack_transposed(&mut self, weight: &[f32], depth: usize, columns: usize) {
         assert_eq!(weight.len(), depth * columns, "weights and shape disagree");
-        self.pack_with(depth, columns, None, |k, j, out| {
-            let count = out.len().min(columns - j);
-            for (i, x) in out[..count].iter_mut().enumerate() {
-                *x = weight[(j + i) * depth + k];
+        // Sixteen rows of the panel at a time: one cache line of the weights per column, whatever their stride.
+        const LINE: usize = 16;
+        self.pack_with(depth, columns, None, |j, width, panel| {
+            for k in (0..depth).step_by(LINE) {
+                let count = LINE.min(depth - k);
+                for i in 0..width.min(columns - j) {
+                    let line = &weight[(j + i) * depth + k..(j + i) * depth + k + count];
+                    for (l, &x) in line.iter().enumerate() {
+                        panel[(k + l) * width + i] = x;
+                    }
+                }
             }
         });
     }
 
+    /// `fill(first column, width, panel [depth, width])` is called for each panel; what it leaves stays zero.
     fn pack_with(&mut self, depth: usize, columns: usize, bias: Option<&[f32]>, fill: impl Fn(usize, usize, &mut [f32])) {
         let (widest, lanes) = widths();
         let padded = columns.div_ceil(lanes) * lanes;
-        self.depth = depth;
-        self.columns = columns;
-        self.data.resize(depth * padded, 0.0);
+        if (self.depth, self.columns) != (depth, columns) {
+            (self.depth, self.columns) = (depth, columns);
+            self.data.clear();
+            self.data.resize(depth * padded, 0.0);
+        }
         self.bias.clear();
         self.bias.resize(padded, 0.0);
         if let Some(bias) = bias {
@@ -136,10 +152,7 @@ impl Packed {
         let (mut at, mut j) = (0, 0);
         while j < columns {
             let width = tile_width(columns - j, lanes, widest) * lanes;
-            let panel = &mut self.data[at..at + depth * width];
-            for (k, out) in panel.chunks_exact_mut(width).enumerate() {
-                fill(k, j, out);
-            }
+            fill(j, width, &mut self.data[at..at + depth * width]);
             at += depth * width;
             j += width;
         }
@@ -193,16 +206,16 @@ unsafe fn product_avx512(call: ProductCall<'_>) {
 #[inline(always)]
 unsafe fn product_loop<S: Simd>(call: ProductCall<'_>) {
     let columns = call.b.columns;
-    let mut c = call.c;
+    let c = call.c;
     let (mut at, mut j) = (0, 0);
     while j < columns {
         let vectors = tile_width(columns - j, S::LANES, S::WIDEST);
         // SAFETY: panels were packed by the same walk; `c` has rows·columns values.
         unsafe {
             match vectors {
-                4 => product_rows::<S, 6, 4>(&call.a, call.windows, call.rows, call.b, call.relu, &mut c, at, j),
-                2 => product_rows::<S, 6, 2>(&call.a, call.windows, call.rows, call.b, call.relu, &mut c, at, j),
-                _ => product_rows::<S, 8, 1>(&call.a, call.windows, call.rows, call.b, call.relu, &mut c, at, j),
+                4 => product_rows::<S, 6, 4>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
+                2 => product_rows::<S, 6, 2>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
+                _ => product_rows::<S, 8, 1>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
             }
         }
         at += call.b.depth * vectors * S::LANES;
@@ -468,3 +481,6 @@ unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

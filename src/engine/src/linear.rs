@@ -3,7 +3,7 @@
 use crate::conv::add_columns;
 use crate::gather::{Packed, Windows, gram, product};
 
-/// y = x·W + b, with weights [inputs, outputs] and bias [outputs].
+/// y = x·W + b, with weights [inputs, outputs] and bias `[outputs]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     inputs: usize,

@@ -1,6 +1,5 @@
 //! The vector instructions the kernels need, once per instruction set.
 #![expect(unsafe_code, reason = "vector intrinsics; every caller is compiled for, and guarded by, the set it uses")]
-#![expect(clippy::missing_safety_doc, reason = "one contract for all, stated on the trait")]
 
 /// One instruction set.
 ///

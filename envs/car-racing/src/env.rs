@@ -1,0 +1,204 @@
+//! The environment: episodes, rewards and observations (`CarRacing` in `car_racing.py`).
+
+use frmdn_env::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
+
+use crate::car::Car;
+use crate::config::{CarRacingConfig, Observation, Rule};
+use crate::contact::Tiles;
+use crate::gauges;
+use crate::raster::{Canvas, Palette, WINDOW};
+use crate::rng::Rng;
+use crate::scene::{self, Camera};
+use crate::state::CarState;
+use crate::track::{PLAYFIELD, Track};
+
+const FPS: f64 = 50.0;
+const FULL: usize = 96;
+const AGENT: usize = 64;
+/// Share of the tiles after which the start line ends a lap, under [`Rule::V4`].
+const LAP_COMPLETE: f64 = 0.95;
+/// Which child of the seed draws the tile of a random start.
+const START_STREAM: u32 = 0;
+
+/// Car-Racing. Actions are `[steer, gas, brake]` within `[−1, 1] × [0, 1] × [0, 1]`; steering right is positive.
+///
+/// The reward is −0.1 a step and 1000 / N for each of the N tiles when a wheel first touches it. Leaving the field ends the
+/// episode, and that step pays −100 instead.
+pub struct CarRacing {
+    config: CarRacingConfig,
+    action_space: ActionSpace,
+    palette: Palette,
+    canvas: Canvas,
+    /// The canvas of [`Env::picture`], made when it is first asked for.
+    picture: Option<Canvas>,
+    episode: Option<Episode>,
+    running: bool,
+}
+
+/// What a reset makes anew.
+struct Episode {
+    track: Track,
+    tiles: Tiles,
+    car: Car,
+    start: usize,
+    on_line: [bool; 4],
+    visited: u32,
+    lap: bool,
+    score: f64,
+    previous_score: f64,
+    time: f64,
+    steps: u32,
+}
+
+impl Episode {
+    fn new(seed: u64, random_start: bool) -> Self {
+        let track = Track::generate(&mut Rng::new(seed));
+        let count = track.points.len();
+        let start = if random_start { (Rng::child(seed, START_STREAM).random() * count as f64) as usize } else { 0 };
+        let mut episode = Self {
+            tiles: Tiles::new(&track.tiles),
+            car: Car::new(track.points[start]),
+            track,
+            start,
+            on_line: [false; 4],
+            visited: 0,
+            lap: false,
+            score: 0.0,
+            previous_score: 0.0,
+            time: 0.0,
+            steps: 0,
+        };
+        episode.advance();
+        episode
+    }
+
+    /// One step of physics. Contacts are those of the bodies as the last step left them.
+    fn advance(&mut self) {
+        self.car.drive();
+        let touched = self.tiles.update(&mut self.car, self.start, &mut self.on_line);
+        let total = self.track.tiles.len();
+        for _ in 0..touched.new {
+            self.score += 1000.0 / total as f64;
+        }
+        self.visited += touched.new;
+        self.lap |= touched.line && f64::from(self.visited) / total as f64 > LAP_COMPLETE;
+        self.car.advance();
+        self.time += 1.0 / FPS;
+    }
+
+    fn draw(&self, canvas: &mut Canvas) {
+        scene::draw(canvas, &Camera::new(&self.car, self.time), &self.track.tiles, &self.tiles, &self.car);
+    }
+
+    fn draw_full(&self, canvas: &mut Canvas) {
+        self.draw(canvas);
+        gauges::draw(canvas, &self.car, self.score);
+    }
+}
+
+impl CarRacing {
+    /// The environment, before its first reset.
+    pub fn new(config: CarRacingConfig) -> Self {
+        let canvas = match config.observation {
+            Observation::Agent64 => Canvas::new(AGENT, AGENT, WINDOW.1 - gauges::BAR),
+            Observation::Full96 => Canvas::new(FULL, FULL, WINDOW.1),
+        };
+        let action_space = ActionSpace::Box { low: vec![-1.0, 0.0, 0.0], high: vec![1.0; 3] };
+        Self { config, action_space, palette: scene::palette(), canvas, picture: None, episode: None, running: false }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &CarRacingConfig {
+        &self.config
+    }
+
+    /// The car, after the first reset.
+    pub fn state(&self) -> Option<CarState> {
+        self.episode.as_ref().map(|episode| (&episode.car).into())
+    }
+
+    /// The track, after the first reset.
+    pub fn track(&self) -> Option<&Track> {
+        self.episode.as_ref().map(|episode| &episode.track)
+    }
+
+    /// Which tiles a wheel has touched, after the first reset.
+    pub fn visited(&self) -> Option<&[bool]> {
+        self.episode.as_ref().map(|episode| episode.tiles.visited.as_slice())
+    }
+
+    /// The tile that the car started on, after the first reset.
+    pub fn start(&self) -> Option<usize> {
+        self.episode.as_ref().map(|episode| episode.start)
+    }
+
+    fn observe(&mut self, out: &mut [u8]) {
+        if let Some(episode) = &self.episode {
+            match self.config.observation {
+                Observation::Agent64 => episode.draw(&mut self.canvas),
+                Observation::Full96 => episode.draw_full(&mut self.canvas),
+            }
+            self.canvas.resolve(&self.palette, out);
+        }
+    }
+}
+
+impl Env for CarRacing {
+    fn action_space(&self) -> &ActionSpace {
+        &self.action_space
+    }
+
+    fn observation_space(&self) -> ObservationSpace {
+        let side = match self.config.observation {
+            Observation::Agent64 => AGENT,
+            Observation::Full96 => FULL,
+        };
+        ObservationSpace::Frame { height: side, width: side, channels: 3 }
+    }
+
+    fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        let out = observation.frame(self.canvas.bytes())?;
+        self.episode = Some(Episode::new(seed, self.config.random_start));
+        self.running = true;
+        self.observe(out);
+        Ok(())
+    }
+
+    fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
+        let episode = self.episode.as_mut().filter(|_| self.running).ok_or(EnvError::NeedsReset)?;
+        self.action_space.check(action)?;
+        let out = observation.frame(self.canvas.bytes())?;
+
+        let [steer, gas, brake] = [0, 1, 2].map(|i| f64::from(action[i]));
+        episode.car.control(-steer, gas, brake);
+        episode.advance();
+        episode.steps += 1;
+        episode.score -= 0.1;
+        let mut reward = episode.score - episode.previous_score;
+        episode.previous_score = episode.score;
+
+        let total = episode.track.tiles.len() as u32;
+        let mut completed = episode.visited == total || (self.config.rule == Rule::V4 && episode.lap);
+        let mut terminated = completed;
+        let position = episode.car.hull().transform.position;
+        if f64::from(position.x).abs() > PLAYFIELD || f64::from(position.y).abs() > PLAYFIELD {
+            terminated = true;
+            completed = false;
+            reward = -100.0;
+        }
+        let truncated = episode.steps >= self.config.max_steps;
+        let info = Info { steps: episode.steps, progress: (episode.visited, total), completed };
+        self.running = !(terminated || truncated);
+        self.observe(out);
+        Ok(Step { reward, terminated, truncated, info })
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        let episode = self.episode.as_ref()?;
+        let canvas = self.picture.get_or_insert_with(|| Canvas::new(FULL, FULL, WINDOW.1));
+        episode.draw_full(canvas);
+        let mut rgb = vec![0; FULL * FULL * 3];
+        canvas.resolve(&self.palette, &mut rgb);
+        Some(Picture { width: FULL, height: FULL, rgb })
+    }
+}

@@ -1,0 +1,141 @@
+//! The density as burn tensors: its definition, and the path along which heads and flows are trained by autodiff.
+
+use burn::{
+    Tensor,
+    tensor::{Device, Gradients, TensorData},
+};
+use frmdn_engine::{Params, params::ParamError};
+
+use crate::{DensityConfig, LEAK, LOG_PRECISION_LIMIT};
+
+/// Parameters as tracked tensors; biases and bounds are rows `[1, n]`.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    config: DensityConfig,
+    tensors: Vec<(String, Vec<usize>, Tensor<2>)>,
+}
+
+/// A tracked tensor `[rows, columns]` from a slice.
+pub fn tracked(values: &[f32], rows: usize, columns: usize, device: &Device) -> Tensor<2> {
+    constant(values, rows, columns, device).require_grad()
+}
+
+/// An untracked tensor `[rows, columns]` from a slice.
+pub fn constant(values: &[f32], rows: usize, columns: usize, device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [rows, columns]), device)
+}
+
+/// The gradient of a tracked tensor, zeros where the loss does not depend on it.
+pub fn gradient(tensor: &Tensor<2>, gradients: &Gradients) -> Vec<f32> {
+    let zeros = || vec![0.0; tensor.dims().iter().product()];
+    tensor.grad(gradients).map_or_else(zeros, |g| g.into_data().try_to_vec().expect("gradients are f32"))
+}
+
+impl Definition {
+    /// Tensors of `params` on `device` (an autodiff device for training).
+    pub fn new(config: DensityConfig, features: usize, params: &Params, device: &Device) -> Result<Self, ParamError> {
+        let list = config.tensors(features).into_iter().map(|(name, shape)| {
+            let value = params.get(&name, &shape)?;
+            let (rows, columns) = if let [rows, columns] = shape[..] { (rows, columns) } else { (1, value.len()) };
+            Ok((name, shape, tracked(value, rows, columns, device)))
+        });
+        Ok(Self { config, tensors: list.collect::<Result<_, _>>()? })
+    }
+
+    /// Gradients of all parameters in their order.
+    pub fn gradients(&self, gradients: &Gradients) -> Params {
+        let mut out = Params::default();
+        for (name, shape, tensor) in &self.tensors {
+            out.push(name, shape, gradient(tensor, gradients));
+        }
+        out
+    }
+
+    fn get(&self, name: &str) -> Tensor<2> {
+        let found = self.tensors.iter().find(|(n, _, _)| n == name);
+        found.expect("every name comes from the configuration").2.clone()
+    }
+
+    fn linear(&self, name: &str, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.get(&format!("{name}.weight"))) + self.get(&format!("{name}.bias"))
+    }
+
+    /// Equation 6: x = f(y) and log|det ∂f/∂y| `[rows, 1]`.
+    pub fn forward(&self, y: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let [rows, dim] = y.dims();
+        let half = dim / 2;
+        let mut log_det = Tensor::zeros([rows, 1], &y.device());
+        if self.config.flow.is_none() {
+            return (y, log_det);
+        }
+        // The halves stay apart until the end: y itself is not tracked, so that cutting it costs nothing on the way back.
+        let mut halves = [y.clone().slice([0..rows, 0..half]), y.slice([0..rows, half..dim])];
+        for i in 0..self.config.flow.map_or(0, |f| f.couplings) {
+            let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
+            let mut a = halves[kept].clone();
+            for layer in 1..=3 {
+                a = burn::tensor::activation::leaky_relu(self.linear(&format!("flow.{i}.layer{layer}"), a), f64::from(LEAK));
+            }
+            let s = self.linear(&format!("flow.{i}.log_scale"), a.clone()).tanh() * self.get(&format!("flow.{i}.bound"));
+            let t = self.linear(&format!("flow.{i}.shift"), a);
+            halves[moved] = halves[moved].clone() * s.clone().exp() + t;
+            log_det = log_det + s.sum_dim(1);
+        }
+        let [a, b] = halves;
+        (Tensor::cat(vec![a, b], 1), log_det)
+    }
+
+    /// Equation 1: log p(y | h) of each row `[rows, 1]`; `h` is `[rows, features]`, `y` `[rows, dim]`.
+    pub fn log_prob(&self, h: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+        let DensityConfig { dim, components, rank, .. } = self.config;
+        let [rows, _] = y.dims();
+        let limit = LOG_PRECISION_LIMIT;
+        let wide = |name: &str| -> Tensor<3> { self.linear(&format!("head.{name}"), h.clone()).reshape([rows, components, dim]) };
+        let (x, log_det) = self.forward(y);
+        let e = x.unsqueeze_dim::<3>(1) - wide("mean");
+        let log_d = wide("log_precision").clamp(-limit, limit);
+        let u: Vec<Tensor<3>> = (0..rank).map(|a| wide(&format!("factor{a}"))).collect();
+        // Equation 4.
+        let mut quadratic = (log_d.clone().exp() * e.clone() * e.clone()).sum_dim(2);
+        for u in &u {
+            let projection = (u.clone() * e.clone()).sum_dim(2);
+            quadratic = quadratic + projection.clone() * projection;
+        }
+        // Equation 3: the capacitance I + Uᵀ D⁻¹ U, entry by entry, and its Cholesky factor, unrolled.
+        let mut log_det_p = log_d.clone().sum_dim(2);
+        let inverse_d = log_d.neg().exp();
+        let mut l: Vec<Vec<Tensor<3>>> = Vec::new();
+        for i in 0..rank {
+            let mut row: Vec<Tensor<3>> = Vec::new();
+            let scaled = u[i].clone() * inverse_d.clone();
+            for j in 0..=i {
+                let mut c = (scaled.clone() * u[j].clone()).sum_dim(2);
+                if i == j {
+                    c = c + 1.0;
+                }
+                for k in 0..j {
+                    let other = if i == j { row[k].clone() } else { l[j][k].clone() };
+                    c = c - row[k].clone() * other;
+                }
+                if i == j {
+                    log_det_p = log_det_p + c.clone().log();
+                    c = c.sqrt();
+                } else {
+                    c = c / l[j][j].clone();
+                }
+                row.push(c);
+            }
+            l.push(row);
+        }
+        let logits = self.linear("head.logits", h.clone());
+        let joint = logits.clone() + (log_det_p - quadratic).reshape([rows, components]) * 0.5;
+        let constant = 0.5 * dim as f64 * (2.0 * std::f64::consts::PI).ln();
+        log_sum_exp(joint) - log_sum_exp(logits) + log_det - constant
+    }
+}
+
+/// Row-wise log Σ exp; the maximum is a constant of the way back, where it cancels.
+fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
+    let most = x.clone().detach().max_dim(1);
+    (x - most.clone()).exp().sum_dim(1).log() + most
+}

@@ -1,0 +1,151 @@
+//! Memories that act and dream.
+
+use frmdn_density::Density;
+use frmdn_engine::{Params, linear::Linear, lstm, params::ParamError, random::Pcg64};
+
+use super::{MemoryConfig, Variant};
+
+/// Buffers of a caller, reused from step to step.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    inputs: Vec<f32>,
+    gates: Vec<f32>,
+    cells: Vec<f32>,
+    hidden: Vec<f32>,
+}
+
+/// What a memory foresees beside the next latent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Reward of the step just consumed.
+    pub reward: f32,
+    /// Probability that the episode ended with it.
+    pub done: f32,
+}
+
+/// The memory was asked for a prediction it cannot make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` predicts nothing; use rmdn, rmdn-lowrank, frmdn-diagonal or frmdn")]
+pub struct NoPrediction(pub Variant);
+
+/// A memory in use. A row's state is its own: rows of a batch never influence each other.
+pub trait Memory: Send + Sync {
+    /// Length of h.
+    fn hidden_len(&self) -> usize;
+
+    /// Values of one row's state; zeros at the start of an episode.
+    fn state_len(&self) -> usize;
+
+    /// Consumes latents `z` [rows, latent] and actions `a` [rows, actions], updating `state` [rows, state_len].
+    fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch);
+
+    /// h of one row's state.
+    fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32];
+
+    /// Draws the next latent at `temperature` (0: the likeliest component's mean) and tells reward and end.
+    fn predict(&self, state: &[f32], temperature: f32, rng: &mut Pcg64, z: &mut [f32]) -> Result<Prediction, NoPrediction>;
+}
+
+/// The memory of `params`.
+pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Params) -> Result<Box<dyn Memory>, ParamError> {
+    if config.variant == Variant::None {
+        return Ok(Box::new(Nothing));
+    }
+    let (h, inputs) = (config.hidden, latent + actions);
+    let mut gates = Linear::new(inputs + h, 4 * h);
+    let mut weight = params.get("lstm.weight_input", &[inputs, 4 * h])?.to_vec();
+    weight.extend_from_slice(params.get("lstm.weight_hidden", &[h, 4 * h])?);
+    gates.load(&weight, params.get("lstm.bias", &[4 * h])?);
+    let density = config.density(latent);
+    let head = |name: &str| -> Result<(Vec<f32>, f32), ParamError> {
+        let weight = params.get(&format!("{name}.weight"), &[h, 1])?.to_vec();
+        Ok((weight, params.get(&format!("{name}.bias"), &[1])?[0]))
+    };
+    let foresight = match density {
+        Some(density) => Some(Foresight { density: Density::new(density, h, params)?, reward: head("reward")?, done: head("done")? }),
+        None => None,
+    };
+    Ok(Box::new(Recurrent { variant: config.variant, hidden: h, gates, foresight }))
+}
+
+/// The variant `none`.
+struct Nothing;
+
+impl Memory for Nothing {
+    fn hidden_len(&self) -> usize {
+        0
+    }
+
+    fn state_len(&self) -> usize {
+        0
+    }
+
+    fn step(&self, _: usize, _: &[f32], _: &[f32], _: &mut [f32], _: &mut Scratch) {}
+
+    fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
+        state
+    }
+
+    fn predict(&self, _: &[f32], _: f32, _: &mut Pcg64, _: &mut [f32]) -> Result<Prediction, NoPrediction> {
+        Err(NoPrediction(Variant::None))
+    }
+}
+
+struct Foresight {
+    density: Density,
+    reward: (Vec<f32>, f32),
+    done: (Vec<f32>, f32),
+}
+
+/// Every variant with an LSTM; a row's state is [h, c].
+struct Recurrent {
+    variant: Variant,
+    hidden: usize,
+    gates: Linear,
+    foresight: Option<Foresight>,
+}
+
+impl Memory for Recurrent {
+    fn hidden_len(&self) -> usize {
+        self.hidden
+    }
+
+    fn state_len(&self) -> usize {
+        2 * self.hidden
+    }
+
+    fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch) {
+        let h = self.hidden;
+        let (latent, actions) = (z.len() / rows, a.len() / rows);
+        let Scratch { inputs, gates, cells, hidden } = scratch;
+        inputs.clear();
+        cells.clear();
+        for ((z, a), state) in z.chunks_exact(latent).zip(a.chunks_exact(actions)).zip(state.chunks_exact(2 * h)) {
+            inputs.extend_from_slice(z);
+            inputs.extend_from_slice(a);
+            inputs.extend_from_slice(&state[..h]);
+            cells.extend_from_slice(&state[h..]);
+        }
+        gates.resize(rows * 4 * h, 0.0);
+        hidden.resize(2 * rows * h, 0.0);
+        self.gates.forward(inputs, rows, false, gates);
+        let (new_hidden, new_cells) = hidden.split_at_mut(rows * h);
+        lstm::cell(h, gates, Some(cells), new_cells, new_hidden);
+        for (state, (hidden, cells)) in state.chunks_exact_mut(2 * h).zip(new_hidden.chunks_exact(h).zip(new_cells.chunks_exact(h))) {
+            state[..h].copy_from_slice(hidden);
+            state[h..].copy_from_slice(cells);
+        }
+    }
+
+    fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
+        &state[..self.hidden]
+    }
+
+    fn predict(&self, state: &[f32], temperature: f32, rng: &mut Pcg64, z: &mut [f32]) -> Result<Prediction, NoPrediction> {
+        let Foresight { density, reward, done } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
+        let h = self.hidden(state);
+        density.sample(h, temperature, rng, z);
+        let linear = |(weight, bias): &(Vec<f32>, f32)| weight.iter().zip(h).map(|(w, h)| w * h).sum::<f32>() + bias;
+        Ok(Prediction { reward: linear(reward), done: 1.0 / (1.0 + (-linear(done)).exp()) })
+    }
+}
