@@ -1,17 +1,19 @@
 //! Memories that act and dream.
 
 use frmdn_density::Density;
-use frmdn_engine::{Params, linear::Linear, lstm, params::ParamError, random::Pcg64};
+use frmdn_engine::{
+    Params,
+    lstm::{Lstm, StepScratch},
+    params::ParamError,
+    random::Pcg64,
+};
 
 use super::{MemoryConfig, Variant};
 
 /// Buffers of a caller, reused from step to step.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    inputs: Vec<f32>,
-    gates: Vec<f32>,
-    cells: Vec<f32>,
-    hidden: Vec<f32>,
+    lstm: StepScratch,
 }
 
 /// What a memory foresees beside the next latent.
@@ -51,11 +53,10 @@ pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Param
     if config.variant == Variant::None {
         return Ok(Box::new(Nothing));
     }
-    let (h, inputs) = (config.hidden, latent + actions);
-    let mut gates = Linear::new(inputs + h, 4 * h);
-    let mut weight = params.get("lstm.weight_input", &[inputs, 4 * h])?.to_vec();
-    weight.extend_from_slice(params.get("lstm.weight_hidden", &[h, 4 * h])?);
-    gates.load(&weight, params.get("lstm.bias", &[4 * h])?);
+    let h = config.hidden;
+    let mut lstm = Lstm::new(latent + actions, h);
+    let (weight, bias) = lstm_weights(config, latent, actions, params)?;
+    lstm.load(&weight, bias);
     let density = config.density(latent);
     let head = |name: &str| -> Result<(Vec<f32>, f32), ParamError> {
         let weight = params.get(&format!("{name}.weight"), &[h, 1])?.to_vec();
@@ -65,7 +66,19 @@ pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Param
         Some(density) => Some(Foresight { density: Density::new(density, h, params)?, reward: head("reward")?, done: head("done")? }),
         None => None,
     };
-    Ok(Box::new(Recurrent { variant: config.variant, hidden: h, gates, foresight }))
+    Ok(Box::new(Recurrent { variant: config.variant, lstm, foresight }))
+}
+
+/// W `[latent + actions + hidden, 4 hidden]` and b of the LSTM.
+pub(super) fn lstm_weights<'a>(
+    config: &MemoryConfig,
+    latent: usize,
+    actions: usize,
+    params: &'a Params,
+) -> Result<(Vec<f32>, &'a [f32]), ParamError> {
+    let (inputs, h) = (latent + actions, config.hidden);
+    let weight = [params.get("lstm.weight_input", &[inputs, 4 * h])?, params.get("lstm.weight_hidden", &[h, 4 * h])?].concat();
+    Ok((weight, params.get("lstm.bias", &[4 * h])?))
 }
 
 /// The variant `none`.
@@ -100,45 +113,25 @@ struct Foresight {
 /// Every variant with an LSTM; a row's state is [h, c].
 struct Recurrent {
     variant: Variant,
-    hidden: usize,
-    gates: Linear,
+    lstm: Lstm,
     foresight: Option<Foresight>,
 }
 
 impl Memory for Recurrent {
     fn hidden_len(&self) -> usize {
-        self.hidden
+        self.lstm.hidden()
     }
 
     fn state_len(&self) -> usize {
-        2 * self.hidden
+        2 * self.lstm.hidden()
     }
 
     fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch) {
-        let h = self.hidden;
-        let (latent, actions) = (z.len() / rows, a.len() / rows);
-        let Scratch { inputs, gates, cells, hidden } = scratch;
-        inputs.clear();
-        cells.clear();
-        for ((z, a), state) in z.chunks_exact(latent).zip(a.chunks_exact(actions)).zip(state.chunks_exact(2 * h)) {
-            inputs.extend_from_slice(z);
-            inputs.extend_from_slice(a);
-            inputs.extend_from_slice(&state[..h]);
-            cells.extend_from_slice(&state[h..]);
-        }
-        gates.resize(rows * 4 * h, 0.0);
-        hidden.resize(2 * rows * h, 0.0);
-        self.gates.forward(inputs, rows, false, gates);
-        let (new_hidden, new_cells) = hidden.split_at_mut(rows * h);
-        lstm::cell(h, gates, Some(cells), new_cells, new_hidden);
-        for (state, (hidden, cells)) in state.chunks_exact_mut(2 * h).zip(new_hidden.chunks_exact(h).zip(new_cells.chunks_exact(h))) {
-            state[..h].copy_from_slice(hidden);
-            state[h..].copy_from_slice(cells);
-        }
+        self.lstm.step(rows, &[z, a], state, &mut scratch.lstm);
     }
 
     fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
-        &state[..self.hidden]
+        &state[..self.lstm.hidden()]
     }
 
     fn predict(&self, state: &[f32], temperature: f32, rng: &mut Pcg64, z: &mut [f32]) -> Result<Prediction, NoPrediction> {

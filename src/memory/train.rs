@@ -5,13 +5,13 @@ use frmdn_density::{Definition, Density, constant, gradient, tracked};
 use frmdn_engine::{
     Params,
     adam::{Adam, AdamConfig},
-    lstm::Lstm,
+    lstm::{Lstm, Tape},
     params::ParamError,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryConfig, init};
+use super::{MemoryConfig, acting::lstm_weights, init};
 
 /// Sequences in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over shards in order.
 const SHARD: usize = 8;
@@ -202,8 +202,9 @@ impl MemoryTrainer {
     pub fn step(&mut self, batch: &SequenceBatch, learning_rate: f64, update: u64) -> Result<MemoryMetrics, NonFinite> {
         let count: f64 = batch.mask.iter().map(|&m| f64::from(m)).sum::<f64>().max(1.0);
         let cuts: Vec<usize> = (0..batch.batch).step_by(SHARD).collect();
+        let lstm = self.lstm();
         let shares: Vec<Share> =
-            cuts.par_iter().map(|&from| self.share(&batch.columns(from, batch.batch.min(from + SHARD)), count)).collect();
+            cuts.par_iter().map(|&from| self.share(&lstm, &batch.columns(from, batch.batch.min(from + SHARD)), count)).collect();
         let mut gradients = self.weights.zeros_like();
         let mut sums = [0.0; 3];
         for share in &shares {
@@ -221,22 +222,26 @@ impl MemoryTrainer {
         Ok(MemoryMetrics { nll, reward_mse, done_bce, gradient_norm })
     }
 
-    fn lstm(&self) -> Lstm<'_> {
-        let (inputs, hidden) = (self.latent + self.actions, self.config.hidden);
-        let [weight_input, weight_hidden, bias] = ["lstm.weight_input", "lstm.weight_hidden", "lstm.bias"].map(|n| self.weights.value(n));
-        Lstm { inputs, hidden, weight_input, weight_hidden, bias }
+    fn lstm(&self) -> Lstm {
+        let (weight, bias) =
+            lstm_weights(&self.config, self.latent, self.actions, &self.weights).expect("the trainer's weights have the model's shapes");
+        let mut lstm = Lstm::new(self.latent + self.actions, self.config.hidden);
+        lstm.load(&weight, bias);
+        lstm.load_backward(&weight);
+        lstm
     }
 
     /// Loss sums and gradients of one shard; the loss is divided by `count`, the number of real steps of the whole batch.
-    fn share(&self, batch: &SequenceBatch, count: f64) -> Share {
-        let (lstm, h, n) = (self.lstm(), self.config.hidden, batch.steps * batch.batch);
+    fn share(&self, lstm: &Lstm, batch: &SequenceBatch, count: f64) -> Share {
+        let (h, n) = (self.config.hidden, batch.steps * batch.batch);
         let inputs = batch.inputs();
-        let tape = lstm.forward(&inputs, batch.steps, batch.batch);
+        let mut tape = Tape::default();
+        lstm.forward(&inputs, batch.steps, batch.batch, &mut tape);
 
         let device = Device::flex().autodiff();
         let density = self.config.density(self.latent).expect("a variant that is trained has a density");
         let definition = Definition::new(density, h, &self.weights, &device).expect("the trainer's weights have the model's shapes");
-        let hidden = tracked(&tape.hidden, n, h, &device);
+        let hidden = tracked(tape.hidden(), n, h, &device);
         let heads = ["reward.weight", "reward.bias", "done.weight", "done.bias"];
         let [rw, rb, dw, db] = heads.map(|name| {
             let value = self.weights.value(name);
@@ -253,12 +258,14 @@ impl MemoryTrainer {
         let sums = [value(&nll), value(&reward), value(&done)];
         let grads = ((nll + reward + done) / count).backward();
 
-        let back = lstm.backward(&inputs, &tape, &gradient(&hidden, &grads), batch.steps, batch.batch);
+        let (g, i) = (4 * h, lstm.inputs());
+        let (mut weight, mut bias) = (vec![0.0; (i + h) * g], vec![0.0; g]);
+        lstm.backward(&mut tape, &gradient(&hidden, &grads), &mut weight, &mut bias);
         let mut gradients = Params::default();
-        let (g, i) = (4 * h, lstm.inputs);
-        gradients.push("lstm.weight_input", &[i, g], back.weight_input);
-        gradients.push("lstm.weight_hidden", &[h, g], back.weight_hidden);
-        gradients.push("lstm.bias", &[g], back.bias);
+        let recurrent = weight.split_off(i * g);
+        gradients.push("lstm.weight_input", &[i, g], weight);
+        gradients.push("lstm.weight_hidden", &[h, g], recurrent);
+        gradients.push("lstm.bias", &[g], bias);
         gradients.0.extend(definition.gradients(&grads).0);
         for (name, tensor) in heads.into_iter().zip([&rw, &rb, &dw, &db]) {
             let value = gradient(tensor, &grads);
@@ -276,16 +283,18 @@ impl MemoryTrainer {
             let weight = self.weights.value(&format!("{name}.weight"));
             weight.iter().zip(h).map(|(w, h)| f64::from(w * h)).sum::<f64>() + f64::from(self.weights.value(&format!("{name}.bias"))[0])
         };
+        let lstm = self.lstm();
         // Per batch: steps, NLL, squared error, cross-entropy, and the five sums of a correlation.
         let parts: Vec<[f64; 9]> = batches
             .par_iter()
             .map(|batch| {
-                let (lstm, h, n) = (self.lstm(), self.config.hidden, batch.steps * batch.batch);
-                let tape = lstm.forward(&batch.inputs(), batch.steps, batch.batch);
-                let log_prob = density.log_prob(&tape.hidden, &batch.z_next, n);
+                let (h, n) = (self.config.hidden, batch.steps * batch.batch);
+                let mut tape = Tape::default();
+                lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
+                let log_prob = density.log_prob(tape.hidden(), &batch.z_next, n);
                 let mut sums = [0.0; 9];
                 for row in (0..n).filter(|&row| batch.mask[row] > 0.0) {
-                    let hidden = &tape.hidden[row * h..(row + 1) * h];
+                    let hidden = &tape.hidden()[row * h..(row + 1) * h];
                     let (r, p) = (f64::from(batch.reward[row]), linear("reward", hidden));
                     let logit = linear("done", hidden);
                     let bce = logit.max(0.0) + (-logit.abs()).exp().ln_1p() - f64::from(batch.done[row]) * logit;

@@ -1,160 +1,239 @@
-//! Long short-term memory (Hochreiter & Schmidhuber 1997; gates in PyTorch's order i, f, g, o), one layer:
+//! Long short-term memory (Hochreiter & Schmidhuber 1997), one layer, forward and back through time.
 //!
 //! ```text
-//! [i f g o] = x Wx + h Wh + b      i, f, o: logistic, g: tanh
-//! c' = f c + i g                   h' = o tanh(c')
+//! [i f g o] = [x h] W + b          i, f, o: logistic, g: tanh        (the order of PyTorch's gates)
+//! c' = f ∘ c + i ∘ g               h' = o ∘ tanh(c')
 //! ```
+//!
+//! W is `[inputs + hidden, 4 hidden]`: PyTorch's `weight_ih`ᵀ on top of `weight_hh`ᵀ; b `[4 hidden]` is the sum of its
+//! two biases. x and h stand side by side in one row, so that a step is one product, acting and training run the same
+//! arithmetic (equal bit for bit), and the gradient of W over all steps is one product too.
 
-use crate::{
-    activation::{sigmoid_inplace, tanh_inplace},
-    matmul::{Mat, matmul},
-};
+use crate::activation::{sigmoid_inplace, tanh_inplace};
+use crate::conv::add_columns;
+use crate::gather::{Packed, Windows, product};
+use crate::matmul::{Mat, matmul};
 
-/// Views of the weights.
-#[derive(Clone, Copy, Debug)]
-pub struct Lstm<'a> {
-    /// Length of an input.
-    pub inputs: usize,
-    /// Cells H.
-    pub hidden: usize,
-    /// `[inputs, 4 H]`.
-    pub weight_input: &'a [f32],
-    /// `[H, 4 H]`.
-    pub weight_hidden: &'a [f32],
-    /// `[4 H]`.
-    pub bias: &'a [f32],
+/// An LSTM whose weights are packed for the kernels.
+#[derive(Clone, Debug)]
+pub struct Lstm {
+    inputs: usize,
+    hidden: usize,
+    rows: Windows,
+    gradient_rows: Windows,
+    forward: Packed,
+    backward: Packed,
 }
 
-/// What the way back needs of the way forward.
-#[derive(Clone, Debug)]
-pub struct Tape {
-    /// Gates after their activations `[steps, batch, 4 H]`.
+/// Buffers of [`Lstm::step`], kept between calls.
+#[derive(Clone, Debug, Default)]
+pub struct StepScratch {
+    joint: Vec<f32>,
     gates: Vec<f32>,
-    /// Cells c' `[steps, batch, H]`.
+    tanh: Vec<f32>,
+}
+
+/// A run of [`Lstm::forward`]: what the way back needs, and the hidden states. Buffers are kept between runs.
+#[derive(Clone, Debug, Default)]
+pub struct Tape {
+    steps: usize,
+    batch: usize,
+    /// [x, h] of every step `[steps, batch, inputs + hidden]`.
+    joint: Vec<f32>,
+    /// Gates after their activations `[steps, batch, 4 hidden]`; on the way back, the gradients of their sums.
+    gates: Vec<f32>,
+    /// c' `[steps, batch, hidden]`.
     cells: Vec<f32>,
-    /// Hidden states h' `[steps, batch, H]`.
-    pub hidden: Vec<f32>,
+    /// tanh(c') `[steps, batch, hidden]`.
+    tanh: Vec<f32>,
+    /// h' `[steps, batch, hidden]`.
+    hidden: Vec<f32>,
+    /// Gradients of h and c while going back `[batch, hidden]`.
+    back: [Vec<f32>; 2],
 }
 
-/// Gradients of the weights, in their layout.
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    /// Of [`Lstm::weight_input`].
-    pub weight_input: Vec<f32>,
-    /// Of [`Lstm::weight_hidden`].
-    pub weight_hidden: Vec<f32>,
-    /// Of [`Lstm::bias`].
-    pub bias: Vec<f32>,
-}
-
-/// Gates from their sums, in place, and the new cells and hidden states of one step.
-///
-/// `gates` is `[batch, 4 H]`, `before`, `cells` and `hidden` `[batch, H]`; `before` is the old c, none for zeros.
-pub fn cell(h: usize, gates: &mut [f32], before: Option<&[f32]>, cells: &mut [f32], hidden: &mut [f32]) {
-    for (row, (gates, (cells, hidden))) in
-        gates.chunks_exact_mut(4 * h).zip(cells.chunks_exact_mut(h).zip(hidden.chunks_exact_mut(h))).enumerate()
-    {
-        let (input_forget, rest) = gates.split_at_mut(2 * h);
-        let (candidate, output) = rest.split_at_mut(h);
-        sigmoid_inplace(input_forget);
-        tanh_inplace(candidate);
-        sigmoid_inplace(output);
-        let (input, forget) = input_forget.split_at(h);
-        match before {
-            Some(before) => {
-                let before = &before[row * h..(row + 1) * h];
-                for (j, c) in cells.iter_mut().enumerate() {
-                    *c = forget[j] * before[j] + input[j] * candidate[j];
-                }
-            }
-            None => {
-                for (j, c) in cells.iter_mut().enumerate() {
-                    *c = input[j] * candidate[j];
-                }
-            }
-        }
-        hidden.copy_from_slice(cells);
-        tanh_inplace(hidden);
-        for (y, o) in hidden.iter_mut().zip(output.iter()) {
-            *y *= o;
-        }
+impl Tape {
+    /// Hidden states after every step `[steps, batch, hidden]`.
+    pub fn hidden(&self) -> &[f32] {
+        &self.hidden
     }
 }
 
-impl Lstm<'_> {
-    /// Runs `x` `[steps, batch, inputs]` from a zero state.
-    pub fn forward(&self, x: &[f32], steps: usize, batch: usize) -> Tape {
-        let (h, g) = (self.hidden, 4 * self.hidden);
-        let mut gates: Vec<f32> = self.bias.repeat(steps * batch);
-        // One product for the inputs of all steps.
-        matmul(1.0, Mat::new(x, steps * batch, self.inputs), Mat::new(self.weight_input, self.inputs, g), 1.0, &mut gates);
-        let mut cells = vec![0.0; steps * batch * h];
-        let mut hidden = vec![0.0; steps * batch * h];
+impl Lstm {
+    /// An LSTM whose weights are still to be loaded.
+    pub fn new(inputs: usize, hidden: usize) -> Self {
+        let (rows, gradient_rows) = (Windows::dense(inputs + hidden), Windows::dense(4 * hidden));
+        Self { inputs, hidden, rows, gradient_rows, forward: Packed::default(), backward: Packed::default() }
+    }
+
+    /// Length of an input.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Number of cells.
+    pub fn hidden(&self) -> usize {
+        self.hidden
+    }
+
+    /// Takes in W and b for [`Lstm::step`] and [`Lstm::forward`].
+    ///
+    /// # Panics
+    /// If a length disagrees with the layer.
+    pub fn load(&mut self, weight: &[f32], bias: &[f32]) {
+        self.forward.pack(weight, self.inputs + self.hidden, 4 * self.hidden, Some(bias));
+    }
+
+    /// Takes in W for [`Lstm::backward`].
+    ///
+    /// # Panics
+    /// If the length disagrees with the layer.
+    pub fn load_backward(&mut self, weight: &[f32]) {
+        self.backward.pack_transposed(&weight[self.inputs * 4 * self.hidden..], 4 * self.hidden, self.hidden);
+    }
+
+    /// One step of `rows` rows. `x` holds the parts of the input, each `[rows, its width]`, that stand side by side;
+    /// `state` is `[rows, 2 hidden]`, [h, c] of each row. Nothing is allocated once `scratch` has grown; a row's
+    /// result does not depend on the other rows.
+    ///
+    /// # Panics
+    /// If a length disagrees with the layer.
+    pub fn step(&self, rows: usize, x: &[&[f32]], state: &mut [f32], scratch: &mut StepScratch) {
+        let (h, width) = (self.hidden, self.inputs + self.hidden);
+        assert_eq!(state.len(), rows * 2 * h, "a state row is [h, c]");
+        assert_eq!(x.iter().map(|part| part.len()).sum::<usize>(), rows * self.inputs, "inputs have the wrong size");
+        let StepScratch { joint, gates, tanh } = scratch;
+        joint.resize(rows * width, 0.0);
+        gates.resize(rows * 4 * h, 0.0);
+        tanh.resize(h, 0.0);
+        for (r, (joint, state)) in joint.chunks_exact_mut(width).zip(state.chunks_exact(2 * h)).enumerate() {
+            let mut at = 0;
+            for part in x {
+                let w = part.len() / rows;
+                joint[at..at + w].copy_from_slice(&part[r * w..(r + 1) * w]);
+                at += w;
+            }
+            joint[at..].copy_from_slice(&state[..h]);
+        }
+        product(joint, &self.rows, rows, &self.forward, false, gates);
+        for (gates, state) in gates.chunks_exact_mut(4 * h).zip(state.chunks_exact_mut(2 * h)) {
+            activate(h, gates);
+            let (hidden, cells) = state.split_at_mut(h);
+            advance(gates, cells, tanh, hidden);
+        }
+    }
+
+    /// Runs `x` `[steps, batch, inputs]` from zero states into `tape`.
+    ///
+    /// # Panics
+    /// If a length disagrees with the layer.
+    pub fn forward(&self, x: &[f32], steps: usize, batch: usize, tape: &mut Tape) {
+        let (h, width) = (self.hidden, self.inputs + self.hidden);
+        assert_eq!(x.len(), steps * batch * self.inputs, "inputs have the wrong size");
+        (tape.steps, tape.batch) = (steps, batch);
+        tape.joint.resize(steps * batch * width, 0.0);
+        tape.gates.resize(steps * batch * 4 * h, 0.0);
+        for buffer in [&mut tape.cells, &mut tape.tanh, &mut tape.hidden] {
+            buffer.resize(steps * batch * h, 0.0);
+        }
         for t in 0..steps {
-            let now = &mut gates[t * batch * g..(t + 1) * batch * g];
-            let (c_before, c_now) = cells.split_at_mut(t * batch * h);
-            let (h_before, h_now) = hidden.split_at_mut(t * batch * h);
-            let last = t.checked_sub(1).map(|t| t * batch * h);
-            if let Some(at) = last {
-                matmul(1.0, Mat::new(&h_before[at..], batch, h), Mat::new(self.weight_hidden, h, g), 1.0, now);
+            let (done, now) = (t * batch * h, t * batch * h..(t + 1) * batch * h);
+            let joint = &mut tape.joint[t * batch * width..(t + 1) * batch * width];
+            for (r, row) in joint.chunks_exact_mut(width).enumerate() {
+                let at = (t * batch + r) * self.inputs;
+                let (input, hidden) = row.split_at_mut(self.inputs);
+                input.copy_from_slice(&x[at..at + self.inputs]);
+                match t {
+                    0 => hidden.fill(0.0),
+                    _ => hidden.copy_from_slice(&tape.hidden[done - (batch - r) * h..][..h]),
+                }
             }
-            cell(h, now, last.map(|at| &c_before[at..]), &mut c_now[..batch * h], &mut h_now[..batch * h]);
+            let gates = &mut tape.gates[t * batch * 4 * h..(t + 1) * batch * 4 * h];
+            product(joint, &self.rows, batch, &self.forward, false, gates);
+            let (before, cells) = tape.cells.split_at_mut(done);
+            let cells = &mut cells[..batch * h];
+            match t {
+                0 => cells.fill(0.0),
+                _ => cells.copy_from_slice(&before[done - batch * h..]),
+            }
+            let rows = cells.chunks_exact_mut(h).zip(tape.tanh[now.clone()].chunks_exact_mut(h)).zip(tape.hidden[now].chunks_exact_mut(h));
+            for (gates, ((cells, tanh), hidden)) in gates.chunks_exact_mut(4 * h).zip(rows) {
+                activate(h, gates);
+                advance(gates, cells, tanh, hidden);
+            }
         }
-        Tape { gates, cells, hidden }
     }
 
-    /// Back through time: `d_hidden` is the loss's gradient by every hidden state `[steps, batch, H]`.
-    pub fn backward(&self, x: &[f32], tape: &Tape, d_hidden: &[f32], steps: usize, batch: usize) -> Gradients {
-        let (h, g) = (self.hidden, 4 * self.hidden);
-        let mut d_gates = vec![0.0; steps * batch * g];
-        let mut dh = vec![0.0; batch * h];
-        let mut dc = vec![0.0; batch * h];
-        let mut tanh_c = vec![0.0; batch * h];
+    /// Back through time: adds the gradients of W and b for a loss whose gradient by every hidden state is `d_hidden`
+    /// `[steps, batch, hidden]`. Uses `tape` up: its gates are overwritten.
+    ///
+    /// # Panics
+    /// If a length disagrees with the layer or the run.
+    pub fn backward(&self, tape: &mut Tape, d_hidden: &[f32], weight: &mut [f32], bias: &mut [f32]) {
+        let (h, g, steps, batch) = (self.hidden, 4 * self.hidden, tape.steps, tape.batch);
+        assert_eq!(d_hidden.len(), steps * batch * h, "gradient of the hidden states has the wrong size");
+        let [dh, dc] = &mut tape.back;
+        for buffer in [&mut *dh, &mut *dc] {
+            buffer.clear();
+            buffer.resize(batch * h, 0.0);
+        }
+        let zeros = vec![0.0; h];
         for t in (0..steps).rev() {
-            let at = t * batch * h..(t + 1) * batch * h;
-            for (a, b) in dh.iter_mut().zip(&d_hidden[at.clone()]) {
-                *a += b;
-            }
-            tanh_c.copy_from_slice(&tape.cells[at.clone()]);
-            tanh_inplace(&mut tanh_c);
-            let before = t.checked_sub(1).map(|t| &tape.cells[t * batch * h..(t + 1) * batch * h]);
-            let now = t * batch * g..(t + 1) * batch * g;
-            let rows = tape.gates[now.clone()].chunks_exact(g).zip(d_gates[now.clone()].chunks_exact_mut(g)).enumerate();
-            for (row, (gates, d)) in rows {
-                let base = row * h;
-                for j in 0..h {
-                    let (i, f, c, o) = (gates[j], gates[h + j], gates[2 * h + j], gates[3 * h + j]);
-                    let (t_c, d_h) = (tanh_c[base + j], dh[base + j]);
-                    let d_c = dc[base + j] + d_h * o * (1.0 - t_c * t_c);
-                    let old = before.map_or(0.0, |b| b[base + j]);
-                    d[j] = d_c * c * i * (1.0 - i);
-                    d[h + j] = d_c * old * f * (1.0 - f);
-                    d[2 * h + j] = d_c * i * (1.0 - c * c);
-                    d[3 * h + j] = d_h * t_c * o * (1.0 - o);
-                    dc[base + j] = d_c * f;
-                }
+            for r in 0..batch {
+                let (at, row) = ((t * batch + r) * h, r * h..(r + 1) * h);
+                let before = if t == 0 { &zeros } else { &tape.cells[at - batch * h..][..h] };
+                let gates = &mut tape.gates[4 * at..4 * at + g];
+                retreat(gates, before, &tape.tanh[at..at + h], &d_hidden[at..at + h], &dh[row.clone()], &mut dc[row]);
             }
             if t > 0 {
-                matmul(1.0, Mat::new(&d_gates[now], batch, g), Mat::new(self.weight_hidden, h, g).t(), 0.0, &mut dh);
+                product(&tape.gates[t * batch * g..(t + 1) * batch * g], &self.gradient_rows, batch, &self.backward, false, dh);
             }
         }
-        let rows = steps * batch;
-        let mut weight_input = vec![0.0; self.inputs * g];
-        matmul(1.0, Mat::new(x, rows, self.inputs).t(), Mat::new(&d_gates, rows, g), 0.0, &mut weight_input);
-        let mut weight_hidden = vec![0.0; h * g];
-        if steps > 1 {
-            // h of step t meets the gates of step t + 1; the first step's h is zero.
-            let earlier = rows - batch;
-            let left = Mat::new(&tape.hidden[..earlier * h], earlier, h).t();
-            matmul(1.0, left, Mat::new(&d_gates[batch * g..], earlier, g), 0.0, &mut weight_hidden);
-        }
-        let mut bias = vec![0.0; g];
-        for row in d_gates.chunks_exact(g) {
-            for (b, d) in bias.iter_mut().zip(row) {
-                *b += d;
-            }
-        }
-        Gradients { weight_input, weight_hidden, bias }
+        let (rows, width) = (steps * batch, self.inputs + h);
+        matmul(1.0, Mat::new(&tape.joint, rows, width).t(), Mat::new(&tape.gates, rows, g), 1.0, weight);
+        add_columns(&tape.gates, bias);
+    }
+}
+
+/// Sums of one row `[i f g o]` to gates.
+fn activate(h: usize, gates: &mut [f32]) {
+    sigmoid_inplace(&mut gates[..2 * h]);
+    tanh_inplace(&mut gates[2 * h..3 * h]);
+    sigmoid_inplace(&mut gates[3 * h..]);
+}
+
+/// c to c', and h', of one row; all slices have the length of `cells`, `gates` four times that.
+fn advance(gates: &[f32], cells: &mut [f32], tanh: &mut [f32], hidden: &mut [f32]) {
+    let n = cells.len();
+    let (i, rest) = gates.split_at(n);
+    let (f, rest) = rest.split_at(n);
+    let (g, o) = rest.split_at(n);
+    for ((c, f), (i, g)) in cells.iter_mut().zip(f).zip(i.iter().zip(g)) {
+        *c = f * *c + i * g;
+    }
+    tanh.copy_from_slice(cells);
+    tanh_inplace(tanh);
+    for ((y, o), t) in hidden.iter_mut().zip(o).zip(tanh.iter()) {
+        *y = o * t;
+    }
+}
+
+/// One row, one step back: the gates become the gradients of their sums, `dc` that of the c before.
+fn retreat(gates: &mut [f32], before: &[f32], tanh: &[f32], d_hidden: &[f32], dh: &[f32], dc: &mut [f32]) {
+    let n = before.len();
+    let (i, rest) = gates.split_at_mut(n);
+    let (f, rest) = rest.split_at_mut(n);
+    let (g, o) = rest.split_at_mut(n);
+    let (tanh, d_hidden, dh, dc, o) = (&tanh[..n], &d_hidden[..n], &dh[..n], &mut dc[..n], &mut o[..n]);
+    for j in 0..n {
+        let (gi, gf, gg, go, tc) = (i[j], f[j], g[j], o[j], tanh[j]);
+        let d_h = d_hidden[j] + dh[j];
+        let d_c = dc[j] + d_h * go * (1.0 - tc * tc);
+        i[j] = d_c * gg * gi * (1.0 - gi);
+        f[j] = d_c * before[j] * gf * (1.0 - gf);
+        g[j] = d_c * gi * (1.0 - gg * gg);
+        o[j] = d_h * tc * go * (1.0 - go);
+        dc[j] = d_c * gf;
     }
 }
 
@@ -163,25 +242,26 @@ mod tests {
     use super::*;
     use crate::random::{fill_uniform, stream};
 
-    /// The loss Σ weightₜ · hₜ in f64, from the equations.
-    fn reference(inputs: usize, h: usize, w: &[Vec<f64>; 3], x: &[f64], d: &[f64], steps: usize, batch: usize) -> f64 {
+    fn draw(name: &str, n: usize) -> Vec<f32> {
+        let mut v = vec![0.0f32; n];
+        fill_uniform(&mut stream(1, name, &[]), 0.8, &mut v);
+        v
+    }
+
+    /// The loss Σ dₜ · hₜ in f64, from the equations.
+    fn reference([inputs, h, steps, batch]: [usize; 4], w: &[f64], bias: &[f64], x: &[f32], d: &[f32]) -> f64 {
         let logistic = |v: f64| 1.0 / (1.0 + (-v).exp());
         let mut loss = 0.0;
         for b in 0..batch {
             let (mut hs, mut cs) = (vec![0.0; h], vec![0.0; h]);
             for t in 0..steps {
                 let row = (t * batch + b) * inputs;
-                let sum = |k: usize| {
-                    let from_x: f64 = (0..inputs).map(|i| x[row + i] * w[0][i * 4 * h + k]).sum();
-                    let from_h: f64 = (0..h).map(|j| hs[j] * w[1][j * 4 * h + k]).sum();
-                    from_x + from_h + w[2][k]
-                };
-                let sums: Vec<f64> = (0..4 * h).map(sum).collect();
+                let joint: Vec<f64> = x[row..row + inputs].iter().map(|&v| f64::from(v)).chain(hs.iter().copied()).collect();
+                let sum = |k: usize| bias[k] + joint.iter().enumerate().map(|(i, v)| v * w[i * 4 * h + k]).sum::<f64>();
                 for j in 0..h {
-                    let (i, f, g, o) = (logistic(sums[j]), logistic(sums[h + j]), sums[2 * h + j].tanh(), logistic(sums[3 * h + j]));
-                    cs[j] = f * cs[j] + i * g;
-                    hs[j] = o * cs[j].tanh();
-                    loss += d[(t * batch + b) * h + j] * hs[j];
+                    cs[j] = logistic(sum(h + j)) * cs[j] + logistic(sum(j)) * sum(2 * h + j).tanh();
+                    hs[j] = logistic(sum(3 * h + j)) * cs[j].tanh();
+                    loss += f64::from(d[(t * batch + b) * h + j]) * hs[j];
                 }
             }
         }
@@ -190,34 +270,61 @@ mod tests {
 
     #[test]
     fn forward_and_gradients_equal_the_equations_in_f64() {
-        let (inputs, h, steps, batch) = (3, 4, 5, 2);
-        let mut rng = stream(1, "lstm-test", &[]);
-        let mut draw = |n: usize| {
-            let mut v = vec![0.0f32; n];
-            fill_uniform(&mut rng, 0.8, &mut v);
-            v
-        };
-        let w = [draw(inputs * 4 * h), draw(h * 4 * h), draw(4 * h)];
-        let (x, d) = (draw(steps * batch * inputs), draw(steps * batch * h));
-        let lstm = Lstm { inputs, hidden: h, weight_input: &w[0], weight_hidden: &w[1], bias: &w[2] };
-        let tape = lstm.forward(&x, steps, batch);
+        let shape @ [inputs, h, steps, batch] = [3, 5, 6, 3];
+        let (weight, bias) = (draw("w", (inputs + h) * 4 * h), draw("b", 4 * h));
+        let (x, d) = (draw("x", steps * batch * inputs), draw("d", steps * batch * h));
+        let mut lstm = Lstm::new(inputs, h);
+        lstm.load(&weight, &bias);
+        lstm.load_backward(&weight);
+        let mut tape = Tape::default();
+        // Twice, the first time longer: old contents of the buffers must not matter.
+        lstm.forward(&draw("y", (steps + 1) * batch * inputs), steps + 1, batch, &mut tape);
+        lstm.forward(&x, steps, batch, &mut tape);
+        let loss: f64 = tape.hidden().iter().zip(&d).map(|(&h, &d)| f64::from(h) * f64::from(d)).sum();
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-        let mut w64 = [wide(&w[0]), wide(&w[1]), wide(&w[2])];
-        let (x64, d64) = (wide(&x), wide(&d));
-        let loss: f64 = tape.hidden.iter().zip(&d64).map(|(&h, d)| f64::from(h) * d).sum();
-        assert!((loss - reference(inputs, h, &w64, &x64, &d64, steps, batch)).abs() < 1e-5);
-        let got = lstm.backward(&x, &tape, &d, steps, batch);
-        for (part, gradient) in [got.weight_input, got.weight_hidden, got.bias].into_iter().enumerate() {
-            for (i, g) in gradient.into_iter().enumerate() {
-                let old = w64[part][i];
-                w64[part][i] = old + 1e-5;
-                let up = reference(inputs, h, &w64, &x64, &d64, steps, batch);
-                w64[part][i] = old - 1e-5;
-                let down = reference(inputs, h, &w64, &x64, &d64, steps, batch);
-                w64[part][i] = old;
-                let want = (up - down) / 2e-5;
-                assert!((f64::from(g) - want).abs() < 1e-4 * want.abs().max(0.1), "part {part} entry {i}: {g} {want}");
-            }
+        let (mut w64, mut b64) = (wide(&weight), wide(&bias));
+        assert!((loss - reference(shape, &w64, &b64, &x, &d)).abs() < 1e-5);
+        let (mut gw, mut gb) = (vec![0.0; weight.len()], vec![0.0; bias.len()]);
+        lstm.backward(&mut tape, &d, &mut gw, &mut gb);
+        for (i, &g) in gw.iter().chain(&gb).enumerate() {
+            let mut loss_at = |delta: f64| {
+                let slot = if i < gw.len() { &mut w64[i] } else { &mut b64[i - gw.len()] };
+                *slot += delta;
+                let loss = reference(shape, &w64, &b64, &x, &d);
+                let slot = if i < gw.len() { &mut w64[i] } else { &mut b64[i - gw.len()] };
+                *slot -= delta;
+                loss
+            };
+            let want = (loss_at(1e-5) - loss_at(-1e-5)) / 2e-5;
+            assert!((f64::from(g) - want).abs() < 1e-4 * want.abs().max(0.1), "entry {i}: {g} {want}");
         }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_its_batch_and_steps_equal_the_run() {
+        let (inputs, h) = (7, 20);
+        let (weight, bias) = (draw("w", (inputs + h) * 4 * h), draw("b", 4 * h));
+        let mut lstm = Lstm::new(inputs, h);
+        lstm.load(&weight, &bias);
+        let (z, a, steps) = (draw("z", 17 * 5), draw("a", 17 * 2), 4);
+        let mut scratch = StepScratch::default();
+        // Alone, every row is the yardstick.
+        let alone: Vec<Vec<f32>> = (0..17)
+            .map(|r| {
+                let mut state = vec![0.0; 2 * h];
+                (0..steps).for_each(|_| lstm.step(1, &[&z[r * 5..][..5], &a[r * 2..][..2]], &mut state, &mut scratch));
+                state
+            })
+            .collect();
+        for rows in [17, 2, 16, 3] {
+            let mut state = vec![0.0; rows * 2 * h];
+            (0..steps).for_each(|_| lstm.step(rows, &[&z[..rows * 5], &a[..rows * 2]], &mut state, &mut scratch));
+            assert_eq!(state, alone[..rows].concat(), "batch of {rows}");
+        }
+        let x: Vec<f32> = (0..17).flat_map(|r| [&z[r * 5..][..5], &a[r * 2..][..2]].concat()).collect();
+        let mut tape = Tape::default();
+        lstm.forward(&x.repeat(steps), steps, 17, &mut tape);
+        let last: Vec<f32> = alone.iter().flat_map(|s| s[..h].to_vec()).collect();
+        assert_eq!(tape.hidden()[(steps - 1) * 17 * h..], last);
     }
 }
