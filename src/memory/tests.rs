@@ -3,7 +3,8 @@
 use burn::tensor::{Device, activation::sigmoid};
 use frmdn_density::{Definition, constant, gradient, tracked};
 use frmdn_engine::{
-    lstm::Lstm,
+    Params,
+    lstm::{Lstm, Tape},
     random::{fill_normal, stream},
 };
 
@@ -33,6 +34,16 @@ fn batch(steps: usize, size: usize) -> SequenceBatch {
         b.mask[row] = f32::from(!(row % size == size - 1 && row / size >= steps * 3 / 4));
     }
     b
+}
+
+/// The engine's LSTM with `weights`.
+fn packed(c: &MemoryConfig, weights: &Params) -> Lstm {
+    let mut weight = weights.value("lstm.weight_input").to_vec();
+    weight.extend_from_slice(weights.value("lstm.weight_hidden"));
+    let mut lstm = Lstm::new(LATENT + ACTIONS, c.hidden);
+    lstm.load(&weight, weights.value("lstm.bias"));
+    lstm.load_backward(&weight);
+    lstm
 }
 
 fn pool(threads: usize) -> rayon::ThreadPool {
@@ -139,17 +150,11 @@ fn acting_gives_a_row_the_same_bits_in_any_batch_and_equals_training() {
                 assert_eq!(run(first, n), all[first * len..(first + n) * len], "{variant}: {n} rows from {first}");
             }
         }
-        let value = |name: &str| weights.value(name);
-        let lstm = Lstm {
-            inputs: LATENT + ACTIONS,
-            hidden: 32,
-            weight_input: value("lstm.weight_input"),
-            weight_hidden: value("lstm.weight_hidden"),
-            bias: value("lstm.bias"),
-        };
+        let lstm = packed(&c, &weights);
         let x: Vec<f32> = z.chunks(LATENT).zip(a.chunks(ACTIONS)).flat_map(|(z, a)| [z, a].concat()).collect();
-        let tape = lstm.forward(&x, steps, rows);
-        let last = &tape.hidden[(steps - 1) * rows * 32..];
+        let mut tape = Tape::default();
+        lstm.forward(&x, steps, rows, &mut tape);
+        let last = &tape.hidden()[(steps - 1) * rows * 32..];
         for (row, h) in last.chunks(32).enumerate() {
             for (a, b) in h.iter().zip(memory.hidden(&all[row * 64..(row + 1) * 64])) {
                 assert!((a - b).abs() < 1e-5, "{variant}: {a} {b}");
@@ -212,21 +217,19 @@ fn engine_and_burn_together_give_the_gradients_of_burn_alone() {
         check(&p.name, &p.value);
     }
     // The recurrence alone: without reward and end in the loss, through the same path.
-    let lstm = Lstm {
-        inputs: LATENT + ACTIONS,
-        hidden: h,
-        weight_input: weights.value("lstm.weight_input"),
-        weight_hidden: weights.value("lstm.weight_hidden"),
-        bias: weights.value("lstm.bias"),
-    };
+    let lstm = packed(&c, &weights);
     let x: Vec<f32> = data.z.chunks(LATENT).zip(data.actions.chunks(ACTIONS)).flat_map(|(z, a)| [z, a].concat()).collect();
-    let tape = lstm.forward(&x, steps, size);
-    let tracked_hidden = tracked(&tape.hidden, steps * size, h, &device);
+    let mut tape = Tape::default();
+    lstm.forward(&x, steps, size, &mut tape);
+    let tracked_hidden = tracked(tape.hidden(), steps * size, h, &device);
     let y = constant(&data.z_next, steps * size, LATENT, &device);
     let loss = definition.log_prob(tracked_hidden.clone(), y).neg().sum() / (steps * size) as f64;
     let d_hidden = gradient(&tracked_hidden, &loss.backward());
-    let back = lstm.backward(&x, &tape, &d_hidden, steps, size);
-    for (name, got, want) in [("wx", back.weight_input, &wx), ("wh", back.weight_hidden, &wh), ("b", back.bias, &b)] {
+    let inputs = LATENT + ACTIONS;
+    let (mut weight, mut bias) = (vec![0.0; (inputs + h) * 4 * h], vec![0.0; 4 * h]);
+    lstm.backward(&mut tape, &d_hidden, &mut weight, &mut bias);
+    let recurrent = weight.split_off(inputs * 4 * h);
+    for (name, got, want) in [("wx", weight, &wx), ("wh", recurrent, &wh), ("b", bias, &b)] {
         let want = gradient(want, &grads);
         let most = want.iter().fold(0.0f32, |m, w| m.max(w.abs()));
         for (g, w) in got.iter().zip(&want) {
