@@ -26,9 +26,9 @@ pub struct VaeModule {
 /// What the loss is made of, each summed over latent dimensions or pixels and averaged over the batch.
 #[derive(Debug)]
 pub struct VaeLoss {
-    /// Sum of squared errors per frame [1].
+    /// Sum of squared errors per frame `[1]`.
     pub squared_error: Tensor<1>,
-    /// KL divergence from the standard normal per frame, in nats [1].
+    /// KL divergence from the standard normal per frame, in nats `[1]`.
     pub kl: Tensor<1>,
 }
 

@@ -56,11 +56,11 @@ impl VaeConfig {
     ///
     /// | tensor | shape |
     /// |---|---|
-    /// | `encoder.conv1…4.weight` | [kernel, kernel, in, out], over NHWC images |
+    /// | `encoder.conv1…4.weight` | `[kernel, kernel, in, out]`, over NHWC images |
     /// | `encoder.head.weight` | [hidden, 2·latent]: columns of the mean, then of the log-variance; rows in (y, x, channel) order |
     /// | `decoder.linear.weight` | [latent, hidden] |
     /// | `decoder.deconv1…4.weight` | [kernel, kernel, **out, in**]: the convolution it is the adjoint of |
-    /// | `….bias` | [out] |
+    /// | `….bias` | `[out]` |
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let mut list = Vec::new();
         let mut add = |layer: String, weight: Vec<usize>, out: usize| {

@@ -54,11 +54,11 @@ impl DensityConfig {
     ///
     /// | tensor | shape |
     /// |---|---|
-    /// | `head.{logits, mean, log_precision, factor0…}.weight` | [features, K], [features, K·d] … |
-    /// | `flow.{i}.layer{1,2,3}.weight` | [kept, hidden], [hidden, hidden] ×2 |
-    /// | `flow.{i}.{log_scale, shift}.weight` | [hidden, transformed] |
-    /// | `flow.{i}.bound` | [transformed]: log-scales stay within ± this |
-    /// | `….bias` | [out] |
+    /// | `head.{logits, mean, log_precision, factor0…}.weight` | `[features, K]`, `[features, K·d]` … |
+    /// | `flow.{i}.layer{1,2,3}.weight` | `[kept, hidden]`, `[hidden, hidden]` twice |
+    /// | `flow.{i}.{log_scale, shift}.weight` | `[hidden, transformed]` |
+    /// | `flow.{i}.bound` | `[transformed]`: log-scales stay within ± this |
+    /// | `….bias` | `[out]` |
     pub fn tensors(&self, features: usize) -> Vec<(String, Vec<usize>)> {
         let mut list = Vec::new();
         let mut add = |name: String, from: usize, to: usize| {
