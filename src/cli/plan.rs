@@ -78,9 +78,9 @@ pub fn plan(args: &PlanArgs) -> Result<()> {
         parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), minutes(*s)]).collect();
     rows.push(vec!["in all".into(), String::new(), minutes(parts.iter().map(|p| p.2).sum())]);
     println!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
-    // Flat colours compress to about a fifteenth; a latent frame is a mean and a log-variance.
-    let disk = collected * (64.0 * 64.0 * 3.0 / 15.0 + v.model.latent as f64 * 8.0);
-    let window = 2.0 * v.window_episodes.min(preset.collect.episodes) as f64 * (preset.collect.steps + 1) as f64 * 64.0 * 64.0 * 3.0;
+    // Flat colours deflate to about an eighth; a latent frame is a mean and a log-variance.
+    let disk = collected * (FRAME as f64 / 8.0 + v.model.latent as f64 * 8.0);
+    let window = 2.0 * v.window_episodes.min(preset.collect.episodes) as f64 * (preset.collect.steps + 1) as f64 * FRAME as f64;
     println!("memory: about {:.1} GB (two windows of {} episodes and the models)", window / 1e9 + 0.5, v.window_episodes);
     println!("disk: about {:.1} GB in the run folder", disk / 1e9 + 0.1);
     println!("threads: {cores}; the same command resumes after any interruption");
