@@ -84,8 +84,8 @@ impl Agent {
         let controller = if c.exists() { Some(Checkpoint::<()>::load(&c, CheckpointKind::Controller, REMEDY)?.tensors) } else { None };
         let info = AgentInfo {
             environment: preset.environment.clone(),
-            vision: preset.vision.model.clone(),
-            memory: preset.memory.model.clone(),
+            vision: preset.vision.model,
+            memory: preset.memory.model,
             actions: ACTIONS,
         };
         Ok(Self { info, vision, memory, controller, origin: folder.root().to_path_buf() })
@@ -151,14 +151,12 @@ impl Agent {
 
     /// Keeps V's weights.
     pub fn save_vision(folder: &RunFolder, weights: &Params) -> Result<()> {
-        Checkpoint { tensors: weights.clone(), state: folder.preset().vision.model.clone() }
-            .save(&vision_path(folder), CheckpointKind::Vision)
+        Checkpoint { tensors: weights.clone(), state: folder.preset().vision.model }.save(&vision_path(folder), CheckpointKind::Vision)
     }
 
     /// Keeps M's weights.
     pub fn save_memory(folder: &RunFolder, weights: &Params) -> Result<()> {
-        Checkpoint { tensors: weights.clone(), state: folder.preset().memory.model.clone() }
-            .save(&memory_path(folder), CheckpointKind::Memory)
+        Checkpoint { tensors: weights.clone(), state: folder.preset().memory.model }.save(&memory_path(folder), CheckpointKind::Memory)
     }
 
     /// Keeps C's weights.

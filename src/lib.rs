@@ -8,9 +8,9 @@
 //!                            p(z', reward, done | z, action, h): dreams, likelihoods
 //! ```
 //!
-//! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate. The floors, top to
-//! bottom, imports never going up: [`cli`] → [`stages`] → [`worlds`] → [`rollout`], [`film`] → [`agent`], [`vision`],
-//! [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, [`run`], `frmdn_env`.
+//! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate. Imports never go up:
+//! [`cli`] → [`stages`] → [`film`] → [`agent`] → [`rollout`], [`pictures`] → [`run`] → [`worlds`], [`vision`], [`memory`],
+//! [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`, `frmdn_env`.
 //!
 //! A random driver on a real track, the agent's observation in its hands:
 //!

@@ -32,7 +32,11 @@ fn copy() -> tempfile::TempDir {
         std::fs::create_dir_all(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap().flatten() {
             let target = to.join(entry.file_name());
-            if entry.path().is_dir() { walk(&entry.path(), &target) } else { drop(std::fs::copy(entry.path(), target).unwrap()) }
+            if entry.path().is_dir() {
+                walk(&entry.path(), &target);
+            } else {
+                std::fs::copy(entry.path(), target).unwrap();
+            }
         }
     }
     let dir = tempfile::tempdir().unwrap();
@@ -51,10 +55,13 @@ fn damage(file: &Path) {
 
 #[test]
 fn a_finished_run_prints_its_table_again_and_writes_nothing() {
-    let first = train(finished(), "2").output().unwrap();
-    let again = frmdn(&["train", "--run", finished().to_str().unwrap()]);
-    assert!(again.status.success());
+    let run = copy();
+    let before = std::fs::metadata(run.path().join("agent.safetensors")).unwrap().modified().unwrap();
+    let first = train(run.path(), "2").output().unwrap();
+    let again = frmdn(&["train", "--run", path(&run)]);
+    assert!(first.status.success() && again.status.success());
     assert_eq!(first.stdout, again.stdout);
+    assert_eq!(std::fs::metadata(run.path().join("agent.safetensors")).unwrap().modified().unwrap(), before);
 }
 
 #[test]
@@ -92,9 +99,10 @@ fn the_run_folder_alone_suffices_to_evaluate_play_and_dream() {
 
 #[test]
 fn a_changed_preset_is_refused_with_the_key() {
-    let text = error(&frmdn(&["train", "--run", finished().to_str().unwrap(), "--set", "controller.population=8"]));
+    let run = copy();
+    let text = error(&frmdn(&["train", "--run", path(&run), "--set", "controller.population=8"]));
     assert!(text.contains("controller.population") && text.contains('6') && text.contains('8') && text.contains("--run"), "{text}");
-    let text = error(&frmdn(&["train", "car-racing-rmdn", "--run", finished().to_str().unwrap()]));
+    let text = error(&frmdn(&["train", "car-racing-rmdn", "--run", path(&run)]));
     assert!(text.contains("memory.model.variant"), "{text}");
 }
 

@@ -11,3 +11,6 @@ mod train;
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
 pub use config::{MemoryConfig, Variant, init, posterior_entropy};
 pub use train::{MemoryEvaluation, MemoryMetrics, MemoryState, MemoryTrainer, NonFinite, SequenceBatch};
+
+#[cfg(test)]
+mod tests;

@@ -139,7 +139,7 @@ mod tests {
         let mut tensors = Params::default();
         tensors.push("b", &[2, 2], vec![1.0, -2.5, f32::MIN_POSITIVE, 0.1]);
         tensors.push("a", &[1], vec![3.0]);
-        Checkpoint { tensors, state: (7, 0.1 + 0.2) }
+        Checkpoint { tensors, state: (7, 0.25) }
     }
 
     #[test]

@@ -24,6 +24,6 @@ mod tests {
         for pair in all.windows(2) {
             assert!(pair[0].end <= pair[1].start, "{pair:?}");
         }
-        assert!(TRAINING.start <= COLLECT.start && EVOLVE.end <= TRAINING.end);
+        assert_eq!((COLLECT.start, EVOLVE.end), (TRAINING.start, TRAINING.end));
     }
 }

@@ -1,6 +1,12 @@
 //! What can be chosen about the environment.
 
+use frmdn_env::ObservationSpace;
 use serde::{Deserialize, Serialize};
+
+/// Side of the agent's picture.
+pub(crate) const AGENT: usize = 64;
+/// Side of the whole picture.
+pub(crate) const FULL: usize = 96;
 
 /// What [`CarRacing`](crate::CarRacing) writes as an observation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +17,17 @@ pub enum Observation {
     Agent64,
     /// 96 × 96 RGB: the whole picture, as Gymnasium's observation.
     Full96,
+}
+
+impl Observation {
+    /// The space of these observations.
+    pub fn space(self) -> ObservationSpace {
+        let side = match self {
+            Self::Agent64 => AGENT,
+            Self::Full96 => FULL,
+        };
+        ObservationSpace::Frame { height: side, width: side, channels: 3 }
+    }
 }
 
 /// When a lap is finished.

@@ -3,18 +3,18 @@
 use frmdn_env::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
 
 use crate::car::Car;
-use crate::config::{CarRacingConfig, Observation, Rule};
+use crate::config::{AGENT, CarRacingConfig, FULL, Observation, Rule};
 use crate::contact::Tiles;
 use crate::gauges;
-use crate::raster::{Canvas, Palette, WINDOW};
+use crate::raster::{Canvas, Palette};
 use crate::rng::Rng;
 use crate::scene::{self, Camera};
 use crate::state::CarState;
 use crate::track::{PLAYFIELD, Track};
 
 const FPS: f64 = 50.0;
-const FULL: usize = 96;
-const AGENT: usize = 64;
+/// Rows of the full picture above the bar.
+const SCENE: usize = 84;
 /// Share of the tiles after which the start line ends a lap, under [`Rule::V4`].
 const LAP_COMPLETE: f64 = 0.95;
 /// Which child of the seed draws the tile of a random start.
@@ -90,9 +90,12 @@ impl Episode {
         scene::draw(canvas, &Camera::new(&self.car, self.time), &self.track.tiles, &self.tiles, &self.car);
     }
 
-    fn draw_full(&self, canvas: &mut Canvas) {
+    /// The whole picture with its bar, `out` has 96 × 96 × 3 bytes.
+    fn draw_full(&self, canvas: &mut Canvas, palette: &Palette, out: &mut [u8]) {
         self.draw(canvas);
-        gauges::draw(canvas, &self.car, self.score);
+        let (scene, bar) = out.split_at_mut(FULL * SCENE * 3);
+        canvas.resolve(palette, scene);
+        gauges::draw(bar, FULL, &self.car, self.score);
     }
 }
 
@@ -100,8 +103,8 @@ impl CarRacing {
     /// The environment, before its first reset.
     pub fn new(config: CarRacingConfig) -> Self {
         let canvas = match config.observation {
-            Observation::Agent64 => Canvas::new(AGENT, AGENT, WINDOW.1 - gauges::BAR),
-            Observation::Full96 => Canvas::new(FULL, FULL, WINDOW.1),
+            Observation::Agent64 => Canvas::new(AGENT, AGENT),
+            Observation::Full96 => Canvas::new(FULL, SCENE),
         };
         let action_space = ActionSpace::Box { low: vec![-1.0, 0.0, 0.0], high: vec![1.0; 3] };
         Self { config, action_space, palette: scene::palette(), canvas, picture: None, episode: None, running: false }
@@ -135,10 +138,12 @@ impl CarRacing {
     fn observe(&mut self, out: &mut [u8]) {
         if let Some(episode) = &self.episode {
             match self.config.observation {
-                Observation::Agent64 => episode.draw(&mut self.canvas),
-                Observation::Full96 => episode.draw_full(&mut self.canvas),
+                Observation::Agent64 => {
+                    episode.draw(&mut self.canvas);
+                    self.canvas.resolve(&self.palette, out);
+                }
+                Observation::Full96 => episode.draw_full(&mut self.canvas, &self.palette, out),
             }
-            self.canvas.resolve(&self.palette, out);
         }
     }
 }
@@ -149,15 +154,11 @@ impl Env for CarRacing {
     }
 
     fn observation_space(&self) -> ObservationSpace {
-        let side = match self.config.observation {
-            Observation::Agent64 => AGENT,
-            Observation::Full96 => FULL,
-        };
-        ObservationSpace::Frame { height: side, width: side, channels: 3 }
+        self.config.observation.space()
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
-        let out = observation.frame(self.canvas.bytes())?;
+        let out = observation.frame(self.config.observation.space().len())?;
         self.episode = Some(Episode::new(seed, self.config.random_start));
         self.running = true;
         self.observe(out);
@@ -167,7 +168,7 @@ impl Env for CarRacing {
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
         let episode = self.episode.as_mut().filter(|_| self.running).ok_or(EnvError::NeedsReset)?;
         self.action_space.check(action)?;
-        let out = observation.frame(self.canvas.bytes())?;
+        let out = observation.frame(self.config.observation.space().len())?;
 
         let [steer, gas, brake] = [0, 1, 2].map(|i| f64::from(action[i]));
         episode.car.control(-steer, gas, brake);
@@ -195,10 +196,9 @@ impl Env for CarRacing {
 
     fn picture(&mut self) -> Option<Picture> {
         let episode = self.episode.as_ref()?;
-        let canvas = self.picture.get_or_insert_with(|| Canvas::new(FULL, FULL, WINDOW.1));
-        episode.draw_full(canvas);
+        let canvas = self.picture.get_or_insert_with(|| Canvas::new(FULL, SCENE));
         let mut rgb = vec![0; FULL * FULL * 3];
-        canvas.resolve(&self.palette, &mut rgb);
+        episode.draw_full(canvas, &self.palette, &mut rgb);
         Some(Picture { width: FULL, height: FULL, rgb })
     }
 }

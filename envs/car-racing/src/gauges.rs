@@ -1,25 +1,28 @@
 //! The bar below the picture: speed, wheels, steering, turning and the score (`_render_indicators` in `car_racing.py`).
 
 use crate::car::Car;
-use crate::raster::{Canvas, Color, WINDOW};
-use crate::scene::{BLACK, BLUE, GREEN, RED, VIOLET, WHITE};
+use crate::raster::{BAR, WINDOW, shrunk};
 
-/// Height of the bar on the reference's surface.
-pub(crate) const BAR: f64 = 5.0 * WINDOW.1 / 40.0;
+const WHITE: [u8; 3] = [255, 255, 255];
+const RED: [u8; 3] = [255, 0, 0];
+const GREEN: [u8; 3] = [0, 255, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+const VIOLET: [u8; 3] = [51, 0, 255];
 
 /// Strokes of the digits 0 to 9 as bits: top, top left, top right, middle, bottom left, bottom right, bottom.
 const STROKES: [u8; 10] =
     [0b111_0111, 0b010_0100, 0b101_1101, 0b110_1101, 0b010_1110, 0b110_1011, 0b111_1011, 0b010_0101, 0b111_1111, 0b110_1111];
 
-/// Draws the bar over the lower rows.
-pub(crate) fn draw(canvas: &mut Canvas, car: &Car, score: f64) {
+/// Draws the bar into `out`, its rows of a picture `width` pixels wide (RGB bytes).
+pub(crate) fn draw(out: &mut [u8], width: usize, car: &Car, score: f64) {
+    out.fill(0);
+    let mut bar = Bar { width, height: out.len() / (3 * width), out };
     let (s, h) = (WINDOW.0 / 40.0, WINDOW.1 / 40.0);
     let bottom = WINDOW.1;
-    rectangle(canvas, (0.0, bottom - BAR), (WINDOW.0, bottom), BLACK);
 
     let mut upright = |place: f64, value: f64, scale: f64, color| {
         if value.abs() > 1e-4 {
-            rectangle(canvas, (place * s, bottom - (h + h * (scale * value))), ((place + 1.0) * s, bottom - h), color);
+            bar.rectangle((place * s, bottom - (h + h * (scale * value))), ((place + 1.0) * s, bottom - h), color);
         }
     };
     let hull = car.hull();
@@ -30,27 +33,52 @@ pub(crate) fn draw(canvas: &mut Canvas, car: &Car, score: f64) {
     }
     let mut level = |place: f64, value: f64, scale: f64, color| {
         if value.abs() > 1e-4 {
-            rectangle(canvas, (place * s, bottom - 4.0 * h), ((place + scale * value) * s, bottom - 2.0 * h), color);
+            bar.rectangle((place * s, bottom - 4.0 * h), ((place + scale * value) * s, bottom - 2.0 * h), color);
         }
     };
     level(20.0, f64::from(car.joint_angle(0)), -10.0, GREEN);
     level(30.0, f64::from(hull.spin), -0.8, RED);
-    number(canvas, score);
+    number(&mut bar, score);
 }
 
-/// Fills a rectangle given by two corners, y downwards.
-fn rectangle(canvas: &mut Canvas, (x0, y0): (f64, f64), (x1, y1): (f64, f64), color: Color) {
-    // corners are cut to whole pixels in the reference's direction of y
-    let (y0, y1) = (WINDOW.1 - 1.0 - y0.trunc(), WINDOW.1 - 1.0 - y1.trunc());
-    canvas.fill(&[(x0, y0), (x1, y0), (x1, y1), (x0, y1)], color);
+/// The bar's rows. Gauges can be thinner than a sample of the canvas, so their share of each pixel is computed.
+struct Bar<'a> {
+    width: usize,
+    height: usize,
+    out: &'a mut [u8],
+}
+
+impl Bar<'_> {
+    /// Fills a rectangle of the surface between two corners, y downwards, the pixels of both corners included.
+    fn rectangle(&mut self, a: (f64, f64), b: (f64, f64), color: [u8; 3]) {
+        let (sx, sy) = (self.width as f64 / WINDOW.0, self.height as f64 / BAR);
+        let span = |a: f64, b: f64, scale: f64, end: usize| {
+            let (a, b) = (a.trunc(), b.trunc());
+            let end = end as f64;
+            ((a.min(b) * scale).clamp(0.0, end), ((a.max(b) + 1.0) * scale).clamp(0.0, end))
+        };
+        let (left, right) = span(a.0, b.0, sx, self.width);
+        let top = WINDOW.1 - BAR;
+        let (up, down) = span(a.1 - top, b.1 - top, sy, self.height);
+        let share = |from: f64, to: f64, k: usize| (to.min((k + 1) as f64) - from.max(k as f64)).max(0.0);
+        for row in up as usize..down.ceil() as usize {
+            for column in left as usize..right.ceil() as usize {
+                let cover = share(up, down, row) * share(left, right, column);
+                let at = (row * self.width + column) * 3;
+                for (v, c) in self.out[at..at + 3].iter_mut().zip(color) {
+                    *v = (f64::from(*v) + cover * (f64::from(shrunk(c)) - f64::from(*v))).round() as u8;
+                }
+            }
+        }
+    }
 }
 
 /// Writes the score with at least four characters around the reference's place for it.
-fn number(canvas: &mut Canvas, score: f64) {
-    const WIDTH: f64 = 16.0;
-    const PITCH: f64 = 23.0;
-    const HALF: f64 = 14.0;
-    const PEN: f64 = 4.0;
+fn number(bar: &mut Bar<'_>, score: f64) {
+    const WIDTH: f64 = 19.0;
+    const PITCH: f64 = 26.0;
+    const HALF: f64 = 16.0;
+    const PEN: f64 = 5.0;
     let value = score.round_ties_even() as i64;
     let negative = score.is_sign_negative();
     let mut digits = [0u8; 20];
@@ -82,7 +110,7 @@ fn number(canvas: &mut Canvas, score: f64) {
         ];
         for (bit, (from, to)) in lines.into_iter().enumerate() {
             if strokes >> bit & 1 == 1 {
-                rectangle(canvas, from, to, WHITE);
+                bar.rectangle(from, to, WHITE);
             }
         }
     }

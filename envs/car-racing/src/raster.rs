@@ -10,6 +10,9 @@ const SAMPLES: usize = 4;
 /// Width and height of the reference's surface.
 pub(crate) const WINDOW: (f64, f64) = (1000.0, 800.0);
 
+/// Height of the bar of gauges at the bottom of that surface.
+pub(crate) const BAR: f64 = 5.0 * WINDOW.1 / 40.0;
+
 /// Index of a colour in a [`Palette`].
 pub(crate) type Color = u8;
 
@@ -19,11 +22,16 @@ pub(crate) struct Palette {
 }
 
 impl Palette {
-    /// Colours as the reference draws them. Shrinking its surface leaves every value two lower: the fixed-point arithmetic
-    /// of SDL's smooth scaling rounds down twice.
+    /// The colours as the reference draws them.
     pub fn new(colors: &[[u8; 3]]) -> Self {
-        Self { colors: colors.iter().map(|c| c.map(|v| v.saturating_sub(2))).collect() }
+        Self { colors: colors.iter().map(|c| c.map(shrunk)).collect() }
     }
+}
+
+/// What the reference leaves of a colour value when it shrinks its surface: the fixed-point arithmetic of pygame's smooth
+/// scaling rounds down twice.
+pub(crate) fn shrunk(value: u8) -> u8 {
+    value.saturating_sub(2)
 }
 
 /// A picture under construction.
@@ -38,19 +46,14 @@ pub(crate) struct Canvas {
 }
 
 impl Canvas {
-    /// A picture of `width` × `height` pixels that shows the upper `rows` rows of the surface.
-    pub fn new(width: usize, height: usize, rows: f64) -> Self {
+    /// A picture of `width` × `height` pixels that shows the surface above the bar of gauges.
+    pub fn new(width: usize, height: usize) -> Self {
         Self {
             width,
             height,
             samples: vec![0; width * height * SAMPLES * SAMPLES],
-            scale: ((width * SAMPLES) as f32 / WINDOW.0 as f32, (height * SAMPLES) as f32 / rows as f32),
+            scale: ((width * SAMPLES) as f32 / WINDOW.0 as f32, (height * SAMPLES) as f32 / (WINDOW.1 - BAR) as f32),
         }
-    }
-
-    /// Bytes of the finished picture.
-    pub fn bytes(&self) -> usize {
-        self.width * self.height * 3
     }
 
     /// Fills everything.
@@ -61,7 +64,7 @@ impl Canvas {
     /// Fills a convex polygon of at most eight corners, given in pixels of the surface with y upwards.
     ///
     /// The reference cuts corners to whole pixels and fills every pixel that the outline touches: half a pixel more on
-    /// each side.
+    /// each side. A polygon without area leaves nothing.
     pub fn fill(&mut self, corners: &[(f64, f64)], color: Color) {
         let (columns, rows) = (self.width * SAMPLES, self.height * SAMPLES);
         let (sx, sy) = self.scale;
@@ -82,6 +85,9 @@ impl Canvas {
         for i in 0..points.len() {
             let (p, q) = (points[i], points[(i + 1) % points.len()]);
             area += p.0 * q.1 - p.1 * q.0;
+        }
+        if area == 0.0 {
+            return;
         }
 
         // an edge bounds the spans from one side: x = at + slope · y

@@ -9,18 +9,15 @@ use crate::track::{PLAYFIELD, Point, SCALE, Tile, sign};
 const ZOOM: f64 = 2.7;
 const GRASS_DIM: f64 = PLAYFIELD / 20.0;
 
-pub(crate) const BLACK: Color = 0;
+const BLACK: Color = 0;
 const FIELD: Color = 1;
 const GRASS: Color = 2;
 /// The three shades of untouched road follow one another; a touched tile has the first.
 const ROAD: Color = 3;
-pub(crate) const WHITE: Color = 6;
-pub(crate) const RED: Color = 7;
+const WHITE: Color = 6;
+const RED: Color = 7;
 const HULL: Color = 8;
 const STRIPE: Color = 9;
-pub(crate) const BLUE: Color = 10;
-pub(crate) const VIOLET: Color = 11;
-pub(crate) const GREEN: Color = 12;
 
 /// The colours behind the indices above.
 pub(crate) fn palette() -> Palette {
@@ -35,9 +32,6 @@ pub(crate) fn palette() -> Palette {
         [255, 0, 0],
         [204, 0, 0],
         [77, 77, 77],
-        [0, 0, 255],
-        [51, 0, 255],
-        [0, 255, 0],
     ])
 }
 

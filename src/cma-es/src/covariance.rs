@@ -96,7 +96,7 @@ impl Shape {
                 let matrix = Mat::from_fn(n, n, |i, j| c[i * n + j]);
                 let Ok(eigen) = matrix.self_adjoint_eigen(Side::Lower) else { return false };
                 let (u, s) = (eigen.U(), eigen.S());
-                if (0..n).any(|i| !(s[i] > 0.0)) {
+                if (0..n).any(|i| s[i] <= 0.0 || s[i].is_nan()) {
                     return false;
                 }
                 for i in 0..n {

@@ -118,6 +118,8 @@ impl Definition {
                     c = c - row[k].clone() * other;
                 }
                 if i == j {
+                    // A pivot of I + (something positive semi-definite) is never below 1; rounding can take it there.
+                    c = c.clamp_min(1.0);
                     log_det_p = log_det_p + c.clone().log();
                     c = c.sqrt();
                 } else {

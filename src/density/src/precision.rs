@@ -23,7 +23,8 @@ impl Precision {
             for j in 0..=i {
                 let c: f64 = u[i].iter().zip(&u[j]).zip(&d).map(|((a, b), d)| a * b / d).sum::<f64>() + f64::from(u8::from(i == j));
                 let rest = c - (0..j).map(|k| l[i][k] * l[j][k]).sum::<f64>();
-                l[i][j] = if i == j { rest.sqrt() } else { rest / l[j][j] };
+                // A pivot of I + (something positive semi-definite) is never below 1.
+                l[i][j] = if i == j { rest.max(1.0).sqrt() } else { rest / l[j][j] };
             }
         }
         Self { d, u, l }

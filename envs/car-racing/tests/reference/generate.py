@@ -3,19 +3,19 @@
 Versions: gymnasium 1.4.0, box2d (pybox2d) 2.3.10, pygame-ce 2.5.8, numpy 2, Python 3.11, x86-64 Linux.
 Run from this folder: python generate.py [tracks|traces|frames]
 
-tracks.bin  per seed: u32 seed, u32 tiles, then per tile 4 f64 (alpha, beta, x, y) for the first 4 seeds,
-            or for the others only the last tile's; all little-endian.
+tracks.bin  per seed: u64 seed, u32 tiles, then per tile 4 f64: alpha, beta, x, y.
 trace_*.bin u32 seed, u32 steps, then one row for the reset and one per step:
             3 f32 action, 5 bodies (wheels, hull) of 6 f32 (x, y, angle, vx, vy, spin), 4 f64 omega, 4 f64 phase,
             f64 reward, u32 tiles visited, u32 flags (1 terminated, 2 lap finished, 4.. one bit per wheel on the road).
-frame_*.raw zlib of 96*96*3 bytes, and frames.bin which says what led to them.
+frames.bin  per drive: u32 seed, u32 steps, u32 frames, 3 f32 action per step, one u32 per frame: the step it follows.
+frames.rgb  the frames one after the other, 96 * 96 * 3 bytes each.
+All numbers are little-endian.
 """
 
 import math
 import os
 import struct
 import sys
-import zlib
 
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
@@ -108,6 +108,49 @@ def trace(name, seed, steps, act):
         f.write(data)
     on_road = np.mean([len(w.tiles) > 0 for w in env.car.wheels])
     print(name, seed, len(rows) - 1, len(data), "visited", env.tile_visited_count, len(env.track), "terminated", terminated, info, on_road)
+
+
+def frames():
+    """Frames along two drives: while the camera zooms in, on the road, in turns with kerbs, and off the road."""
+    picked = {0: (1, 10, 25, 49, 90, 200, 330), 6: (0, 5, 120, 260, 400)}
+    index = b""
+    pixels = b""
+    for seed, steps in picked.items():
+        env = CarRacing()
+        frame, _ = env.reset(seed=seed)
+        drawn, actions = [(0, frame)] if 0 in steps else [], b""
+        act = varied(np.random.default_rng(seed))
+        for step in range(max(steps)):
+            action = np.array(act(env, step), dtype=np.float32)
+            actions += struct.pack("<3f", *action)
+            render = env._render
+            if step + 1 not in steps:
+                env._render = lambda mode: None
+            frame = env.step(action)[0]
+            env._render = render
+            if step + 1 in steps:
+                drawn.append((step + 1, frame))
+        index += struct.pack("<III", seed, max(steps), len(drawn)) + actions
+        for step, frame in drawn:
+            index += struct.pack("<I", step)
+            pixels += np.ascontiguousarray(frame).tobytes()
+    with open("frames.bin", "wb") as f:
+        f.write(index)
+    with open("frames.rgb", "wb") as f:
+        f.write(pixels)
+    print("frames", len(index), len(pixels))
+
+
+def tracks():
+    out = b""
+    for seed in [*range(18), 2**32, 2**64 - 1]:
+        env = quiet(CarRacing())
+        env.reset(seed=seed)
+        out += struct.pack("<QI", seed, len(env.track))
+        out += b"".join(struct.pack("<4d", *p) for p in env.track)
+    with open("tracks.bin", "wb") as f:
+        f.write(out)
+    print("tracks", len(out))
 
 
 def traces():

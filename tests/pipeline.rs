@@ -1,0 +1,77 @@
+//! The whole pipeline with every memory there is, and the commands that work on what it leaves.
+
+mod common;
+
+use common::{frmdn, train};
+
+#[test]
+fn every_memory_goes_through_the_whole_pipeline() {
+    for variant in ["rmdn", "rmdn-lowrank", "frmdn-diagonal", "untrained", "none"] {
+        let dir = tempfile::tempdir().unwrap();
+        let set = format!("memory.model.variant={variant}");
+        let out = train(dir.path(), "2").args(["--set", &set, "--set", "controller.generations=2"]).output().unwrap();
+        assert!(out.status.success(), "{variant}: {}", String::from_utf8_lossy(&out.stderr));
+        let table = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(table.contains(variant) && table.contains("score"), "{table}");
+        let weights = if variant == "none" { 3 * 33 } else { 3 * (32 + 16 + 1) };
+        let run = dir.path().to_str().unwrap();
+        let text = String::from_utf8_lossy(&frmdn(&["inspect", run]).stdout).into_owned();
+        assert!(text.contains("controller.weight") && text.contains(&weights.to_string()), "{variant}: {text}");
+        // Those that predict can dream, the others say why not.
+        let dream = frmdn(&["dream", run, "--out", dir.path().join("d.gif").to_str().unwrap(), "--warm-up", "5", "--steps", "5"]);
+        if matches!(variant, "untrained" | "none") {
+            let text = common::error(&dream);
+            assert!(text.contains("cannot dream") && text.contains(variant), "{text}");
+            assert!(!dir.path().join("d.gif").exists());
+        } else {
+            assert!(dream.status.success(), "{variant}: {}", String::from_utf8_lossy(&dream.stderr));
+        }
+    }
+}
+
+#[test]
+fn a_random_policy_plays_without_any_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let gif = dir.path().join("random.gif");
+    let out = frmdn(&["play", "--policy", "brownian", "--seed", "7", "--out", gif.to_str().unwrap()]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(text.contains("score") && text.contains("tiles"), "{text}");
+    let file = std::io::BufReader::new(std::fs::File::open(&gif).unwrap());
+    let decoder = image::codecs::gif::GifDecoder::new(file).unwrap();
+    assert!(image::AnimationDecoder::into_frames(decoder).count() > 50);
+}
+
+#[test]
+fn plan_doctor_and_help_answer() {
+    let plan = frmdn(&["plan", "tiny", "--set", "vision.updates=10"]);
+    let text = String::from_utf8_lossy(&plan.stdout).into_owned();
+    for word in ["collect", "vision", "memory", "controller", "in all", "disk"] {
+        assert!(text.contains(word), "{text}");
+    }
+    let doctor = String::from_utf8_lossy(&frmdn(&["doctor"]).stdout).into_owned();
+    assert!(doctor.contains("cores") && doctor.contains("frmdn train"), "{doctor}");
+    let help = String::from_utf8_lossy(&frmdn(&["--help"]).stdout).into_owned();
+    for command in ["train", "collect", "vision", "memory", "controller", "evaluate", "play", "dream", "plan", "inspect", "doctor"] {
+        assert!(help.contains(command), "{help}");
+    }
+}
+
+#[test]
+fn stages_by_themselves_end_where_train_ends() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert!(train(whole.path(), "2").output().unwrap().status.success());
+    for stage in ["collect", "vision", "memory", "controller"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_frmdn"));
+        command.args([stage, "tiny", "--run"]).arg(parts.path());
+        for set in common::MICRO {
+            command.args(["--set", set]);
+        }
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{stage}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(String::from_utf8_lossy(&out.stdout).contains("frmdn train --run"));
+    }
+    for file in ["vision/weights.safetensors", "memory/weights.safetensors", "controller/weights.safetensors"] {
+        assert_eq!(std::fs::read(whole.path().join(file)).unwrap(), std::fs::read(parts.path().join(file)).unwrap(), "{file}");
+    }
+}
