@@ -1,7 +1,7 @@
 //! Speed of the memories at the widths of Ha & Schmidhuber: training in sequences per second on one thread and on all,
 //! acting and dreaming in rows per second on one thread.
 //!
-//! `cargo run --release --example memory_speed`
+//! `cargo run --release --example memory_speed [variant …]`
 
 use std::time::Instant;
 
@@ -34,7 +34,9 @@ fn main() {
     }
     batch.mask.fill(1.0);
     let config = |variant| MemoryConfig { variant, hidden: 256, components: 5, rank: 2, flow_couplings: 2, flow_hidden: 64 };
-    for variant in [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn] {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |v: &Variant| asked.is_empty() || asked.contains(&v.to_string());
+    for variant in [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn].into_iter().filter(wanted) {
         let config = config(variant);
         for threads in [1, std::thread::available_parallelism().map_or(1, usize::from)] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
@@ -49,7 +51,7 @@ fn main() {
             println!("{variant}: training, batch {sequences} × {steps}, {threads} threads: {:.0} sequences/s", calls * sequences as f64);
         }
     }
-    for variant in [Variant::Rmdn, Variant::Frmdn] {
+    for variant in [Variant::Rmdn, Variant::Frmdn].into_iter().filter(wanted) {
         let config = config(variant);
         let memory = load(&config, LATENT, ACTIONS, &init(&config, LATENT, ACTIONS, 1)).expect("the weights fit");
         for rows in [1, 16, 64] {

@@ -74,7 +74,7 @@ impl Definition {
             let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
             let mut a = halves[kept].clone();
             for layer in 1..=3 {
-                a = burn::tensor::activation::leaky_relu(self.linear(&format!("flow.{i}.layer{layer}"), a), f64::from(LEAK));
+                a = leaky_relu(self.linear(&format!("flow.{i}.layer{layer}"), a));
             }
             let s = self.linear(&format!("flow.{i}.log_scale"), a.clone()).tanh() * self.get(&format!("flow.{i}.bound"));
             let t = self.linear(&format!("flow.{i}.shift"), a);
@@ -89,27 +89,33 @@ impl Definition {
     pub fn log_prob(&self, h: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
         let DensityConfig { dim, components, rank, .. } = self.config;
         let [rows, _] = y.dims();
-        let limit = LOG_PRECISION_LIMIT;
         let wide = |name: &str| -> Tensor<3> { self.linear(&format!("head.{name}"), h.clone()).reshape([rows, components, dim]) };
         let (x, log_det) = self.forward(y);
-        let e = x.unsqueeze_dim::<3>(1) - wide("mean");
-        let log_d = wide("log_precision").clamp(-limit, limit);
-        let u: Vec<Tensor<3>> = (0..rank).map(|a| wide(&format!("factor{a}"))).collect();
+        let log_d = clamped(wide("log_precision"));
+        // With a = √D e and V = D^-½ U both equations are sums over dimensions of products of a and V:
+        // eᵀ P e = ‖a‖² + ‖Vᵀ a‖² and C = I + Vᵀ V.
+        let a = (x.unsqueeze_dim::<3>(1) - wide("mean")) * (log_d.clone() * 0.5).exp();
+        let over_dimensions = |x: Tensor<3>| -> Tensor<2> { x.sum_dim(2).reshape([rows, components]) };
+        let v: Vec<Tensor<3>> = match rank {
+            0 => Vec::new(),
+            _ => {
+                let scale = (log_d.clone() * -0.5).exp();
+                (0..rank).map(|j| wide(&format!("factor{j}")) * scale.clone()).collect()
+            }
+        };
         // Equation 4.
-        let mut quadratic = (log_d.clone().exp() * e.clone() * e.clone()).sum_dim(2);
-        for u in &u {
-            let projection = (u.clone() * e.clone()).sum_dim(2);
+        let mut quadratic = over_dimensions(a.clone() * a.clone());
+        for v in &v {
+            let projection = over_dimensions(v.clone() * a.clone());
             quadratic = quadratic + projection.clone() * projection;
         }
-        // Equation 3: the capacitance I + Uᵀ D⁻¹ U, entry by entry, and its Cholesky factor, unrolled.
-        let mut log_det_p = log_d.clone().sum_dim(2);
-        let inverse_d = log_d.neg().exp();
-        let mut l: Vec<Vec<Tensor<3>>> = Vec::new();
+        // Equation 3: the capacitance C, entry by entry, and its Cholesky factor, unrolled.
+        let mut log_det_p = over_dimensions(log_d);
+        let mut l: Vec<Vec<Tensor<2>>> = Vec::new();
         for i in 0..rank {
-            let mut row: Vec<Tensor<3>> = Vec::new();
-            let scaled = u[i].clone() * inverse_d.clone();
+            let mut row: Vec<Tensor<2>> = Vec::new();
             for j in 0..=i {
-                let mut c = (scaled.clone() * u[j].clone()).sum_dim(2);
+                let mut c = over_dimensions(v[i].clone() * v[j].clone());
                 if i == j {
                     c = c + 1.0;
                 }
@@ -130,10 +136,24 @@ impl Definition {
             l.push(row);
         }
         let logits = self.linear("head.logits", h.clone());
-        let joint = logits.clone() + (log_det_p - quadratic).reshape([rows, components]) * 0.5;
+        let joint = logits.clone() + (log_det_p - quadratic) * 0.5;
         let constant = 0.5 * dim as f64 * (2.0 * std::f64::consts::PI).ln();
         log_sum_exp(joint) - log_sum_exp(logits) + log_det - constant
     }
+}
+
+/// LeakyReLU as a sum: burn's own masks branch at every element, at several times the cost.
+fn leaky_relu(x: Tensor<2>) -> Tensor<2> {
+    burn::tensor::activation::relu(x.clone()) * (1.0 - f64::from(LEAK)) + x * f64::from(LEAK)
+}
+
+/// log d within its limits. Clamping is three masks on the way there and back, more than the likelihood itself, and
+/// in practice nothing ever is outside: so one look first.
+fn clamped(log_d: Tensor<3>) -> Tensor<3> {
+    let limit = LOG_PRECISION_LIMIT;
+    let most: f32 = log_d.clone().detach().abs().max().into_scalar();
+    // Written so that NaN takes the way of the masks.
+    if most <= limit { log_d } else { log_d.clamp(-limit, limit) }
 }
 
 /// Row-wise log Σ exp; the maximum is a constant of the way back, where it cancels.
