@@ -53,14 +53,13 @@ const REMEDY: &str = "Delete the folder controller/ of the run and type the same
 pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.controller;
-    if let Some(state) = Evolution::load(folder)?
-        && state.optimiser.generation() >= config.generations
-    {
+    let saved = Evolution::load(folder)?;
+    if saved.as_ref().is_some_and(|state| state.optimiser.generation() >= config.generations) {
         return Ok(());
     }
     let model = Agent::load_model(folder)?;
     let features = model.features();
-    let mut state = match Evolution::load(folder)? {
+    let mut state = match saved {
         Some(state) => state,
         None => {
             let cma = CmaEsConfig {

@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out, learning_rate, windows::Windows};
+use super::{Context, held_out, held_out_indices, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
     pictures::{Panel, Series, plot_curves},
@@ -182,7 +182,7 @@ fn batch(episodes: &[Episode], size: usize, seed: u64, update: u64, frames: &mut
 
 /// Frames spread evenly over the held-out episodes.
 fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
-    let indices: Vec<usize> = (0..folder.preset().collect.episodes).filter(|&i| held_out(i)).collect();
+    let indices: Vec<usize> = held_out_indices(folder.preset().collect.episodes).collect();
     let each = HELD_OUT_FRAMES.div_ceil(indices.len());
     let mut frames = Vec::new();
     for index in indices {
