@@ -14,7 +14,7 @@ const LATENT: usize = 4;
 const ACTIONS: usize = 2;
 
 fn config(variant: Variant) -> MemoryConfig {
-    MemoryConfig { variant, hidden: 8, components: 3, rank: 2, flow_couplings: 2, flow_hidden: 6 }
+    MemoryConfig { variant, hidden: 8, components: 3, flow_hidden: 6, ..MemoryConfig::default() }
 }
 
 const TRAINED: [Variant; 4] = [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn];
