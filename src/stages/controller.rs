@@ -139,8 +139,9 @@ fn generation(folder: &RunFolder, context: &Context<'_>, world: &World<'_>, stat
         }
     }
     line["frames"] = json!(state.frames);
-    state.save(folder)?;
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
     metrics.append(&line)?;
+    state.save(folder)?;
     let note = state.best.map_or(String::new(), |(score, at)| format!(", best mean on selection {score:.0} (generation {at})"));
     context.report.advance(number, &format!("fitness {mean:.0} ± {sd:.0}, best {best:.0}{note}"));
     Ok(())

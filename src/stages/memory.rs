@@ -158,8 +158,9 @@ fn evaluate(
         "done_bce": evaluation.done_bce,
     });
     (state.sum, state.count) = (0.0, 0);
-    save(folder, trainer, state)?;
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
     metrics.append(&line)?;
+    save(folder, trainer, state)?;
     context.report.say(&format!(
         "memory {}: held-out NLL {:.2} nats a step, {:.2} above the floor; reward correlation {:.2}",
         state.update,

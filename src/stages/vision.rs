@@ -153,8 +153,9 @@ fn evaluate(
     });
     state.sums = [0.0; 3];
     state.count = 0;
-    save(folder, trainer, state)?;
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
     metrics.append(&line)?;
+    save(folder, trainer, state)?;
     context.report.say(&format!(
         "vision {}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
         state.update, evaluation.mse, evaluation.kl, evaluation.active
