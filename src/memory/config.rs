@@ -70,19 +70,22 @@ fn default_spectral_radius() -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
-    /// Errors of the reward are multiplied by this before they are squared: the loss adds (scale · error)².
+    /// Errors of the reward are multiplied by this before they are squared: the loss adds (scale · error)². A tenth keeps
+    /// Car-Racing's −100 for leaving the field from drowning the likelihood; predictions are in the environment's unit.
     pub reward_scale: f64,
     /// Weight of the end's cross-entropy.
     pub done_weight: f64,
     /// Steps that end an episode count this many times in it; the predicted probability stays calibrated all the same.
     pub done_positive_weight: f64,
     /// Gradients are scaled down to this global norm: likelihoods of sharp densities have rare, very large gradients.
+    /// On Car-Racing latents the norm is 20 to 45 all along; a limit of 10, which cuts every update, cost 0.65 nats a step
+    /// after 1,500 updates of the preset `tiny`.
     pub clip_norm: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { reward_scale: 1.0, done_weight: 1.0, done_positive_weight: 1.0, clip_norm: 10.0 }
+        Self { reward_scale: 0.1, done_weight: 1.0, done_positive_weight: 1.0, clip_norm: 100.0 }
     }
 }
 
