@@ -9,7 +9,7 @@
 //!
 //! let config = CmaEsConfig { dimension: 5, population: None, sigma0: 0.5, covariance: Covariance::Full, seed: 1 };
 //! let mut es = CmaEs::new(config)?;
-//! es.start_at(&[1.0; 5]);
+//! es.start_at(&[1.0; 5])?;
 //! for _ in 0..200 {
 //!     let losses: Vec<f64> = es.ask().iter().map(|x| x.iter().map(|v| v * v).sum()).collect();
 //!     es.tell(&losses)?;
@@ -20,9 +20,12 @@
 
 mod config;
 mod covariance;
+mod random;
+mod stop;
 mod strategy;
 
 pub use config::{CmaEsConfig, Covariance};
+pub use stop::Stop;
 pub use strategy::CmaEs;
 
 /// Why the optimiser refused a call.
@@ -39,6 +42,16 @@ pub enum CmaError {
         population: usize,
         /// Initial step size.
         sigma0: f64,
+    },
+    /// A first mean that cannot be used.
+    #[error("a start of {found} values in generation {generation}: it needs {expected} finite values, before the first generation is told")]
+    Start {
+        /// Number of parameters.
+        expected: usize,
+        /// Values given.
+        found: usize,
+        /// Generation, from 0.
+        generation: u64,
     },
     /// As many losses as candidates are needed.
     #[error("{found} losses for {expected} candidates")]

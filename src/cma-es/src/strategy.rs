@@ -1,137 +1,186 @@
 //! Ask and tell.
 
-use rand_distr::{Distribution, StandardNormal};
-use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 
-use crate::{CmaError, CmaEsConfig, config::Strategy, covariance::Shape};
+use crate::{CmaError, CmaEsConfig, config::Strategy, covariance::Shape, random::normals};
 
 /// The optimiser: a value that can be saved (serde) and goes on bit for bit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "State")]
 pub struct CmaEs {
-    config: CmaEsConfig,
-    generation: u64,
-    mean: Vec<f64>,
-    sigma: f64,
-    path_sigma: Vec<f64>,
-    path_c: Vec<f64>,
-    shape: Shape,
+    pub(crate) state: State,
+    /// Follows from the configuration.
+    strategy: Strategy,
+}
+
+/// All that is saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) config: CmaEsConfig,
+    pub(crate) generation: u64,
+    pub(crate) mean: Vec<f64>,
+    pub(crate) sigma: f64,
+    pub(crate) path_sigma: Vec<f64>,
+    pub(crate) path_c: Vec<f64>,
+    pub(crate) shape: Shape,
+}
+
+impl Serialize for CmaEs {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.state.serialize(serializer)
+    }
+}
+
+impl TryFrom<State> for CmaEs {
+    type Error = String;
+
+    fn try_from(state: State) -> Result<Self, String> {
+        let strategy = state.config.strategy().map_err(|e| e.to_string())?;
+        let n = state.config.dimension;
+        let lengths = [state.mean.len(), state.path_sigma.len(), state.path_c.len(), state.shape.dimension()];
+        if lengths != [n; 4] || matches!(state.shape, Shape::Full(_)) != strategy.full {
+            return Err(format!("a saved optimiser of {n} parameters whose parts have {lengths:?}, or another form of covariance"));
+        }
+        Ok(Self { state, strategy })
+    }
 }
 
 impl CmaEs {
     /// A fresh optimiser with its mean at the origin.
     pub fn new(config: CmaEsConfig) -> Result<Self, CmaError> {
         let n = config.dimension;
-        let full = config.strategy()?.full;
-        Ok(Self {
+        let strategy = config.strategy()?;
+        let state = State {
             generation: 0,
             mean: vec![0.0; n],
             sigma: config.sigma0,
             path_sigma: vec![0.0; n],
             path_c: vec![0.0; n],
-            shape: Shape::identity(n, full),
+            shape: Shape::identity(n, strategy.full),
             config,
-        })
+        };
+        Ok(Self { state, strategy })
     }
 
     /// Moves the mean to `x` before the first generation.
-    ///
-    /// # Panics
-    /// If `x` has another length than the dimension.
-    pub fn start_at(&mut self, x: &[f64]) {
-        self.mean.copy_from_slice(x);
+    pub fn start_at(&mut self, x: &[f64]) -> Result<(), CmaError> {
+        let (expected, found) = (self.state.mean.len(), x.len());
+        if found != expected || self.state.generation > 0 || x.iter().any(|x| !x.is_finite()) {
+            return Err(CmaError::Start { expected, found, generation: self.state.generation });
+        }
+        self.state.mean.copy_from_slice(x);
+        Ok(())
     }
 
     /// Generations that were told.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.state.generation
     }
 
     /// Mean of the search distribution.
     pub fn mean(&self) -> &[f64] {
-        &self.mean
+        &self.state.mean
     }
 
     /// Step size.
     pub fn sigma(&self) -> f64 {
-        self.sigma
+        self.state.sigma
     }
 
     /// Candidates per generation.
     pub fn population(&self) -> usize {
-        self.config.population()
+        self.state.config.population()
     }
 
-    fn strategy(&self) -> Strategy {
-        self.config.strategy().expect("checked when the optimiser was made")
+    /// The settings.
+    pub fn config(&self) -> &CmaEsConfig {
+        &self.state.config
     }
 
-    /// Steps y = B D z of the present generation, row by row: a function of seed, generation and state alone.
-    fn steps(&self) -> Vec<f64> {
-        let n = self.config.dimension;
-        // One stream per generation: the odd increment of PCG selects it.
-        let mut rng = Pcg64::new(u128::from(self.config.seed) << 64 | 0x9E37_79B9_7F4A_7C15, u128::from(self.generation));
-        let z: Vec<f64> = (0..self.population() * n).map(|_| StandardNormal.sample(&mut rng)).collect();
-        self.shape.colour(&z, n)
+    /// The normal vectors z of this generation, one after the other: a function of seed and generation alone.
+    fn normals(&self) -> Vec<f64> {
+        let config = &self.state.config;
+        normals(config.seed, self.state.generation, self.population() * config.dimension)
     }
 
-    /// The candidates of this generation. Asked again, also after saving and loading, they are the same.
+    /// The candidates x = m + σ B D z of this generation. Asked again, also after saving and loading, they are the same.
     pub fn ask(&self) -> Vec<Vec<f64>> {
-        let n = self.config.dimension;
-        self.steps().chunks(n).map(|y| self.mean.iter().zip(y).map(|(m, y)| m + self.sigma * y).collect()).collect()
+        let State { mean, sigma, shape, .. } = &self.state;
+        let steps = shape.colour(&self.normals());
+        steps.chunks(mean.len()).map(|y| mean.iter().zip(y).map(|(m, y)| m + sigma * y).collect()).collect()
     }
 
     /// Learns from the losses of the candidates (lower is better), in the order of [`CmaEs::ask`]. On an error nothing changes.
     pub fn tell(&mut self, losses: &[f64]) -> Result<(), CmaError> {
-        let (n, lambda) = (self.config.dimension, self.population());
+        let (n, lambda) = (self.state.mean.len(), self.population());
+        let (old, s) = (&self.state, &self.strategy);
         if losses.len() != lambda {
             return Err(CmaError::Count { found: losses.len(), expected: lambda });
         }
         if let Some(candidate) = losses.iter().position(|l| !l.is_finite()) {
-            return Err(CmaError::Loss { candidate, generation: self.generation, loss: losses[candidate] });
+            return Err(CmaError::Loss { candidate, generation: old.generation, loss: losses[candidate] });
         }
-        let s = self.strategy();
-        let steps = self.steps();
+        let normals = self.normals();
+        let steps = old.shape.colour(&normals);
         let mut order: Vec<usize> = (0..lambda).collect();
         // Stable: equal losses keep the candidates' order, so that the outcome is determined.
         order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
-        let ranked: Vec<&[f64]> = order.iter().map(|&i| &steps[i * n..(i + 1) * n]).collect();
-        let mut next = self.clone();
+        let (z, y) = (ranked(&normals, &order), ranked(&steps, &order));
+        let (z_w, y_w) = (weighted(&s.weights[..s.mu], &z), weighted(&s.weights[..s.mu], &y));
 
         // Equations 41, 42: the mean moves along the weighted mean of the better half's steps.
-        let mut y_w = vec![0.0; n];
-        for (w, y) in s.weights[..s.mu].iter().zip(&ranked) {
-            y_w.iter_mut().zip(*y).for_each(|(t, y)| *t += w * y);
-        }
-        next.mean.iter_mut().zip(&y_w).for_each(|(m, y)| *m += self.sigma * y);
+        let mean: Vec<f64> = old.mean.iter().zip(&y_w).map(|(m, y)| m + old.sigma * y).collect();
 
-        // Equations 43, 44: cumulative step-size adaptation.
-        let keep = (s.c_sigma * (2.0 - s.c_sigma) * s.mu_eff).sqrt();
-        next.path_sigma.iter_mut().zip(self.shape.whiten(&y_w)).for_each(|(p, y)| *p = (1.0 - s.c_sigma) * *p + keep * y);
-        let length = next.path_sigma.iter().map(|p| p * p).sum::<f64>().sqrt();
-        next.sigma *= ((s.c_sigma / s.d_sigma) * (length / s.chi_n - 1.0)).min(1.0).exp();
+        // Equations 43, 44: cumulative step-size adaptation. C^(-1/2) y_w is B z_w.
+        let path_sigma = path(&old.path_sigma, s.c_sigma, s.mu_eff, &old.shape.isotropic(z_w));
+        let length = path_sigma.iter().map(|p| p * p).sum::<f64>().sqrt();
+        let sigma = old.sigma * ((s.c_sigma / s.d_sigma) * (length / s.chi_n - 1.0)).min(1.0).exp();
 
         // Equation 45: the path of the covariance stalls while the step size rises fast.
-        let generations = 2.0 * (self.generation + 1) as f64;
+        let generations = 2.0 * (old.generation + 1) as f64;
         let norm = length / (1.0 - (1.0 - s.c_sigma).powf(generations)).sqrt();
-        let h_sigma = norm < (1.4 + 2.0 / (n as f64 + 1.0)) * s.chi_n;
-        let keep = if h_sigma { (s.c_c * (2.0 - s.c_c) * s.mu_eff).sqrt() } else { 0.0 };
-        next.path_c.iter_mut().zip(&y_w).for_each(|(p, y)| *p = (1.0 - s.c_c) * *p + keep * y);
+        let stalls = norm >= (1.4 + 2.0 / (n as f64 + 1.0)) * s.chi_n;
+        let path_c = path(&old.path_c, s.c_c, if stalls { 0.0 } else { s.mu_eff }, &y_w);
 
-        // Equations 46, 47: rank one and rank μ; steps with negative weight count with Mahalanobis length √n.
-        let stalled = if h_sigma { 0.0 } else { s.c_1 * s.c_c * (2.0 - s.c_c) };
-        let decay = 1.0 + stalled - s.c_1 - s.c_mu * s.weights.iter().sum::<f64>();
-        let weigh = |w: f64, y: &[f64]| if w >= 0.0 { s.c_mu * w } else { s.c_mu * w * n as f64 / (self.shape.length2(y) + 1e-12) };
-        let path_c = next.path_c.clone();
+        // Equations 46, 47: rank one and rank μ; steps with negative weight count with Mahalanobis length √n, and that of a
+        // step is the length of its z.
+        let missing = if stalls { s.c_1 * s.c_c * (2.0 - s.c_c) } else { 0.0 };
+        let decay = 1.0 + missing - s.c_1 - s.c_mu * s.weights.iter().sum::<f64>();
+        let weigh = |w: f64, z: &[f64]| if w >= 0.0 { w } else { w * n as f64 / (z.iter().map(|z| z * z).sum::<f64>() + 1e-12) };
         let mut vectors: Vec<(f64, &[f64])> = vec![(s.c_1, &path_c)];
-        vectors.extend(s.weights.iter().zip(&ranked).map(|(&w, &y)| (weigh(w, y), y)));
-        next.shape.update(decay, &vectors);
-        next.generation += 1;
+        vectors.extend(s.weights.iter().zip(&z).zip(&y).map(|((&w, z), &y)| (s.c_mu * weigh(w, z), y)));
+        let mut shape = old.shape.updated(decay, &vectors);
+
+        let generation = old.generation + 1;
+        // The tutorial's section B.2: as rarely as costs no more than a tenth of the progress.
         let gap = 1.0 / (s.c_1 + s.c_mu) / n as f64 / 10.0;
-        if !next.shape.refresh(next.generation, gap) || !next.sigma.is_finite() || next.mean.iter().any(|m| !m.is_finite()) {
-            return Err(CmaError::Degenerate { generation: self.generation, sigma: next.sigma });
+        let sound = sigma.is_finite() && sigma > 0.0 && mean.iter().chain(&path_c).all(|x| x.is_finite());
+        if !sound || !shape.refresh(generation, gap) {
+            return Err(CmaError::Degenerate { generation: old.generation, sigma });
         }
-        *self = next;
+        let config = old.config.clone();
+        self.state = State { config, generation, mean, sigma, path_sigma, path_c, shape };
         Ok(())
     }
+}
+
+/// The vectors of `all` (one after the other) from best to worst.
+fn ranked<'a>(all: &'a [f64], order: &[usize]) -> Vec<&'a [f64]> {
+    let n = all.len() / order.len();
+    order.iter().map(|&i| &all[i * n..(i + 1) * n]).collect()
+}
+
+/// Σ w_i v_i over as many of `vectors` as there are weights.
+fn weighted(weights: &[f64], vectors: &[&[f64]]) -> Vec<f64> {
+    let mut sum = vec![0.0; vectors[0].len()];
+    for (w, vector) in weights.iter().zip(vectors) {
+        sum.iter_mut().zip(*vector).for_each(|(s, v)| *s += w * v);
+    }
+    sum
+}
+
+/// An evolution path one generation on: (1 - c) p + √(c (2 - c) μ_eff) step.
+fn path(old: &[f64], c: f64, mu_eff: f64, step: &[f64]) -> Vec<f64> {
+    let gain = (c * (2.0 - c) * mu_eff).sqrt();
+    old.iter().zip(step).map(|(p, s)| (1.0 - c) * p + gain * s).collect()
 }
