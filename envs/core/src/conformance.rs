@@ -1,0 +1,318 @@
+//! What every environment promises, as tests.
+//!
+//! [`conformance_tests!`](crate::conformance_tests) turns these functions into the tests of one environment. Each takes a
+//! function that makes a fresh one.
+
+use std::ops::RangeInclusive;
+
+use crate::{ActionSpace, Env, EnvError, ObservationMut, ObservationSpace, Step};
+
+/// Steps after which an environment that never ends is given up.
+const PATIENCE: u32 = 100_000;
+
+/// Makes the conformance tests of an environment, in a module of their own.
+///
+/// ```
+/// use frmdn_env::{ActionSpace, DummyEnv, ObservationSpace, conformance_tests};
+///
+/// conformance_tests!(DummyEnv::new(ActionSpace::Discrete(3), ObservationSpace::Latent(4)));
+/// conformance_tests!(mod named, DummyEnv::new(ActionSpace::Discrete(2), ObservationSpace::Latent(1)), rewards = 0.0..=1.0);
+/// ```
+///
+/// The first form names the module `conformance` and asks of the rewards only that they are finite. Choose a configuration
+/// whose episodes end soon: the tests run some of them to the end.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::conformance_tests!(mod conformance, $make);
+    };
+    (mod $name:ident, $make:expr) => {
+        $crate::conformance_tests!(mod $name, $make, rewards = f64::MIN..=f64::MAX);
+    };
+    (mod $name:ident, $make:expr, rewards = $rewards:expr) => {
+        #[cfg(test)]
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[test]
+            fn same_seed_same_bytes() {
+                $crate::conformance::same_seed_same_bytes(|| $make);
+            }
+
+            #[test]
+            fn other_seed_other_bytes() {
+                $crate::conformance::other_seed_other_bytes(|| $make);
+            }
+
+            #[test]
+            fn refuses_other_buffers() {
+                $crate::conformance::refuses_other_buffers(|| $make);
+            }
+
+            #[test]
+            fn rewards_stay_in_range() {
+                $crate::conformance::rewards_stay_in_range(|| $make, $rewards);
+            }
+
+            #[test]
+            fn needs_reset() {
+                $crate::conformance::needs_reset(|| $make);
+            }
+
+            #[test]
+            fn reset_equals_a_fresh_one() {
+                $crate::conformance::reset_equals_a_fresh_one(|| $make);
+            }
+
+            #[test]
+            fn refused_actions_change_nothing() {
+                $crate::conformance::refused_actions_change_nothing(|| $make);
+            }
+
+            #[test]
+            fn pictures_change_nothing() {
+                $crate::conformance::pictures_change_nothing(|| $make);
+            }
+        }
+    };
+}
+
+/// An observation of either kind, as bits.
+#[derive(Clone, Debug, PartialEq)]
+enum Buffer {
+    Frame(Vec<u8>),
+    Latent(Vec<f32>),
+}
+
+impl Buffer {
+    /// A buffer filled with a value that the environment has to overwrite.
+    fn new(space: ObservationSpace, len: usize) -> Self {
+        match space {
+            ObservationSpace::Frame { .. } => Self::Frame(vec![170; len]),
+            ObservationSpace::Latent(_) => Self::Latent(vec![-17.0; len]),
+        }
+    }
+
+    fn as_mut(&mut self) -> ObservationMut<'_> {
+        match self {
+            Self::Frame(bytes) => ObservationMut::Frame(bytes),
+            Self::Latent(values) => ObservationMut::Latent(values),
+        }
+    }
+}
+
+/// An environment with its buffer.
+struct Play<E> {
+    env: E,
+    observation: Buffer,
+}
+
+impl<E: Env> Play<E> {
+    fn new(env: E) -> Self {
+        let space = env.observation_space();
+        Self { env, observation: Buffer::new(space, space.len()) }
+    }
+
+    fn start(env: E, seed: u64) -> Self {
+        let mut play = Self::new(env);
+        play.reset(seed);
+        play
+    }
+
+    fn reset(&mut self, seed: u64) {
+        self.env.reset(seed, self.observation.as_mut()).expect("a reset with a fitting buffer");
+    }
+
+    fn step(&mut self, action: &[f32]) -> Step {
+        self.env.step(action, self.observation.as_mut()).expect("a valid step of a running episode")
+    }
+
+    /// Steps until the episode ends.
+    fn finish(&mut self, actions: &mut Actions) {
+        for _ in 0..PATIENCE {
+            if self.step(&actions.next()).done() {
+                return;
+            }
+        }
+        panic!("the episode has not ended after {PATIENCE} steps");
+    }
+}
+
+/// Valid actions from a small generator of random numbers (a linear congruence, high bits).
+struct Actions {
+    space: ActionSpace,
+    state: u64,
+}
+
+impl Actions {
+    fn new(env: &impl Env, seed: u64) -> Self {
+        Self { space: env.action_space().clone(), state: seed }
+    }
+
+    fn uniform(&mut self) -> f32 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 40) as f32 / (1u32 << 24) as f32
+    }
+
+    fn next(&mut self) -> Vec<f32> {
+        match self.space.clone() {
+            ActionSpace::Box { low, high } => low.iter().zip(high).map(|(&l, h)| (l + (h - l) * self.uniform()).clamp(l, h)).collect(),
+            ActionSpace::Discrete(n) => vec![(self.uniform() * n as f32).floor()],
+        }
+    }
+}
+
+/// Actions that the space does not contain.
+fn invalid(space: &ActionSpace) -> Vec<Vec<f32>> {
+    let valid: Vec<f32> = match space {
+        ActionSpace::Box { low, .. } => low.clone(),
+        ActionSpace::Discrete(_) => vec![0.0],
+    };
+    let with_first = |value: f32| {
+        let mut action = valid.clone();
+        action[0] = value;
+        action
+    };
+    let mut actions =
+        vec![with_first(f32::NAN), with_first(f32::INFINITY), with_first(f32::NEG_INFINITY), vec![], [&valid[..], &[0.0]].concat()];
+    match space {
+        ActionSpace::Box { low, high } => actions.extend([with_first(low[0].next_down()), with_first(high[0].next_up())]),
+        ActionSpace::Discrete(n) => actions.extend([with_first(-1.0), with_first(0.5), with_first(*n as f32)]),
+    }
+    actions
+}
+
+/// Plays both until the first ends and compares every step and observation.
+fn assert_equal_play<E: Env>(a: &mut Play<E>, b: &mut Play<E>) {
+    assert_eq!(a.observation, b.observation, "the observations after reset differ");
+    let mut actions = Actions::new(&a.env, 5);
+    for at in 1..=PATIENCE {
+        let action = actions.next();
+        let (x, y) = (a.step(&action), b.step(&action));
+        assert_eq!(x, y, "step {at} differs");
+        assert_eq!(x.reward.to_bits(), y.reward.to_bits(), "the reward of step {at} differs");
+        assert!(a.observation == b.observation, "the observation of step {at} differs");
+        if x.done() {
+            return;
+        }
+    }
+    panic!("the episode has not ended after {PATIENCE} steps");
+}
+
+/// Two environments with the same seed and the same actions give the same bytes, rewards and ends.
+pub fn same_seed_same_bytes<E: Env>(make: impl Fn() -> E) {
+    for seed in [0, 1, u64::MAX] {
+        assert_equal_play(&mut Play::start(make(), seed), &mut Play::start(make(), seed));
+    }
+}
+
+/// Two seeds give other observations within 20 steps.
+pub fn other_seed_other_bytes<E: Env>(make: impl Fn() -> E) {
+    let history = |seed: u64| {
+        let mut play = Play::start(make(), seed);
+        let mut actions = Actions::new(&play.env, 5);
+        let mut seen = vec![play.observation.clone()];
+        for _ in 0..20 {
+            let done = play.step(&actions.next()).done();
+            seen.push(play.observation.clone());
+            if done {
+                break;
+            }
+        }
+        seen
+    };
+    assert!(history(1) != history(2), "seeds 1 and 2 look the same");
+}
+
+/// A buffer of the wrong length or kind is an error, and the episode goes on as if it had not been offered.
+pub fn refuses_other_buffers<E: Env>(make: impl Fn() -> E) {
+    let (mut bothered, mut quiet) = (Play::start(make(), 3), Play::start(make(), 3));
+    let space = bothered.env.observation_space();
+    let other_kind = match space {
+        ObservationSpace::Frame { .. } => ObservationSpace::Latent(space.len()),
+        ObservationSpace::Latent(n) => ObservationSpace::Frame { height: 1, width: n, channels: 1 },
+    };
+    let wrong = [Buffer::new(space, space.len() - 1), Buffer::new(space, space.len() + 1), Buffer::new(other_kind, space.len())];
+    let action = Actions::new(&bothered.env, 1).next();
+    for mut buffer in wrong {
+        let untouched = buffer.clone();
+        assert!(matches!(bothered.env.step(&action, buffer.as_mut()), Err(EnvError::Buffer { .. })), "step takes a wrong buffer");
+        assert!(matches!(bothered.env.reset(9, buffer.as_mut()), Err(EnvError::Buffer { .. })), "reset takes a wrong buffer");
+        assert_eq!(buffer, untouched, "a refused buffer was written to");
+    }
+    assert_equal_play(&mut bothered, &mut quiet);
+}
+
+/// Rewards are finite and within the range, steps are counted, and progress is never above what there is.
+pub fn rewards_stay_in_range<E: Env>(make: impl Fn() -> E, range: RangeInclusive<f64>) {
+    for seed in 0..3 {
+        let mut play = Play::start(make(), seed);
+        let mut actions = Actions::new(&play.env, seed);
+        for count in 1..=PATIENCE {
+            let step = play.step(&actions.next());
+            assert!(step.reward.is_finite() && range.contains(&step.reward), "reward {} is outside of {range:?}", step.reward);
+            assert_eq!(step.info.steps, count, "the steps are counted wrongly");
+            assert!(step.info.progress.0 <= step.info.progress.1, "progress {:?} is above all there is", step.info.progress);
+            if step.done() {
+                break;
+            }
+        }
+    }
+}
+
+/// A step before the first reset and a step after the end are errors.
+pub fn needs_reset<E: Env>(make: impl Fn() -> E) {
+    let mut play = Play::new(make());
+    let mut actions = Actions::new(&play.env, 2);
+    let untouched = play.observation.clone();
+    let early = play.env.step(&actions.next(), play.observation.as_mut());
+    assert!(matches!(early, Err(EnvError::NeedsReset)), "a step before the first reset gave {early:?}");
+    assert_eq!(play.observation, untouched, "a refused step wrote an observation");
+    play.reset(2);
+    play.finish(&mut actions);
+    for _ in 0..2 {
+        let late = play.env.step(&actions.next(), play.observation.as_mut());
+        assert!(matches!(late, Err(EnvError::NeedsReset)), "a step after the end gave {late:?}");
+    }
+}
+
+/// After an episode's end, and in the middle of one, a reset leads to the same episode as in a fresh environment.
+pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
+    let mut used = Play::start(make(), 7);
+    let mut actions = Actions::new(&used.env, 7);
+    used.finish(&mut actions);
+    used.reset(8);
+    assert_equal_play(&mut used, &mut Play::start(make(), 8));
+    used.reset(9);
+    used.step(&actions.next());
+    used.reset(10);
+    assert_equal_play(&mut used, &mut Play::start(make(), 10));
+}
+
+/// An action out of range, not a number or of the wrong length is an error, and the episode goes on as if it had not been
+/// given.
+pub fn refused_actions_change_nothing<E: Env>(make: impl Fn() -> E) {
+    let (mut bothered, mut quiet) = (Play::start(make(), 4), Play::start(make(), 4));
+    for action in invalid(bothered.env.action_space()) {
+        let refused = bothered.env.step(&action, bothered.observation.as_mut());
+        assert!(matches!(refused, Err(EnvError::Action { .. })), "the action {action:?} gave {refused:?}");
+    }
+    assert_equal_play(&mut bothered, &mut quiet);
+}
+
+/// Looking at an environment does not change it, and a picture has as many bytes as it says.
+pub fn pictures_change_nothing<E: Env>(make: impl Fn() -> E) {
+    let (mut watched, mut alone) = (Play::start(make(), 6), Play::start(make(), 6));
+    let action = Actions::new(&alone.env, 3).next();
+    let first = watched.env.picture();
+    if let Some(picture) = &first {
+        assert_eq!(picture.rgb.len(), picture.width * picture.height * 3);
+        assert_eq!(watched.env.picture(), first, "two looks at the same state differ");
+    }
+    assert_eq!(watched.step(&action), alone.step(&action));
+    watched.env.picture();
+    watched.reset(6);
+    alone.reset(6);
+    assert_equal_play(&mut watched, &mut alone);
+}
