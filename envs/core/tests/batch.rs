@@ -97,7 +97,7 @@ fn refuses_what_does_not_fit() {
     let mut observations = vec![0.0; 2 * WIDTH];
     assert!(batch.reset(&[Some(1)], ObservationMut::Latent(&mut observations)).is_err());
     assert!(batch.reset(&[Some(1); 2], ObservationMut::Latent(&mut observations[1..])).is_err());
-    assert!(batch.reset(&[Some(1); 2], ObservationMut::Frame(&mut vec![0; 2 * WIDTH])).is_err());
+    assert!(batch.reset(&[Some(1); 2], ObservationMut::Frame(&mut [0; 2 * WIDTH])).is_err());
     assert!(batch.step(&[0.0; 3], ObservationMut::Latent(&mut observations), &mut [None; 2]).is_err());
     assert!(batch.step(&[0.0; 2], ObservationMut::Latent(&mut observations), &mut [None; 1]).is_err());
 }
