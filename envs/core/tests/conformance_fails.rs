@@ -85,7 +85,8 @@ impl Env for Faulty {
 #[test]
 fn every_fault_is_noticed() {
     let fails = |test: &dyn Fn(Fault), fault: Fault| catch_unwind(AssertUnwindSafe(|| test(fault))).is_err();
-    let cases: [(&str, &dyn Fn(Fault), Fault); 9] = [
+    type Case<'a> = (&'a str, &'a dyn Fn(Fault), Fault);
+    let cases: [Case<'_>; 9] = [
         ("seed", &|f| conformance::other_seed_other_bytes(|| faulty(f)), Fault::IgnoresSeed),
         ("same", &|f| conformance::same_seed_same_bytes(|| faulty(f)), Fault::DependsOnTheOutside),
         ("action", &|f| conformance::refused_actions_change_nothing(|| faulty(f)), Fault::TakesAnyAction),
