@@ -98,9 +98,9 @@ impl Car {
         }
     }
 
-    /// Turns wheel `i` against the hull, radians.
+    /// How far wheel `i` is turned against the hull, radians.
     pub fn joint_angle(&self, i: usize) -> f32 {
-        self.bodies[i].angle - self.bodies[HULL].angle - 0.0
+        self.bodies[i].angle - self.bodies[HULL].angle
     }
 
     /// Applies the forces of engine, brakes and tyres to the wheels.

@@ -85,10 +85,12 @@ impl Tiles {
         Self { cells, listed, visited: vec![false; shapes.len()], flat: vec![false; shapes.len()], shapes }
     }
 
-    /// Looks which tiles the car touches now.
+    /// Looks which tiles the car touches now. `line` is the tile of the start line, `on_line` keeps which wheels stood on it.
+    ///
+    /// Within a step Box2D reports contacts in the order of its lists; here the line is asked after all of them.
     pub fn update(&mut self, car: &mut Car, line: usize, on_line: &mut [bool; 4]) -> Touched {
         let mut touched = Touched::default();
-        for (i, line_of_wheel) in on_line.iter_mut().enumerate() {
+        for (i, on_line) in on_line.iter_mut().enumerate() {
             let placed = car.bodies[i].transform;
             let (mut on_road, mut line_now) = (false, false);
             self.near(placed.position, WHEEL_REACH, |tiles, tile| {
@@ -105,8 +107,8 @@ impl Tiles {
                 tiles.visited[tile] = true;
                 tiles.flat[tile] = true;
             });
-            touched.line |= line_now && !*line_of_wheel;
-            *line_of_wheel = line_now;
+            touched.line |= line_now && !*on_line;
+            *on_line = line_now;
             car.wheels[i].on_road = on_road;
         }
         let placed = car.bodies[HULL].transform;

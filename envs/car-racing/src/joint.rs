@@ -103,7 +103,7 @@ impl Joint {
             motor_mass: 1.0 / zz,
         };
 
-        let angle = wheel.angle - hull.angle - 0.0;
+        let angle = wheel.angle - hull.angle;
         let limit = if angle <= LOWER {
             Limit::Lower
         } else if angle >= UPPER {
@@ -195,7 +195,7 @@ impl Joint {
 
         let mut angular_error = 0.0f32;
         if self.limit != Limit::Inactive {
-            let angle = wheel.angle - hull.angle - 0.0;
+            let angle = wheel.angle - hull.angle;
             let c = if self.limit == Limit::Lower {
                 let c = angle - LOWER;
                 angular_error = -c;

@@ -7,6 +7,9 @@
 /// Samples per pixel, along each axis.
 const SAMPLES: usize = 4;
 
+/// Pixels that are looked at together when samples are averaged; the width of a canvas is a multiple of it.
+const RUN: usize = 4;
+
 /// Width and height of the reference's surface.
 pub(crate) const WINDOW: (f64, f64) = (1000.0, 800.0);
 
@@ -16,15 +19,31 @@ pub(crate) const BAR: f64 = 5.0 * WINDOW.1 / 40.0;
 /// Index of a colour in a [`Palette`].
 pub(crate) type Color = u8;
 
+/// Number of colours in a palette, a power of two so that an index needs no check.
+const COLORS: usize = 16;
+
 /// The colours of a picture.
 pub(crate) struct Palette {
-    colors: Vec<[u8; 3]>,
+    colors: [[u8; 3]; COLORS],
+    /// The three values of a colour in lanes of 16 bits, so that one addition adds them all.
+    lanes: [u64; COLORS],
 }
 
 impl Palette {
-    /// The colours as the reference draws them.
+    /// The colours as the reference draws them, at most 16.
     pub fn new(colors: &[[u8; 3]]) -> Self {
-        Self { colors: colors.iter().map(|c| c.map(shrunk)).collect() }
+        let mut palette = Self { colors: [[0; 3]; COLORS], lanes: [0; COLORS] };
+        for ((color, lanes), given) in palette.colors.iter_mut().zip(&mut palette.lanes).zip(colors) {
+            *color = given.map(shrunk);
+            *lanes = u64::from(color[0]) | u64::from(color[1]) << 16 | u64::from(color[2]) << 32;
+        }
+        palette
+    }
+
+    /// The mean colour of the samples of one pixel.
+    fn average(&self, rows: [[Color; SAMPLES]; SAMPLES]) -> [u8; 3] {
+        let sum: u64 = rows.as_flattened().iter().map(|&index| self.lanes[usize::from(index) % COLORS]).sum();
+        [0, 16, 32].map(|shift| ((((sum >> shift) & 0xffff) + 8) / 16) as u8)
     }
 }
 
@@ -128,29 +147,23 @@ impl Canvas {
 
     /// Averages the samples into `out`, `[height, width, 3]` bytes.
     pub fn resolve(&self, palette: &Palette, out: &mut [u8]) {
+        const WIDE: usize = RUN * SAMPLES;
         let columns = self.width * SAMPLES;
         for (strip, line) in self.samples.chunks_exact(columns * SAMPLES).zip(out.chunks_exact_mut(self.width * 3)) {
-            let (row0, rest) = strip.split_at(columns);
-            let (row1, rest) = rest.split_at(columns);
-            let (row2, row3) = rest.split_at(columns);
-            let (row0, row1) = (row0.chunks_exact(SAMPLES), row1.chunks_exact(SAMPLES));
-            let (row2, row3) = (row2.chunks_exact(SAMPLES), row3.chunks_exact(SAMPLES));
-            let quads = row0.zip(row1).zip(row2.zip(row3));
-            for (pixel, ((a, b), (c, d))) in line.chunks_exact_mut(3).zip(quads) {
-                let word = |s: &[u8]| u32::from_ne_bytes([s[0], s[1], s[2], s[3]]);
-                let flat = u32::from(a[0]) * 0x0101_0101;
-                let color = if (word(a) ^ flat) | (word(b) ^ flat) | (word(c) ^ flat) | (word(d) ^ flat) == 0 {
-                    palette.colors[usize::from(a[0])]
-                } else {
-                    let mut sum = [0u32; 3];
-                    for &index in a.iter().chain(b).chain(c).chain(d) {
-                        for (s, v) in sum.iter_mut().zip(palette.colors[usize::from(index)]) {
-                            *s += u32::from(v);
-                        }
-                    }
-                    sum.map(|s| ((s + 8) / 16) as u8)
-                };
-                pixel.copy_from_slice(&color);
+            let row = |k: usize| strip[k * columns..(k + 1) * columns].as_chunks::<WIDE>().0;
+            let runs = row(0).iter().zip(row(1)).zip(row(2).iter().zip(row(3)));
+            let pixels = line.as_chunks_mut::<3>().0.as_chunks_mut::<RUN>().0;
+            for (pixels, ((a, b), (c, d))) in pixels.iter_mut().zip(runs) {
+                // most of the picture is flat: look at several pixels at once first
+                let all = |row: &[u8; WIDE]| u128::from_ne_bytes(*row) ^ u128::from_ne_bytes([a[0]; WIDE]);
+                if all(a) | all(b) | all(c) | all(d) == 0 {
+                    *pixels = [palette.colors[usize::from(a[0]) % COLORS]; RUN];
+                    continue;
+                }
+                let quads = [a, b, c, d].map(|row| row.as_chunks::<SAMPLES>().0);
+                for (i, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = palette.average(quads.map(|row| row[i]));
+                }
             }
         }
     }

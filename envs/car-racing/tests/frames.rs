@@ -1,92 +1,152 @@
-//! Frames along two drives against Gymnasium's: while the camera zooms in, on the road, in turns with kerbs, off the road.
+//! Pictures against Gymnasium's: twelve frames of two drives, from the first zoom to turns with kerbs.
 
-use frmdn_car_racing::{CarRacing, CarRacingConfig, Observation};
-use frmdn_env::{Env, ObservationMut};
+mod reader;
 
-/// Rows of the scene; below are the gauges and the score, whose digits are drawn with another font.
+use frmdn_car_racing::{CarRacingConfig, Observation};
+use frmdn_env::{Env, ObservationMut, Picture};
+use reader::Reader;
+
+const SIDE: usize = 96;
+/// Rows above the bar of gauges.
 const SCENE: usize = 84;
-const FULL: usize = 96;
+/// The score is written with other digits, left of this column of the bar.
+const SCORE: usize = 13;
+const AGENT: usize = 64;
 
-/// Calls `check` with the environment's frame and the reference's, for every frame that is kept.
-fn replay(observation: Observation, mut check: impl FnMut(&str, &[u8], &[u8])) {
-    let mut data: &[u8] = include_bytes!("reference/frames.bin");
-    let mut pixels = include_bytes!("reference/frames.rgb").chunks_exact(FULL * FULL * 3);
-    let mut word = || {
-        let (head, tail) = data.split_first_chunk::<4>()?;
-        data = tail;
-        Some(*head)
-    };
-    while let Some(seed) = word() {
-        let seed = u32::from_le_bytes(seed);
-        let mut number = || u32::from_le_bytes(word().unwrap());
-        let (steps, frames) = (number(), number());
-        let actions: Vec<f32> = (0..3 * steps).map(|_| f32::from_bits(number())).collect();
-        let mut env: CarRacing = CarRacingConfig { observation, ..CarRacingConfig::default() }.init();
-        let mut frame = vec![0; env.observation_space().len()];
-        env.reset(u64::from(seed), ObservationMut::Frame(&mut frame)).unwrap();
-        let mut driven = 0;
-        for _ in 0..frames {
-            let step = number();
-            while driven < step {
-                let action = &actions[3 * driven as usize..][..3];
-                env.step(action, ObservationMut::Frame(&mut frame)).unwrap();
-                driven += 1;
+/// One moment of a drive.
+struct Moment {
+    what: String,
+    reference: &'static [u8],
+    full: Vec<u8>,
+    agent: Vec<u8>,
+    picture: Picture,
+}
+
+/// Drives both environments and collects what they show where Gymnasium's frames were kept.
+fn moments() -> Vec<Moment> {
+    let mut index = Reader(include_bytes!("reference/frames.bin"));
+    let mut references = include_bytes!("reference/frames.rgb").chunks_exact(SIDE * SIDE * 3);
+    let mut moments = Vec::new();
+    while !index.is_empty() {
+        let (seed, steps, frames) = (index.u32(), index.u32(), index.u32());
+        let actions: Vec<[f32; 3]> = (0..steps).map(|_| [index.f32(), index.f32(), index.f32()]).collect();
+        let picked: Vec<u32> = (0..frames).map(|_| index.u32()).collect();
+        let make = |observation| CarRacingConfig { observation, ..CarRacingConfig::default() }.init();
+        let (mut full_env, mut agent_env) = (make(Observation::Full96), make(Observation::Agent64));
+        let (mut full, mut agent) = (vec![0; SIDE * SIDE * 3], vec![0; AGENT * AGENT * 3]);
+        for step in 0..=steps {
+            if step == 0 {
+                full_env.reset(u64::from(seed), ObservationMut::Frame(&mut full)).expect("a reset");
+                agent_env.reset(u64::from(seed), ObservationMut::Frame(&mut agent)).expect("a reset");
+            } else {
+                let action = &actions[step as usize - 1];
+                full_env.step(action, ObservationMut::Frame(&mut full)).expect("a step");
+                agent_env.step(action, ObservationMut::Frame(&mut agent)).expect("a step");
             }
-            check(&format!("seed {seed}, step {step}"), &frame, pixels.next().unwrap());
+            if picked.contains(&step) {
+                moments.push(Moment {
+                    what: format!("seed {seed} after {step} steps"),
+                    reference: references.next().expect("a frame for each step of the index"),
+                    full: full.clone(),
+                    agent: agent.clone(),
+                    picture: agent_env.picture().expect("a picture after reset"),
+                });
+            }
         }
     }
-    assert!(pixels.next().is_none());
+    assert_eq!((moments.len(), references.len()), (12, 0));
+    moments
 }
 
-/// Mean absolute difference in levels of 255, and the share of values more than 16 apart.
-fn difference(a: &[u8], b: &[u8]) -> (f64, f64) {
-    let n = a.len() as f64;
-    let all = a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b)));
-    (all.clone().sum::<f64>() / n, all.filter(|d| *d > 16.0).count() as f64 / n)
+/// Mean absolute error, and the share of values that are off by more than 16.
+fn errors(pairs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
+    let (mut sum, mut far, mut count) = (0.0, 0, 0);
+    for (a, b) in pairs {
+        let error = (a - b).abs();
+        sum += error;
+        far += usize::from(error > 16.0);
+        count += 1;
+    }
+    (sum / f64::from(count), far as f64 / f64::from(count))
 }
 
-#[test]
-fn full_frames_are_close_to_gymnasiums() {
-    let mut errors = Vec::new();
-    replay(Observation::Full96, |name, got, want| {
-        let (mean, far) = difference(&got[..SCENE * FULL * 3], &want[..SCENE * FULL * 3]);
-        println!("{name}: {mean:.3}/255, {:.3} % far off", 100.0 * far);
-        errors.push((name.to_owned(), mean, far));
-    });
-    let n = errors.len() as f64;
-    let (mean, far) = (errors.iter().map(|e| e.1).sum::<f64>() / n, errors.iter().map(|e| e.2).sum::<f64>() / n);
-    println!("mean {mean:.3}/255, {:.3} % far off", 100.0 * far);
-    assert!(mean <= 0.35 && far <= 0.005, "{mean} {far}");
+fn byte_errors(a: &[u8], b: &[u8]) -> (f64, f64) {
+    assert_eq!(a.len(), b.len());
+    errors(a.iter().zip(b).map(|(&a, &b)| (f64::from(a), f64::from(b))))
 }
 
 #[test]
-fn the_agents_view_is_the_scene_of_the_full_frame_made_smaller() {
-    // Area average of rows 0..84 to 64 × 64: every output pixel covers 1.5 × 1.3125 input pixels.
-    let shrink = |full: &[u8]| {
-        let (sx, sy) = (FULL as f64 / 64.0, SCENE as f64 / 64.0);
-        let cover = |from: f64, i: usize, size: f64| (f64::min(from + size, i as f64 + 1.0) - f64::max(from, i as f64)).max(0.0);
-        let mut out = vec![0u8; 64 * 64 * 3];
-        for (at, value) in out.iter_mut().enumerate() {
-            let (y, x, channel) = (at / 3 / 64, at / 3 % 64, at % 3);
-            let (top, left) = (y as f64 * sy, x as f64 * sx);
-            let mut sum = 0.0;
-            for i in top as usize..((top + sy).ceil() as usize).min(SCENE) {
-                for j in left as usize..((left + sx).ceil() as usize).min(FULL) {
-                    sum += cover(top, i, sy) * cover(left, j, sx) * f64::from(full[(i * FULL + j) * 3 + channel]);
-                }
-            }
-            *value = (sum / (sx * sy)).round() as u8;
-        }
-        out
+fn the_scene_is_gymnasiums_within_a_third_of_a_grey_level() {
+    for Moment { what, reference, full, .. } in moments() {
+        let rows = SIDE * SCENE * 3;
+        let (mean, far) = byte_errors(&full[..rows], &reference[..rows]);
+        assert!(mean <= 0.3 && far <= 0.001, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+    }
+}
+
+#[test]
+fn the_gauges_are_gymnasiums_within_a_tenth_of_a_grey_level() {
+    for Moment { what, reference, full, .. } in moments() {
+        let gauges = |frame: &[u8]| -> Vec<u8> {
+            frame[SIDE * SCENE * 3..].chunks_exact(SIDE * 3).flat_map(|row| row[SCORE * 3..].to_vec()).collect()
+        };
+        assert!(gauges(reference).iter().any(|v| *v > 100) || what.ends_with(" 0 steps"), "{what} should show gauges");
+        let (mean, far) = byte_errors(&gauges(&full), &gauges(reference));
+        assert!(mean <= 0.1 && far <= 0.002, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+    }
+}
+
+/// The rows and columns of a picture shrunk to another number, by the share of each that falls into the new one.
+fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
+    let scale = from as f64 / to as f64;
+    (0..to)
+        .map(|i| {
+            let (low, high) = (i as f64 * scale, (i + 1) as f64 * scale);
+            (0..from).map(|j| (j, (high.min((j + 1) as f64) - low.max(j as f64)) / scale)).filter(|(_, share)| *share > 0.0).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn the_agents_view_is_the_cropped_frame_shrunk() {
+    let (rows, columns) = (shares(SCENE, AGENT), shares(SIDE, AGENT));
+    for Moment { what, reference, agent, .. } in moments() {
+        let shrunk = rows.iter().flat_map(|row| columns.iter().flat_map(move |column| (0..3).map(move |c| (row, column, c))));
+        let shrunk = shrunk.map(|(row, column, c)| {
+            let share =
+                |&(y, sy): &(usize, f64)| column.iter().map(|&(x, sx)| sy * sx * f64::from(reference[(y * SIDE + x) * 3 + c])).sum::<f64>();
+            row.iter().map(share).sum::<f64>()
+        });
+        // the reference is blurred twice, the view once: they differ at edges, most where the camera shows the whole track
+        let (mean, far) = errors(shrunk.zip(agent.iter().map(|&v| f64::from(v))));
+        assert!(mean <= 0.9 && far <= 0.01, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+    }
+}
+
+#[test]
+fn flat_colours_are_exact() {
+    let of = |frame: &[u8]| -> std::collections::BTreeSet<[u8; 3]> {
+        // colours that fill a 3 × 3 square, away from edges
+        let at = |x: usize, y: usize| [0, 1, 2].map(|c| frame[(y * SIDE + x) * 3 + c]);
+        let inner = (1..SCENE - 1).flat_map(|y| (1..SIDE - 1).map(move |x| (x, y)));
+        let flat = |&(x, y): &(usize, usize)| (0..9).all(|k| at(x + k % 3 - 1, y + k / 3 - 1) == at(x, y));
+        inner.filter(flat).map(|(x, y)| at(x, y)).collect()
     };
-    let mut means = Vec::new();
-    replay(Observation::Agent64, |name, got, want| {
-        let (mean, far) = difference(got, &shrink(want));
-        println!("{name}: {mean:.3}/255, {:.3} % far off", 100.0 * far);
-        means.push(mean);
-    });
-    // The frame is drawn directly at 64 × 64, once averaged instead of twice: edges differ, flat parts do not.
-    let mean = means.iter().sum::<f64>() / means.len() as f64;
-    println!("mean {mean:.3}/255");
-    assert!(mean <= 0.5, "{mean}");
+    let (mut ours, mut theirs) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    for moment in moments() {
+        ours.extend(of(&moment.full));
+        theirs.extend(of(moment.reference));
+    }
+    assert_eq!(ours, theirs);
+    for color in [[100, 202, 100], [100, 228, 100], [100; 3], [102; 3], [105; 3]] {
+        assert!(ours.contains(&color), "no flat {color:?}");
+    }
+}
+
+#[test]
+fn the_picture_is_the_full_frame() {
+    for Moment { what, full, picture, .. } in moments() {
+        assert_eq!((picture.width, picture.height), (SIDE, SIDE));
+        assert!(picture.rgb == full, "{what}: the picture differs from the full frame");
+    }
 }

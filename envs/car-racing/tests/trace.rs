@@ -2,33 +2,13 @@
 //!
 //! The data come from `reference/generate.py`, which describes the layout.
 
+mod reader;
+
 use frmdn_car_racing::{BodyState, CarRacing, CarRacingConfig};
 use frmdn_env::{Env, ObservationMut, Step};
+use reader::Reader;
 
 const ROW: usize = 212;
-
-/// Reads little-endian numbers one after the other.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let (head, tail) = self.0.split_first_chunk().expect("the data end in the middle of a row");
-        self.0 = tail;
-        *head
-    }
-
-    fn f32(&mut self) -> f32 {
-        f32::from_le_bytes(self.take())
-    }
-
-    fn f64(&mut self) -> f64 {
-        f64::from_le_bytes(self.take())
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.take())
-    }
-}
 
 fn body_bits(body: &BodyState) -> [u32; 6] {
     let [x, y] = body.position;

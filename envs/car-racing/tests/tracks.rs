@@ -1,32 +1,48 @@
-//! Tracks of twenty seeds against Gymnasium: equal in number of tiles and, to 1e-9, in coordinates.
+//! Tracks against Gymnasium's, and what every track has in common.
 
-use frmdn_car_racing::{CarRacingConfig, track::Track};
-use frmdn_env::{Env, ObservationMut};
+mod reader;
+
+use frmdn_car_racing::rng::Rng;
+use frmdn_car_racing::track::{PLAYFIELD, TRACK_WIDTH, Track};
+use reader::Reader;
 
 #[test]
-fn tracks_are_gymnasiums() {
-    let mut data: &[u8] = include_bytes!("reference/tracks.bin");
+fn twenty_seeds_equal_gymnasium_in_every_bit() {
+    let mut data = Reader(include_bytes!("reference/tracks.bin"));
     let mut seeds = 0;
-    let mut env = CarRacingConfig::default().init();
-    let mut frame = vec![0; env.observation_space().len()];
     while !data.is_empty() {
-        let mut take = |n: usize| {
-            let (head, tail) = data.split_at(n);
-            data = tail;
-            head
-        };
-        let seed = u64::from_le_bytes(take(8).try_into().unwrap());
-        let tiles = u32::from_le_bytes(take(4).try_into().unwrap()) as usize;
-        env.reset(seed, ObservationMut::Frame(&mut frame)).unwrap();
-        let track: &Track = env.track().unwrap();
-        assert_eq!((track.points.len(), track.tiles.len()), (tiles, tiles), "seed {seed}");
-        for (i, point) in track.points.iter().enumerate() {
-            for got in [point.alpha, point.beta, point.x, point.y] {
-                let want = f64::from_le_bytes(take(8).try_into().unwrap());
-                assert!((got - want).abs() < 1e-9, "seed {seed}, point {i}: {got} {want}");
-            }
+        let (seed, count) = (data.u64(), data.u32() as usize);
+        let track = Track::generate(&mut Rng::new(seed));
+        assert_eq!(track.points.len(), count, "tiles of seed {seed}");
+        for (i, p) in track.points.iter().enumerate() {
+            let expected = [data.f64(), data.f64(), data.f64(), data.f64()];
+            assert_eq!([p.alpha, p.beta, p.x, p.y].map(f64::to_bits), expected.map(f64::to_bits), "point {i} of seed {seed}: {p:?}");
         }
         seeds += 1;
     }
     assert_eq!(seeds, 20);
+}
+
+#[test]
+fn tiles_and_kerbs_hang_together() {
+    let mut kerbs = 0;
+    for seed in 0..50 {
+        let track = Track::generate(&mut Rng::new(seed));
+        assert_eq!(track.tiles.len(), track.points.len());
+        for (i, (tile, point)) in track.tiles.iter().zip(&track.points).enumerate() {
+            let [left, right, ..] = tile.corners;
+            let [.., right_before, left_before] = track.tiles[(i + 1) % track.tiles.len()].corners;
+            assert_eq!((left, right), (left_before, right_before), "tile {i} of seed {seed} ends where the next begins");
+            let width = (left.0 - right.0).hypot(left.1 - right.1);
+            assert!((width - 2.0 * TRACK_WIDTH).abs() < 1e-9, "tile {i} of seed {seed} is {width} wide");
+            assert!(point.x.abs() < PLAYFIELD && point.y.abs() < PLAYFIELD);
+            if let Some(kerb) = tile.kerb {
+                assert_eq!(kerb.white, i % 2 == 0);
+                let inner = kerb.corners[0];
+                assert!(inner == left || inner == right, "the kerb of tile {i} of seed {seed} lies at the road's edge");
+                kerbs += 1;
+            }
+        }
+    }
+    assert!(kerbs > 1000, "hard turns have kerbs, {kerbs} were found");
 }

@@ -1,20 +1,84 @@
-//! What every environment must do, as functions and as a macro that makes tests of them.
+//! What every environment promises, as tests.
 //!
-//! ```
-//! # fn main() {}
-//! use frmdn_env::{ActionSpace, DummyEnv, ObservationSpace};
-//!
-//! frmdn_env::conformance_tests!(DummyEnv::new(ActionSpace::Discrete(3), ObservationSpace::Latent(4)), rewards: -1.0..=1.0);
-//! ```
+//! [`conformance_tests!`](crate::conformance_tests) turns these functions into the tests of one environment. Each takes a
+//! function that makes a fresh one.
 
 use std::ops::RangeInclusive;
 
 use crate::{ActionSpace, Env, EnvError, ObservationMut, ObservationSpace, Step};
 
-/// Makes fresh environments of one kind.
-pub type Make<'a> = &'a dyn Fn() -> Box<dyn Env>;
+/// Steps after which an environment that never ends is given up.
+const PATIENCE: u32 = 100_000;
 
-/// An observation of either kind, owned.
+/// Makes the conformance tests of an environment, in a module of their own.
+///
+/// ```
+/// use frmdn_env::{ActionSpace, DummyEnv, ObservationSpace, conformance_tests};
+///
+/// conformance_tests!(DummyEnv::new(ActionSpace::Discrete(3), ObservationSpace::Latent(4)));
+/// conformance_tests!(mod named, DummyEnv::new(ActionSpace::Discrete(2), ObservationSpace::Latent(1)), rewards = 0.0..=1.0);
+/// ```
+///
+/// The first form names the module `conformance` and asks of the rewards only that they are finite. Choose a configuration
+/// whose episodes end soon: the tests run some of them to the end.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::conformance_tests!(mod conformance, $make);
+    };
+    (mod $name:ident, $make:expr) => {
+        $crate::conformance_tests!(mod $name, $make, rewards = f64::MIN..=f64::MAX);
+    };
+    (mod $name:ident, $make:expr, rewards = $rewards:expr) => {
+        #[cfg(test)]
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            #[test]
+            fn same_seed_same_bytes() {
+                $crate::conformance::same_seed_same_bytes(|| $make);
+            }
+
+            #[test]
+            fn other_seed_other_bytes() {
+                $crate::conformance::other_seed_other_bytes(|| $make);
+            }
+
+            #[test]
+            fn refuses_other_buffers() {
+                $crate::conformance::refuses_other_buffers(|| $make);
+            }
+
+            #[test]
+            fn rewards_stay_in_range() {
+                $crate::conformance::rewards_stay_in_range(|| $make, $rewards);
+            }
+
+            #[test]
+            fn needs_reset() {
+                $crate::conformance::needs_reset(|| $make);
+            }
+
+            #[test]
+            fn reset_equals_a_fresh_one() {
+                $crate::conformance::reset_equals_a_fresh_one(|| $make);
+            }
+
+            #[test]
+            fn refused_actions_change_nothing() {
+                $crate::conformance::refused_actions_change_nothing(|| $make);
+            }
+
+            #[test]
+            fn pictures_change_nothing() {
+                $crate::conformance::pictures_change_nothing(|| $make);
+            }
+        }
+    };
+}
+
+/// An observation of either kind, as bits.
 #[derive(Clone, Debug, PartialEq)]
 enum Buffer {
     Frame(Vec<u8>),
@@ -22,14 +86,15 @@ enum Buffer {
 }
 
 impl Buffer {
-    fn of(space: ObservationSpace) -> Self {
+    /// A buffer filled with a value that the environment has to overwrite.
+    fn new(space: ObservationSpace, len: usize) -> Self {
         match space {
-            ObservationSpace::Frame { .. } => Self::Frame(vec![7; space.len()]),
-            ObservationSpace::Latent(n) => Self::Latent(vec![7.0; n]),
+            ObservationSpace::Frame { .. } => Self::Frame(vec![170; len]),
+            ObservationSpace::Latent(_) => Self::Latent(vec![-17.0; len]),
         }
     }
 
-    fn view(&mut self) -> ObservationMut<'_> {
+    fn as_mut(&mut self) -> ObservationMut<'_> {
         match self {
             Self::Frame(bytes) => ObservationMut::Frame(bytes),
             Self::Latent(values) => ObservationMut::Latent(values),
@@ -37,153 +102,217 @@ impl Buffer {
     }
 }
 
-/// Valid actions that a seed determines: SplitMix64 over the space.
-fn action(space: &ActionSpace, seed: u64, step: u64) -> Vec<f32> {
-    let unit = |i: u64| {
-        let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (step << 8) ^ i;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
+/// An environment with its buffer.
+struct Play<E> {
+    env: E,
+    observation: Buffer,
+}
+
+impl<E: Env> Play<E> {
+    fn new(env: E) -> Self {
+        let space = env.observation_space();
+        Self { env, observation: Buffer::new(space, space.len()) }
+    }
+
+    fn start(env: E, seed: u64) -> Self {
+        let mut play = Self::new(env);
+        play.reset(seed);
+        play
+    }
+
+    fn reset(&mut self, seed: u64) {
+        self.env.reset(seed, self.observation.as_mut()).expect("a reset with a fitting buffer");
+    }
+
+    fn step(&mut self, action: &[f32]) -> Step {
+        self.env.step(action, self.observation.as_mut()).expect("a valid step of a running episode")
+    }
+
+    /// Steps until the episode ends.
+    fn finish(&mut self, actions: &mut Actions) {
+        for _ in 0..PATIENCE {
+            if self.step(&actions.next()).done() {
+                return;
+            }
+        }
+        panic!("the episode has not ended after {PATIENCE} steps");
+    }
+}
+
+/// Valid actions from a small generator of random numbers (a linear congruence, high bits).
+struct Actions {
+    space: ActionSpace,
+    state: u64,
+}
+
+impl Actions {
+    fn new(env: &impl Env, seed: u64) -> Self {
+        Self { space: env.action_space().clone(), state: seed }
+    }
+
+    fn uniform(&mut self) -> f32 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 40) as f32 / (1u32 << 24) as f32
+    }
+
+    fn next(&mut self) -> Vec<f32> {
+        match self.space.clone() {
+            ActionSpace::Box { low, high } => low.iter().zip(high).map(|(&l, h)| (l + (h - l) * self.uniform()).clamp(l, h)).collect(),
+            ActionSpace::Discrete(n) => vec![(self.uniform() * n as f32).floor()],
+        }
+    }
+}
+
+/// Actions that the space does not contain.
+fn invalid(space: &ActionSpace) -> Vec<Vec<f32>> {
+    let valid: Vec<f32> = match space {
+        ActionSpace::Box { low, .. } => low.clone(),
+        ActionSpace::Discrete(_) => vec![0.0],
     };
+    let with_first = |value: f32| {
+        let mut action = valid.clone();
+        action[0] = value;
+        action
+    };
+    let mut actions =
+        vec![with_first(f32::NAN), with_first(f32::INFINITY), with_first(f32::NEG_INFINITY), vec![], [&valid[..], &[0.0]].concat()];
     match space {
-        ActionSpace::Box { low, high } => low.iter().zip(high).zip(0..).map(|((l, h), i)| l + (h - l) * unit(i)).collect(),
-        ActionSpace::Discrete(n) => vec![(unit(0) * *n as f32).floor()],
+        ActionSpace::Box { low, high } => actions.extend([with_first(low[0].next_down()), with_first(high[0].next_up())]),
+        ActionSpace::Discrete(n) => actions.extend([with_first(-1.0), with_first(0.5), with_first(*n as f32)]),
     }
+    actions
 }
 
-/// The first observation and up to `steps` steps with their observations.
-fn episode(env: &mut dyn Env, seed: u64, steps: u64) -> (Buffer, Vec<(Buffer, Step)>) {
-    let space = env.action_space().clone();
-    let mut buffer = Buffer::of(env.observation_space());
-    env.reset(seed, buffer.view()).expect("a reset with a fitting buffer");
-    let first = buffer.clone();
-    let mut all = Vec::new();
-    for t in 0..steps {
-        let step = env.step(&action(&space, seed, t), buffer.view()).expect("a valid action in a running episode");
-        all.push((buffer.clone(), step));
-        if step.done() {
-            break;
+/// Plays both until the first ends and compares every step and observation.
+fn assert_equal_play<E: Env>(a: &mut Play<E>, b: &mut Play<E>) {
+    assert_eq!(a.observation, b.observation, "the observations after reset differ");
+    let mut actions = Actions::new(&a.env, 5);
+    for at in 1..=PATIENCE {
+        let action = actions.next();
+        let (x, y) = (a.step(&action), b.step(&action));
+        assert_eq!(x, y, "step {at} differs");
+        assert_eq!(x.reward.to_bits(), y.reward.to_bits(), "the reward of step {at} differs");
+        assert!(a.observation == b.observation, "the observation of step {at} differs");
+        if x.done() {
+            return;
         }
     }
-    (first, all)
+    panic!("the episode has not ended after {PATIENCE} steps");
 }
 
-/// The same seed and actions give the same bytes, in the same environment and in a fresh one; other seeds give others.
-pub fn equal_seeds_repeat(make: Make<'_>) {
-    let mut env = make();
-    let first = episode(env.as_mut(), 3, 150);
-    assert!(first == episode(env.as_mut(), 3, 150), "a reset does not lead back to the same episode");
-    episode(env.as_mut(), 4, 40);
-    assert!(first == episode(env.as_mut(), 3, 150), "an episode depends on the ones before it");
-    assert!(first == episode(make().as_mut(), 3, 150), "a fresh environment gives another episode");
-    assert!(first != episode(env.as_mut(), 5, 150), "two seeds give the same episode");
+/// Two environments with the same seed and the same actions give the same bytes, rewards and ends.
+pub fn same_seed_same_bytes<E: Env>(make: impl Fn() -> E) {
+    for seed in [0, 1, u64::MAX] {
+        assert_equal_play(&mut Play::start(make(), seed), &mut Play::start(make(), seed));
+    }
 }
 
-/// Rewards stay in `range` and are numbers; steps are counted from 1; progress never exceeds its whole; an episode ends.
-pub fn steps_are_sound(make: Make<'_>, range: &RangeInclusive<f64>) {
-    let mut env = make();
+/// Two seeds give other observations within 20 steps.
+pub fn other_seed_other_bytes<E: Env>(make: impl Fn() -> E) {
+    let history = |seed: u64| {
+        let mut play = Play::start(make(), seed);
+        let mut actions = Actions::new(&play.env, 5);
+        let mut seen = vec![play.observation.clone()];
+        for _ in 0..20 {
+            let done = play.step(&actions.next()).done();
+            seen.push(play.observation.clone());
+            if done {
+                break;
+            }
+        }
+        seen
+    };
+    assert!(history(1) != history(2), "seeds 1 and 2 look the same");
+}
+
+/// A buffer of the wrong length or kind is an error, and the episode goes on as if it had not been offered.
+pub fn refuses_other_buffers<E: Env>(make: impl Fn() -> E) {
+    let (mut bothered, mut quiet) = (Play::start(make(), 3), Play::start(make(), 3));
+    let space = bothered.env.observation_space();
+    let other_kind = match space {
+        ObservationSpace::Frame { .. } => ObservationSpace::Latent(space.len()),
+        ObservationSpace::Latent(n) => ObservationSpace::Frame { height: 1, width: n, channels: 1 },
+    };
+    let wrong = [Buffer::new(space, space.len() - 1), Buffer::new(space, space.len() + 1), Buffer::new(other_kind, space.len())];
+    let action = Actions::new(&bothered.env, 1).next();
+    for mut buffer in wrong {
+        let untouched = buffer.clone();
+        assert!(matches!(bothered.env.step(&action, buffer.as_mut()), Err(EnvError::Buffer { .. })), "step takes a wrong buffer");
+        assert!(matches!(bothered.env.reset(9, buffer.as_mut()), Err(EnvError::Buffer { .. })), "reset takes a wrong buffer");
+        assert_eq!(buffer, untouched, "a refused buffer was written to");
+    }
+    assert_equal_play(&mut bothered, &mut quiet);
+}
+
+/// Rewards are finite and within the range, steps are counted, and progress is never above what there is.
+pub fn rewards_stay_in_range<E: Env>(make: impl Fn() -> E, range: RangeInclusive<f64>) {
     for seed in 0..3 {
-        let (_, steps) = episode(env.as_mut(), seed, 100_000);
-        assert!(steps.last().is_some_and(|(_, s)| s.done()), "the episode of seed {seed} never ends");
-        for (i, (_, step)) in steps.iter().enumerate() {
-            assert!(range.contains(&step.reward), "reward {} of step {i} is outside of {range:?}", step.reward);
-            assert_eq!(step.info.steps as usize, i + 1);
-            assert!(step.info.progress.0 <= step.info.progress.1);
-        }
-    }
-}
-
-/// No step before the first reset or after the end; a reset after the end starts an ordinary episode.
-pub fn the_end_needs_a_reset(make: Make<'_>) {
-    let mut env = make();
-    let mut buffer = Buffer::of(env.observation_space());
-    let valid = action(env.action_space(), 0, 0);
-    assert!(matches!(env.step(&valid, buffer.view()), Err(EnvError::NeedsReset)), "a step before the first reset");
-    episode(env.as_mut(), 1, 100_000);
-    assert!(matches!(env.step(&valid, buffer.view()), Err(EnvError::NeedsReset)), "a step after the end");
-    assert!(episode(env.as_mut(), 2, 30) == episode(make().as_mut(), 2, 30), "a reset after the end differs from a fresh start");
-}
-
-/// Actions of the wrong length, out of range or not numbers are refused, and the episode goes on as if nothing had happened.
-pub fn wrong_actions_are_refused(make: Make<'_>) {
-    let (mut env, mut calm) = (make(), make());
-    let space = env.action_space().clone();
-    let (mut a, mut b) = (Buffer::of(env.observation_space()), Buffer::of(env.observation_space()));
-    env.reset(1, a.view()).expect("a reset");
-    calm.reset(1, b.view()).expect("a reset");
-    let good = action(&space, 1, 0);
-    let spoiled = |value: f32| {
-        let mut bad = good.clone();
-        bad[0] = value;
-        bad
-    };
-    let over = match &space {
-        ActionSpace::Box { high, .. } => high[0] + 0.5,
-        ActionSpace::Discrete(n) => *n as f32,
-    };
-    let longer = [good.clone(), vec![0.0]].concat();
-    for bad in [spoiled(over), spoiled(f32::NAN), spoiled(f32::NEG_INFINITY), longer, Vec::new()] {
-        assert!(matches!(env.step(&bad, a.view()), Err(EnvError::Action { .. })), "{bad:?} was not refused");
-    }
-    for t in 0..5 {
-        let act = action(&space, 1, t);
-        let (x, y) = (env.step(&act, a.view()), calm.step(&act, b.view()));
-        assert_eq!(x.expect("the episode goes on"), y.expect("a calm episode"));
-        assert!(a == b, "a refused action left something behind");
-    }
-}
-
-/// Buffers of the wrong kind or length are refused.
-pub fn wrong_buffers_are_refused(make: Make<'_>) {
-    let mut env = make();
-    let n = env.observation_space().len();
-    let (mut bytes, mut values) = (vec![0u8; n], vec![0.0f32; n]);
-    let (mut long_bytes, mut long_values) = (vec![0u8; n + 1], vec![0.0f32; n + 1]);
-    let wrong = match env.observation_space() {
-        ObservationSpace::Frame { .. } => [ObservationMut::Latent(&mut values), ObservationMut::Frame(&mut long_bytes)],
-        ObservationSpace::Latent(_) => [ObservationMut::Frame(&mut bytes), ObservationMut::Latent(&mut long_values)],
-    };
-    for buffer in wrong {
-        assert!(matches!(env.reset(1, buffer), Err(EnvError::Buffer { .. })), "a wrong buffer was not refused");
-    }
-}
-
-/// Makes the tests of this module for the environment of an expression: `conformance_tests!(make, rewards: low..=high)`.
-#[macro_export]
-macro_rules! conformance_tests {
-    ($make:expr, rewards: $rewards:expr) => {
-        mod conformance {
-            #[allow(unused_imports, reason = "the expression may need names of the surrounding module")]
-            use super::*;
-
-            fn make() -> Box<dyn $crate::Env> {
-                Box::new($make)
-            }
-
-            #[test]
-            fn equal_seeds_repeat() {
-                $crate::conformance::equal_seeds_repeat(&make);
-            }
-
-            #[test]
-            fn steps_are_sound() {
-                $crate::conformance::steps_are_sound(&make, &$rewards);
-            }
-
-            #[test]
-            fn the_end_needs_a_reset() {
-                $crate::conformance::the_end_needs_a_reset(&make);
-            }
-
-            #[test]
-            fn wrong_actions_are_refused() {
-                $crate::conformance::wrong_actions_are_refused(&make);
-            }
-
-            #[test]
-            fn wrong_buffers_are_refused() {
-                $crate::conformance::wrong_buffers_are_refused(&make);
+        let mut play = Play::start(make(), seed);
+        let mut actions = Actions::new(&play.env, seed);
+        for count in 1..=PATIENCE {
+            let step = play.step(&actions.next());
+            assert!(step.reward.is_finite() && range.contains(&step.reward), "reward {} is outside of {range:?}", step.reward);
+            assert_eq!(step.info.steps, count, "the steps are counted wrongly");
+            assert!(step.info.progress.0 <= step.info.progress.1, "progress {:?} is above all there is", step.info.progress);
+            if step.done() {
+                break;
             }
         }
-    };
+    }
+}
+
+/// A step before the first reset and a step after the end are errors.
+pub fn needs_reset<E: Env>(make: impl Fn() -> E) {
+    let mut play = Play::new(make());
+    let mut actions = Actions::new(&play.env, 2);
+    let untouched = play.observation.clone();
+    let early = play.env.step(&actions.next(), play.observation.as_mut());
+    assert!(matches!(early, Err(EnvError::NeedsReset)), "a step before the first reset gave {early:?}");
+    assert_eq!(play.observation, untouched, "a refused step wrote an observation");
+    play.reset(2);
+    play.finish(&mut actions);
+    for _ in 0..2 {
+        let late = play.env.step(&actions.next(), play.observation.as_mut());
+        assert!(matches!(late, Err(EnvError::NeedsReset)), "a step after the end gave {late:?}");
+    }
+}
+
+/// After an episode's end, and in the middle of one, a reset leads to the same episode as in a fresh environment.
+pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
+    let mut used = Play::start(make(), 7);
+    let mut actions = Actions::new(&used.env, 7);
+    used.finish(&mut actions);
+    used.reset(8);
+    assert_equal_play(&mut used, &mut Play::start(make(), 8));
+    used.reset(9);
+    used.step(&actions.next());
+    used.reset(10);
+    assert_equal_play(&mut used, &mut Play::start(make(), 10));
+}
+
+/// An action out of range, not a number or of the wrong length is an error, and the episode goes on as if it had not been
+/// given.
+pub fn refused_actions_change_nothing<E: Env>(make: impl Fn() -> E) {
+    let (mut bothered, mut quiet) = (Play::start(make(), 4), Play::start(make(), 4));
+    for action in invalid(bothered.env.action_space()) {
+        let refused = bothered.env.step(&action, bothered.observation.as_mut());
+        assert!(matches!(refused, Err(EnvError::Action { .. })), "the action {action:?} gave {refused:?}");
+    }
+    assert_equal_play(&mut bothered, &mut quiet);
+}
+
+/// Looking at an environment does not change it, and a picture has as many bytes as it says.
+pub fn pictures_change_nothing<E: Env>(make: impl Fn() -> E) {
+    let (mut watched, mut alone) = (Play::start(make(), 6), Play::start(make(), 6));
+    let action = Actions::new(&alone.env, 3).next();
+    let first = watched.env.picture();
+    if let Some(picture) = &first {
+        assert_eq!(picture.rgb.len(), picture.width * picture.height * 3);
+        assert_eq!(watched.env.picture(), first, "two looks at the same state differ");
+    }
+    assert_eq!(watched.step(&action), alone.step(&action));
+    watched.env.picture();
+    watched.reset(6);
+    alone.reset(6);
+    assert_equal_play(&mut watched, &mut alone);
 }
