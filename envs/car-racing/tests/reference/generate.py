@@ -84,6 +84,10 @@ def varied(rng):
     return act
 
 
+def follow_fast(env, step):
+    return follow(env, speed=55.0, ahead=6)
+
+
 def outward(env, step):
     """Follows the road for 100 steps, then drives away from the middle of the field."""
     if step < 100:
@@ -111,15 +115,19 @@ def trace(name, seed, steps, act):
 
 
 def frames():
-    """Frames along two drives: while the camera zooms in, on the road, in turns with kerbs, and off the road."""
-    picked = {0: (1, 10, 25, 49, 90, 200, 330), 6: (0, 5, 120, 260, 400)}
+    """Frames along four drives: while the camera zooms in, on and off the road, in turns with kerbs, at the field's edge."""
+    drives = [
+        (0, (1, 10, 25, 49, 90, 200, 330), varied(np.random.default_rng(0))),
+        (6, (0, 5, 120, 260, 400), varied(np.random.default_rng(6))),
+        (3, (240, 380, 520, 540), follow_fast),
+        (5, (236,), outward),
+    ]
     index = b""
     pixels = b""
-    for seed, steps in picked.items():
+    for seed, steps, act in drives:
         env = CarRacing()
         frame, _ = env.reset(seed=seed)
         drawn, actions = [(0, frame)] if 0 in steps else [], b""
-        act = varied(np.random.default_rng(seed))
         for step in range(max(steps)):
             action = np.array(act(env, step), dtype=np.float32)
             actions += struct.pack("<3f", *action)
@@ -156,7 +164,7 @@ def tracks():
 def traces():
     trace("trace_varied", 1, 1000, varied(np.random.default_rng(7)))
     trace("trace_field", 5, 1000, outward)
-    trace("trace_lap", 3, 1000, lambda env, step: follow(env, speed=55.0, ahead=6))
+    trace("trace_lap", 3, 1000, follow_fast)
     stand = lambda env, step: [0.0, 0.0, 0.0] if step < 60 else ([0.5, 0.4, 0.0] if step < 100 else [0.0, 0.0, 1.0])
     trace("trace_sleep", 11, 200, stand)
 
