@@ -33,7 +33,7 @@ fn main() {
         fill_normal(&mut rng, part);
     }
     batch.mask.fill(1.0);
-    let config = |variant| MemoryConfig { variant, hidden: 256, components: 5, rank: 2, flow_couplings: 2, flow_hidden: 64 };
+    let config = |variant| MemoryConfig { variant, ..MemoryConfig::default() };
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |v: &Variant| asked.is_empty() || asked.contains(&v.to_string());
     for variant in [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn].into_iter().filter(wanted) {

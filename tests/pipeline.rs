@@ -75,3 +75,16 @@ fn stages_by_themselves_end_where_train_ends() {
         assert_eq!(std::fs::read(whole.path().join(file)).unwrap(), std::fs::read(parts.path().join(file)).unwrap(), "{file}");
     }
 }
+
+#[test]
+fn data_come_from_a_scripted_driver_or_from_an_agent_too() {
+    let first = tempfile::tempdir().unwrap();
+    let out = train(first.path(), "2").args(["--set", "collect.policy=scripted"]).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let second = tempfile::tempdir().unwrap();
+    let set = format!("collect.policy={}", first.path().display());
+    let out = train(second.path(), "2").args(["--set", &set]).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let episodes = [&first, &second].map(|d| std::fs::read(d.path().join("episodes/000000.npz")).unwrap());
+    assert_ne!(episodes[0], episodes[1]);
+}

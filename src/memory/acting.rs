@@ -8,7 +8,7 @@ use frmdn_engine::{
     random::Pcg64,
 };
 
-use super::{MemoryConfig, Variant};
+use super::{MemoryConfig, Variant, heads::Heads};
 
 /// Buffers of a caller, reused from step to step.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +46,9 @@ pub trait Memory: Send + Sync {
 
     /// Draws the next latent at `temperature` (0: the likeliest component's mean) and tells reward and end.
     fn predict(&self, state: &[f32], temperature: f32, rng: &mut Pcg64, z: &mut [f32]) -> Result<Prediction, NoPrediction>;
+
+    /// The mean of the next latent (with a flow, the image of the mean in the mixture's space) instead of a draw.
+    fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction>;
 }
 
 /// The memory of `params`.
@@ -58,12 +61,8 @@ pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Param
     let (weight, bias) = lstm_weights(config, latent, actions, params)?;
     lstm.load(&weight, bias);
     let density = config.density(latent);
-    let head = |name: &str| -> Result<(Vec<f32>, f32), ParamError> {
-        let weight = params.get(&format!("{name}.weight"), &[h, 1])?.to_vec();
-        Ok((weight, params.get(&format!("{name}.bias"), &[1])?[0]))
-    };
     let foresight = match density {
-        Some(density) => Some(Foresight { density: Density::new(density, h, params)?, reward: head("reward")?, done: head("done")? }),
+        Some(density) => Some(Foresight { density: Density::new(density, h, params)?, heads: Heads::load(&config.loss, params, h)? }),
         None => None,
     };
     Ok(Box::new(Recurrent { variant: config.variant, lstm, foresight }))
@@ -102,12 +101,15 @@ impl Memory for Nothing {
     fn predict(&self, _: &[f32], _: f32, _: &mut Pcg64, _: &mut [f32]) -> Result<Prediction, NoPrediction> {
         Err(NoPrediction(Variant::None))
     }
+
+    fn predict_mean(&self, _: &[f32], _: &mut [f32]) -> Result<Prediction, NoPrediction> {
+        Err(NoPrediction(Variant::None))
+    }
 }
 
 struct Foresight {
     density: Density,
-    reward: (Vec<f32>, f32),
-    done: (Vec<f32>, f32),
+    heads: Heads,
 }
 
 /// Every variant with an LSTM; a row's state is [h, c].
@@ -135,10 +137,16 @@ impl Memory for Recurrent {
     }
 
     fn predict(&self, state: &[f32], temperature: f32, rng: &mut Pcg64, z: &mut [f32]) -> Result<Prediction, NoPrediction> {
-        let Foresight { density, reward, done } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
+        let Foresight { density, heads } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
         let h = self.hidden(state);
         density.sample(h, temperature, rng, z);
-        let linear = |(weight, bias): &(Vec<f32>, f32)| weight.iter().zip(h).map(|(w, h)| w * h).sum::<f32>() + bias;
-        Ok(Prediction { reward: linear(reward), done: 1.0 / (1.0 + (-linear(done)).exp()) })
+        Ok(heads.foresee(h))
+    }
+
+    fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
+        let Foresight { density, heads } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
+        let h = self.hidden(state);
+        density.mean(h, z);
+        Ok(heads.foresee(h))
     }
 }

@@ -5,12 +5,17 @@
 //! Ha & Schmidhuber, "World Models" (2018); Razavi et al., "FRMDN" (arXiv 2008.02144).
 
 mod acting;
+mod batch;
 mod config;
+mod evaluation;
+mod heads;
 mod train;
 
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
-pub use config::{MemoryConfig, Variant, init, posterior_entropy};
-pub use train::{MemoryEvaluation, MemoryMetrics, MemoryState, MemoryTrainer, NonFinite, SequenceBatch};
+pub use batch::SequenceBatch;
+pub use config::{LossConfig, MemoryConfig, Variant, init, posterior_entropy};
+pub use evaluation::MemoryEvaluation;
+pub use train::{MemoryMetrics, MemoryState, MemoryTrainer, NonFinite};
 
 #[cfg(test)]
 mod tests;

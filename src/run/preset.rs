@@ -38,10 +38,12 @@ pub struct Preset {
     pub evaluate: EvaluateConfig,
 }
 
-/// Collection of random episodes.
+/// Collection of episodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectConfig {
+    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), or the path of a run or checkpoint.
+    pub policy: String,
     /// Number of episodes; every tenth is held out.
     pub episodes: usize,
     /// Most steps of one episode.
@@ -199,6 +201,11 @@ impl Preset {
             }
         };
         crate::worlds::check(&self.environment).map_err(|e| format!("environment = \"{}\": {e}", self.environment))?;
+        let known = ["brownian", "scripted"].contains(&self.collect.policy.as_str());
+        if !known && !Path::new(&self.collect.policy).is_dir() {
+            let policy = &self.collect.policy;
+            return Err(format!("collect.policy = \"{policy}\" is neither brownian nor scripted, nor the folder of a run or checkpoint"));
+        }
         at_least("collect.episodes", self.collect.episodes as u64, 10)?;
         if self.collect.episodes as u64 > super::seeds::COLLECT.end {
             return Err(format!(
@@ -313,6 +320,7 @@ mod tests {
             ("vision.updates=x", vec!["vision.updates=x", "u64"]),
             ("controller.population=2", vec!["controller.population = 2", "at least 4"]),
             ("environment=pong", vec!["pong", "car-racing"]),
+            ("collect.policy=expert", vec!["expert", "brownian", "scripted"]),
             ("memory.model.variant=gru", vec!["gru", "frmdn"]),
             ("memory.sequence=100000", vec!["memory.sequence", "collect.steps"]),
             ("seed", vec!["key=value"]),

@@ -1,21 +1,28 @@
-//! Collection: random episodes of the real environment, one file each.
+//! Collection: episodes of the real environment, one file each.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use frmdn_env::ObservationMut;
+use frmdn_env::{Env, ObservationMut};
 use rayon::prelude::*;
 
 use super::Context;
 use crate::{
-    rollout::Blind,
+    agent::Agent,
+    controller::LinearController,
+    memory::Scratch,
+    rollout::{ActingModel, Blind, BlindDriver},
     run::{Episode, Preset, Result, RunError, RunFolder, seeds},
-    worlds::{self, WorldOptions},
+    vision::EncoderScratch,
+    worlds::{self, Scripted, WorldOptions},
 };
 
-/// Records the episodes that are missing. Episode `i` has training seed `i` and its own random walk.
+/// Records the episodes that are missing. Episode `i` has training seed `i` and its own random stream.
 pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let store = folder.episodes();
@@ -23,6 +30,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    let agent = driving_agent(preset)?;
     let total = (preset.collect.episodes * preset.collect.steps) as u64;
     let done = AtomicU64::new(total - (missing.len() * preset.collect.steps) as u64);
     context.report.begin("collect", "frames", done.load(Ordering::Relaxed), total);
@@ -31,7 +39,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         if context.stop.is_set() {
             return Ok(());
         }
-        let episode = record(preset, seeds::COLLECT.start + index as u64)?;
+        let episode = record(preset, agent.as_ref(), seeds::COLLECT.start + index as u64)?;
         episode.save(&store.path(index))?;
         let mut returns = returns.lock().expect("no thread panics while it counts");
         returns.push(episode.rewards.iter().map(|&r| f64::from(r)).sum::<f64>());
@@ -45,23 +53,103 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.check(folder)
 }
 
-/// Drives one Brownian episode.
-pub fn record(preset: &Preset, seed: u64) -> Result<Episode> {
+/// How far the scripted driver wanders off what it means to do.
+const WANDER: f32 = 0.25;
+
+/// An environment and who drives in it.
+trait Driven {
+    fn env(&mut self) -> &mut dyn Env;
+
+    /// The action on seeing `frame`.
+    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> std::result::Result<(), String>;
+}
+
+struct BlindDriven {
+    env: Box<dyn Env>,
+    driver: BlindDriver,
+}
+
+impl Driven for BlindDriven {
+    fn env(&mut self) -> &mut dyn Env {
+        self.env.as_mut()
+    }
+
+    fn act(&mut self, _: &[u8], action: &mut [f32]) -> std::result::Result<(), String> {
+        self.driver.act(action);
+        Ok(())
+    }
+}
+
+impl Driven for Scripted {
+    fn env(&mut self) -> &mut dyn Env {
+        Scripted::env(self)
+    }
+
+    fn act(&mut self, _: &[u8], action: &mut [f32]) -> std::result::Result<(), String> {
+        Scripted::act(self, action)
+    }
+}
+
+struct AgentDriven<'a> {
+    env: Box<dyn Env>,
+    agent: &'a (ActingModel, LinearController),
+    latent: Vec<f32>,
+    state: Vec<f32>,
+    vision: EncoderScratch,
+    memory: Scratch,
+}
+
+impl Driven for AgentDriven<'_> {
+    fn env(&mut self) -> &mut dyn Env {
+        self.env.as_mut()
+    }
+
+    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> std::result::Result<(), String> {
+        let (model, controller) = self.agent;
+        model.encoder.encode(&mut self.vision, frame, &mut self.latent);
+        controller.act(&self.latent, model.memory.hidden(&self.state), action);
+        model.memory.step(1, &self.latent, action, &mut self.state, &mut self.memory);
+        Ok(())
+    }
+}
+
+/// The agent that drives, where the policy is a run or a checkpoint.
+fn driving_agent(preset: &Preset) -> Result<Option<(ActingModel, LinearController)>> {
+    if ["brownian", "scripted"].contains(&preset.collect.policy.as_str()) {
+        return Ok(None);
+    }
+    let agent = Agent::load(Path::new(&preset.collect.policy))?;
+    Ok(Some((agent.acting_model()?, agent.controller()?)))
+}
+
+/// Drives the episode of `seed` and records it.
+fn record(preset: &Preset, agent: Option<&(ActingModel, LinearController)>, seed: u64) -> Result<Episode> {
     let options = WorldOptions { random_start: preset.collect.random_start };
-    let mut env = worlds::make(&preset.environment, options).map_err(RunError::Failed)?;
-    let frame_len = env.observation_space().len();
-    let action_len = env.action_space().len();
+    let make = || worlds::make(&preset.environment, options).map_err(RunError::Failed);
+    if let Some(agent) = agent {
+        let (latent, state) = (vec![0.0; agent.0.latent], vec![0.0; agent.0.memory.state_len()]);
+        let (vision, memory) = (EncoderScratch::default(), Scratch::default());
+        return drive(&mut AgentDriven { env: make()?, agent, latent, state, vision, memory }, preset.collect.steps, seed);
+    }
+    if preset.collect.policy == "scripted" {
+        let mut scripted = Scripted::new(&preset.environment, options, WANDER, preset.seed, seed).map_err(RunError::Failed)?;
+        return drive(&mut scripted, preset.collect.steps, seed);
+    }
+    drive(&mut BlindDriven { env: make()?, driver: Blind::Brownian.driver(preset.seed, seed) }, preset.collect.steps, seed)
+}
+
+fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {
+    let (frame_len, action_len) = (world.env().observation_space().len(), world.env().action_space().len());
     let mut episode =
         Episode { seed, frame_len, action_len, frames: vec![0; frame_len], actions: Vec::new(), rewards: Vec::new(), terminated: false };
     let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
-    env.reset(seed, ObservationMut::Frame(&mut episode.frames)).map_err(failed)?;
-    let mut driver = Blind::Brownian.driver(preset.seed, seed);
+    world.env().reset(seed, ObservationMut::Frame(&mut episode.frames)).map_err(failed)?;
     let mut action = vec![0.0; action_len];
-    while episode.steps() < preset.collect.steps {
-        driver.act(&mut action);
+    while episode.steps() < steps {
         let at = episode.frames.len();
+        world.act(&episode.frames[at - frame_len..], &mut action).map_err(RunError::Failed)?;
         episode.frames.resize(at + frame_len, 0);
-        let step = env.step(&action, ObservationMut::Frame(&mut episode.frames[at..])).map_err(failed)?;
+        let step = world.env().step(&action, ObservationMut::Frame(&mut episode.frames[at..])).map_err(failed)?;
         episode.actions.extend_from_slice(&action);
         episode.rewards.push(step.reward as f32);
         episode.terminated = step.terminated;

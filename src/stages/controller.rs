@@ -53,14 +53,13 @@ const REMEDY: &str = "Delete the folder controller/ of the run and type the same
 pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.controller;
-    if let Some(state) = Evolution::load(folder)?
-        && state.optimiser.generation() >= config.generations
-    {
+    let saved = Evolution::load(folder)?;
+    if saved.as_ref().is_some_and(|state| state.optimiser.generation() >= config.generations) {
         return Ok(());
     }
     let model = Agent::load_model(folder)?;
     let features = model.features();
-    let mut state = match Evolution::load(folder)? {
+    let mut state = match saved {
         Some(state) => state,
         None => {
             let cma = CmaEsConfig {
@@ -140,8 +139,9 @@ fn generation(folder: &RunFolder, context: &Context<'_>, world: &World<'_>, stat
         }
     }
     line["frames"] = json!(state.frames);
-    state.save(folder)?;
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
     metrics.append(&line)?;
+    state.save(folder)?;
     let note = state.best.map_or(String::new(), |(score, at)| format!(", best mean on selection {score:.0} (generation {at})"));
     context.report.advance(number, &format!("fitness {mean:.0} ± {sd:.0}, best {best:.0}{note}"));
     Ok(())

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out, learning_rate, windows::Windows};
+use super::{Context, held_out, held_out_indices, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
     memory::{self, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
@@ -158,8 +158,9 @@ fn evaluate(
         "done_bce": evaluation.done_bce,
     });
     (state.sum, state.count) = (0.0, 0);
-    save(folder, trainer, state)?;
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
     metrics.append(&line)?;
+    save(folder, trainer, state)?;
     context.report.say(&format!(
         "memory {}: held-out NLL {:.2} nats a step, {:.2} above the floor; reward correlation {:.2}",
         state.update,
@@ -263,7 +264,7 @@ fn held_out_batches(folder: &RunFolder) -> Result<(Vec<SequenceBatch>, f64)> {
     let preset = folder.preset();
     let mut batches = Vec::new();
     let (mut entropy, mut steps) = (0.0, 0usize);
-    for index in (0..preset.collect.episodes).filter(|&i| held_out(i)) {
+    for index in held_out_indices(preset.collect.episodes) {
         let episode = LatentEpisode::load(&folder.latents().path(index))?;
         let mut batch = SequenceBatch::zeros(episode.steps(), 1, episode.latent, episode.action_len);
         fill(&mut batch, 0, &episode, 0, episode.steps(), &mut stream(preset.seed, "memory/held-out", &[index as u64]));

@@ -38,6 +38,11 @@ pub fn held_out(index: usize) -> bool {
     index % 10 == 9
 }
 
+/// The held-out episodes that losses are taken on: the first hundred, so that memory is bounded however many there are.
+fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
+    (0..episodes).filter(|&i| held_out(i)).take(100)
+}
+
 /// Cosine from `start` at update 0 to a tenth of it at `updates`.
 fn learning_rate(start: f64, update: u64, updates: u64) -> f64 {
     let part = update as f64 / updates as f64;

@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out, learning_rate, windows::Windows};
+use super::{Context, held_out, held_out_indices, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
     pictures::{Panel, Series, plot_curves},
@@ -153,8 +153,9 @@ fn evaluate(
     });
     state.sums = [0.0; 3];
     state.count = 0;
-    save(folder, trainer, state)?;
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
     metrics.append(&line)?;
+    save(folder, trainer, state)?;
     context.report.say(&format!(
         "vision {}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
         state.update, evaluation.mse, evaluation.kl, evaluation.active
@@ -182,7 +183,7 @@ fn batch(episodes: &[Episode], size: usize, seed: u64, update: u64, frames: &mut
 
 /// Frames spread evenly over the held-out episodes.
 fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
-    let indices: Vec<usize> = (0..folder.preset().collect.episodes).filter(|&i| held_out(i)).collect();
+    let indices: Vec<usize> = held_out_indices(folder.preset().collect.episodes).collect();
     let each = HELD_OUT_FRAMES.div_ceil(indices.len());
     let mut frames = Vec::new();
     for index in indices {

@@ -28,6 +28,7 @@ mod gauges;
 mod joint;
 mod math;
 mod polygon;
+pub mod pursuit;
 mod raster;
 pub mod rng;
 mod scene;

@@ -31,7 +31,46 @@ pub fn gradient(tensor: &Tensor<2>, gradients: &Gradients) -> Vec<f32> {
     tensor.grad(gradients).map_or_else(zeros, |g| g.into_data().try_to_vec().expect("gradients are f32"))
 }
 
+/// What one training step needs of the density.
+#[derive(Clone, Debug)]
+pub struct LossAndGradient {
+    /// log p(y | h) of each row.
+    pub log_prob: Vec<f32>,
+    /// Gradients of the loss by the density's parameters, in their order.
+    pub parameters: Params,
+    /// Gradient of the loss by the features `[rows, features]`.
+    pub features: Vec<f32>,
+}
+
 impl Definition {
+    /// The loss −Σ wᵢ log p(yᵢ | hᵢ) and its gradients: `h` is `[rows, features]`, `y` `[rows, dim]`, `weights` `[rows]`
+    /// (zero for padding, else one over the number of real rows for a mean). `params` may hold other tensors too.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    ///
+    /// # Panics
+    /// If a length disagrees.
+    pub fn loss_and_gradient(
+        config: DensityConfig,
+        params: &Params,
+        h: &[f32],
+        y: &[f32],
+        weights: &[f32],
+    ) -> Result<LossAndGradient, ParamError> {
+        let (device, rows) = (Device::flex().autodiff(), weights.len());
+        let features = h.len() / rows;
+        let definition = Self::new(config, features, params, &device)?;
+        let h = tracked(h, rows, features, &device);
+        let log_prob = definition.log_prob(h.clone(), constant(y, rows, config.dim, &device));
+        let gradients = (log_prob.clone() * constant(weights, rows, 1, &device)).sum().neg().backward();
+        Ok(LossAndGradient {
+            log_prob: log_prob.into_data().try_to_vec().expect("likelihoods are f32"),
+            parameters: definition.gradients(&gradients),
+            features: gradient(&h, &gradients),
+        })
+    }
+
     /// Tensors of `params` on `device` (an autodiff device for training).
     pub fn new(config: DensityConfig, features: usize, params: &Params, device: &Device) -> Result<Self, ParamError> {
         let list = config.tensors(features).into_iter().map(|(name, shape)| {

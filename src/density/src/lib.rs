@@ -16,12 +16,14 @@
 //! autodiff; [`Density`] is the same on the CPU engine, for likelihoods and draws; tests hold them equal.
 
 mod config;
+mod coupling;
 mod definition;
 mod host;
+mod mixture;
 mod precision;
 
 pub use config::{DensityConfig, FlowConfig};
-pub use definition::{Definition, constant, gradient, tracked};
+pub use definition::{Definition, LossAndGradient, constant, gradient, tracked};
 pub use host::Density;
 pub use precision::Precision;
 

@@ -331,3 +331,47 @@ fn extreme_inputs_stay_finite() {
         }
     }
 }
+
+/// Without a flow the mean is Σ π μ; with one, f of it is.
+#[test]
+fn the_mean_is_the_mixtures() {
+    for c in variants() {
+        let params = shaken(&c);
+        let density = Density::new(c, FEATURES, &params).unwrap();
+        let h = [0.3f32, -0.2, 0.5];
+        let linear = |name: &str| -> Vec<f64> {
+            let (w, b) = (params.value(&format!("{name}.weight")), params.value(&format!("{name}.bias")));
+            (0..b.len())
+                .map(|j| f64::from(b[j]) + (0..FEATURES).map(|i| f64::from(h[i]) * f64::from(w[i * b.len() + j])).sum::<f64>())
+                .collect()
+        };
+        let (logits, means) = (linear("head.logits"), linear("head.mean"));
+        let total: f64 = logits.iter().map(|l| l.exp()).sum();
+        let mut y = vec![0.0; c.dim];
+        density.mean(&h, &mut y);
+        density.forward(&mut y, 1);
+        for (i, got) in y.into_iter().enumerate() {
+            let want: f64 = (0..c.components).map(|k| logits[k].exp() / total * means[k * c.dim + i]).sum();
+            assert!((f64::from(got) - want).abs() < 1e-5 * want.abs().max(1.0), "{c:?}: {got} {want}");
+        }
+    }
+}
+
+/// Weights of zero take rows out of the gradient; the sum is that of the parts.
+#[test]
+fn the_weighted_loss_has_the_gradients_of_its_parts() {
+    let c = config(4, 3, 2, true);
+    let params = shaken(&c);
+    let (h, y) = (normal("h", 4 * FEATURES), normal("y", 4 * 4));
+    let part = |weights: [f32; 4]| Definition::loss_and_gradient(c, &params, &h, &y, &weights).unwrap();
+    let (all, first, rest) = (part([0.5, 0.25, 0.0, 1.0]), part([0.5, 0.0, 0.0, 0.0]), part([0.0, 0.25, 0.0, 1.0]));
+    assert_eq!(all.log_prob, first.log_prob);
+    let mut sum = first.parameters.clone();
+    sum.add_assign(&rest.parameters);
+    for (a, b) in all.parameters.0.iter().zip(&sum.0) {
+        let most = a.value.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+        assert!(a.value.iter().zip(&b.value).all(|(a, b)| (a - b).abs() < 1e-5 * most), "{}", a.name);
+    }
+    assert!(first.features[FEATURES..].iter().all(|&g| g == 0.0) && first.features[..FEATURES].iter().any(|&g| g != 0.0));
+    assert!(all.features[2 * FEATURES..3 * FEATURES].iter().all(|&g| g == 0.0));
+}

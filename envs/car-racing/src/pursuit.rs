@@ -1,0 +1,115 @@
+//! A driver that knows the track: pure pursuit (Coulter 1992) of a point ahead on the centre line, at a speed the next
+//! bends allow. It is the ceiling that scores are read against, and a source of data that finishes laps.
+
+use crate::{CarState, track::Track};
+
+/// Settings of [`PurePursuit`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PursuitConfig {
+    /// Distance looked ahead at rest, world units.
+    pub look_ahead: f64,
+    /// What is added to it per unit of speed, seconds.
+    pub look_ahead_per_speed: f64,
+    /// Lateral acceleration that bends are taken with, world units per second squared.
+    pub lateral: f64,
+    /// Deceleration that is counted on before bends, world units per second squared.
+    pub braking: f64,
+    /// Highest speed, world units per second.
+    pub top_speed: f64,
+}
+
+impl Default for PursuitConfig {
+    fn default() -> Self {
+        Self { look_ahead: 6.0, look_ahead_per_speed: 0.12, lateral: 110.0, braking: 60.0, top_speed: 100.0 }
+    }
+}
+
+/// Points of the centre line that are looked at for bends.
+const HORIZON: usize = 22;
+
+/// The driver of one episode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PurePursuit {
+    config: PursuitConfig,
+    /// Point of the centre line the car was nearest to; none before the first step.
+    nearest: Option<usize>,
+}
+
+impl PurePursuit {
+    /// A driver at the start of an episode.
+    pub fn new(config: PursuitConfig) -> Self {
+        Self { config, nearest: None }
+    }
+
+    /// The action (steering −1..1, gas 0..1, brake 0..1) for the car's state on `track`.
+    pub fn act(&mut self, car: &CarState, track: &Track) -> [f32; 3] {
+        let c = &self.config;
+        let n = track.points.len();
+        let (x, y) = (f64::from(car.hull.position[0]), f64::from(car.hull.position[1]));
+        let distance = |i: usize| (track.points[i % n].x - x).hypot(track.points[i % n].y - y);
+        // The track comes close to itself: after the first look only the next stretch counts.
+        let at = match self.nearest {
+            None => (0..n).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(0),
+            Some(last) => (last + n - 3..last + n + 15).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(last) % n,
+        };
+        self.nearest = Some(at);
+        let [vx, vy] = car.hull.velocity.map(f64::from);
+        let speed = vx.hypot(vy);
+
+        let reach = c.look_ahead + c.look_ahead_per_speed * speed;
+        let target = (at + 1..at + HORIZON).find(|&i| distance(i) >= reach).unwrap_or(at + HORIZON);
+        let angle = f64::from(car.hull.angle);
+        // The car looks along (−sin, cos); to its right is (cos, sin).
+        let (dx, dy) = (track.points[target % n].x - x, track.points[target % n].y - y);
+        let (ahead, right) = (-dx * angle.sin() + dy * angle.cos(), dx * angle.cos() + dy * angle.sin());
+        let bearing = right.atan2(ahead);
+        let steer = (2.2 * bearing).clamp(-1.0, 1.0);
+
+        // For every bend ahead: the speed now from which braking in time is possible.
+        let mut allowed = c.top_speed;
+        for k in 0..HORIZON {
+            let turn = |i: usize| {
+                let (a, b) = (track.points[i % n], track.points[(i + 3) % n]);
+                let d = (b.beta - a.beta + std::f64::consts::PI).rem_euclid(2.0 * std::f64::consts::PI) - std::f64::consts::PI;
+                d.abs() / (b.x - a.x).hypot(b.y - a.y).max(1.0)
+            };
+            let bend = (c.lateral / turn(at + k).max(1e-3)).sqrt();
+            allowed = allowed.min((bend * bend + 2.0 * c.braking * 3.5 * k as f64).sqrt());
+        }
+        let gas = (0.08 * (allowed - speed)).clamp(0.0, 1.0) * (1.0 - 0.6 * steer.abs());
+        let brake = (0.04 * (speed - allowed)).clamp(0.0, 0.6);
+        [steer as f32, gas as f32, brake as f32]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frmdn_env::{Env, ObservationMut};
+
+    use super::*;
+    use crate::{CarRacing, CarRacingConfig};
+
+    #[test]
+    fn it_finishes_laps() {
+        let mut env = CarRacing::new(CarRacingConfig::default());
+        let mut frame = vec![0; env.observation_space().len()];
+        let (mut finished, mut total) = (0, 0.0);
+        for seed in 0..10 {
+            env.reset(seed, ObservationMut::Frame(&mut frame)).unwrap();
+            let mut driver = PurePursuit::new(PursuitConfig::default());
+            let mut score = 0.0;
+            loop {
+                let action = driver.act(&env.state().unwrap(), env.track().unwrap());
+                let step = env.step(&action, ObservationMut::Frame(&mut frame)).unwrap();
+                score += step.reward;
+                if step.done() {
+                    finished += u32::from(step.info.completed);
+                    println!("{seed}: {score:.0} {:?} {}", step.info.progress, step.info.steps);
+                    break;
+                }
+            }
+            total += score;
+        }
+        assert!(finished >= 8 && total / 10.0 > 850.0, "{finished} of 10 laps, mean score {}", total / 10.0);
+    }
+}

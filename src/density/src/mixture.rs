@@ -1,0 +1,94 @@
+//! The mixture of equation 1 in its own (base) space: weights π and the components' means and precisions.
+
+use frmdn_engine::random::Pcg64;
+use rand::RngExt;
+
+use crate::{DensityConfig, LOG_PRECISION_LIMIT, precision::Precision};
+
+/// One component at one row: the head's outputs `[mean d | log d d | columns of U, d each]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Component<'a> {
+    dim: usize,
+    raw: &'a [f32],
+}
+
+impl<'a> Component<'a> {
+    /// `raw` holds d (2 + r) values.
+    pub fn new(config: &DensityConfig, raw: &'a [f32]) -> Self {
+        Self { dim: config.dim, raw }
+    }
+
+    /// μ.
+    pub fn mean(&self) -> &'a [f32] {
+        &self.raw[..self.dim]
+    }
+
+    /// P = D + U Uᵀ.
+    pub fn precision(&self) -> Precision {
+        let limit = LOG_PRECISION_LIMIT;
+        let mut parts = self.raw[self.dim..].chunks_exact(self.dim);
+        let log_d = parts.next().unwrap_or_default().iter().map(|&v| f64::from(v.clamp(-limit, limit)));
+        Precision::new(log_d, parts.map(|u| u.iter().map(|&v| f64::from(v)).collect()).collect())
+    }
+
+    /// log N(x; μ, P⁻¹).
+    pub fn log_prob(&self, x: &[f32]) -> f64 {
+        let p = self.precision();
+        let e: Vec<f64> = x.iter().zip(self.mean()).map(|(x, m)| f64::from(*x) - f64::from(*m)).collect();
+        0.5 * (p.log_det() - p.quadratic(&e) - self.dim as f64 * (2.0 * std::f64::consts::PI).ln())
+    }
+}
+
+/// log π of all components from their logits at temperature τ.
+pub(crate) fn log_weights(logits: &[f32], temperature: f64) -> Vec<f64> {
+    let scaled: Vec<f64> = logits.iter().map(|&l| f64::from(l) / temperature).collect();
+    let total = log_sum_exp(scaled.iter().copied());
+    scaled.into_iter().map(|l| l - total).collect()
+}
+
+/// A component drawn with probability π at temperature τ; the likeliest one at τ = 0.
+pub(crate) fn choose(logits: &[f32], temperature: f64, rng: &mut Pcg64) -> usize {
+    if temperature <= 0.0 {
+        return (0..logits.len()).fold(0, |best, k| if logits[k] > logits[best] { k } else { best });
+    }
+    let weights = log_weights(logits, temperature);
+    let mut at = rng.random::<f64>();
+    for (k, w) in weights.iter().enumerate() {
+        at -= w.exp();
+        if at < 0.0 {
+            return k;
+        }
+    }
+    weights.len() - 1
+}
+
+/// log Σ exp without overflow.
+pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let most = values.clone().fold(f64::MIN, f64::max);
+    most + values.map(|v| (v - most).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frmdn_engine::random::stream;
+
+    /// π ∝ (1, 2, 5) at τ = 1; at τ = 2 their roots; towards 0 the last one alone; towards ∞ all alike.
+    #[test]
+    fn components_are_drawn_by_their_weights_at_every_temperature() {
+        let logits = [0.0, 2f32.ln(), 5f32.ln()];
+        let mut rng = stream(1, "mixture-test", &[]);
+        for (temperature, want) in
+            [(1.0, [0.125, 0.25, 0.625]), (2.0, [0.2147, 0.3036, 0.4801]), (1e-3, [0.0, 0.0, 1.0]), (1e6, [1.0 / 3.0; 3])]
+        {
+            let n = 40_000;
+            let mut counts = [0.0; 3];
+            (0..n).for_each(|_| counts[choose(&logits, temperature, &mut rng)] += 1.0);
+            for (c, want) in counts.into_iter().zip(want) {
+                // Five standard errors of a frequency, at most 5 · 0.5 / √40000.
+                assert!((c / f64::from(n) - want).abs() < 0.0125, "{temperature}: {counts:?}");
+            }
+        }
+        assert_eq!(choose(&logits, 0.0, &mut rng), 2);
+    }
+}

@@ -1,0 +1,65 @@
+//! What M is trained and judged on.
+
+/// A batch of sequences, time first. Padding has mask 0 and counts nowhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SequenceBatch {
+    /// Steps T.
+    pub steps: usize,
+    /// Sequences B.
+    pub batch: usize,
+    /// Latents seen [T, B, latent].
+    pub z: Vec<f32>,
+    /// Actions taken on them [T, B, actions].
+    pub actions: Vec<f32>,
+    /// Latents that followed [T, B, latent].
+    pub z_next: Vec<f32>,
+    /// Rewards of these steps [T, B].
+    pub reward: Vec<f32>,
+    /// Whether the episode ended with the step [T, B], 0 or 1.
+    pub done: Vec<f32>,
+    /// Whether the step is real [T, B], 0 or 1.
+    pub mask: Vec<f32>,
+}
+
+impl SequenceBatch {
+    /// A batch of padding.
+    pub fn zeros(steps: usize, batch: usize, latent: usize, actions: usize) -> Self {
+        let n = steps * batch;
+        let zeros = |width: usize| vec![0.0; n * width];
+        Self {
+            steps,
+            batch,
+            z: zeros(latent),
+            actions: zeros(actions),
+            z_next: zeros(latent),
+            reward: zeros(1),
+            done: zeros(1),
+            mask: zeros(1),
+        }
+    }
+
+    /// Columns `from..to`.
+    pub(super) fn columns(&self, from: usize, to: usize) -> Self {
+        let cut = |v: &[f32]| {
+            let width = v.len() / (self.steps * self.batch);
+            v.chunks_exact(self.batch * width).flat_map(|row| row[from * width..to * width].iter().copied()).collect()
+        };
+        Self {
+            steps: self.steps,
+            batch: to - from,
+            z: cut(&self.z),
+            actions: cut(&self.actions),
+            z_next: cut(&self.z_next),
+            reward: cut(&self.reward),
+            done: cut(&self.done),
+            mask: cut(&self.mask),
+        }
+    }
+
+    /// Rows [z, a].
+    pub(super) fn inputs(&self) -> Vec<f32> {
+        let n = self.steps * self.batch;
+        let (d, a) = (self.z.len() / n, self.actions.len() / n);
+        self.z.chunks_exact(d).zip(self.actions.chunks_exact(a)).flat_map(|(z, a)| z.iter().chain(a).copied()).collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! The two linear heads beside the density: reward and end of the step, both on h.
+
+use frmdn_engine::{Params, params::ParamError};
+
+use super::{LossConfig, Prediction};
+
+/// Both heads, with the sums of their losses and gradients.
+pub(super) struct Heads {
+    loss: LossConfig,
+    reward: Head,
+    done: Head,
+    /// Σ (r̂ − r)².
+    pub squares: f64,
+    /// Σ of the end's cross-entropies, every step counting once.
+    pub cross_entropy: f64,
+}
+
+/// y = w · h + b.
+struct Head {
+    weight: Vec<f32>,
+    bias: f32,
+    gradient: Vec<f32>,
+    bias_gradient: f64,
+}
+
+/// Cross-entropy of the logit l against d (0 or 1): log(1 + eˡ) − d l.
+pub(super) fn cross_entropy(logit: f64, done: f64) -> f64 {
+    logit.max(0.0) + (-logit.abs()).exp().ln_1p() - done * logit
+}
+
+impl Head {
+    fn load(params: &Params, name: &str, hidden: usize) -> Result<Self, ParamError> {
+        let weight = params.get(&format!("{name}.weight"), &[hidden, 1])?.to_vec();
+        let bias = params.get(&format!("{name}.bias"), &[1])?[0];
+        Ok(Self { gradient: vec![0.0; hidden], weight, bias, bias_gradient: 0.0 })
+    }
+
+    fn value(&self, h: &[f32]) -> f32 {
+        self.weight.iter().zip(h).map(|(w, h)| w * h).sum::<f32>() + self.bias
+    }
+
+    /// Adds the gradients of a loss whose derivative by this head's value is `d`.
+    fn back(&mut self, h: &[f32], d: f64, d_hidden: &mut [f32]) {
+        self.bias_gradient += d;
+        let d = d as f32;
+        for ((g, w), (h, dh)) in self.gradient.iter_mut().zip(&self.weight).zip(h.iter().zip(d_hidden)) {
+            *g += d * h;
+            *dh += d * w;
+        }
+    }
+}
+
+impl Heads {
+    /// The heads of `params`, for `hidden` cells.
+    pub fn load(loss: &LossConfig, params: &Params, hidden: usize) -> Result<Self, ParamError> {
+        let (reward, done) = (Head::load(params, "reward", hidden)?, Head::load(params, "done", hidden)?);
+        Ok(Self { loss: *loss, reward, done, squares: 0.0, cross_entropy: 0.0 })
+    }
+
+    /// Reward in the environment's unit, and the logit of the end.
+    pub fn predict(&self, h: &[f32]) -> (f64, f64) {
+        (f64::from(self.reward.value(h)), f64::from(self.done.value(h)))
+    }
+
+    /// Reward and probability of the end.
+    pub fn foresee(&self, h: &[f32]) -> Prediction {
+        Prediction { reward: self.reward.value(h), done: 1.0 / (1.0 + (-self.done.value(h)).exp()) }
+    }
+
+    /// Adds one step of weight `weight` in the loss, and its gradient by h to `d_hidden`.
+    ///
+    /// The loss of the end is that of the logit l + log w with positive steps counted w times: its minimum is at the true
+    /// log odds l, so that counting them more often leaves the prediction calibrated.
+    pub fn add(&mut self, h: &[f32], reward: f32, done: f32, weight: f64, d_hidden: &mut [f32]) {
+        let (predicted, logit) = self.predict(h);
+        let (error, done) = (predicted - f64::from(reward), f64::from(done));
+        self.squares += error * error;
+        self.cross_entropy += cross_entropy(logit, done);
+        let LossConfig { reward_scale, done_weight, done_positive_weight: w, .. } = self.loss;
+        let p = 1.0 / (1.0 + (-(logit + w.ln())).exp());
+        self.reward.back(h, 2.0 * weight * reward_scale * reward_scale * error, d_hidden);
+        self.done.back(h, weight * done_weight * (w * done * (p - 1.0) + (1.0 - done) * p), d_hidden);
+    }
+
+    /// The gradients, in the parameters' order.
+    pub fn gradients(self) -> Params {
+        let mut params = Params::default();
+        for (name, head) in [("reward", self.reward), ("done", self.done)] {
+            params.push(format!("{name}.weight"), &[head.gradient.len(), 1], head.gradient);
+            params.push(format!("{name}.bias"), &[1], vec![head.bias_gradient as f32]);
+        }
+        params
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(weights: &[f32]) -> Params {
+        let mut p = Params::default();
+        p.push("reward.weight", &[2, 1], weights[..2].to_vec());
+        p.push("reward.bias", &[1], vec![weights[2]]);
+        p.push("done.weight", &[2, 1], weights[3..5].to_vec());
+        p.push("done.bias", &[1], vec![weights[5]]);
+        p
+    }
+
+    #[test]
+    fn gradients_are_finite_differences() {
+        let loss = LossConfig { reward_scale: 0.3, done_weight: 0.7, done_positive_weight: 5.0, ..LossConfig::default() };
+        let base = [0.3f32, -0.2, 0.1, 0.5, 0.4, -1.0, 0.8, -0.6];
+        let steps = [(2.0f32, 1.0f32, 0.25f64), (-0.5, 0.0, 0.5)];
+        // The loss from its definition, at weights (6) and h (2).
+        let value = |at: &[f64]| -> f64 {
+            let (h, dot) = (&at[6..], |w: &[f64], b: f64| w[0] * at[6] + w[1] * at[7] + b);
+            assert_eq!(h.len(), 2);
+            let (r, l) = (dot(&at[..2], at[2]), dot(&at[3..5], at[5]) + 5f64.ln());
+            let one = |(reward, done, weight): (f32, f32, f64)| {
+                let end = if done > 0.0 { 5.0 * (1.0 + (-l).exp()).ln() } else { (1.0 + l.exp()).ln() };
+                weight * ((0.3 * (r - f64::from(reward))).powi(2) + 0.7 * end)
+            };
+            steps.into_iter().map(one).sum()
+        };
+        let mut heads = Heads::load(&loss, &params(&base[..6]), 2).unwrap();
+        let mut d_hidden = [0.0; 2];
+        steps.into_iter().for_each(|(reward, done, weight)| heads.add(&base[6..], reward, done, weight, &mut d_hidden));
+        let got: Vec<f32> = heads.gradients().0.into_iter().flat_map(|p| p.value).chain(d_hidden).collect();
+        let mut at: Vec<f64> = base.iter().map(|&v| f64::from(v)).collect();
+        for (i, got) in got.into_iter().enumerate() {
+            let mut shifted = |by: f64| {
+                at[i] += by;
+                let v = value(&at);
+                at[i] -= by;
+                v
+            };
+            let want = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+            assert!((f64::from(got) - want).abs() < 1e-5, "{i}: {got} {want}");
+        }
+    }
+
+    /// Descent on a constant h with one step in ten at an end: the probability goes to a tenth, whatever ends count.
+    #[test]
+    fn counting_ends_more_often_leaves_their_probability_calibrated() {
+        for w in [1.0, 20.0] {
+            let loss = LossConfig { done_positive_weight: w, ..LossConfig::default() };
+            let mut bias = 0.0f32;
+            for _ in 0..2000 {
+                let mut heads = Heads::load(&loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]), 2).unwrap();
+                (0..10).for_each(|i| heads.add(&[0.0, 0.0], 0.0, f32::from(u8::from(i == 0)), 0.1, &mut [0.0; 2]));
+                bias -= 0.5 * heads.gradients().value("done.bias")[0];
+            }
+            let p = 1.0 / (1.0 + (-bias).exp());
+            assert!((p - 0.1).abs() < 1e-3, "{w}: {p}");
+        }
+    }
+}
