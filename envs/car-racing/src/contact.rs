@@ -88,7 +88,7 @@ impl Tiles {
     /// Looks which tiles the car touches now.
     pub fn update(&mut self, car: &mut Car, line: usize, on_line: &mut [bool; 4]) -> Touched {
         let mut touched = Touched::default();
-        for i in 0..4 {
+        for (i, line_of_wheel) in on_line.iter_mut().enumerate() {
             let placed = car.bodies[i].transform;
             let (mut on_road, mut line_now) = (false, false);
             self.near(placed.position, WHEEL_REACH, |tiles, tile| {
@@ -105,8 +105,8 @@ impl Tiles {
                 tiles.visited[tile] = true;
                 tiles.flat[tile] = true;
             });
-            touched.line |= line_now && !on_line[i];
-            on_line[i] = line_now;
+            touched.line |= line_now && !*line_of_wheel;
+            *line_of_wheel = line_now;
             car.wheels[i].on_road = on_road;
         }
         let placed = car.bodies[HULL].transform;

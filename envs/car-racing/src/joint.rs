@@ -1,12 +1,13 @@
 //! The revolute joint between the hull and a wheel (`b2RevoluteJoint.cpp`).
 
+use std::f32::consts::PI;
+
 use crate::math::{Rot, Vec2, cross_scalar};
 use crate::solver::{Body, DT};
 
 const LINEAR_SLOP: f32 = 0.005;
 const ANGULAR_SLOP: f32 = 2.0 / 180.0 * PI;
 const MAX_ANGULAR_CORRECTION: f32 = 8.0 / 180.0 * PI;
-const PI: f32 = 3.141_592_7;
 const LOWER: f32 = -0.4;
 const UPPER: f32 = 0.4;
 
@@ -198,11 +199,11 @@ impl Joint {
             let c = if self.limit == Limit::Lower {
                 let c = angle - LOWER;
                 angular_error = -c;
-                (c + ANGULAR_SLOP).min(0.0).max(-MAX_ANGULAR_CORRECTION)
+                (c + ANGULAR_SLOP).clamp(-MAX_ANGULAR_CORRECTION, 0.0)
             } else {
                 let c = angle - UPPER;
                 angular_error = c;
-                (c - ANGULAR_SLOP).min(MAX_ANGULAR_CORRECTION).max(0.0)
+                (c - ANGULAR_SLOP).clamp(0.0, MAX_ANGULAR_CORRECTION)
             };
             let impulse = -self.step.motor_mass * c;
             hull.angle -= ia * impulse;

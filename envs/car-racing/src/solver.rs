@@ -4,6 +4,8 @@
 //! of operations, so that every bit of the state is the same. Nothing ever collides: tiles are sensors, and the wheels'
 //! masks exclude each other and the hull.
 
+use std::f32::consts::PI;
+
 use crate::joint::{Joint, Velocity};
 use crate::math::{Rot, Transform, Vec2};
 use crate::polygon::Polygon;
@@ -15,7 +17,6 @@ const VELOCITY_SWEEPS: usize = 180;
 const POSITION_SWEEPS: usize = 60;
 const MAX_TRANSLATION: f32 = 2.0;
 const MAX_ROTATION: f32 = 0.5 * PI;
-const PI: f32 = 3.141_592_7;
 const LINEAR_SLEEP_TOLERANCE: f32 = 0.01;
 const ANGULAR_SLEEP_TOLERANCE: f32 = 2.0 / 180.0 * PI;
 const TIME_TO_SLEEP: f32 = 0.5;

@@ -3,8 +3,13 @@
 //! Environments know nothing of agents. An observation is a frame (`u8`) or a latent (`f32`) and is written into the
 //! caller's buffer, so that a step allocates nothing.
 
+mod batch;
+pub mod conformance;
+mod dummy;
 mod spaces;
 
+pub use batch::VecEnv;
+pub use dummy::DummyEnv;
 pub use spaces::{ActionSpace, ObservationMut, ObservationSpace};
 
 /// What one [`Env::step`] returns beside the observation.

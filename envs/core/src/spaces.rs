@@ -107,4 +107,17 @@ impl<'a> ObservationMut<'a> {
             }),
         }
     }
+    /// The values of a latent of `expected` values, or the error that says what was given instead.
+    pub fn latent(self, expected: usize) -> Result<&'a mut [f32], EnvError> {
+        match self {
+            Self::Latent(values) if values.len() == expected => Ok(values),
+            Self::Latent(values) => {
+                Err(EnvError::Buffer { found: format!("{} values", values.len()), expected: format!("a latent of {expected} values") })
+            }
+            Self::Frame(bytes) => Err(EnvError::Buffer {
+                found: format!("a frame of {} bytes", bytes.len()),
+                expected: format!("a latent of {expected} values"),
+            }),
+        }
+    }
 }
