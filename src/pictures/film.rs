@@ -1,8 +1,10 @@
 //! Films as GIF files.
 
 use std::{
-    io::{BufWriter, Write},
+    fs::File,
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use image::{
@@ -18,47 +20,111 @@ use crate::run::{Result, RunError};
 pub struct Film {
     path: PathBuf,
     file: NamedTempFile,
-    encoder: GifEncoder<BufWriter<std::fs::File>>,
+    tape: Tape<BufWriter<File>>,
+    encoder: GifEncoder<Tape<BufWriter<File>>>,
     delay: Delay,
+    /// Width and height of all frames, from the first one on.
+    size: Option<[usize; 2]>,
 }
 
 impl Film {
-    /// A film at `path` with `milliseconds` between frames, repeated for ever.
+    /// A film at `path` with `milliseconds` between frames (cut to hundredths of a second), repeated for ever.
     pub fn create(path: &Path, milliseconds: u32) -> Result<Self> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder(path);
         std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
         let file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(RunError::io("write into", folder))?;
         let copy = file.as_file().try_clone().map_err(RunError::io("write", path))?;
+        let tape = Tape::new(BufWriter::new(copy));
         // Speed 10: quality is bounded by 256 colours anyway, and these pictures have few.
-        let mut encoder = GifEncoder::new_with_speed(BufWriter::new(copy), 10);
+        let mut encoder = GifEncoder::new_with_speed(tape.clone(), 10);
         encoder.set_repeat(Repeat::Infinite).map_err(|e| failed(path, e))?;
-        Ok(Self { path: path.to_path_buf(), file, encoder, delay: Delay::from_numer_denom_ms(milliseconds, 1) })
+        let delay = Delay::from_numer_denom_ms(milliseconds, 1);
+        Ok(Self { path: path.to_path_buf(), file, tape, encoder, delay, size: None })
     }
 
     /// Adds a frame; all frames have the first one's size.
     pub fn push(&mut self, panel: &Panel) -> Result<()> {
+        let [width, height] = [panel.width(), panel.height()];
+        let [first_width, first_height] = *self.size.get_or_insert([width, height]);
+        if [width, height] != [first_width, first_height] {
+            let path = self.path.display();
+            return Err(RunError::Failed(format!("a frame of {width}x{height} after one of {first_width}x{first_height} in {path}")));
+        }
         // Thirty-two levels a channel: a GIF has 256 colours anyway, and equal neighbours are what it compresses.
         let level = |v: u8| (v & 0xF8) | (v >> 5);
         let rgba: Vec<u8> = panel.rgb().as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [level(*r), level(*g), level(*b), 255]).collect();
-        let image = RgbaImage::from_raw(panel.width() as u32, panel.height() as u32, rgba)
-            .ok_or_else(|| RunError::Failed("a picture of impossible size".into()))?;
+        let image = RgbaImage::from_raw(width as u32, height as u32, rgba).ok_or_else(|| impossible(&self.path))?;
         self.encoder.encode_frame(Frame::from_parts(image, 0, 0, self.delay)).map_err(|e| failed(&self.path, e))
     }
 
-    /// Closes the film and gives it its name.
+    /// Closes the film and gives it its name. A film without frames is an error.
     pub fn finish(self) -> Result<()> {
-        let Self { path, file, encoder, .. } = self;
-        // Dropping the encoder writes the trailer through the buffer.
+        let Self { path, file, tape, encoder, size, .. } = self;
+        // Dropping the encoder writes the end mark, and says nothing if it cannot: the tape remembers.
         drop(encoder);
-        file.as_file().flush().and_then(|()| file.as_file().sync_all()).map_err(RunError::io("write", &path))?;
+        if size.is_none() {
+            return Err(RunError::Failed(format!("the film {} has no frames", path.display())));
+        }
+        tape.close().and_then(|()| file.as_file().sync_all()).map_err(RunError::io("write", &path))?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(RunError::io("write", &path))?;
         }
-        file.persist(&path).map_err(|e| RunError::Io { action: "replace", path, source: e.error })?;
+        file.persist(&path).map_err(|e| RunError::Io { action: "replace", path: path.clone(), source: e.error })?;
+        if let Ok(folder) = File::open(folder(&path)) {
+            // Some file systems refuse fsync on a folder; the rename itself has happened.
+            let _ = folder.sync_all();
+        }
         Ok(())
     }
+}
+
+/// A writer that can be closed by one who lent it to another, and remembers the first error that the other may have dropped.
+struct Tape<W>(Arc<Mutex<(W, Option<io::Error>)>>);
+
+impl<W> Clone for Tape<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<W: Write> Tape<W> {
+    fn new(out: W) -> Self {
+        Self(Arc::new(Mutex::new((out, None))))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (out, first) = &mut *guard;
+        act(out).inspect_err(|e| {
+            first.get_or_insert_with(|| io::Error::new(e.kind(), e.to_string()));
+        })
+    }
+
+    fn close(&self) -> io::Result<()> {
+        // The result of this flush is remembered like any other.
+        let _ = self.with(Write::flush);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.take().map_or(Ok(()), Err)
+    }
+}
+
+impl<W: Write> Write for Tape<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.with(|out| out.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.with(Write::flush)
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn impossible(path: &Path) -> RunError {
+    RunError::Failed(format!("a frame of impossible size in {}", path.display()))
 }
 
 fn failed(path: &Path, error: image::ImageError) -> RunError {
@@ -85,7 +151,7 @@ mod tests {
             assert!(!path.exists());
         }
         film.finish().unwrap();
-        let file = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
+        let file = std::io::BufReader::new(File::open(&path).unwrap());
         let frames = image::codecs::gif::GifDecoder::new(file).unwrap().into_frames().collect_frames().unwrap();
         assert_eq!(frames.len(), 3);
         for (frame, c) in frames.iter().zip(colours) {
@@ -95,5 +161,59 @@ mod tests {
             assert!(seen.iter().zip(c).all(|(a, b)| a.abs_diff(b) <= 8), "{seen:?} {c:?}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_an_error_that_names_the_film_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f.gif");
+        let mut film = Film::create(&path, 40).unwrap();
+        film.push(&Panel::new(2, 1, vec![0; 6])).unwrap();
+        let error = film.push(&Panel::new(1, 2, vec![0; 6])).unwrap_err().to_string();
+        assert!(error.contains("1x2") && error.contains("2x1") && error.contains("f.gif"), "{error}");
+        drop(film);
+        let error = Film::create(&path, 40).unwrap().finish().unwrap_err().to_string();
+        assert!(error.contains("f.gif") && error.contains("no frames"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        // A file where the folder should be.
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"x").unwrap();
+        let Err(error) = Film::create(&file.join("f.gif"), 40) else { panic!("a film inside a file") };
+        assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+
+        // A folder where the film should be.
+        std::fs::create_dir(&path).unwrap();
+        let mut film = Film::create(&path, 40).unwrap();
+        film.push(&Panel::new(2, 1, vec![0; 6])).unwrap();
+        let error = film.finish().unwrap_err().to_string();
+        assert!(error.contains("f.gif"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_error_that_the_encoder_drops_is_not_lost() {
+        // Takes that many bytes and no more, like a disk.
+        struct Disk(usize);
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let film_on = |room: usize| {
+            let tape = Tape::new(Disk(room));
+            let mut encoder = GifEncoder::new(tape.clone());
+            let frame = encoder.encode_frame(Frame::new(RgbaImage::new(4, 4)));
+            drop(encoder);
+            (frame.is_ok(), tape.close().map_err(|e| e.kind()), tape.0.lock().unwrap().0.0)
+        };
+        let (_, end, left) = film_on(1000);
+        assert_eq!(end, Ok(()));
+        // Room for all but the end mark.
+        assert_eq!(film_on(1000 - left - 1), (true, Err(io::ErrorKind::StorageFull), 0));
     }
 }

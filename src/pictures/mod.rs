@@ -5,6 +5,6 @@ mod film;
 mod font;
 mod panel;
 
-pub use curves::{Series, plot_curves};
+pub use curves::{Axes, Series, plot_curves};
 pub use film::Film;
 pub use panel::Panel;

@@ -115,6 +115,14 @@ impl Panel {
         out
     }
 
+    /// Panels in rows of `columns`, with gaps between; the last row may be shorter.
+    ///
+    /// # Panics
+    /// If `columns` is 0.
+    pub fn grid(panels: Vec<Self>, columns: usize) -> Self {
+        Self::column(panels.chunks(columns).map(|row| Self::row(row.to_vec())).collect())
+    }
+
     /// Writes a PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
         let encoded =
@@ -144,6 +152,16 @@ mod tests {
         assert_eq!(read.get_pixel(2, 0).0, [250, 251, 252]);
         assert_eq!(read.get_pixel(5, 0).0, DARK);
         assert_eq!(read.get_pixel(11, 1).0, [250, 251, 252]);
+    }
+
+    #[test]
+    fn a_grid_fills_rows_from_the_left() {
+        let panels: Vec<Panel> = (1..=5).map(|i| Panel::new(2, 3, vec![i; 18])).collect();
+        let grid = Panel::grid(panels, 3);
+        assert_eq!((grid.width(), grid.height()), (3 * 2 + 2 * GAP, 2 * 3 + GAP));
+        let at = |x: usize, y: usize| grid.rgb()[(y * grid.width() + x) * 3];
+        assert_eq!([at(0, 0), at(2 + GAP, 2), at(4 + 2 * GAP, 0)], [1, 2, 3]);
+        assert_eq!([at(1, 3 + GAP), at(2 + GAP, 3 + GAP), at(4 + 2 * GAP, 3 + GAP), at(2, 0)], [4, 5, DARK[0], DARK[0]]);
     }
 
     #[test]
