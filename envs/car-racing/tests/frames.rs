@@ -81,6 +81,7 @@ fn the_scene_is_gymnasiums_within_a_third_of_a_grey_level() {
     for Moment { what, reference, full, .. } in moments() {
         let rows = SIDE * SCENE * 3;
         let (mean, far) = byte_errors(&full[..rows], &reference[..rows]);
+        println!("scene, {what}: mean error {mean:.3}/255, {:.3} % are off by more than 16", far * 100.0);
         assert!(mean <= 0.3 && far <= 0.001, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
     }
 }
@@ -120,6 +121,7 @@ fn the_agents_view_is_the_cropped_frame_shrunk() {
         });
         // the reference is blurred twice, the view once: they differ at edges, most where the camera shows the whole track
         let (mean, far) = errors(shrunk.zip(agent.iter().map(|&v| f64::from(v))));
+        println!("view, {what}: mean error {mean:.3}/255, {:.3} % are off by more than 16", far * 100.0);
         assert!(mean <= 0.9 && far <= 0.01, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
     }
 }
