@@ -1,0 +1,32 @@
+"""Native Car-Racing as a Gymnasium environment.
+
+Importing this package registers ``frmdn/CarRacing-v3``::
+
+    import gymnasium, frmdn_gym
+
+    env = gymnasium.make("frmdn/CarRacing-v3")
+    envs = gymnasium.make_vec("frmdn/CarRacing-v3", num_envs=16)
+
+Both take ``observation="agent64"`` (64×64 RGB without the gauges, the default) or ``"full96"`` (96×96 RGB, Gymnasium's
+picture), ``random_start`` and ``rule`` (``"v3"`` or ``"v4"``).
+"""
+
+import gymnasium
+
+from frmdn_gym.car_racing import CarRacing
+from frmdn_gym.native import NativeError, version
+from frmdn_gym.vector import VectorCarRacing
+
+__all__ = ["ENV_ID", "CarRacing", "NativeError", "VectorCarRacing", "version"]
+
+ENV_ID = "frmdn/CarRacing-v3"
+"""The id that this package registers."""
+
+if ENV_ID not in gymnasium.registry:
+    gymnasium.register(
+        id=ENV_ID,
+        entry_point="frmdn_gym.car_racing:CarRacing",
+        vector_entry_point="frmdn_gym.vector:VectorCarRacing",
+        max_episode_steps=1000,
+        reward_threshold=900,
+    )

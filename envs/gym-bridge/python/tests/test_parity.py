@@ -1,0 +1,42 @@
+"""A spot check against Gymnasium's own environment. The full comparison belongs to the environment, not to this package."""
+
+import os
+
+import gymnasium
+import numpy as np
+import pytest
+
+import frmdn_gym
+
+STEPS = 200
+
+
+def reference():
+    """Gymnasium's environment, or a skip that says why (a failure where FRMDN_REQUIRE_GYMNASIUM is set)."""
+    try:
+        return gymnasium.make("CarRacing-v3")
+    except gymnasium.error.DependencyNotInstalled as error:
+        if os.environ.get("FRMDN_REQUIRE_GYMNASIUM"):
+            raise
+        pytest.skip(f"SKIPPED: needs gymnasium[box2d]==1.4.0: {error}")
+
+
+@pytest.mark.parametrize("seed", [1, 20, 300])
+def test_rewards_and_flags_are_gymnasiums(seed):
+    theirs, ours = reference(), gymnasium.make(frmdn_gym.ENV_ID, observation="full96")
+    a, b = ours.reset(seed=seed)[0], theirs.reset(seed=seed)[0]
+    rng = np.random.default_rng(seed)
+    action = np.zeros(3, np.float32)
+    errors = []
+    for step in range(STEPS):
+        # a random walk, so that the car moves
+        action = np.clip(action + rng.normal(0, 0.2, 3), [-1, 0, 0], [1, 1, 0.3]).astype(np.float32)
+        a, b = ours.step(action), theirs.step(action)
+        assert a[1] == b[1], f"reward of step {step}"
+        assert a[2:4] == b[2:4], f"flags of step {step}"
+        errors.append(np.abs(a[0].astype(int) - b[0].astype(int)).mean())
+        if a[2] or a[3]:
+            break
+    # A mean of 2 of 255 is far outside of what rounding does and far inside of what another picture would give.
+    assert np.mean(errors) < 2
+    theirs.close()
