@@ -62,7 +62,7 @@ def test_leaving_the_field_terminates():
     env = gymnasium.make(frmdn_gym.ENV_ID)
     env.reset(seed=4)
     for _ in range(1000):
-        _, reward, terminated, _, info = env.step(np.array([0, 1, 0], np.float32))
+        _, reward, terminated, _, info = env.step(np.array([0, 0.5, 0], np.float32))
         if terminated:
             break
     assert terminated and reward == -100 and info["lap_finished"] is False

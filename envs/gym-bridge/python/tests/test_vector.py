@@ -67,7 +67,7 @@ def test_autoreset_is_next_step():
 def test_leaving_the_field_resets_one_environment_alone():
     envs = make(2)
     envs.reset(seed=[4, 5])
-    actions = np.array([[0, 1, 0], [0, 0, 0]], np.float32)
+    actions = np.array([[0, 0.5, 0], [0, 0, 0]], np.float32)
     for _ in range(900):
         _, rewards, terminated, _, info = envs.step(actions)
         if terminated[0]:
