@@ -8,7 +8,7 @@ use frmdn_env::{Env, ObservationMut, Picture};
 use crate::{
     agent::Agent,
     pictures::{Film, Panel},
-    rollout::{Blind, Job, Outcome, View},
+    rollout::{Blind, Job, Outcome, Policy, View, watch},
     run::{Interrupt, Result, RunError},
     vision::{DecoderScratch, EncoderScratch, FRAME, SIDE as VIEW},
     worlds::{self, WorldOptions},
@@ -60,31 +60,20 @@ pub fn drive(agent: &Agent, seed: u64, path: &Path, stop: &Interrupt) -> Result<
 }
 
 /// Films one episode of a policy that needs no run.
-pub fn drive_blind(environment: &str, policy: Blind, seed: u64, path: &Path, stop: &Interrupt) -> Result<Outcome> {
-    let mut env = worlds::make(environment, WorldOptions::default()).map_err(RunError::Failed)?;
+pub fn drive_policy(environment: &str, policy: Policy, seed: u64, path: &Path, stop: &Interrupt) -> Result<Outcome> {
+    let mut world = policy.start(environment, WorldOptions::default(), 0, seed).map_err(RunError::Failed)?;
     let mut film = Film::create(path, DELAY)?;
-    let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
-    let mut frame = vec![0; env.observation_space().len()];
-    let mut action = vec![0.0; env.action_space().len()];
-    let mut driver = policy.driver(0, seed);
-    let mut outcome = Outcome::default();
-    env.reset(seed, ObservationMut::Frame(&mut frame)).map_err(failed)?;
-    while !stop.is_set() {
-        if outcome.steps.is_multiple_of(EVERY) {
-            let person = env.picture().map(|p| picture_panel(p).titled(&format!("SCORE {:.0}", outcome.score)));
-            let panels = [person, Some(frame_panel(&frame).titled("THE AGENT'S VIEW"))];
-            film.push(&Panel::row(panels.into_iter().flatten().collect()))?;
+    let mut observe = |env: &mut dyn Env, frame: &[u8], outcome: &Outcome| -> std::result::Result<(), String> {
+        if !outcome.steps.is_multiple_of(EVERY) {
+            return Ok(());
         }
-        driver.act(&mut action);
-        let step = env.step(&action, ObservationMut::Frame(&mut frame)).map_err(failed)?;
-        outcome.score += step.reward;
-        outcome.steps += 1;
-        outcome.progress = step.info.progress;
-        outcome.completed |= step.info.completed;
-        if step.done() {
-            film.finish()?;
-            break;
-        }
+        let person = env.picture().map(|p| picture_panel(p).titled(&format!("SCORE {:.0}", outcome.score)));
+        let panels = [person, Some(frame_panel(frame).titled("THE AGENT'S VIEW"))];
+        film.push(&Panel::row(panels.into_iter().flatten().collect())).map_err(|e| e.to_string())
+    };
+    let outcome = watch(world.as_mut(), seed, stop, &mut observe).map_err(RunError::Failed)?;
+    if !stop.is_set() {
+        film.finish()?;
     }
     Ok(outcome)
 }

@@ -88,3 +88,16 @@ fn data_come_from_a_scripted_driver_or_from_an_agent_too() {
     let episodes = [&first, &second].map(|d| std::fs::read(d.path().join("episodes/000000.npz")).unwrap());
     assert_ne!(episodes[0], episodes[1]);
 }
+
+#[test]
+fn the_floor_and_the_ceiling_can_be_scored() {
+    let score = |policy: &str| {
+        let out = frmdn(&["evaluate", "--policy", policy, "--episodes", "12", "--json"]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice::<serde_json::Value>(&out.stdout).unwrap()
+    };
+    let (noop, random, scripted) = (score("noop"), score("random"), score("scripted"));
+    let mean = |v: &serde_json::Value| v["mean"].as_f64().unwrap();
+    assert!((-95.0..-90.0).contains(&mean(&noop)) && (-45.0..-20.0).contains(&mean(&random)), "{noop} {random}");
+    assert!(mean(&scripted) > 850.0 && scripted["completed"].as_f64().unwrap() > 0.7, "{scripted}");
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::play::PolicyName;
 use crate::{
     agent::Agent,
     rollout::Evaluation,
@@ -15,8 +16,11 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct EvaluateArgs {
-    /// A run folder or a checkpoint.
-    dir: PathBuf,
+    /// A run folder or a checkpoint; leave it out with --policy.
+    dir: Option<PathBuf>,
+    /// Score a policy that needs no run: the floor and the ceiling to read scores against.
+    #[arg(long, value_enum, conflicts_with = "dir")]
+    policy: Option<PolicyName>,
     /// Number of test tracks, from the first one.
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     episodes: Option<u64>,
@@ -45,13 +49,25 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
     if range.start < seeds::SELECTION.end {
         tracing::warn!("seeds below {} are used in training and selection: this is no test", seeds::SELECTION.end);
     }
-    let agent = Agent::load(&args.dir)?;
-    let (model, controller) = (agent.acting_model()?, agent.controller()?);
-    let all = stages::outcomes(&agent.info.environment, &model, &controller, range.clone(), context, |_, _| Ok(()))?;
-    let Some(all) = all else {
-        return Err(RunError::Interrupted { command: format!("frmdn evaluate {}", args.dir.display()) }.into());
+    let (environment, all) = match (&args.dir, args.policy) {
+        (Some(dir), _) => {
+            let agent = Agent::load(dir)?;
+            let (model, controller) = (agent.acting_model()?, agent.controller()?);
+            let all = stages::outcomes(&agent.info.environment, &model, &controller, range.clone(), context, |_, _| Ok(()))?;
+            (agent.info.environment, all)
+        }
+        (None, Some(name)) => {
+            let all = name.policy().outcomes("car-racing", 0, range.clone(), context.stop).map_err(RunError::Failed)?;
+            ("car-racing".to_owned(), all)
+        }
+        (None, None) => {
+            bail!("evaluate what? Name a run folder (frmdn evaluate runs/tiny), or a policy (frmdn evaluate --policy scripted)")
+        }
     };
-    let rule = worlds::rule(&agent.info.environment).map_err(RunError::Failed)?;
+    let Some(all) = all else {
+        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+    };
+    let rule = worlds::rule(&environment).map_err(RunError::Failed)?;
     let evaluation = Evaluation::of(&all, range.start, rule);
     if args.json {
         println!("{}", serde_json::to_string(&evaluation)?);

@@ -8,16 +8,33 @@ use clap::{Args, ValueEnum};
 use crate::{
     agent::Agent,
     film,
-    rollout::{Blind, Outcome},
+    rollout::{Blind, Outcome, Policy},
     run::{RunError, seeds},
     stages::Context,
 };
 
+/// Policies by name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Policy {
+pub enum PolicyName {
+    /// Uniform actions, new at each step.
     Random,
+    /// Actions that wander.
     Brownian,
+    /// Nothing at all.
     Noop,
+    /// A driver that knows the track: the ceiling.
+    Scripted,
+}
+
+impl PolicyName {
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Random => Policy::Blind(Blind::Random),
+            Self::Brownian => Policy::Blind(Blind::Brownian),
+            Self::Noop => Policy::Blind(Blind::Noop),
+            Self::Scripted => Policy::Scripted { noise: 0.0 },
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -26,7 +43,7 @@ pub struct PlayArgs {
     dir: Option<PathBuf>,
     /// Drive without any agent.
     #[arg(long, value_enum, conflicts_with = "dir")]
-    policy: Option<Policy>,
+    policy: Option<PolicyName>,
     /// The picture to write.
     #[arg(long, value_name = "FILE.gif", default_value = "drive.gif")]
     out: PathBuf,
@@ -39,14 +56,7 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
     gif(&args.out)?;
     let outcome: Outcome = match (&args.dir, args.policy) {
         (Some(dir), _) => film::drive(&Agent::load(dir)?, args.seed, &args.out, context.stop)?,
-        (None, Some(policy)) => {
-            let policy = match policy {
-                Policy::Random => Blind::Random,
-                Policy::Brownian => Blind::Brownian,
-                Policy::Noop => Blind::Noop,
-            };
-            film::drive_blind("car-racing", policy, args.seed, &args.out, context.stop)?
-        }
+        (None, Some(name)) => film::drive_policy("car-racing", name.policy(), args.seed, &args.out, context.stop)?,
         (None, None) => bail!("play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy brownian)"),
     };
     if context.stop.is_set() {

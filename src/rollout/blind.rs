@@ -1,17 +1,9 @@
 //! Drivers that see nothing: the floor every score is read against, and the first data.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use frmdn_engine::random::{Pcg64, fill_normal, fill_uniform, stream};
-use frmdn_env::{Env, ObservationMut};
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::Outcome;
-
-/// A policy that needs no run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// A policy that sees nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blind {
     /// Uniform actions, new at each step.
     Random,
@@ -40,38 +32,6 @@ impl Blind {
             Self::Brownian => BlindDriver::Brownian(Brownian::new(root, seed)),
             Self::Noop => BlindDriver::Noop,
         }
-    }
-
-    /// Whole episodes on `seeds`, on all threads.
-    pub fn outcomes(
-        self,
-        make: &(dyn Fn() -> Result<Box<dyn Env>, String> + Sync),
-        root: u64,
-        seeds: std::ops::Range<u64>,
-        frames: &AtomicU64,
-    ) -> Result<Vec<Outcome>, String> {
-        let drive = |seed| {
-            let mut env = make()?;
-            let mut observation = vec![0; env.observation_space().len()];
-            let mut action = vec![0.0; env.action_space().len()];
-            let mut driver = self.driver(root, seed);
-            let mut outcome = Outcome::default();
-            env.reset(seed, ObservationMut::Frame(&mut observation)).map_err(|e| e.to_string())?;
-            loop {
-                driver.act(&mut action);
-                let step = env.step(&action, ObservationMut::Frame(&mut observation)).map_err(|e| e.to_string())?;
-                outcome.score += step.reward;
-                outcome.steps += 1;
-                outcome.completed |= step.info.completed;
-                outcome.progress = step.info.progress;
-                if step.done() {
-                    outcome.fitness = outcome.score;
-                    frames.fetch_add(u64::from(outcome.steps), Ordering::Relaxed);
-                    return Ok(outcome);
-                }
-            }
-        };
-        seeds.into_par_iter().map(drive).collect()
     }
 }
 

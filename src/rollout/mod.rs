@@ -6,7 +6,9 @@
 mod acting;
 mod blind;
 mod evaluation;
+mod policy;
 
 pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
 pub use blind::{Blind, BlindDriver, Brownian};
 pub use evaluation::{Evaluation, Summary};
+pub use policy::{AgentDriven, Driven, Policy, Witness, watch};

@@ -8,18 +8,16 @@ use std::{
     },
 };
 
-use frmdn_env::{Env, ObservationMut};
+use frmdn_env::ObservationMut;
 use rayon::prelude::*;
 
 use super::Context;
 use crate::{
     agent::Agent,
     controller::LinearController,
-    memory::Scratch,
-    rollout::{ActingModel, Blind, BlindDriver},
+    rollout::{ActingModel, AgentDriven, Blind, Driven, Policy},
     run::{Episode, Preset, Result, RunError, RunFolder, seeds},
-    vision::EncoderScratch,
-    worlds::{self, Scripted, WorldOptions},
+    worlds::{self, WorldOptions},
 };
 
 /// Records the episodes that are missing. Episode `i` has training seed `i` and its own random stream.
@@ -56,63 +54,6 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 /// How far the scripted driver wanders off what it means to do.
 const WANDER: f32 = 0.25;
 
-/// An environment and who drives in it.
-trait Driven {
-    fn env(&mut self) -> &mut dyn Env;
-
-    /// The action on seeing `frame`.
-    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> std::result::Result<(), String>;
-}
-
-struct BlindDriven {
-    env: Box<dyn Env>,
-    driver: BlindDriver,
-}
-
-impl Driven for BlindDriven {
-    fn env(&mut self) -> &mut dyn Env {
-        self.env.as_mut()
-    }
-
-    fn act(&mut self, _: &[u8], action: &mut [f32]) -> std::result::Result<(), String> {
-        self.driver.act(action);
-        Ok(())
-    }
-}
-
-impl Driven for Scripted {
-    fn env(&mut self) -> &mut dyn Env {
-        Scripted::env(self)
-    }
-
-    fn act(&mut self, _: &[u8], action: &mut [f32]) -> std::result::Result<(), String> {
-        Scripted::act(self, action)
-    }
-}
-
-struct AgentDriven<'a> {
-    env: Box<dyn Env>,
-    agent: &'a (ActingModel, LinearController),
-    latent: Vec<f32>,
-    state: Vec<f32>,
-    vision: EncoderScratch,
-    memory: Scratch,
-}
-
-impl Driven for AgentDriven<'_> {
-    fn env(&mut self) -> &mut dyn Env {
-        self.env.as_mut()
-    }
-
-    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> std::result::Result<(), String> {
-        let (model, controller) = self.agent;
-        model.encoder.encode(&mut self.vision, frame, &mut self.latent);
-        controller.act(&self.latent, model.memory.hidden(&self.state), action);
-        model.memory.step(1, &self.latent, action, &mut self.state, &mut self.memory);
-        Ok(())
-    }
-}
-
 /// The agent that drives, where the policy is a run or a checkpoint.
 fn driving_agent(preset: &Preset) -> Result<Option<(ActingModel, LinearController)>> {
     if ["brownian", "scripted"].contains(&preset.collect.policy.as_str()) {
@@ -125,17 +66,13 @@ fn driving_agent(preset: &Preset) -> Result<Option<(ActingModel, LinearControlle
 /// Drives the episode of `seed` and records it.
 fn record(preset: &Preset, agent: Option<&(ActingModel, LinearController)>, seed: u64) -> Result<Episode> {
     let options = WorldOptions { random_start: preset.collect.random_start };
-    let make = || worlds::make(&preset.environment, options).map_err(RunError::Failed);
-    if let Some(agent) = agent {
-        let (latent, state) = (vec![0.0; agent.0.latent], vec![0.0; agent.0.memory.state_len()]);
-        let (vision, memory) = (EncoderScratch::default(), Scratch::default());
-        return drive(&mut AgentDriven { env: make()?, agent, latent, state, vision, memory }, preset.collect.steps, seed);
+    if let Some((model, controller)) = agent {
+        let env = worlds::make(&preset.environment, options).map_err(RunError::Failed)?;
+        return drive(&mut AgentDriven::new(env, model, controller), preset.collect.steps, seed);
     }
-    if preset.collect.policy == "scripted" {
-        let mut scripted = Scripted::new(&preset.environment, options, WANDER, preset.seed, seed).map_err(RunError::Failed)?;
-        return drive(&mut scripted, preset.collect.steps, seed);
-    }
-    drive(&mut BlindDriven { env: make()?, driver: Blind::Brownian.driver(preset.seed, seed) }, preset.collect.steps, seed)
+    let policy = if preset.collect.policy == "scripted" { Policy::Scripted { noise: WANDER } } else { Policy::Blind(Blind::Brownian) };
+    let mut world = policy.start(&preset.environment, options, preset.seed, seed).map_err(RunError::Failed)?;
+    drive(world.as_mut(), preset.collect.steps, seed)
 }
 
 fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {

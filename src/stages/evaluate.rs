@@ -9,7 +9,7 @@ use crate::{
     agent::Agent,
     controller::LinearController,
     film,
-    rollout::{ActingModel, Blind, DriveOptions, Evaluation, Job, Outcome},
+    rollout::{ActingModel, Blind, DriveOptions, Evaluation, Job, Outcome, Policy},
     run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
     worlds::{self, WorldOptions},
 };
@@ -79,8 +79,8 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let Some(fresh) = fresh else { return context.check(folder) };
     known.extend(fresh);
     let rule = worlds::rule(&preset.environment).map_err(RunError::Failed)?;
-    let make = || worlds::make(&preset.environment, WorldOptions::default());
-    let random = Blind::Random.outcomes(&make, preset.seed, range.clone(), &AtomicU64::new(0)).map_err(RunError::Failed)?;
+    let random = Policy::Blind(Blind::Random).outcomes(&preset.environment, preset.seed, range.clone(), context.stop);
+    let Some(random) = random.map_err(RunError::Failed)? else { return context.check(folder) };
     agent.save(&folder.path("agent.safetensors"))?;
     film::drive(&agent, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;
     context.check(folder)?;
