@@ -7,10 +7,12 @@ mod batch;
 pub mod conformance;
 mod dummy;
 mod spaces;
+mod view;
 
 pub use batch::VecEnv;
 pub use dummy::DummyEnv;
 pub use spaces::{ActionSpace, ObservationMut, ObservationSpace};
+pub use view::AgentView;
 
 /// What one [`Env::step`] returns beside the observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
