@@ -94,6 +94,13 @@ pub trait Env: Send {
     /// Starts the episode of `seed` and writes its first observation.
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError>;
 
+    /// Tells the action of the next [`Env::step`] ahead, so that an environment that works elsewhere can start on it while
+    /// others are told theirs. That step must then bring the same action. Others do nothing here.
+    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
+        let _ = action;
+        Ok(())
+    }
+
     /// Applies `action` and writes the next observation. After a step whose [`Step::done`] is true only
     /// [`Env::reset`] is allowed.
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError>;

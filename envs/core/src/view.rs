@@ -46,6 +46,11 @@ impl AgentView {
         Ok(Self { frame: (height, width, channels), side, rows: spans(rows), columns: spans(0..width) })
     }
 
+    /// Rows, and columns, of the view.
+    pub fn side(&self) -> usize {
+        self.side
+    }
+
     /// Bytes of a frame.
     pub fn frame_len(&self) -> usize {
         self.frame.0 * self.frame.1 * self.frame.2

@@ -1,0 +1,310 @@
+"""Serves environments of Gymnasium, and of gym-super-mario-bros 7.4.0, to frmdn over standard input and output.
+
+Every message is `<u32 length> <u8 kind> <u32 ticket> <body>`, little-endian; the length counts what follows it. A reply carries
+the ticket of its request and its kind + 128, or the kind 255 and a JSON object that says what went wrong. Replies come in the
+order of their requests. Bodies:
+
+    HELLO  request JSON {"protocol": 1}                    reply JSON {"protocol", "versions"}
+    MAKE   request JSON {"id", "kwargs", "draw"}           reply JSON {"slot", "action", "observation", "max_steps", "autoreset", "versions"}
+    RESET  request <u32 slot> <u64 seed>                   reply the frame
+    STEP   request <u32 slot> <f32 action>...              reply <f64 reward> <u8 flags> <u32 progress> <u32 of> the frame
+    PROBE  request <u32 slot> <name>                       reply raw numbers, see `Slot.probe`
+    CLOSE  request <u32 slot>                              reply empty
+
+Flags: 1 terminated, 2 truncated, 4 the task was completed. A frame is height * width * channels bytes. One process holds any
+number of environments, each in a slot of its own, and steps them in the order of the requests.
+
+No environment is ever reset but by RESET (what Gymnasium calls autoreset "disabled"): after the end of an episode STEP is
+refused, so that no frame of the next episode is taken for one of the last.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import struct
+import sys
+import threading
+import time
+import traceback
+
+PROTOCOL = 1
+HELLO, MAKE, RESET, STEP, PROBE, CLOSE = range(1, 7)
+REPLY, ERROR = 128, 255
+TERMINATED, TRUNCATED, COMPLETED = 1, 2, 4
+PACKAGES = ("gymnasium", "numpy", "Box2D", "pygame-ce", "gym-super-mario-bros", "nes-py", "gym", "ale-py", "minigrid", "frmdn-gym")
+ACTION_SETS = {"right_only": "RIGHT_ONLY", "simple": "SIMPLE_MOVEMENT", "complex": "COMPLEX_MOVEMENT"}
+
+
+class Refused(Exception):
+    """An environment, space or request that this server does not serve."""
+
+
+class Missing(Exception):
+    """A package that is not installed."""
+
+
+def load(module, package):
+    """Imports a module, or says which package is missing."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == module.split(".")[0]:
+            raise Missing(package) from error
+        raise
+
+
+def versions():
+    """Versions of Python and of the packages that matter, those that are there."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            pass
+    return found
+
+
+def make_gymnasium(name, kwargs):
+    """An environment of Gymnasium, and the most steps of its episodes."""
+    gymnasium = load("gymnasium", "gymnasium")
+    try:
+        env = gymnasium.make(name, disable_env_checker=True, **kwargs)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise Missing(str(error)) from error
+    except gymnasium.error.UnregisteredEnv as error:
+        raise Refused(f"{error}. Packages with environments of their own are named before a colon, as in gym:PACKAGE:{name}") from error
+    return env, env.spec.max_episode_steps if env.spec else None
+
+
+def make_mario(name, kwargs):
+    """An environment of gym-super-mario-bros 7.4.0: made by hand, because gym's wrappers want the interface it has not."""
+    kwargs = dict(kwargs)
+    chosen = kwargs.pop("actions", "simple")
+    if chosen not in ACTION_SETS:
+        raise Refused(f"actions={chosen}: allowed are {', '.join(ACTION_SETS)}")
+    load("gym_super_mario_bros", "gym-super-mario-bros")
+    gym = load("gym", "gym")
+    wrappers = load("nes_py.wrappers", "nes-py")
+    actions = load("gym_super_mario_bros.actions", "gym-super-mario-bros")
+    try:
+        spec = gym.spec(name) if hasattr(gym, "spec") else gym.envs.registry[name]
+    except Exception as error:
+        raise Refused(f"{error}") from error
+    module, _, attribute = spec.entry_point.partition(":")
+    settings = {**(getattr(spec, "kwargs", None) or getattr(spec, "_kwargs", {})), **kwargs}
+    env = getattr(importlib.import_module(module), attribute)(**settings)
+    return wrappers.JoypadSpace(env, getattr(actions, ACTION_SETS[chosen])), None
+
+
+class Slot:
+    """One environment."""
+
+    def __init__(self, name, kwargs, draw):
+        make = make_mario if name.startswith("SuperMarioBros") else make_gymnasium
+        self.env, self.max_steps = make(name, kwargs)
+        try:
+            self.running = False
+            self.action = self.action_space()
+            self.shape = self.observation_shape()
+        except Refused:
+            self.env.close()
+            raise
+        if not draw:
+            self.blind()
+
+    def action_space(self):
+        """The action space in plain numbers; `self.to_env` turns the client's vector into an action."""
+        import numpy as np
+
+        space = self.env.action_space
+        kind = type(space).__name__
+        if kind == "Discrete":
+            start = int(getattr(space, "start", 0))
+            self.to_env = lambda vector: start + int(vector[0])
+            return {"type": "discrete", "n": int(space.n)}
+        if kind == "Box" and np.issubdtype(space.dtype, np.floating):
+            if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+                raise Refused(f"its action space {space} has no bounds: wrap it in gymnasium.wrappers.RescaleAction or ClipAction")
+            self.to_env = lambda vector: vector.reshape(space.shape).astype(space.dtype)
+            return {"type": "box", "low": space.low.ravel().tolist(), "high": space.high.ravel().tolist()}
+        raise Refused(f"its action space is {space}: Box of real numbers and Discrete are served")
+
+    def observation_shape(self):
+        """`[height, width, channels]` of a frame."""
+        space = self.env.observation_space
+        shape = getattr(space, "shape", None)
+        image = shape is not None and type(space).__name__ == "Box" and str(space.dtype) == "uint8"
+        if image and len(shape) == 2:
+            return [*map(int, shape), 1]
+        if image and len(shape) == 3 and shape[2] in (1, 3, 4):
+            return [*map(int, shape)]
+        raise Refused(
+            f"its observation space is {space}: images are served, uint8 of shape (height, width) or (height, width, 1, 3 or 4)."
+            " A wrapper such as gymnasium.wrappers.AddRenderObservation makes images of other environments"
+        )
+
+    def blind(self):
+        """Stops Car-Racing from drawing, which takes nearly all of its time and changes no state; `probe("frame")` still draws."""
+        import numpy as np
+
+        base = self.env.unwrapped
+        if not (hasattr(base, "_render") and hasattr(base, "car")):
+            raise Refused("only Car-Racing can be run without drawing")
+        blank = np.zeros(self.shape, np.uint8)
+        base._render = lambda mode: blank
+
+    def frame(self, observation):
+        """The bytes of an observation."""
+        import numpy as np
+
+        frame = np.ascontiguousarray(observation)
+        if frame.dtype != np.uint8 or frame.size != self.shape[0] * self.shape[1] * self.shape[2]:
+            raise Refused(f"it gave an observation of shape {frame.shape} and type {frame.dtype}, its space says {self.shape} of uint8")
+        return frame.tobytes()
+
+    def reset(self, seed):
+        """Starts the episode of a seed; its first frame."""
+        self.running = False
+        self.env.action_space.seed(seed % 2**32)
+        try:
+            result = self.env.reset(seed=seed)
+        except TypeError:  # the old interface has a method for it
+            self.env.seed(seed)
+            result = self.env.reset()
+        observation = result[0] if isinstance(result, tuple) else result
+        self.running = True
+        return self.frame(observation)
+
+    def step(self, body):
+        """One step: the reply's body."""
+        import numpy as np
+
+        if not self.running:
+            raise Refused("the episode is over or was never started: reset first")
+        self.running = False
+        result = self.env.step(self.to_env(np.frombuffer(body, "<f4")))
+        if len(result) == 5:
+            observation, reward, terminated, truncated, info = result
+        else:  # the old interface: one flag, cut off or not as its TimeLimit wrapper says
+            observation, reward, done, info = result
+            truncated = bool(done and info.get("TimeLimit.truncated", False))
+            terminated = bool(done and not truncated)
+        self.running = not (terminated or truncated)
+        flags = TERMINATED * bool(terminated) + TRUNCATED * bool(truncated)
+        flags += COMPLETED * bool(info.get("lap_finished", False) or info.get("flag_get", False))
+        return struct.pack("<dBII", float(reward), flags, *self.progress()) + self.frame(observation)
+
+    def progress(self):
+        """Progress and the most there is, zeros where the environment has no such thing."""
+        base = self.env.unwrapped
+        if hasattr(base, "tile_visited_count") and getattr(base, "track", None):
+            return int(base.tile_visited_count), len(base.track)
+        return 0, 0
+
+    def probe(self, what):
+        """What lies behind Car-Racing's frames, for comparisons.
+
+        "car": f64, per wheel and for the hull x, y, angle, vx, vy, spin; per wheel omega; per wheel phase.
+        "track": f64, per tile alpha, beta, x, y.   "visited": u8 per tile.   "on_road": u8 per wheel.   "frame": drawn now.
+        """
+        base = self.env.unwrapped
+        if getattr(base, "car", None) is None:
+            raise Refused(f"there is no {what} to look at: only a Car-Racing that was reset has one")
+        if what == "car":
+            numbers = []
+            for body in (*base.car.wheels, base.car.hull):
+                numbers += [*body.position, body.angle, *body.linearVelocity, body.angularVelocity]
+            numbers += [wheel.omega for wheel in base.car.wheels] + [wheel.phase for wheel in base.car.wheels]
+            return struct.pack(f"<{len(numbers)}d", *numbers)
+        if what == "track":
+            numbers = [number for point in base.track for number in point]
+            return struct.pack(f"<{len(numbers)}d", *numbers)
+        if what == "visited":
+            return bytes(tile.road_visited for tile in base.road)
+        if what == "on_road":
+            return bytes(len(wheel.tiles) > 0 for wheel in base.car.wheels)
+        if what == "frame":
+            return self.frame(type(base)._render(base, "state_pixels"))
+        raise Refused(f"there is no {what} to look at")
+
+
+class Server:
+    """The environments and the loop that serves them."""
+
+    def __init__(self):
+        self.slots = {}
+        self.made = 0
+
+    def answer(self, kind, body):
+        """The body of the reply to a request."""
+        if kind == HELLO:
+            return json.dumps({"protocol": PROTOCOL, "versions": versions()}).encode()
+        if kind == MAKE:
+            wish = json.loads(body)
+            slot = Slot(wish["id"], wish.get("kwargs", {}), wish.get("draw", True))
+            self.made += 1
+            self.slots[self.made] = slot
+            told = {"slot": self.made, "action": slot.action, "observation": slot.shape, "max_steps": slot.max_steps}
+            return json.dumps({**told, "autoreset": "disabled", "versions": versions()}).encode()
+        (number,) = struct.unpack_from("<I", body)
+        slot = self.slots.get(number)
+        if slot is None:
+            raise Refused(f"there is no environment {number}")
+        if kind == RESET:
+            return slot.reset(struct.unpack_from("<Q", body, 4)[0])
+        if kind == STEP:
+            return slot.step(body[4:])
+        if kind == PROBE:
+            return slot.probe(body[4:].decode())
+        if kind == CLOSE:
+            self.slots.pop(number).env.close()
+            return b""
+        raise Refused(f"there is no request of kind {kind}")
+
+    def serve(self, source, target):
+        """Answers requests until the client closes its end."""
+        while head := source.read(4):
+            (length,) = struct.unpack("<I", head)
+            message = source.read(length)
+            if len(message) < length:
+                return
+            kind, ticket = struct.unpack_from("<BI", message)
+            try:
+                reply = self.answer(kind, message[5:])
+                kind += REPLY
+            except Exception as error:  # whatever an environment does wrong is the client's to know
+                kind = ERROR
+                told = {"kind": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
+                reply = json.dumps(told).encode()
+            target.write(struct.pack("<IBI", len(reply) + 5, kind, ticket) + reply)
+            target.flush()
+
+
+def end_with_parent():
+    """Ends this process when its parent has ended, even while an environment hangs."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def main():
+    """Takes standard input and output for the protocol; what environments print goes to standard error."""
+    source, target = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    # no window, no sound: the frames are all that is wanted
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    if hasattr(os, "getppid"):
+        threading.Thread(target=end_with_parent, daemon=True).start()
+    Server().serve(source, target)
+
+
+if __name__ == "__main__":
+    main()
