@@ -6,15 +6,13 @@ use frmdn_engine::Params;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    controller::LinearController,
+    controller::{Actions, LinearController},
     memory::{self, Memory, MemoryConfig},
     rollout::ActingModel,
     run::{Checkpoint, CheckpointKind, Result, RunError, RunFolder},
     vision::{Decoder, Vae, VaeConfig},
+    worlds::World,
 };
-
-/// Values of one action of Car-Racing.
-pub(crate) const ACTIONS: usize = 3;
 
 /// What an agent is, beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +84,7 @@ impl Agent {
             environment: preset.environment.clone(),
             vision: preset.vision.model,
             memory: preset.memory.model,
-            actions: ACTIONS,
+            actions: action_width(&preset.memory.model, preset.vision.model.latent, &memory, controller.as_ref()),
         };
         Ok(Self { info, vision, memory, controller, origin: folder.root().to_path_buf() })
     }
@@ -102,11 +100,22 @@ impl Agent {
         Checkpoint { tensors, state: self.info.clone() }.save(path, CheckpointKind::Agent)
     }
 
-    /// The parts that act.
-    pub fn acting_model(&self) -> Result<ActingModel> {
+    /// The parts that act, for acting in `world`, which must have actions of the kind the agent was trained with.
+    pub fn acting_model(&self, world: &World) -> Result<ActingModel> {
+        let space = world.action_space().map_err(RunError::Failed)?;
+        let actions = Actions::of(&space);
+        if actions.width() != self.info.actions {
+            return Err(RunError::Config(format!(
+                "{} acts with {} values, {} wants {space}: choose an environment like {}, which it was trained in",
+                self.origin.display(),
+                self.info.actions,
+                world.name(),
+                self.info.environment
+            )));
+        }
         let encoder = self.vae()?.encoder();
         let memory = self.memory()?;
-        Ok(ActingModel { encoder, memory, latent: self.info.vision.latent, actions: self.info.actions })
+        Ok(ActingModel { encoder, memory, latent: self.info.vision.latent, actions })
     }
 
     /// M, for acting and dreaming.
@@ -145,8 +154,13 @@ impl Agent {
     }
 
     /// The acting parts of a run whose controller is still to be evolved.
-    pub fn load_model(folder: &RunFolder) -> Result<ActingModel> {
-        Self::of_run(folder)?.acting_model()
+    pub fn load_model(folder: &RunFolder, world: &World) -> Result<ActingModel> {
+        let mut agent = Self::of_run(folder)?;
+        if !agent.info.memory.is_recurrent() {
+            // Nothing that was trained so far has seen an action.
+            agent.info.actions = Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
+        }
+        agent.acting_model(world)
     }
 
     /// Keeps V's weights.
@@ -175,6 +189,13 @@ impl Agent {
         let sum = Sha256::digest(bytes);
         Ok((weights, u64::from_le_bytes(sum[..8].try_into().expect("eight bytes of thirty-two"))))
     }
+}
+
+/// Values of an action, as the shapes of what was trained on them tell; 0 where nothing has seen an action yet.
+fn action_width(config: &MemoryConfig, latent: usize, memory: &Params, controller: Option<&Params>) -> usize {
+    let rows = |params: &Params, name: &str| params.0.iter().find(|t| t.name == name).and_then(|t| t.shape.first().copied());
+    let seen = if config.is_recurrent() { rows(memory, "lstm.weight_input").map(|n| n.saturating_sub(latent)) } else { None };
+    seen.or_else(|| rows(controller?, "weight")).unwrap_or(0)
 }
 
 fn vision_path(folder: &RunFolder) -> PathBuf {

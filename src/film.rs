@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use frmdn_engine::random::stream;
-use frmdn_env::{Env, ObservationMut, Picture};
+use frmdn_env::{AgentView, Env, ObservationMut, Picture};
 
 use crate::{
     agent::Agent,
@@ -11,7 +11,7 @@ use crate::{
     rollout::{Blind, Job, Outcome, Policy, View, watch},
     run::{Interrupt, Result, RunError},
     vision::{DecoderScratch, EncoderScratch, FRAME, SIDE as VIEW},
-    worlds::{self, WorldOptions},
+    worlds::World,
 };
 
 /// Only every fourth step is filmed, and shown at twice the speed of life: 25 pictures a second of 50 steps a second.
@@ -26,14 +26,21 @@ fn frame_panel(rgb: &[u8]) -> Panel {
 }
 
 fn picture_panel(picture: Picture) -> Panel {
-    let factor = SIDE / picture.width.max(1);
-    Panel::new(picture.width, picture.height, picture.rgb).enlarged(factor.max(1))
+    // Larger ones, and those that are not square, are made to fit as the agent's view is.
+    if picture.width == picture.height && SIDE.is_multiple_of(picture.width) {
+        return Panel::new(picture.width, picture.height, picture.rgb).enlarged(SIDE / picture.width);
+    }
+    let fitted = AgentView::new((picture.height, picture.width, 3), 0..picture.height, SIDE).map(|view| {
+        let mut rgb = vec![0; view.len()];
+        view.write(&picture.rgb, &mut rgb);
+        rgb
+    });
+    Panel::new(SIDE, SIDE, fitted.unwrap_or_else(|_| vec![0; SIDE * SIDE * 3]))
 }
 
 /// Drives one episode and films it: what a person sees, what the agent sees, what V makes of it.
-pub fn drive(agent: &Agent, seed: u64, path: &Path, stop: &Interrupt) -> Result<Outcome> {
-    let (model, controller, decoder) = (agent.acting_model()?, agent.controller()?, agent.decoder()?);
-    let make = || worlds::make(&agent.info.environment, WorldOptions::default());
+pub fn drive(agent: &Agent, world: &World, seed: u64, path: &Path, stop: &Interrupt) -> Result<Outcome> {
+    let (model, controller, decoder) = (agent.acting_model(world)?, agent.controller()?, agent.decoder()?);
     let mut film = Film::create(path, DELAY)?;
     let mut step = 0;
     let mut scratch = DecoderScratch::default();
@@ -52,7 +59,7 @@ pub fn drive(agent: &Agent, seed: u64, path: &Path, stop: &Interrupt) -> Result<
         step += 1;
         Ok(())
     };
-    let outcome = model.watch(&make, Job { controller: &controller, seed }, stop, &mut observe).map_err(RunError::Failed)?;
+    let outcome = model.watch(world, Job { controller: &controller, seed }, stop, &mut observe).map_err(RunError::Failed)?;
     if !stop.is_set() {
         film.finish()?;
     }
@@ -60,8 +67,8 @@ pub fn drive(agent: &Agent, seed: u64, path: &Path, stop: &Interrupt) -> Result<
 }
 
 /// Films one episode of a policy that needs no run.
-pub fn drive_policy(environment: &str, policy: Policy, seed: u64, path: &Path, stop: &Interrupt) -> Result<Outcome> {
-    let mut world = policy.start(environment, WorldOptions::default(), 0, seed).map_err(RunError::Failed)?;
+pub fn drive_policy(world: &World, policy: Policy, seed: u64, path: &Path, stop: &Interrupt) -> Result<Outcome> {
+    let mut driven = policy.start(world, 0, seed).map_err(RunError::Failed)?;
     let mut film = Film::create(path, DELAY)?;
     let mut observe = |env: &mut dyn Env, frame: &[u8], outcome: &Outcome| -> std::result::Result<(), String> {
         if !outcome.steps.is_multiple_of(EVERY) {
@@ -71,7 +78,7 @@ pub fn drive_policy(environment: &str, policy: Policy, seed: u64, path: &Path, s
         let panels = [person, Some(frame_panel(frame).titled("THE AGENT'S VIEW"))];
         film.push(&Panel::row(panels.into_iter().flatten().collect())).map_err(|e| e.to_string())
     };
-    let outcome = watch(world.as_mut(), seed, stop, &mut observe).map_err(RunError::Failed)?;
+    let outcome = watch(driven.as_mut(), seed, stop, &mut observe).map_err(RunError::Failed)?;
     if !stop.is_set() {
         film.finish()?;
     }
@@ -116,8 +123,8 @@ struct Moment {
 
 /// Films the memory's open-loop continuation beside reality: the controller drives (or, without one, a Brownian
 /// policy); after the warm-up the memory gets its own samples and the real actions, and no real frame any more.
-pub fn dream(agent: &Agent, film: DreamFilm, path: &Path, stop: &Interrupt) -> Result<DreamOutcome> {
-    let moments = moments(agent, film, stop)?;
+pub fn dream(agent: &Agent, world: &World, film: DreamFilm, path: &Path, stop: &Interrupt) -> Result<DreamOutcome> {
+    let moments = moments(agent, world, film, stop)?;
     if stop.is_set() {
         return Ok(DreamOutcome::default());
     }
@@ -179,10 +186,9 @@ fn mse(a: &[u8], b: &[u8]) -> f64 {
     sum / a.len() as f64
 }
 
-fn moments(agent: &Agent, film: DreamFilm, stop: &Interrupt) -> Result<Vec<Moment>> {
+fn moments(agent: &Agent, world: &World, film: DreamFilm, stop: &Interrupt) -> Result<Vec<Moment>> {
     let wanted = film.warm_up + film.steps + 1;
-    let model = agent.acting_model()?;
-    let make = || worlds::make(&agent.info.environment, WorldOptions::default());
+    let model = agent.acting_model(world)?;
     let mut moments = Vec::new();
     if let Ok(controller) = agent.controller() {
         // The episode ends when enough was seen: `enough` is the observer's way to say so.
@@ -192,24 +198,25 @@ fn moments(agent: &Agent, film: DreamFilm, stop: &Interrupt) -> Result<Vec<Momen
             moments.push(Moment { frame, latent, action, score: view.score });
             if moments.len() == wanted { Err(enough.into()) } else { Ok(()) }
         };
-        match model.watch(&make, Job { controller: &controller, seed: film.seed }, stop, &mut observe) {
+        match model.watch(world, Job { controller: &controller, seed: film.seed }, stop, &mut observe) {
             Err(e) if e != enough => return Err(RunError::Failed(e)),
             _ => return Ok(moments),
         }
     }
     let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
-    let mut env: Box<dyn Env> = make().map_err(RunError::Failed)?;
+    let mut env: Box<dyn Env> = world.make().map_err(RunError::Failed)?;
     let mut frame = vec![0; env.observation_space().len()];
     let mut scratch = EncoderScratch::default();
-    let mut driver = Blind::Brownian.driver(0, film.seed);
+    let mut driver = Blind::Brownian.driver(&model.actions, 0, film.seed);
     let mut score = 0.0;
     env.reset(film.seed, ObservationMut::Frame(&mut frame)).map_err(failed)?;
     while moments.len() < wanted && !stop.is_set() {
-        let (mut latent, mut action) = (vec![0.0; model.latent], vec![0.0; model.actions]);
+        let (mut latent, mut action) = (vec![0.0; model.latent], vec![0.0; model.actions.width()]);
         model.encoder.encode(&mut scratch, &frame, &mut latent);
         driver.act(&mut action);
         moments.push(Moment { frame: frame.clone(), latent, action: action.clone(), score });
-        let step = env.step(&action, ObservationMut::Frame(&mut frame)).map_err(failed)?;
+        let mut index = [0.0];
+        let step = env.step(model.actions.for_env(&action, &mut index), ObservationMut::Frame(&mut frame)).map_err(failed)?;
         score += step.reward;
         if step.done() {
             break;

@@ -1,10 +1,14 @@
 //! `frmdn doctor`: what this machine can do and what is missing.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use frmdn_gym_bridge::{Python, python::install};
 
 use super::table::table;
+use crate::stages::Context;
 
-pub fn doctor() -> Result<()> {
+pub fn doctor(context: &Context<'_>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let here = std::env::current_dir()?;
     let writable = tempfile::tempfile_in(&here)
@@ -14,6 +18,7 @@ pub fn doctor() -> Result<()> {
         let verdict = if mb < 4096 { " (the presets need up to 4 GiB: close something, or lower *.window_episodes)" } else { "" };
         format!("{:.1} GiB available{verdict}", mb as f64 / 1024.0)
     });
+    let python = python(context);
     let rows = vec![
         vec!["program".into(), format!("frmdn {}", env!("CARGO_PKG_VERSION"))],
         vec!["cores".into(), cores.to_string()],
@@ -22,14 +27,44 @@ pub fn doctor() -> Result<()> {
         vec![format!("{} writable", here.display()), writable],
         vec!["device".into(), "cpu (the built-in engine)".into()],
         vec!["environment car-racing".into(), "built in, nothing to install".into()],
-        vec!["display, Python, GPU".into(), "not needed".into()],
+        vec!["environments gym:ID".into(), python.found],
+        vec!["display, GPU".into(), "not needed".into()],
     ];
-    let rows: Vec<Vec<String>> = rows;
     let width = rows.iter().map(|r| r[1].chars().count()).max().unwrap_or(0);
     let rows: Vec<Vec<String>> = rows.into_iter().map(|r| vec![r[0].clone(), format!("{:<width$}", r[1])]).collect();
     println!("{}", table(&["what", "found"], &rows));
     println!("\nStart with: frmdn train");
+    if let Some(advice) = python.advice {
+        println!("\n{advice}");
+    }
     Ok(())
+}
+
+/// What there is for environments of Gymnasium, and what to do about what there is not.
+struct Found {
+    found: String,
+    advice: Option<String>,
+}
+
+fn python(context: &Context<'_>) -> Found {
+    const WANTED: [&str; 2] = ["gymnasium", "gym-super-mario-bros"];
+    let need = |what: &str| format!("For environments of Python's Gymnasium (gym:ID), and only for them, {what}");
+    let python = match Python::find(context.bridge.python.as_deref(), "CarRacing-v3") {
+        Ok(python) => python,
+        Err(e) => return Found { found: "no Python".into(), advice: Some(need(&format!("Python is needed: {e}"))) },
+    };
+    let program = python.program.display().to_string();
+    let versions = match python.versions(Duration::from_secs(60)) {
+        Ok(versions) => versions,
+        Err(e) => return Found { found: format!("{program} does not work"), advice: Some(need(&format!("Python is needed: {e}"))) },
+    };
+    let listed: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let found = format!("{program}: {}", listed.join(", "));
+    let advice = match WANTED.map(|name| versions.contains_key(name)) {
+        [false, false] => Some(need(&format!("gymnasium is needed. Type:\n{}", install(&program, "CarRacing-v3")))),
+        _ => None,
+    };
+    Found { found, advice }
 }
 
 fn vector_extensions() -> String {

@@ -16,6 +16,9 @@ use crate::{
 pub struct DreamArgs {
     /// A run folder (V and M are enough) or a checkpoint.
     dir: PathBuf,
+    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas (car-racing,rule=v4).
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
     /// The picture to write.
     #[arg(long, value_name = "FILE.gif", default_value = "dream.gif")]
     out: PathBuf,
@@ -43,7 +46,8 @@ pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     }
     let agent = Agent::load(&args.dir)?;
     let film = DreamFilm { seed: args.seed, warm_up: args.warm_up, steps: args.steps, temperature: args.temperature };
-    let outcome = film::dream(&agent, film, &args.out, context.stop)?;
+    let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
+    let outcome = film::dream(&agent, &world, film, &args.out, context.stop)?;
     if context.stop.is_set() {
         return Err(RunError::Interrupted { command: "the same command again".into() }.into());
     }

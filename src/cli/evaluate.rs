@@ -1,6 +1,9 @@
 //! `frmdn evaluate`: the one path by which scores are made.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -8,10 +11,10 @@ use clap::Args;
 use super::play::PolicyName;
 use crate::{
     agent::Agent,
-    rollout::Evaluation,
+    rollout::{Evaluation, Outcome, Summary},
     run::{RunError, seeds},
     stages::{self, Context},
-    worlds,
+    worlds::World,
 };
 
 #[derive(Args, Debug)]
@@ -21,6 +24,12 @@ pub struct EvaluateArgs {
     /// Score a policy that needs no run: the floor and the ceiling to read scores against.
     #[arg(long, value_enum, conflicts_with = "dir")]
     policy: Option<PolicyName>,
+    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas (car-racing,rule=v4).
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// A second environment, for the same seeds: the difference of the scores, seed by seed, is shown with its interval.
+    #[arg(long, value_name = "NAME", conflicts_with = "policy")]
+    against: Option<String>,
     /// Number of test tracks, from the first one.
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     episodes: Option<u64>,
@@ -49,31 +58,52 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
     if range.start < seeds::SELECTION.end {
         tracing::warn!("seeds below {} are used in training and selection: this is no test", seeds::SELECTION.end);
     }
-    let (environment, all) = match (&args.dir, args.policy) {
+    let name = |own: &str| args.env.clone().unwrap_or_else(|| own.to_owned());
+    let evaluations = match (&args.dir, args.policy) {
         (Some(dir), _) => {
             let agent = Agent::load(dir)?;
-            let (model, controller) = (agent.acting_model()?, agent.controller()?);
-            let all = stages::outcomes(&agent.info.environment, &model, &controller, range.clone(), context, |_, _| Ok(()))?;
-            (agent.info.environment, all)
+            let own = name(&agent.info.environment);
+            let mut evaluations = Vec::new();
+            for name in std::iter::once(&own).chain(&args.against) {
+                let world = context.world(name)?;
+                let (model, controller) = (agent.acting_model(&world)?, agent.controller()?);
+                let all = stages::outcomes(&world, &model, &controller, range.clone(), context, |_, _| Ok(()))?;
+                evaluations.push(close(all, range.start, &world)?);
+            }
+            evaluations
         }
-        (None, Some(name)) => {
-            let all = name.policy().outcomes("car-racing", 0, range.clone(), context.stop).map_err(RunError::Failed)?;
-            ("car-racing".to_owned(), all)
+        (None, Some(policy)) => {
+            let world = context.world(&name("car-racing"))?;
+            context.report.begin("evaluate", "episodes", 0, range.end - range.start);
+            let done = AtomicU64::new(0);
+            let count = |o: &Outcome| context.report.advance(done.fetch_add(1, Ordering::Relaxed) + 1, &format!("last score {:.0}", o.score));
+            let all = policy.policy().outcomes(&world, 0, range.clone(), context.stop, &count);
+            context.report.end();
+            vec![close(all.map_err(RunError::Failed)?, range.start, &world)?]
         }
         (None, None) => {
             bail!("evaluate what? Name a run folder (frmdn evaluate runs/tiny), or a policy (frmdn evaluate --policy scripted)")
         }
     };
-    let Some(all) = all else {
-        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+    let paired = match &evaluations[..] {
+        [one, other] => {
+            let differences: Vec<f64> = one.scores.iter().zip(&other.scores).map(|(a, b)| a - b).collect();
+            Some(Summary::of(&differences))
+        }
+        _ => None,
     };
-    let rule = worlds::rule(&environment).map_err(RunError::Failed)?;
-    let evaluation = Evaluation::of(&all, range.start, rule);
     if args.json {
-        println!("{}", serde_json::to_string(&evaluation)?);
-    } else {
+        let json = match (&evaluations[..], paired) {
+            ([one, other], Some(difference)) => serde_json::json!({ "one": one, "other": other, "difference": difference }),
+            _ => serde_json::to_value(&evaluations[0])?,
+        };
+        println!("{json}");
+        return Ok(());
+    }
+    for evaluation in &evaluations {
         println!(
-            "score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} tracks, seeds {}..{}; {:.0} % of laps finished, {:.0} steps an episode\nrule: {}",
+            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} tracks, seeds {}..{}; {:.0} % of laps finished, {:.0} steps an episode\nrule: {}",
+            evaluation.environment,
             evaluation.mean,
             evaluation.sd,
             evaluation.ci95[0],
@@ -86,7 +116,22 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             evaluation.rule
         );
     }
+    if let Some(d) = paired {
+        println!(
+            "difference, seed by seed: {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]",
+            d.mean, d.sd, d.ci95[0], d.ci95[1]
+        );
+    }
     Ok(())
+}
+
+/// What can be said of the outcomes, unless they were interrupted.
+fn close(all: Option<Vec<Outcome>>, first: u64, world: &World) -> Result<Evaluation> {
+    let Some(all) = all else {
+        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+    };
+    let rule = world.rule().map_err(RunError::Failed)?;
+    Ok(Evaluation::of(&all, first, world.name(), &rule))
 }
 
 fn parse(text: &str) -> Result<std::ops::Range<u64>> {

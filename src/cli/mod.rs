@@ -2,6 +2,7 @@
 
 mod doctor;
 mod dream;
+mod env;
 mod evaluate;
 mod inspect;
 mod measure;
@@ -11,13 +12,14 @@ mod progress;
 mod table;
 mod train;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     run::{Interrupt, Preset, RunError, RunFolder},
     stages::Context,
+    worlds::Bridge,
 };
 
 /// World models with flow-based recurrent mixture density networks: train, dream and compare on a laptop.
@@ -29,6 +31,12 @@ struct Cli {
     /// Threads to work with (default: all cores). Results do not depend on it.
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// The Python that serves gym: environments (default: looked for; see frmdn doctor).
+    #[arg(long, global = true, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// Seconds that a gym: environment may take for one reset or step.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60.0)]
+    env_timeout: f64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,7 +44,7 @@ enum Command {
     /// Train a whole agent: collect, vision, memory, controller, evaluate. The same line again resumes.
     Train(RunArgs),
     /// Only record the episodes of a run.
-    Collect(RunArgs),
+    Collect(train::CollectArgs),
     /// Only train V (the VAE) of a run.
     Vision(RunArgs),
     /// Only encode the episodes and train M (the memory) of a run.
@@ -53,6 +61,9 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show what is in a run folder or checkpoint.
     Inspect(inspect::InspectArgs),
+    /// Look into environments: traces, and comparisons with Gymnasium.
+    #[command(subcommand)]
+    Env(env::EnvCommand),
     /// Say what this machine can do and what is missing.
     Doctor,
     /// Measure the speed of the environment and of acting on this machine.
@@ -67,6 +78,9 @@ struct RunArgs {
     /// The run folder. Default: runs/PRESET.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
+    /// The environment: car-racing, or gym:ID; options follow after commas (car-racing,rule=v4).
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
     /// Change one setting, for example vision.updates=500. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
@@ -81,12 +95,14 @@ impl RunArgs {
             PathBuf::from("runs").join(stem)
         });
         let known = root.join("run.toml").exists();
+        let mut sets = self.sets.clone();
+        sets.extend(self.env.iter().map(|name| format!("environment={name}")));
         let preset = match &self.preset {
-            Some(name) => Some(Preset::resolve(name, &self.sets)?),
+            Some(name) => Some(Preset::resolve(name, &sets)?),
             // Only --set: compared with the folder's own settings, so that an idle --set is not an error.
-            None if known && !self.sets.is_empty() => Some(RunFolder::open(&root)?.preset().clone().with(&self.sets)?),
+            None if known && !sets.is_empty() => Some(RunFolder::open(&root)?.preset().clone().with(&sets)?),
             None if known => None,
-            None => Some(Preset::resolve("tiny", &self.sets)?),
+            None => Some(Preset::resolve("tiny", &sets)?),
         };
         RunFolder::create_or_resume(&root, preset)
     }
@@ -115,20 +131,26 @@ pub fn main() -> ExitCode {
     if let Err(e) = pool.build_global() {
         tracing::warn!("cannot set the number of threads: {e}");
     }
-    let context = Context { report: &terminal, stop: &stop };
+    if !(cli.env_timeout > 0.0 && cli.env_timeout <= 86_400.0) {
+        terminal.error(&format!("--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds", cli.env_timeout));
+        return ExitCode::from(1);
+    }
+    let bridge = Bridge { python: cli.python.clone(), deadline: Some(Duration::from_secs_f64(cli.env_timeout)) };
+    let context = Context { report: &terminal, stop: &stop, bridge: &bridge };
     let outcome = match &cli.command {
         Command::Train(args) => train::train(args, &context),
-        Command::Collect(args) => train::stage(args, &context, &["collect"]),
+        Command::Collect(args) => train::collect(args, &context),
         Command::Vision(args) => train::stage(args, &context, &["collect", "vision"]),
         Command::Memory(args) => train::stage(args, &context, &["collect", "vision", "memory"]),
         Command::Controller(args) => train::stage(args, &context, &["collect", "vision", "memory", "controller"]),
         Command::Evaluate(args) => evaluate::evaluate(args, &context),
         Command::Play(args) => play::play(args, &context),
         Command::Dream(args) => dream::dream(args, &context),
-        Command::Plan(args) => plan::plan(args),
+        Command::Plan(args) => plan::plan(args, &context),
         Command::Inspect(args) => inspect::inspect(args),
-        Command::Doctor => doctor::doctor(),
-        Command::Bench(args) => measure::bench(args),
+        Command::Env(command) => env::env(command, &context),
+        Command::Doctor => doctor::doctor(&context),
+        Command::Bench(args) => measure::bench(args, &context),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,8 +7,10 @@ use clap::Args;
 
 use super::{measure, table::table};
 use crate::{
+    controller::Actions,
     memory::{MemoryTrainer, SequenceBatch},
-    run::Preset,
+    run::{Preset, RunError},
+    stages::Context,
     vision::{FRAME, Vae, VaeTrainer, VaeTrainerConfig},
 };
 
@@ -43,19 +45,21 @@ fn minutes(seconds: f64) -> String {
     }
 }
 
-pub fn plan(args: &PlanArgs) -> Result<()> {
+pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let preset = Preset::resolve(&args.preset, &args.sets)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     eprintln!("measuring this machine for about 15 seconds …");
-    let env = measure::env_rate(&preset.environment)?;
-    let acting = measure::acting_rate(&preset, cores)?;
+    let world = context.world(&preset.environment)?;
+    let env = measure::env_rate(&world, 1)?.steps;
+    let acting = measure::acting_rate(&preset, &world, cores)?;
+    let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
     let mut trainer = VaeTrainer::new(&Vae::init(v.model, preset.seed), VaeTrainerConfig::default());
     let frames = vec![127u8; v.batch * FRAME];
     let vision = seconds(|n| Ok(trainer.step(&frames, v.learning_rate, n, preset.seed).map(|_| ())?))?;
     let memory = if m.model.is_trained() {
-        let mut trainer = MemoryTrainer::new(&m.model, v.model.latent, 3, preset.seed);
-        let mut batch = SequenceBatch::zeros(m.sequence, m.batch, v.model.latent, 3);
+        let mut trainer = MemoryTrainer::new(&m.model, v.model.latent, actions, preset.seed);
+        let mut batch = SequenceBatch::zeros(m.sequence, m.batch, v.model.latent, actions);
         batch.mask.fill(1.0);
         seconds(|n| Ok(trainer.step(&batch, m.learning_rate, n).map(|_| ())?))?
     } else {

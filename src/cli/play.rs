@@ -44,6 +44,9 @@ pub struct PlayArgs {
     /// Drive without any agent.
     #[arg(long, value_enum, conflicts_with = "dir")]
     policy: Option<PolicyName>,
+    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas (car-racing,rule=v4).
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
     /// The picture to write.
     #[arg(long, value_name = "FILE.gif", default_value = "drive.gif")]
     out: PathBuf,
@@ -55,15 +58,23 @@ pub struct PlayArgs {
 pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
     gif(&args.out)?;
     let outcome: Outcome = match (&args.dir, args.policy) {
-        (Some(dir), _) => film::drive(&Agent::load(dir)?, args.seed, &args.out, context.stop)?,
-        (None, Some(name)) => film::drive_policy("car-racing", name.policy(), args.seed, &args.out, context.stop)?,
+        (Some(dir), _) => {
+            let agent = Agent::load(dir)?;
+            let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
+            film::drive(&agent, &world, args.seed, &args.out, context.stop)?
+        }
+        (None, Some(name)) => {
+            let world = context.world(args.env.as_deref().unwrap_or("car-racing"))?;
+            film::drive_policy(&world, name.policy(), args.seed, &args.out, context.stop)?
+        }
         (None, None) => bail!("play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy brownian)"),
     };
     if context.stop.is_set() {
         return Err(RunError::Interrupted { command: "the same command again".into() }.into());
     }
     let (tiles, of) = outcome.progress;
-    println!("score {:.1} in {} steps on track {}, {tiles} of {of} tiles; {}", outcome.score, outcome.steps, args.seed, args.out.display());
+    let progress = if of > 0 { format!(", {tiles} of {of} tiles") } else { String::new() };
+    println!("score {:.1} in {} steps, seed {}{progress}; {}", outcome.score, outcome.steps, args.seed, args.out.display());
     Ok(())
 }
 

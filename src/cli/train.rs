@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 use serde_json::Value;
 
 use super::{RunArgs, table::table};
@@ -28,6 +29,23 @@ pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
     go(&folder, context, &STAGES.map(|(name, _)| name))?;
     println!("{}", summary(&folder)?);
     Ok(())
+}
+
+/// Which run, and who drives in it.
+#[derive(Args, Clone, Debug)]
+pub struct CollectArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Who drives: brownian, scripted (it knows the track), or the folder of a run or checkpoint.
+    #[arg(long, value_name = "brownian|scripted|RUN")]
+    policy: Option<String>,
+}
+
+/// Only the episodes.
+pub fn collect(args: &CollectArgs, context: &Context<'_>) -> Result<()> {
+    let mut run = args.run.clone();
+    run.sets.extend(args.policy.iter().map(|policy| format!("collect.policy={policy}")));
+    stage(&run, context, &["collect"])
 }
 
 /// The named stages: the last one and those it needs, which return at once where they are finished.

@@ -1,4 +1,4 @@
-//! The linear controller (Ha & Schmidhuber 2018, section 2.4): a = squash(W [z, h] + b).
+//! The linear controller (Ha & Schmidhuber 2018, section 2.4): W [z, h] + b. What becomes of its outputs is [`Actions`](super::Actions)'s.
 
 /// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256 + 1) · 3 = 867 numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,14 +39,13 @@ impl LinearController {
         self.actions
     }
 
-    /// The action for latent `z` and hidden state `h`, squashed into Car-Racing's ranges.
-    pub fn act(&self, z: &[f32], h: &[f32], action: &mut [f32]) {
-        debug_assert_eq!((z.len() + h.len(), action.len()), (self.features, self.actions));
-        for (row, out) in self.weights.chunks_exact(self.features + 1).zip(action.iter_mut()) {
+    /// The raw outputs for latent `z` and hidden state `h`.
+    pub fn outputs(&self, z: &[f32], h: &[f32], out: &mut [f32]) {
+        debug_assert_eq!((z.len() + h.len(), out.len()), (self.features, self.actions));
+        for (row, out) in self.weights.chunks_exact(self.features + 1).zip(out.iter_mut()) {
             let (wz, rest) = row.split_at(z.len());
             *out = dot(wz, z) + dot(&rest[..h.len()], h) + rest[h.len()];
         }
-        car_racing_action(action);
     }
 }
 
@@ -63,25 +62,18 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + a1.iter().zip(b1).map(|(x, y)| x * y).sum::<f32>()
 }
 
-/// Ha & Schmidhuber's squashing: steering tanh(a₀), gas (tanh(a₁) + 1)/2, brake tanh(a₂) clipped to 0..1.
-pub fn car_racing_action(raw: &mut [f32]) {
-    raw[0] = raw[0].tanh();
-    raw[1] = f32::midpoint(raw[1].tanh(), 1.0);
-    raw[2] = raw[2].tanh().clamp(0.0, 1.0);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Hand calculation: features (z = [2], h = [-1]); row 0: 0.5·2 + 0.25·(-1) + 0.1 = 0.85, row 1 all zero, row 2: bias -3.
     #[test]
-    fn the_action_is_the_squashed_affine_map() {
+    fn the_outputs_are_the_affine_map() {
         let c = LinearController::new(2, 3, vec![0.5, 0.25, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -3.0]);
         let mut a = [0.0; 3];
-        c.act(&[2.0], &[-1.0], &mut a);
-        assert!((a[0] - 0.85f32.tanh()).abs() < 1e-6);
-        assert_eq!((a[1], a[2]), (0.5, 0.0));
+        c.outputs(&[2.0], &[-1.0], &mut a);
+        assert!((a[0] - 0.85).abs() < 1e-6);
+        assert_eq!((a[1], a[2]), (0.0, -3.0));
     }
 
     #[test]

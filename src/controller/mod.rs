@@ -1,6 +1,8 @@
 //! C: a linear policy on the latent and the memory's hidden state, evolved by CMA-ES.
 
+mod actions;
 mod linear;
 
 pub use frmdn_cma_es as cma_es;
-pub use linear::{LinearController, car_racing_action};
+pub use actions::Actions;
+pub use linear::LinearController;

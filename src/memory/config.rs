@@ -133,6 +133,11 @@ impl MemoryConfig {
         if self.variant == Variant::None { 0 } else { self.hidden }
     }
 
+    /// Whether the variant has a hidden state.
+    pub fn is_recurrent(&self) -> bool {
+        self.variant != Variant::None
+    }
+
     /// Whether the variant is trained at all.
     pub fn is_trained(&self) -> bool {
         !matches!(self.variant, Variant::None | Variant::Untrained)

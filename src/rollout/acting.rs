@@ -8,10 +8,11 @@ use std::sync::{
 use frmdn_env::{Env, ObservationMut, Step};
 
 use crate::{
-    controller::LinearController,
+    controller::{Actions, LinearController},
     memory::{self, Memory},
     run::Interrupt,
     vision::{self, Encoder},
+    worlds::World,
 };
 
 /// Most episodes that one thread drives at a time: enough rows for efficient products, few enough frames for the cache.
@@ -25,8 +26,8 @@ pub struct ActingModel {
     pub memory: Box<dyn Memory>,
     /// Latent size.
     pub latent: usize,
-    /// Values of one action.
-    pub actions: usize,
+    /// The form of its actions.
+    pub actions: Actions,
 }
 
 /// One episode to drive.
@@ -58,7 +59,7 @@ pub struct Outcome {
 pub struct DriveOptions {
     /// Give an episode up after that many steps without progress. Never in a reported score.
     pub give_up_after: Option<u32>,
-    /// Steps of a whole episode, for the charge of one that was given up.
+    /// Steps of a whole episode, for the charge of one that was given up: 0.1 for each that remains, Car-Racing's price.
     pub max_steps: u32,
 }
 
@@ -108,7 +109,7 @@ impl ActingModel {
     /// if interrupted. `frames` counts the frames driven, for progress.
     pub fn drive(
         &self,
-        make: &(dyn Fn() -> Result<Box<dyn Env>, String> + Sync),
+        world: &World,
         jobs: &[Job<'_>],
         options: DriveOptions,
         stop: &Interrupt,
@@ -123,7 +124,7 @@ impl ActingModel {
             for _ in 0..threads {
                 scope.spawn(|_| {
                     let store = |job: usize, outcome| outcomes.lock().expect("no thread panics while it stores")[job] = outcome;
-                    if let Err(e) = self.work(make, jobs, lanes, &next, options, stop, frames, &store, None) {
+                    if let Err(e) = self.work(world, jobs, lanes, &next, options, stop, frames, &store, None) {
                         *failure.lock().expect("no thread panics while it stores") = Some(e);
                     }
                 });
@@ -138,7 +139,7 @@ impl ActingModel {
     /// Drives one episode under the eyes of `observer`.
     pub fn watch(
         &self,
-        make: &(dyn Fn() -> Result<Box<dyn Env>, String> + Sync),
+        world: &World,
         job: Job<'_>,
         stop: &Interrupt,
         observer: Observer<'_>,
@@ -146,14 +147,14 @@ impl ActingModel {
         let result = Mutex::new(Outcome::default());
         let store = |_: usize, outcome| *result.lock().expect("single thread") = outcome;
         let frames = AtomicU64::new(0);
-        self.work(make, &[job], 1, &AtomicUsize::new(0), DriveOptions::default(), stop, &frames, &store, Some(observer))?;
+        self.work(world, &[job], 1, &AtomicUsize::new(0), DriveOptions::default(), stop, &frames, &store, Some(observer))?;
         Ok(result.into_inner().expect("single thread"))
     }
 
     #[expect(clippy::too_many_arguments, reason = "private, called twice; a struct would only repeat the names")]
     fn work(
         &self,
-        make: &(dyn Fn() -> Result<Box<dyn Env>, String> + Sync),
+        world: &World,
         jobs: &[Job<'_>],
         lanes: usize,
         next: &AtomicUsize,
@@ -163,13 +164,14 @@ impl ActingModel {
         store: &dyn Fn(usize, Outcome),
         mut observer: Option<Observer<'_>>,
     ) -> Result<(), String> {
-        let mut idle: Vec<Box<dyn Env>> = (0..lanes).map(|_| make()).collect::<Result<_, _>>()?;
+        let mut idle: Vec<Box<dyn Env>> = (0..lanes).map(|_| world.make()).collect::<Result<_, _>>()?;
         let frame_len = idle[0].observation_space().len();
-        let state_len = self.memory.state_len();
+        let (state_len, action_len) = (self.memory.state_len(), self.actions.width());
+        let mut index = [0.0];
         let mut rows = Rows {
             frames: vec![0; lanes * frame_len],
             latents: vec![0.0; lanes * self.latent],
-            actions: vec![0.0; lanes * self.actions],
+            actions: vec![0.0; lanes * self.actions.width()],
             states: vec![0.0; lanes * state_len],
             vision: vision::EncoderScratch::default(),
             memory: memory::Scratch::default(),
@@ -198,24 +200,30 @@ impl ActingModel {
             for (i, lane) in busy.iter().enumerate() {
                 let z = &rows.latents[i * self.latent..(i + 1) * self.latent];
                 let h = self.memory.hidden(&rows.states[i * state_len..(i + 1) * state_len]);
-                lane.controller.act(z, h, &mut rows.actions[i * self.actions..(i + 1) * self.actions]);
+                let action = &mut rows.actions[i * action_len..(i + 1) * action_len];
+                lane.controller.outputs(z, h, action);
+                self.actions.squash(action);
             }
             if let Some(observe) = observer.as_mut() {
                 observe(View {
                     frame: &rows.frames[..frame_len],
                     latent: &rows.latents[..self.latent],
-                    action: &rows.actions[..self.actions],
+                    action: &rows.actions[..action_len],
                     score: busy[0].outcome.score,
                     env: busy[0].env.as_mut(),
                 })?;
             }
-            let (z, a) = (&rows.latents[..n * self.latent], &rows.actions[..n * self.actions]);
+            let (z, a) = (&rows.latents[..n * self.latent], &rows.actions[..n * action_len]);
+            // An environment in another process works while M does.
+            for (lane, action) in busy.iter_mut().zip(a.chunks_exact(action_len)) {
+                lane.env.begin(self.actions.for_env(action, &mut index)).map_err(|e| e.to_string())?;
+            }
             self.memory.step(n, z, a, &mut rows.states[..n * state_len], &mut rows.memory);
             // From the last lane down: a finished lane is replaced by the last one, which has had its turn already.
             for i in (0..n).rev() {
                 let lane = &mut busy[i];
                 let frame = &mut rows.frames[i * frame_len..(i + 1) * frame_len];
-                let action = &rows.actions[i * self.actions..(i + 1) * self.actions];
+                let action = self.actions.for_env(&rows.actions[i * action_len..(i + 1) * action_len], &mut index);
                 let step = lane.env.step(action, ObservationMut::Frame(frame)).map_err(|e| e.to_string())?;
                 if lane.count(step, options) {
                     let done = busy.swap_remove(i);
@@ -244,7 +252,8 @@ impl Lane<'_> {
         if step.done() {
             return true;
         }
-        let given_up = options.give_up_after.is_some_and(|n| self.outcome.steps - self.last_gain >= n);
+        // Without progress to look at nobody can tell.
+        let given_up = step.info.progress.1 > 0 && options.give_up_after.is_some_and(|n| self.outcome.steps - self.last_gain >= n);
         if given_up {
             // What standing still to the end would have cost: 0.1 for each step that remains.
             self.outcome.fitness -= 0.1 * f64::from(options.max_steps.saturating_sub(self.outcome.steps));

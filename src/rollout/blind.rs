@@ -2,6 +2,8 @@
 
 use frmdn_engine::random::{Pcg64, fill_normal, fill_uniform, stream};
 
+use crate::controller::Actions;
+
 /// A policy that sees nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blind {
@@ -13,24 +15,24 @@ pub enum Blind {
     Noop,
 }
 
-/// One episode's stream of actions of a [`Blind`] policy, for Car-Racing's ranges.
+/// One episode's stream of actions of a [`Blind`] policy.
 #[derive(Clone, Debug)]
 pub enum BlindDriver {
     /// Of [`Blind::Random`].
-    Random(Pcg64),
+    Random(Pcg64, Actions),
     /// Of [`Blind::Brownian`].
     Brownian(Brownian),
     /// Of [`Blind::Noop`].
-    Noop,
+    Noop(Actions),
 }
 
 impl Blind {
     /// The driver of an episode: a function of the root seed and the episode's own.
-    pub fn driver(self, root: u64, seed: u64) -> BlindDriver {
+    pub fn driver(self, actions: &Actions, root: u64, seed: u64) -> BlindDriver {
         match self {
-            Self::Random => BlindDriver::Random(stream(root, "rollout/random", &[seed])),
-            Self::Brownian => BlindDriver::Brownian(Brownian::new(root, seed)),
-            Self::Noop => BlindDriver::Noop,
+            Self::Random => BlindDriver::Random(stream(root, "rollout/random", &[seed]), actions.clone()),
+            Self::Brownian => BlindDriver::Brownian(Brownian::new(actions, root, seed)),
+            Self::Noop => BlindDriver::Noop(actions.clone()),
         }
     }
 }
@@ -39,23 +41,24 @@ impl BlindDriver {
     /// The next action.
     pub fn act(&mut self, action: &mut [f32]) {
         match self {
-            Self::Random(rng) => {
+            Self::Random(rng, actions) => {
                 fill_uniform(rng, 1.0, action);
-                // Steering is in [-1, 1], gas and brake in [0, 1].
-                action[1..].iter_mut().for_each(|x| *x = f32::midpoint(*x, 1.0));
+                actions.stretch(action);
             }
             Self::Brownian(walk) => walk.act(action),
-            Self::Noop => action.fill(0.0),
+            Self::Noop(actions) => actions.none(action),
         }
     }
 }
 
-/// Brownian actions for Car-Racing: three values walk in [-1, 1] with steps of 0.14 (√(1/50 s)), reflected at the ends.
-/// Steering is the first, gas the second moved to 0..1, the brake what the third has above a half: braking is rare, or
-/// the car would hardly ever get up speed.
+/// Brownian actions: as many values as an action has walk in [-1, 1] with steps of 0.14 (√(1/50 s)), reflected at the ends.
+/// Each is stretched over its range, or the largest of them chosen. Only Car-Racing's brake is what its value has above a
+/// half: braking is rare, or the car would hardly ever get up speed.
 #[derive(Clone, Debug)]
 pub struct Brownian {
-    at: [f32; 3],
+    at: Vec<f32>,
+    noise: Vec<f32>,
+    actions: Actions,
     rng: Pcg64,
 }
 
@@ -64,18 +67,17 @@ impl Brownian {
     const STEP: f32 = 0.141_421_36;
 
     /// The walk of an episode: a function of the root seed and the episode's own.
-    pub fn new(root: u64, seed: u64) -> Self {
+    pub fn new(actions: &Actions, root: u64, seed: u64) -> Self {
         let mut rng = stream(root, "rollout/brownian", &[seed]);
-        let mut at = [0.0; 3];
+        let mut at = vec![0.0; actions.width()];
         fill_uniform(&mut rng, 1.0, &mut at);
-        Self { at, rng }
+        Self { noise: vec![0.0; at.len()], at, actions: actions.clone(), rng }
     }
 
     /// The next action.
     pub fn act(&mut self, action: &mut [f32]) {
-        let mut noise = [0.0; 3];
-        fill_normal(&mut self.rng, &mut noise);
-        for (x, n) in self.at.iter_mut().zip(noise) {
+        fill_normal(&mut self.rng, &mut self.noise);
+        for (x, n) in self.at.iter_mut().zip(&self.noise) {
             *x += Self::STEP * n;
             if *x > 1.0 {
                 *x = 2.0 - *x;
@@ -84,9 +86,11 @@ impl Brownian {
             }
             *x = x.clamp(-1.0, 1.0);
         }
-        action[0] = self.at[0];
-        action[1] = f32::midpoint(self.at[1], 1.0);
-        action[2] = (self.at[2] - 0.5).max(0.0);
+        action.copy_from_slice(&self.at);
+        self.actions.stretch(action);
+        if self.actions == Actions::CarRacing {
+            action[2] = (self.at[2] - 0.5).max(0.0);
+        }
     }
 }
 
@@ -94,22 +98,31 @@ impl Brownian {
 mod tests {
     use super::*;
 
+    fn walk(actions: &Actions, seed: u64) -> Vec<Vec<f32>> {
+        let mut b = Brownian::new(actions, 1, seed);
+        let mut out = vec![vec![0.0f32; actions.width()]; 500];
+        out.iter_mut().for_each(|a| b.act(a));
+        out
+    }
+
     #[test]
     fn actions_stay_in_range_wander_and_repeat() {
-        let walk = |seed| {
-            let mut b = Brownian::new(1, seed);
-            let mut out = vec![[0.0f32; 3]; 500];
-            out.iter_mut().for_each(|a| b.act(a));
-            out
-        };
-        let a = walk(3);
-        assert_eq!(a, walk(3));
-        assert_ne!(a, walk(4));
+        let a = walk(&Actions::CarRacing, 3);
+        assert_eq!(a, walk(&Actions::CarRacing, 3));
+        assert_ne!(a, walk(&Actions::CarRacing, 4));
         for step in &a {
             assert!((-1.0..=1.0).contains(&step[0]) && (0.0..=1.0).contains(&step[1]) && (0.0..=0.5).contains(&step[2]));
         }
         let jump = a.windows(2).map(|w| (w[1][0] - w[0][0]).abs()).fold(0.0, f32::max);
         let span = a.iter().map(|s| s[0]).fold(f32::MIN, f32::max) - a.iter().map(|s| s[0]).fold(f32::MAX, f32::min);
         assert!(jump < 0.8 && span > 0.8, "{jump} {span}");
+    }
+
+    #[test]
+    fn discrete_actions_last_a_while_and_change() {
+        let steps = walk(&Actions::Discrete(5), 3);
+        assert!(steps.iter().all(|a| a.iter().sum::<f32>() == 1.0 && a.iter().all(|x| *x == 0.0 || *x == 1.0)));
+        let changes = steps.windows(2).filter(|w| w[0] != w[1]).count();
+        assert!((20..250).contains(&changes), "{changes} changes in 500 steps");
     }
 }

@@ -51,6 +51,8 @@ pub struct Evaluation {
     pub episodes: usize,
     /// First seed and the one after the last.
     pub seeds: [u64; 2],
+    /// Name of the environment.
+    pub environment: String,
     /// Rule under which the scores were counted.
     pub rule: String,
     /// Share of episodes that completed the task (finished the lap).
@@ -63,7 +65,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// The evaluation of `outcomes` of consecutive seeds from `first`.
-    pub fn of(outcomes: &[super::Outcome], first: u64, rule: &str) -> Self {
+    pub fn of(outcomes: &[super::Outcome], first: u64, environment: &str, rule: &str) -> Self {
         let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
         let Summary { mean, sd, ci95 } = Summary::of(&scores);
         let n = outcomes.len() as f64;
@@ -73,6 +75,7 @@ impl Evaluation {
             ci95,
             episodes: outcomes.len(),
             seeds: [first, first + outcomes.len() as u64],
+            environment: environment.to_owned(),
             rule: rule.to_owned(),
             completed: outcomes.iter().filter(|o| o.completed).count() as f64 / n,
             steps: outcomes.iter().map(|o| f64::from(o.steps)).sum::<f64>() / n,

@@ -11,4 +11,4 @@ mod policy;
 pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
 pub use blind::{Blind, BlindDriver, Brownian};
 pub use evaluation::{Evaluation, Summary};
-pub use policy::{AgentDriven, Driven, Policy, Witness, watch};
+pub use policy::{AgentDriven, Driven, Policy, Witness, step, watch};

@@ -1,15 +1,15 @@
 //! Who drives: policies that need no run, and agents, behind one trait.
 
-use frmdn_env::{Env, ObservationMut};
+use frmdn_env::{Env, ObservationMut, Step};
 use rayon::prelude::*;
 
 use super::{ActingModel, Blind, BlindDriver, Outcome};
 use crate::{
-    controller::LinearController,
+    controller::{Actions, LinearController},
     memory::Scratch,
     run::Interrupt,
     vision::EncoderScratch,
-    worlds::{self, Scripted, WorldOptions},
+    worlds::{Scripted, World},
 };
 
 /// An environment and who drives in it.
@@ -17,8 +17,18 @@ pub trait Driven {
     /// The environment.
     fn env(&mut self) -> &mut dyn Env;
 
+    /// The form of the actions.
+    fn actions(&self) -> &Actions;
+
     /// The action on seeing `frame`.
     fn act(&mut self, frame: &[u8], action: &mut [f32]) -> Result<(), String>;
+}
+
+/// Applies `action` in the environment of `world` and writes the next frame.
+pub fn step(world: &mut dyn Driven, action: &[f32], frame: &mut [u8]) -> Result<Step, String> {
+    let actions = world.actions().clone();
+    let mut index = [0.0];
+    world.env().step(actions.for_env(action, &mut index), ObservationMut::Frame(frame)).map_err(|e| e.to_string())
 }
 
 /// A policy that needs no run.
@@ -35,24 +45,30 @@ pub enum Policy {
 
 impl Policy {
     /// An environment with this policy at the wheel, for the episode of `seed`.
-    pub fn start(self, environment: &str, options: WorldOptions, root: u64, seed: u64) -> Result<Box<dyn Driven>, String> {
+    pub fn start(self, world: &World, root: u64, seed: u64) -> Result<Box<dyn Driven>, String> {
         Ok(match self {
-            Self::Blind(blind) => Box::new(BlindDriven { env: worlds::make(environment, options)?, driver: blind.driver(root, seed) }),
-            Self::Scripted { noise } => Box::new(Scripted::new(environment, options, noise, root, seed)?),
+            Self::Blind(blind) => {
+                let env = world.make()?;
+                let actions = Actions::of(env.action_space());
+                let driver = blind.driver(&actions, root, seed);
+                Box::new(BlindDriven { env, actions, driver })
+            }
+            Self::Scripted { noise } => Box::new(Scripted::new(world, noise, root, seed)?),
         })
     }
 
     /// Whole episodes on `seeds`, on all threads; `None` if interrupted.
     pub fn outcomes(
         self,
-        environment: &str,
+        world: &World,
         root: u64,
         seeds: std::ops::Range<u64>,
         stop: &Interrupt,
+        done: &(dyn Fn(&Outcome) + Sync),
     ) -> Result<Option<Vec<Outcome>>, String> {
         let drive = |seed| {
-            let mut world = self.start(environment, WorldOptions::default(), root, seed)?;
-            watch(world.as_mut(), seed, stop, &mut |_, _, _| Ok(()))
+            let mut world = self.start(world, root, seed)?;
+            watch(world.as_mut(), seed, stop, &mut |_, _, _| Ok(())).inspect(done)
         };
         let all: Result<Vec<Outcome>, String> = seeds.into_par_iter().map(drive).collect();
         Ok(Some(all?).filter(|_| !stop.is_set()))
@@ -65,13 +81,13 @@ pub type Witness<'a> = &'a mut dyn FnMut(&mut dyn Env, &[u8], &Outcome) -> Resul
 /// Drives the episode of `seed` to its end (or until interrupted) before the eyes of `observe`.
 pub fn watch(world: &mut dyn Driven, seed: u64, stop: &Interrupt, observe: Witness<'_>) -> Result<Outcome, String> {
     let mut frame = vec![0; world.env().observation_space().len()];
-    let mut action = vec![0.0; world.env().action_space().len()];
+    let mut action = vec![0.0; world.actions().width()];
     let mut outcome = Outcome::default();
     world.env().reset(seed, ObservationMut::Frame(&mut frame)).map_err(|e| e.to_string())?;
     while !stop.is_set() {
         observe(world.env(), &frame, &outcome)?;
         world.act(&frame, &mut action)?;
-        let step = world.env().step(&action, ObservationMut::Frame(&mut frame)).map_err(|e| e.to_string())?;
+        let step = step(world, &action, &mut frame)?;
         outcome.score += step.reward;
         outcome.fitness = outcome.score;
         outcome.steps += 1;
@@ -86,12 +102,17 @@ pub fn watch(world: &mut dyn Driven, seed: u64, stop: &Interrupt, observe: Witne
 
 struct BlindDriven {
     env: Box<dyn Env>,
+    actions: Actions,
     driver: BlindDriver,
 }
 
 impl Driven for BlindDriven {
     fn env(&mut self) -> &mut dyn Env {
         self.env.as_mut()
+    }
+
+    fn actions(&self) -> &Actions {
+        &self.actions
     }
 
     fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), String> {
@@ -103,6 +124,10 @@ impl Driven for BlindDriven {
 impl Driven for Scripted {
     fn env(&mut self) -> &mut dyn Env {
         Scripted::env(self)
+    }
+
+    fn actions(&self) -> &Actions {
+        &Actions::CarRacing
     }
 
     fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), String> {
@@ -134,9 +159,14 @@ impl Driven for AgentDriven<'_> {
         self.env.as_mut()
     }
 
+    fn actions(&self) -> &Actions {
+        &self.model.actions
+    }
+
     fn act(&mut self, frame: &[u8], action: &mut [f32]) -> Result<(), String> {
         self.model.encoder.encode(&mut self.vision, frame, &mut self.latent);
-        self.controller.act(&self.latent, self.model.memory.hidden(&self.state), action);
+        self.controller.outputs(&self.latent, self.model.memory.hidden(&self.state), action);
+        self.model.actions.squash(action);
         self.model.memory.step(1, &self.latent, action, &mut self.state, &mut self.memory);
         Ok(())
     }

@@ -201,6 +201,11 @@ impl Preset {
             }
         };
         crate::worlds::check(&self.environment).map_err(|e| format!("environment = \"{}\": {e}", self.environment))?;
+        if self.collect.random_start {
+            crate::worlds::check_random_start(&self.environment).map_err(|e| {
+                format!("collect.random_start = true with environment = \"{}\": {e}. Add --set collect.random_start=false", self.environment)
+            })?;
+        }
         let known = ["brownian", "scripted"].contains(&self.collect.policy.as_str());
         if !known && !Path::new(&self.collect.policy).is_dir() {
             let policy = &self.collect.policy;

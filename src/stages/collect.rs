@@ -15,9 +15,9 @@ use super::Context;
 use crate::{
     agent::Agent,
     controller::LinearController,
-    rollout::{ActingModel, AgentDriven, Blind, Driven, Policy},
+    rollout::{ActingModel, AgentDriven, Blind, Driven, Policy, step},
     run::{Episode, Preset, Result, RunError, RunFolder, seeds},
-    worlds::{self, WorldOptions},
+    worlds::World,
 };
 
 /// Records the episodes that are missing. Episode `i` has training seed `i` and its own random stream.
@@ -28,7 +28,11 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let agent = driving_agent(preset)?;
+    let mut world = context.world(&preset.environment)?;
+    if preset.collect.random_start {
+        world = world.with_random_start().map_err(RunError::Config)?;
+    }
+    let agent = driving_agent(preset, &world)?;
     let total = (preset.collect.episodes * preset.collect.steps) as u64;
     let done = AtomicU64::new(total - (missing.len() * preset.collect.steps) as u64);
     context.report.begin("collect", "frames", done.load(Ordering::Relaxed), total);
@@ -37,7 +41,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         if context.stop.is_set() {
             return Ok(());
         }
-        let episode = record(preset, agent.as_ref(), seeds::COLLECT.start + index as u64)?;
+        let episode = record(preset, &world, agent.as_ref(), seeds::COLLECT.start + index as u64)?;
         episode.save(&store.path(index))?;
         let mut returns = returns.lock().expect("no thread panics while it counts");
         returns.push(episode.rewards.iter().map(|&r| f64::from(r)).sum::<f64>());
@@ -55,28 +59,27 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 const WANDER: f32 = 0.25;
 
 /// The agent that drives, where the policy is a run or a checkpoint.
-fn driving_agent(preset: &Preset) -> Result<Option<(ActingModel, LinearController)>> {
+fn driving_agent(preset: &Preset, world: &World) -> Result<Option<(ActingModel, LinearController)>> {
     if ["brownian", "scripted"].contains(&preset.collect.policy.as_str()) {
         return Ok(None);
     }
     let agent = Agent::load(Path::new(&preset.collect.policy))?;
-    Ok(Some((agent.acting_model()?, agent.controller()?)))
+    Ok(Some((agent.acting_model(world)?, agent.controller()?)))
 }
 
 /// Drives the episode of `seed` and records it.
-fn record(preset: &Preset, agent: Option<&(ActingModel, LinearController)>, seed: u64) -> Result<Episode> {
-    let options = WorldOptions { random_start: preset.collect.random_start };
+fn record(preset: &Preset, world: &World, agent: Option<&(ActingModel, LinearController)>, seed: u64) -> Result<Episode> {
     if let Some((model, controller)) = agent {
-        let env = worlds::make(&preset.environment, options).map_err(RunError::Failed)?;
+        let env = world.make().map_err(RunError::Failed)?;
         return drive(&mut AgentDriven::new(env, model, controller), preset.collect.steps, seed);
     }
     let policy = if preset.collect.policy == "scripted" { Policy::Scripted { noise: WANDER } } else { Policy::Blind(Blind::Brownian) };
-    let mut world = policy.start(&preset.environment, options, preset.seed, seed).map_err(RunError::Failed)?;
+    let mut world = policy.start(world, preset.seed, seed).map_err(RunError::Failed)?;
     drive(world.as_mut(), preset.collect.steps, seed)
 }
 
 fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {
-    let (frame_len, action_len) = (world.env().observation_space().len(), world.env().action_space().len());
+    let (frame_len, action_len) = (world.env().observation_space().len(), world.actions().width());
     let mut episode =
         Episode { seed, frame_len, action_len, frames: vec![0; frame_len], actions: Vec::new(), rewards: Vec::new(), terminated: false };
     let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
@@ -86,7 +89,7 @@ fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {
         let at = episode.frames.len();
         world.act(&episode.frames[at - frame_len..], &mut action).map_err(RunError::Failed)?;
         episode.frames.resize(at + frame_len, 0);
-        let step = world.env().step(&action, ObservationMut::Frame(&mut episode.frames[at..])).map_err(failed)?;
+        let step = step(world, &action, &mut episode.frames[at..]).map_err(RunError::Failed)?;
         episode.actions.extend_from_slice(&action);
         episode.rewards.push(step.reward as f32);
         episode.terminated = step.terminated;

@@ -14,11 +14,8 @@ use crate::{
     pictures::{Series, plot_curves},
     rollout::{ActingModel, DriveOptions, Job, Outcome, Summary},
     run::{Checkpoint, CheckpointKind, Metrics, Preset, Result, RunError, RunFolder, seeds},
-    worlds::{self, WorldOptions},
+    worlds::World,
 };
-
-/// Steps of a whole episode of Car-Racing.
-const MAX_STEPS: u32 = 1000;
 
 /// State of the evolution: all that is needed to go on bit for bit.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,13 +54,15 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if saved.as_ref().is_some_and(|state| state.optimiser.generation() >= config.generations) {
         return Ok(());
     }
-    let model = Agent::load_model(folder)?;
+    let world = context.world(&preset.environment)?;
+    let model = Agent::load_model(folder, &world)?;
+    let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
     let features = model.features();
     let mut state = match saved {
         Some(state) => state,
         None => {
             let cma = CmaEsConfig {
-                dimension: LinearController::count(features, model.actions),
+                dimension: LinearController::count(features, model.actions.width()),
                 population: Some(config.population),
                 sigma0: config.sigma,
                 covariance: config.covariance,
@@ -75,10 +74,10 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     };
     let metrics_path = folder.path("controller/metrics.jsonl");
     let mut metrics = Metrics::resume(&metrics_path, "generation", state.optimiser.generation())?;
-    let world = World { preset, model: &model };
+    let arena = Arena { preset, model: &model, world: &world, max_steps };
     context.report.begin("controller", "generations", state.optimiser.generation(), config.generations);
     while state.optimiser.generation() < config.generations {
-        let outcome = generation(folder, context, &world, &mut state, &mut metrics);
+        let outcome = generation(folder, context, &arena, &mut state, &mut metrics);
         if outcome.is_err() {
             context.report.end();
         }
@@ -88,22 +87,24 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     draw(folder, &metrics_path)
 }
 
-struct World<'a> {
+/// Where candidates drive, and with what.
+struct Arena<'a> {
     preset: &'a Preset,
     model: &'a ActingModel,
+    world: &'a World,
+    max_steps: u32,
 }
 
-impl World<'_> {
+impl Arena<'_> {
     fn drive(&self, context: &Context<'_>, jobs: &[Job<'_>], options: DriveOptions) -> Result<Option<Vec<Outcome>>> {
-        let make = || worlds::make(&self.preset.environment, WorldOptions::default());
-        self.model.drive(&make, jobs, options, context.stop, &AtomicU64::new(0)).map_err(RunError::Failed)
+        self.model.drive(self.world, jobs, options, context.stop, &AtomicU64::new(0)).map_err(RunError::Failed)
     }
 }
 
 /// One generation: ask, drive, tell, now and then test the mean, save.
-fn generation(folder: &RunFolder, context: &Context<'_>, world: &World<'_>, state: &mut Evolution, metrics: &mut Metrics) -> Result<()> {
-    let config = &world.preset.controller;
-    let (features, actions) = (world.model.features(), world.model.actions);
+fn generation(folder: &RunFolder, context: &Context<'_>, arena: &Arena<'_>, state: &mut Evolution, metrics: &mut Metrics) -> Result<()> {
+    let config = &arena.preset.controller;
+    let (features, actions) = (arena.model.features(), arena.model.actions.width());
     let failed = |e: frmdn_cma_es::CmaError| RunError::Failed(format!("controller: {e}"));
     let number = state.optimiser.generation();
     let candidates: Vec<LinearController> =
@@ -112,9 +113,9 @@ fn generation(folder: &RunFolder, context: &Context<'_>, world: &World<'_>, stat
     let first = seeds::EVOLVE.start + number * tracks;
     let jobs: Vec<Job<'_>> = candidates.iter().flat_map(|c| (first..first + tracks).map(move |seed| Job { controller: c, seed })).collect();
     let give_up_after = (config.give_up_after > 0).then_some(config.give_up_after);
-    let options = DriveOptions { give_up_after, max_steps: MAX_STEPS };
+    let options = DriveOptions { give_up_after, max_steps: arena.max_steps };
     // A generation that is interrupted is driven again as a whole: its candidates and tracks are known.
-    let Some(outcomes) = world.drive(context, &jobs, options)? else { return context.check(folder) };
+    let Some(outcomes) = arena.drive(context, &jobs, options)? else { return context.check(folder) };
     let fitness: Vec<f64> =
         outcomes.chunks(config.tracks).map(|of| of.iter().map(|o| o.fitness).sum::<f64>() / config.tracks as f64).collect();
     let losses: Vec<f64> = fitness.iter().map(|f| -f).collect();
@@ -129,7 +130,7 @@ fn generation(folder: &RunFolder, context: &Context<'_>, world: &World<'_>, stat
         let mean = LinearController::new(features, actions, to_f32(state.optimiser.mean()));
         let range = seeds::SELECTION.start..seeds::SELECTION.start + config.select_tracks as u64;
         let jobs: Vec<Job<'_>> = range.map(|seed| Job { controller: &mean, seed }).collect();
-        let Some(outcomes) = world.drive(context, &jobs, DriveOptions::default())? else { return context.check(folder) };
+        let Some(outcomes) = arena.drive(context, &jobs, DriveOptions::default())? else { return context.check(folder) };
         state.frames += outcomes.iter().map(|o| u64::from(o.steps)).sum::<u64>();
         let score = Summary::of(&outcomes.iter().map(|o| o.score).collect::<Vec<_>>()).mean;
         line["selection_mean"] = json!(score);

@@ -11,7 +11,7 @@ use crate::{
     film,
     rollout::{ActingModel, Blind, DriveOptions, Evaluation, Job, Outcome, Policy},
     run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
-    worlds::{self, WorldOptions},
+    worlds::World,
 };
 
 /// Episodes between two saves.
@@ -19,20 +19,19 @@ const CHUNK: usize = 32;
 
 /// Outcomes of whole episodes on `range`, in seed order. `keep` sees each chunk as it is finished.
 pub fn outcomes(
-    environment: &str,
+    world: &World,
     model: &ActingModel,
     controller: &LinearController,
     range: std::ops::Range<u64>,
     context: &Context<'_>,
     mut keep: impl FnMut(u64, &[Outcome]) -> Result<()>,
 ) -> Result<Option<Vec<Outcome>>> {
-    let make = || worlds::make(environment, WorldOptions::default());
     let total = range.end - range.start;
     let mut all: Vec<Outcome> = Vec::new();
     context.report.begin("evaluate", "episodes", 0, total);
     for first in range.clone().step_by(CHUNK) {
         let jobs: Vec<Job<'_>> = (first..range.end.min(first + CHUNK as u64)).map(|seed| Job { controller, seed }).collect();
-        let done = model.drive(&make, &jobs, DriveOptions::default(), context.stop, &AtomicU64::new(0)).map_err(RunError::Failed);
+        let done = model.drive(world, &jobs, DriveOptions::default(), context.stop, &AtomicU64::new(0)).map_err(RunError::Failed);
         match done {
             Ok(Some(outcomes)) => {
                 keep(first, &outcomes)?;
@@ -62,14 +61,15 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     let preset = folder.preset();
     let agent = Agent::load(folder.root())?;
-    let (model, controller) = (agent.acting_model()?, agent.controller()?);
+    let world = context.world(&preset.environment)?;
+    let (model, controller) = (agent.acting_model(&world)?, agent.controller()?);
     let range = seeds::TEST.start..seeds::TEST.start + preset.evaluate.episodes as u64;
     let scores = folder.path("evaluation/scores.jsonl");
     let mut known = read_outcomes(&scores, range.start)?;
     known.truncate(preset.evaluate.episodes);
     let start = range.start + known.len() as u64;
     let mut metrics = Metrics::resume(&scores, "seed", start.saturating_sub(1))?;
-    let fresh = outcomes(&preset.environment, &model, &controller, start..range.end, context, |first, outcomes| {
+    let fresh = outcomes(&world, &model, &controller, start..range.end, context, |first, outcomes| {
         for (seed, o) in (first..).zip(outcomes) {
             metrics.append(&json!({ "seed": seed, "score": o.score, "steps": o.steps, "completed": o.completed,
                 "progress": [o.progress.0, o.progress.1] }))?;
@@ -78,14 +78,14 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     })?;
     let Some(fresh) = fresh else { return context.check(folder) };
     known.extend(fresh);
-    let rule = worlds::rule(&preset.environment).map_err(RunError::Failed)?;
-    let random = Policy::Blind(Blind::Random).outcomes(&preset.environment, preset.seed, range.clone(), context.stop);
+        let random = Policy::Blind(Blind::Random).outcomes(&world, preset.seed, range.clone(), context.stop, &|_| ());
     let Some(random) = random.map_err(RunError::Failed)? else { return context.check(folder) };
     agent.save(&folder.path("agent.safetensors"))?;
-    film::drive(&agent, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;
+    film::drive(&agent, &world, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;
     context.check(folder)?;
-    let evaluation = Evaluation::of(&known, range.start, rule);
-    let random = Evaluation::of(&random, range.start, rule);
+    let rule = world.rule().map_err(RunError::Failed)?;
+    let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
+    let random = Evaluation::of(&random, range.start, world.name(), &rule);
     write_json(&summary, &json!({ "agent": evaluation, "random": random }))
 }
 

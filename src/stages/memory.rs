@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Context, held_out, held_out_indices, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
+    controller::Actions,
     memory::{self, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
     pictures::{Series, plot_curves},
     run::{Checkpoint, CheckpointKind, Episode, LatentEpisode, Metrics, Result, RunError, RunFolder},
@@ -40,7 +41,8 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     encode(folder, context)?;
     let preset = folder.preset();
     let config = &preset.memory;
-    let (latent, actions) = (preset.vision.model.latent, crate::agent::ACTIONS);
+    let space = context.world(&preset.environment)?.action_space().map_err(RunError::Failed)?;
+    let (latent, actions) = (preset.vision.model.latent, Actions::of(&space).width());
     if !config.model.is_trained() {
         if !folder.path("memory/weights.safetensors").exists() {
             Agent::save_memory(folder, &memory::init(&config.model, latent, actions, preset.seed))?;

@@ -10,7 +10,10 @@ mod memory;
 mod vision;
 mod windows;
 
-use crate::run::{Interrupt, Reporter, Result, RunError, RunFolder};
+use crate::{
+    run::{Interrupt, Reporter, Result, RunError, RunFolder},
+    worlds::{Bridge, World},
+};
 
 pub use collect::collect;
 pub use controller::{Evolution, controller};
@@ -24,9 +27,16 @@ pub struct Context<'a> {
     pub report: &'a dyn Reporter,
     /// Set by Ctrl-C.
     pub stop: &'a Interrupt,
+    /// How Python is reached, where an environment needs it.
+    pub bridge: &'a Bridge,
 }
 
 impl Context<'_> {
+    /// The environment `name`.
+    pub fn world(&self, name: &str) -> Result<World> {
+        World::open(name, self.bridge).map_err(RunError::Failed)
+    }
+
     /// An [`RunError::Interrupted`] if Ctrl-C was pressed; the state must be saved before.
     pub fn check(&self, folder: &RunFolder) -> Result<()> {
         if self.stop.is_set() { Err(RunError::Interrupted { command: folder.resume_command() }) } else { Ok(()) }

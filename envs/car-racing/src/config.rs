@@ -43,6 +43,17 @@ pub enum Rule {
     V4,
 }
 
+/// How it is steered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actions {
+    /// Steering, gas and brake.
+    #[default]
+    Continuous,
+    /// One of five.
+    Discrete,
+}
+
 /// The choices, with Gymnasium's values as defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -53,13 +64,17 @@ pub struct CarRacingConfig {
     pub random_start: bool,
     /// When a lap is finished.
     pub rule: Rule,
+    /// New colours at every reset.
+    pub domain_randomize: bool,
+    /// How it is steered.
+    pub actions: Actions,
     /// Steps after which an episode is truncated.
     pub max_steps: u32,
 }
 
 impl Default for CarRacingConfig {
     fn default() -> Self {
-        Self { observation: Observation::default(), random_start: false, rule: Rule::default(), max_steps: 1000 }
+        Self { observation: Observation::default(), random_start: false, rule: Rule::default(), domain_randomize: false, actions: Actions::default(), max_steps: 1000 }
     }
 }
 

@@ -1,0 +1,143 @@
+//! What an agent can do: its own form of an action, and the environment's.
+
+use frmdn_env::ActionSpace;
+
+/// How the outputs of a controller become actions.
+///
+/// An agent's action, which is recorded and which M sees, has one value per dimension of a box of real numbers, in the
+/// environment's units; of `n` discrete actions it is the one-hot vector of length `n`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Actions {
+    /// Steering, gas and brake, squashed as Ha & Schmidhuber do: steering tanh(a₀), gas (tanh(a₁) + 1)/2, brake tanh(a₂)
+    /// clipped to 0..1.
+    CarRacing,
+    /// tanh, stretched from the lowest to the highest value.
+    Box {
+        /// Smallest values.
+        low: Vec<f32>,
+        /// Largest values.
+        high: Vec<f32>,
+    },
+    /// The largest of that many outputs is chosen.
+    Discrete(usize),
+}
+
+impl Actions {
+    /// The form of an agent's actions in `space`.
+    pub fn of(space: &ActionSpace) -> Self {
+        match space {
+            ActionSpace::Box { low, high } if low[..] == [-1.0, 0.0, 0.0] && high[..] == [1.0; 3] => Self::CarRacing,
+            ActionSpace::Box { low, high } => Self::Box { low: low.clone(), high: high.clone() },
+            ActionSpace::Discrete(n) => Self::Discrete(*n),
+        }
+    }
+
+    /// Values of an agent's action.
+    pub fn width(&self) -> usize {
+        match self {
+            Self::CarRacing => 3,
+            Self::Box { low, .. } => low.len(),
+            Self::Discrete(n) => *n,
+        }
+    }
+
+    /// Turns outputs of a controller, any real numbers, into an action.
+    pub fn squash(&self, raw: &mut [f32]) {
+        match self {
+            Self::CarRacing => {
+                raw[0] = raw[0].tanh();
+                raw[1] = f32::midpoint(raw[1].tanh(), 1.0);
+                raw[2] = raw[2].tanh().clamp(0.0, 1.0);
+            }
+            Self::Box { .. } => {
+                raw.iter_mut().for_each(|x| *x = x.tanh());
+                self.stretch(raw);
+            }
+            Self::Discrete(_) => one_hot(raw, largest(raw)),
+        }
+    }
+
+    /// Turns values in −1..1, drawn without looking, into an action: each stretched over its range (Car-Racing's brake too), or
+    /// the largest of them chosen.
+    pub fn stretch(&self, values: &mut [f32]) {
+        match self {
+            // Steering is in -1..1, gas and brake in 0..1.
+            Self::CarRacing => values[1..].iter_mut().for_each(|x| *x = f32::midpoint(*x, 1.0)),
+            Self::Box { low, high } => {
+                for (x, (l, h)) in values.iter_mut().zip(low.iter().zip(high)) {
+                    *x = (l + (h - l) * f32::midpoint(*x, 1.0)).clamp(*l, *h);
+                }
+            }
+            Self::Discrete(_) => one_hot(values, largest(values)),
+        }
+    }
+
+    /// The action closest to none: zeros as far as the range has them, or the first of the discrete ones.
+    pub fn none(&self, action: &mut [f32]) {
+        match self {
+            Self::CarRacing => action.fill(0.0),
+            Self::Box { low, high } => action.iter_mut().zip(low.iter().zip(high)).for_each(|(x, (l, h))| *x = 0.0f32.clamp(*l, *h)),
+            Self::Discrete(_) => one_hot(action, 0),
+        }
+    }
+
+    /// What the environment is given for an agent's action; `index` is where the number of a discrete one is put.
+    pub fn for_env<'a>(&self, action: &'a [f32], index: &'a mut [f32; 1]) -> &'a [f32] {
+        match self {
+            Self::Discrete(_) => {
+                index[0] = largest(action) as f32;
+                index
+            }
+            _ => action,
+        }
+    }
+}
+
+/// The first of the largest values.
+fn largest(values: &[f32]) -> usize {
+    values.iter().enumerate().fold(0, |best, (i, x)| if *x > values[best] { i } else { best })
+}
+
+fn one_hot(values: &mut [f32], chosen: usize) {
+    values.iter_mut().enumerate().for_each(|(i, x)| *x = if i == chosen { 1.0 } else { 0.0 });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn car_racing_is_squashed_as_published() {
+        let space = ActionSpace::Box { low: vec![-1.0, 0.0, 0.0], high: vec![1.0; 3] };
+        let mut a = [0.85, 0.0, -3.0];
+        Actions::of(&space).squash(&mut a);
+        assert_eq!(a, [0.85f32.tanh(), 0.5, 0.0]);
+    }
+
+    #[test]
+    fn boxes_are_filled_and_never_left() {
+        let actions = Actions::of(&ActionSpace::Box { low: vec![-3.0, 0.1], high: vec![1.0, 0.7] });
+        assert_eq!(actions.width(), 2);
+        for (raw, expected) in [([0.0, 0.0], [-1.0, 0.4]), ([99.0, -99.0], [1.0, 0.1]), ([-99.0, 99.0], [-3.0, 0.7])] {
+            let mut a = raw;
+            actions.squash(&mut a);
+            assert!((a[0] - expected[0]).abs() < 1e-6 && (a[1] - expected[1]).abs() < 1e-6, "{a:?}");
+            assert!((-3.0..=1.0).contains(&a[0]) && (0.1..=0.7).contains(&a[1]), "{a:?}");
+        }
+        let mut none = [9.0; 2];
+        actions.none(&mut none);
+        assert_eq!(none, [0.0, 0.1]);
+    }
+
+    #[test]
+    fn discrete_actions_are_one_hot_for_the_agent_and_a_number_for_the_environment() {
+        let actions = Actions::of(&ActionSpace::Discrete(4));
+        let mut a = [-0.5, 0.2, 0.2, -9.0];
+        actions.squash(&mut a);
+        assert_eq!(a, [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(actions.for_env(&a, &mut [0.0]), [1.0]);
+        let mut b = [0.0; 3];
+        Actions::Discrete(3).none(&mut b);
+        assert_eq!(b, [1.0, 0.0, 0.0]);
+    }
+}

@@ -1,0 +1,218 @@
+//! The one place where a name becomes an environment.
+//!
+//! A name may carry options after commas: `car-racing`, `car-racing,rule=v4`, `gym:CarRacing-v3,domain_randomize=true`. It
+//! stands in presets, in agents and beside scores, so that each says what it was.
+
+mod name;
+mod scripted;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use frmdn_car_racing::{CarRacing, CarRacingConfig, Observation, Rule};
+use frmdn_env::{ActionSpace, Env};
+use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, GymSpec, Python};
+
+pub use scripted::{Script, Scripted};
+
+use name::Name;
+
+/// Side of the agent's view in pixels.
+const VIEW: usize = 64;
+/// Rows of Car-Racing's frame above the bar of gauges: what the agent sees of it.
+const SCENE: std::ops::Range<usize> = 0..84;
+
+/// How Python is reached, for `gym:` environments.
+#[derive(Clone, Debug, Default)]
+pub struct Bridge {
+    /// The interpreter; without one it is looked for.
+    pub python: Option<PathBuf>,
+    /// How long a reset or a step may take.
+    pub deadline: Option<Duration>,
+}
+
+/// What an environment shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Frames {
+    /// The agent's view, 64 × 64.
+    #[default]
+    Agent,
+    /// The whole frame.
+    Whole,
+}
+
+/// An environment by name. Cheap to clone; its clones share the servers of a `gym:` environment.
+#[derive(Clone)]
+pub struct World {
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    CarRacing(CarRacingConfig),
+    Gym(Arc<Fleet>),
+}
+
+/// Refuses a name or an option that does not exist. Whether Python has a `gym:` environment is seen when it is opened.
+pub fn check(name: &str) -> Result<(), String> {
+    Name::parse(name).map(drop)
+}
+
+/// Refuses a random start where there is none.
+pub fn check_random_start(name: &str) -> Result<(), String> {
+    match Name::parse(name)? {
+        Name::CarRacing(_) => Ok(()),
+        Name::Gym { .. } => Err("only car-racing has one".into()),
+    }
+}
+
+impl World {
+    /// The environment `name`, seen as the agent sees it.
+    pub fn open(name: &str, bridge: &Bridge) -> Result<Self, String> {
+        Self::open_with(name, bridge, Frames::Agent, true)
+    }
+
+    /// The environment `name`. Without `draw`, a `gym:` Car-Racing leaves its frames empty, which makes it fifty times faster.
+    pub fn open_with(name: &str, bridge: &Bridge, frames: Frames, draw: bool) -> Result<Self, String> {
+        let kind = match Name::parse(name)? {
+            Name::CarRacing(config) => {
+                let observation = if frames == Frames::Agent { Observation::Agent64 } else { Observation::Full96 };
+                Kind::CarRacing(CarRacingConfig { observation, ..config })
+            }
+            Name::Gym { id, kwargs } => {
+                let python = Python::find(bridge.python.as_deref(), &id).map_err(|e| e.to_string())?;
+                let mut config = GymConfig::new(id);
+                config.kwargs = kwargs;
+                config.draw = draw;
+                config.processes = rayon::current_num_threads();
+                config.view = (frames == Frames::Agent).then(|| (is_car_racing(&config.id).then_some(SCENE), VIEW));
+                config.deadline = bridge.deadline.unwrap_or(config.deadline);
+                config.start_deadline = config.start_deadline.max(config.deadline);
+                Kind::Gym(Fleet::new(config, python.launch().map_err(|e| e.to_string())?))
+            }
+        };
+        Ok(Self { name: name.to_owned(), kind })
+    }
+
+    /// The same world with its car starting at a random tile.
+    pub fn with_random_start(&self) -> Result<Self, String> {
+        match &self.kind {
+            Kind::CarRacing(config) => {
+                Ok(Self { name: self.name.clone(), kind: Kind::CarRacing(CarRacingConfig { random_start: true, ..config.clone() }) })
+            }
+            Kind::Gym(_) => Err(format!("{}: there is no random start; only car-racing has one", self.name)),
+        }
+    }
+
+    /// The name it was opened by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A fresh environment.
+    pub fn make(&self) -> Result<Box<dyn Env>, String> {
+        Ok(match &self.kind {
+            Kind::CarRacing(config) => Box::new(config.init()),
+            Kind::Gym(fleet) => Box::new(fleet.make().map_err(|e| e.to_string())?),
+        })
+    }
+
+    /// Its actions. The first call starts the server of a `gym:` environment.
+    pub fn action_space(&self) -> Result<ActionSpace, String> {
+        Ok(match &self.kind {
+            Kind::CarRacing(config) => config.init().action_space().clone(),
+            Kind::Gym(fleet) => spec(fleet)?.action_space.clone(),
+        })
+    }
+
+    /// Steps after which an episode is cut off, where there is such a limit.
+    pub fn max_steps(&self) -> Result<Option<u32>, String> {
+        Ok(match &self.kind {
+            Kind::CarRacing(config) => Some(config.max_steps),
+            Kind::Gym(fleet) => spec(fleet)?.max_steps,
+        })
+    }
+
+    /// The rule under which scores are counted; every score names it.
+    pub fn rule(&self) -> Result<String, String> {
+        Ok(match &self.kind {
+            Kind::CarRacing(config) => {
+                let version = match config.rule {
+                    Rule::V3 => "CarRacing-v3 as in Gymnasium 1.4.0: 1000 / tiles per tile, a lap is every tile",
+                    Rule::V4 => "v4: 1000 / tiles per tile, a lap is the start line after 95 % of the tiles, or every tile",
+                };
+                let mut text = format!("{version}, -0.1 per step, {} steps at most, -100 for leaving the field", config.max_steps);
+                for (is, what) in [
+                    (config.domain_randomize, ", colours of the domain randomised"),
+                    (config.actions != frmdn_car_racing::Actions::default(), ", discrete actions"),
+                    (config.random_start, ", start at a random tile"),
+                ] {
+                    text.push_str(if is { what } else { "" });
+                }
+                text
+            }
+            Kind::Gym(fleet) => {
+                let spec = spec(fleet)?;
+                let packages = spec.versions.iter().filter(|(name, _)| ["gymnasium", "gym-super-mario-bros"].contains(&name.as_str()));
+                let packages: Vec<String> = packages.map(|(name, version)| format!("{name} {version}")).collect();
+                let most = spec.max_steps.map_or("no limit on steps".into(), |n| format!("{n} steps at most"));
+                format!("{}'s own, of {}: {most}", self.name, packages.join(", "))
+            }
+        })
+    }
+
+    /// Versions of Python and its packages, of a `gym:` environment.
+    pub fn versions(&self) -> Result<Vec<(String, String)>, String> {
+        Ok(match &self.kind {
+            Kind::CarRacing(_) => Vec::new(),
+            Kind::Gym(fleet) => spec(fleet)?.versions.clone().into_iter().collect(),
+        })
+    }
+
+    /// The native Car-Racing itself, with its state, where that is what this is.
+    pub fn car_racing(&self) -> Option<CarRacing> {
+        match &self.kind {
+            Kind::CarRacing(config) => Some(config.init()),
+            Kind::Gym(_) => None,
+        }
+    }
+
+    /// The environment of Gymnasium itself, with its probe, where that is what this is.
+    pub fn gym(&self) -> Result<Option<GymEnv>, String> {
+        match &self.kind {
+            Kind::CarRacing(_) => Ok(None),
+            Kind::Gym(fleet) => fleet.make().map(Some).map_err(|e| e.to_string()),
+        }
+    }
+}
+
+fn spec(fleet: &Fleet) -> Result<Arc<GymSpec>, String> {
+    fleet.spec().map_err(|e| e.to_string())
+}
+
+/// Whether a name of Gymnasium's is a Car-Racing, whose frames end in a bar of gauges.
+fn is_car_racing(id: &str) -> bool {
+    id.rsplit([':', '/']).next().is_some_and(|base| base.starts_with("CarRacing-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_name_their_rule() {
+        let rule = |name: &str| World::open(name, &Bridge::default()).unwrap().rule().unwrap();
+        assert!(rule("car-racing").contains("CarRacing-v3") && rule("car-racing").contains("every tile"));
+        let text = rule("car-racing,rule=v4,domain_randomize=true,continuous=false,random_start=true");
+        for word in ["v4", "95 %", "colours", "discrete", "random tile"] {
+            assert!(text.contains(word), "{text}");
+        }
+    }
+
+    #[test]
+    fn car_racings_of_gymnasium_are_known() {
+        for (id, is) in [("CarRacing-v3", true), ("frmdn_gym:frmdn/CarRacing-v3", true), ("ALE/Pong-v5", false), ("MyCarRacing-v3", false)] {
+            assert_eq!(is_car_racing(id), is, "{id}");
+        }
+    }
+}

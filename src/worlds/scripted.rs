@@ -1,0 +1,73 @@
+//! A driver that knows what is hidden from the agent.
+
+use frmdn_car_racing::{
+    CarRacing,
+    pursuit::{PurePursuit, PursuitConfig},
+};
+use frmdn_engine::random::{Pcg64, fill_normal, stream};
+use frmdn_env::Env;
+
+use super::World;
+
+/// An environment with a driver that knows what is hidden from the agent. Its steering and throttle wander about what it
+/// means to do, so that its data show more than the middle of the road.
+pub struct Scripted {
+    env: CarRacing,
+    script: Script,
+}
+
+/// The driver by itself.
+pub struct Script {
+    driver: PurePursuit,
+    wander: [f32; 2],
+    noise: f32,
+    rng: Pcg64,
+}
+
+impl Script {
+    /// Decay of the wandering in one step: it lasts about half a second.
+    const DECAY: f32 = 0.96;
+
+    /// The driver of the episode of `seed`, as in [`Scripted::new`].
+    pub fn new(noise: f32, root: u64, seed: u64) -> Self {
+        let rng = stream(root, "worlds/scripted", &[seed]);
+        Self { driver: PurePursuit::new(PursuitConfig::default()), wander: [0.0; 2], noise, rng }
+    }
+
+    /// The next action for what `env` is in, after a reset.
+    pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), String> {
+        let (Some(state), Some(track)) = (env.state(), env.track()) else { return Err("the episode was never started".into()) };
+        let [steer, gas, brake] = self.driver.act(&state, track);
+        let mut fresh = [0.0; 2];
+        fill_normal(&mut self.rng, &mut fresh);
+        let scale = self.noise * (1.0 - Self::DECAY * Self::DECAY).sqrt();
+        for (w, f) in self.wander.iter_mut().zip(fresh) {
+            *w = Self::DECAY * *w + scale * f;
+        }
+        action[0] = (steer + self.wander[0]).clamp(-1.0, 1.0);
+        action[1] = (gas + self.wander[1]).clamp(0.0, 1.0);
+        action[2] = brake.clamp(0.0, 1.0);
+        Ok(())
+    }
+}
+
+impl Scripted {
+    /// The scripted driver in `world`, for the episode of `seed`; `noise` is the standard deviation that its steering and
+    /// throttle wander with (0: it drives as well as it can).
+    pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, String> {
+        let env = world.car_racing().filter(|env| env.action_space().len() == 3).ok_or_else(|| {
+            format!("{}: the scripted driver knows only the track of car-racing, with continuous actions", world.name())
+        })?;
+        Ok(Self { env, script: Script::new(noise, root, seed) })
+    }
+
+    /// The environment.
+    pub fn env(&mut self) -> &mut dyn Env {
+        &mut self.env
+    }
+
+    /// The driver's next action, after a reset.
+    pub fn act(&mut self, action: &mut [f32]) -> Result<(), String> {
+        self.script.act(&self.env, action)
+    }
+}
