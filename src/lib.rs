@@ -42,6 +42,7 @@ pub mod cli;
 pub mod controller;
 pub mod film;
 pub mod memory;
+pub mod parity;
 pub mod pictures;
 pub mod rollout;
 pub mod run;

@@ -1,7 +1,5 @@
 //! `frmdn doctor`: what this machine can do and what is missing.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use frmdn_gym_bridge::{Python, python::install};
 
@@ -54,7 +52,7 @@ fn python(context: &Context<'_>) -> Found {
         Err(e) => return Found { found: "no Python".into(), advice: Some(need(&format!("Python is needed: {e}"))) },
     };
     let program = python.program.display().to_string();
-    let versions = match python.versions(Duration::from_secs(60)) {
+    let versions = match python.versions(context.bridge.deadline) {
         Ok(versions) => versions,
         Err(e) => return Found { found: format!("{program} does not work"), advice: Some(need(&format!("Python is needed: {e}"))) },
     };

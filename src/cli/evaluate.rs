@@ -76,7 +76,8 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             let world = context.world(&name("car-racing"))?;
             context.report.begin("evaluate", "episodes", 0, range.end - range.start);
             let done = AtomicU64::new(0);
-            let count = |o: &Outcome| context.report.advance(done.fetch_add(1, Ordering::Relaxed) + 1, &format!("last score {:.0}", o.score));
+            let count =
+                |o: &Outcome| context.report.advance(done.fetch_add(1, Ordering::Relaxed) + 1, &format!("last score {:.0}", o.score));
             let all = policy.policy().outcomes(&world, 0, range.clone(), context.stop, &count);
             context.report.end();
             vec![close(all.map_err(RunError::Failed)?, range.start, &world)?]

@@ -34,7 +34,7 @@ struct Cli {
     /// The Python that serves gym: environments (default: looked for; see frmdn doctor).
     #[arg(long, global = true, value_name = "PATH")]
     python: Option<PathBuf>,
-    /// Seconds that a gym: environment may take for one reset or step.
+    /// Seconds that a gym: environment may take for one reset or step; its start may take three times as long.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60.0)]
     env_timeout: f64,
 }
@@ -135,7 +135,7 @@ pub fn main() -> ExitCode {
         terminal.error(&format!("--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds", cli.env_timeout));
         return ExitCode::from(1);
     }
-    let bridge = Bridge { python: cli.python.clone(), deadline: Some(Duration::from_secs_f64(cli.env_timeout)) };
+    let bridge = Bridge { python: cli.python.clone(), deadline: Duration::from_secs_f64(cli.env_timeout) };
     let context = Context { report: &terminal, stop: &stop, bridge: &bridge };
     let outcome = match &cli.command {
         Command::Train(args) => train::train(args, &context),

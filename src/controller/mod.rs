@@ -3,6 +3,6 @@
 mod actions;
 mod linear;
 
-pub use frmdn_cma_es as cma_es;
 pub use actions::Actions;
+pub use frmdn_cma_es as cma_es;
 pub use linear::LinearController;

@@ -137,13 +137,7 @@ impl ActingModel {
     }
 
     /// Drives one episode under the eyes of `observer`.
-    pub fn watch(
-        &self,
-        world: &World,
-        job: Job<'_>,
-        stop: &Interrupt,
-        observer: Observer<'_>,
-    ) -> Result<Outcome, String> {
+    pub fn watch(&self, world: &World, job: Job<'_>, stop: &Interrupt, observer: Observer<'_>) -> Result<Outcome, String> {
         let result = Mutex::new(Outcome::default());
         let store = |_: usize, outcome| *result.lock().expect("single thread") = outcome;
         let frames = AtomicU64::new(0);

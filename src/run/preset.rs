@@ -203,7 +203,10 @@ impl Preset {
         crate::worlds::check(&self.environment).map_err(|e| format!("environment = \"{}\": {e}", self.environment))?;
         if self.collect.random_start {
             crate::worlds::check_random_start(&self.environment).map_err(|e| {
-                format!("collect.random_start = true with environment = \"{}\": {e}. Add --set collect.random_start=false", self.environment)
+                format!(
+                    "collect.random_start = true with environment = \"{}\": {e}. Add --set collect.random_start=false",
+                    self.environment
+                )
             })?;
         }
         let known = ["brownian", "scripted"].contains(&self.collect.policy.as_str());

@@ -78,7 +78,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     })?;
     let Some(fresh) = fresh else { return context.check(folder) };
     known.extend(fresh);
-        let random = Policy::Blind(Blind::Random).outcomes(&world, preset.seed, range.clone(), context.stop, &|_| ());
+    let random = Policy::Blind(Blind::Random).outcomes(&world, preset.seed, range.clone(), context.stop, &|_| ());
     let Some(random) = random.map_err(RunError::Failed)? else { return context.check(folder) };
     agent.save(&folder.path("agent.safetensors"))?;
     film::drive(&agent, &world, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;

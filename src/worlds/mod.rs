@@ -22,12 +22,18 @@ const VIEW: usize = 64;
 const SCENE: std::ops::Range<usize> = 0..84;
 
 /// How Python is reached, for `gym:` environments.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Bridge {
     /// The interpreter; without one it is looked for.
     pub python: Option<PathBuf>,
-    /// How long a reset or a step may take.
-    pub deadline: Option<Duration>,
+    /// How long a reset or a step may take; the start of an environment may take three times as long.
+    pub deadline: Duration,
+}
+
+impl Default for Bridge {
+    fn default() -> Self {
+        Self { python: None, deadline: Duration::from_secs(60) }
+    }
 }
 
 /// What an environment shows.
@@ -86,8 +92,8 @@ impl World {
                 config.draw = draw;
                 config.processes = rayon::current_num_threads();
                 config.view = (frames == Frames::Agent).then(|| (is_car_racing(&config.id).then_some(SCENE), VIEW));
-                config.deadline = bridge.deadline.unwrap_or(config.deadline);
-                config.start_deadline = config.start_deadline.max(config.deadline);
+                config.deadline = bridge.deadline;
+                config.start_deadline = bridge.deadline * 3;
                 Kind::Gym(Fleet::new(config, python.launch().map_err(|e| e.to_string())?))
             }
         };
@@ -211,7 +217,8 @@ mod tests {
 
     #[test]
     fn car_racings_of_gymnasium_are_known() {
-        for (id, is) in [("CarRacing-v3", true), ("frmdn_gym:frmdn/CarRacing-v3", true), ("ALE/Pong-v5", false), ("MyCarRacing-v3", false)] {
+        for (id, is) in [("CarRacing-v3", true), ("frmdn_gym:frmdn/CarRacing-v3", true), ("ALE/Pong-v5", false), ("MyCarRacing-v3", false)]
+        {
             assert_eq!(is_car_racing(id), is, "{id}");
         }
     }

@@ -55,9 +55,10 @@ impl Scripted {
     /// The scripted driver in `world`, for the episode of `seed`; `noise` is the standard deviation that its steering and
     /// throttle wander with (0: it drives as well as it can).
     pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, String> {
-        let env = world.car_racing().filter(|env| env.action_space().len() == 3).ok_or_else(|| {
-            format!("{}: the scripted driver knows only the track of car-racing, with continuous actions", world.name())
-        })?;
+        let env = world
+            .car_racing()
+            .filter(|env| env.action_space().len() == 3)
+            .ok_or_else(|| format!("{}: the scripted driver knows only the track of car-racing, with continuous actions", world.name()))?;
         Ok(Self { env, script: Script::new(noise, root, seed) })
     }
 

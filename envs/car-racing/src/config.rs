@@ -1,6 +1,6 @@
 //! What can be chosen about the environment.
 
-use frmdn_env::ObservationSpace;
+use frmdn_env::{AgentView, ObservationSpace};
 use serde::{Deserialize, Serialize};
 
 /// Side of the agent's picture.
@@ -74,7 +74,14 @@ pub struct CarRacingConfig {
 
 impl Default for CarRacingConfig {
     fn default() -> Self {
-        Self { observation: Observation::default(), random_start: false, rule: Rule::default(), domain_randomize: false, actions: Actions::default(), max_steps: 1000 }
+        Self {
+            observation: Observation::default(),
+            random_start: false,
+            rule: Rule::default(),
+            domain_randomize: false,
+            actions: Actions::default(),
+            max_steps: 1000,
+        }
     }
 }
 
@@ -83,4 +90,9 @@ impl CarRacingConfig {
     pub fn init(&self) -> crate::CarRacing {
         crate::CarRacing::new(self.clone())
     }
+}
+
+/// The definition of the agent's view.
+pub fn agent_view() -> AgentView {
+    AgentView::new((FULL, FULL, 3), 0..84, AGENT).expect("rows of the frame")
 }

@@ -36,6 +36,6 @@ mod solver;
 mod state;
 pub mod track;
 
-pub use config::{Actions, CarRacingConfig, Observation, Rule};
+pub use config::{Actions, CarRacingConfig, Observation, Rule, agent_view};
 pub use env::CarRacing;
 pub use state::{BodyState, CarState, WheelState};

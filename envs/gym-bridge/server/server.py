@@ -206,25 +206,22 @@ class Slot:
     def probe(self, what):
         """What lies behind Car-Racing's frames, for comparisons.
 
-        "car": f64, per wheel and for the hull x, y, angle, vx, vy, spin; per wheel omega; per wheel phase.
-        "track": f64, per tile alpha, beta, x, y.   "visited": u8 per tile.   "on_road": u8 per wheel.   "frame": drawn now.
+        "state": f64, per wheel and for the hull x, y, angle, vx, vy, spin; per wheel omega; per wheel phase; then u8, per wheel
+        whether it is on the road, per tile whether it was visited. "track": f64, per tile alpha, beta, x, y. "frame": drawn now.
         """
         base = self.env.unwrapped
         if getattr(base, "car", None) is None:
             raise Refused(f"there is no {what} to look at: only a Car-Racing that was reset has one")
-        if what == "car":
+        if what == "state":
             numbers = []
             for body in (*base.car.wheels, base.car.hull):
                 numbers += [*body.position, body.angle, *body.linearVelocity, body.angularVelocity]
             numbers += [wheel.omega for wheel in base.car.wheels] + [wheel.phase for wheel in base.car.wheels]
-            return struct.pack(f"<{len(numbers)}d", *numbers)
+            flags = [len(wheel.tiles) > 0 for wheel in base.car.wheels] + [tile.road_visited for tile in base.road]
+            return struct.pack(f"<{len(numbers)}d", *numbers) + bytes(flags)
         if what == "track":
             numbers = [number for point in base.track for number in point]
             return struct.pack(f"<{len(numbers)}d", *numbers)
-        if what == "visited":
-            return bytes(tile.road_visited for tile in base.road)
-        if what == "on_road":
-            return bytes(len(wheel.tiles) > 0 for wheel in base.car.wheels)
         if what == "frame":
             return self.frame(type(base)._render(base, "state_pixels"))
         raise Refused(f"there is no {what} to look at")

@@ -1,4 +1,4 @@
-//! What a generation costs without the evaluations: `cargo run --release -p frmdn-cma-es --example speed`.
+//! What a generation costs without the evaluations: `cargo run --release -p frmdn-cma-es --example cma_speed`.
 //!
 //! n = 867 and 64 candidates is the linear controller of Ha & Schmidhuber's car: (32 + 256) · 3 + 3 parameters.
 
