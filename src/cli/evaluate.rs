@@ -103,7 +103,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
     }
     for evaluation in &evaluations {
         println!(
-            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} tracks, seeds {}..{}; {:.0} % of laps finished, {:.0} steps an episode\nrule: {}",
+            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} episodes, seeds {}..{}; {:.0} % completed, {:.0} steps an episode\nrule: {}",
             evaluation.environment,
             evaluation.mean,
             evaluation.sd,

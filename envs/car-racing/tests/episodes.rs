@@ -161,7 +161,13 @@ fn batches_do_not_depend_on_threads() {
 
 #[test]
 fn configurations_read_and_write() {
-    let config = CarRacingConfig { observation: Observation::Full96, random_start: true, rule: Rule::V4, max_steps: 7, ..CarRacingConfig::default() };
+    let config = CarRacingConfig {
+        observation: Observation::Full96,
+        random_start: true,
+        rule: Rule::V4,
+        max_steps: 7,
+        ..CarRacingConfig::default()
+    };
     let text = serde_json::to_string(&config).expect("a configuration can be written");
     assert_eq!(text, r#"{"observation":"full96","random_start":true,"rule":"v4","max_steps":7}"#);
     assert_eq!(serde_json::from_str::<CarRacingConfig>(&text).expect("and read"), config);
