@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const AGENT: usize = 64;
 /// Side of the whole picture.
 pub(crate) const FULL: usize = 96;
+/// Rows of the whole picture above the bar of gauges.
+pub(crate) const SCENE: usize = 84;
 
 /// What [`CarRacing`](crate::CarRacing) writes as an observation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,14 +45,14 @@ pub enum Rule {
     V4,
 }
 
-/// How it is steered.
+/// How the car is driven.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actions {
     /// Steering, gas and brake.
     #[default]
     Continuous,
-    /// One of five.
+    /// Gymnasium's `continuous=False`: 0 nothing, 1 steer right (0.6), 2 steer left, 3 gas (0.2), 4 brake (0.8).
     Discrete,
 }
 
@@ -60,13 +62,14 @@ pub enum Actions {
 pub struct CarRacingConfig {
     /// What an agent sees.
     pub observation: Observation,
-    /// Start at a random tile instead of the first one. The track of a seed stays the same.
+    /// Start at a random tile instead of the first one; the track of a seed stays the same. Then tile 0 is not visited
+    /// beforehand, so that Gymnasium's 95 % rule would live; here the line of [`Rule::V4`] is the tile of the start.
     pub random_start: bool,
     /// When a lap is finished.
     pub rule: Rule,
-    /// New colours at every reset.
+    /// New colours of road, field and grass at every reset, drawn before the track: with them a seed has another track.
     pub domain_randomize: bool,
-    /// How it is steered.
+    /// How the car is driven.
     pub actions: Actions,
     /// Steps after which an episode is truncated.
     pub max_steps: u32,
@@ -92,7 +95,10 @@ impl CarRacingConfig {
     }
 }
 
-/// The definition of the agent's view.
+/// The definition of the agent's view: rows 0–83 of the 96 × 96 frame, averaged by areas to 64 × 64.
+///
+/// [`Observation::Agent64`] is drawn at its size directly. On Gymnasium's frames the two are 0.31 of 255 apart on average, 0.73 in
+/// the worst frame of 3,626 (`frmdn env parity`), because the definition blurs edges twice.
 pub fn agent_view() -> AgentView {
-    AgentView::new((FULL, FULL, 3), 0..84, AGENT).expect("rows of the frame")
+    AgentView::new((FULL, FULL, 3), 0..SCENE, AGENT).expect("these are rows of that frame")
 }

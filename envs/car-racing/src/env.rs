@@ -3,24 +3,25 @@
 use frmdn_env::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
 
 use crate::car::Car;
-use crate::config::{AGENT, CarRacingConfig, FULL, Observation, Rule};
+use crate::config::{AGENT, Actions, CarRacingConfig, FULL, Observation, Rule, SCENE};
 use crate::contact::Tiles;
 use crate::gauges;
 use crate::raster::{Canvas, Palette};
 use crate::rng::Rng;
-use crate::scene::{self, Camera};
+use crate::scene::{self, Camera, Colors};
 use crate::state::CarState;
 use crate::track::{PLAYFIELD, Track};
 
 const FPS: f64 = 50.0;
-/// Rows of the full picture above the bar.
-const SCENE: usize = 84;
+/// Steering, gas and brake of the discrete actions.
+const BUTTONS: [[f64; 3]; 5] = [[0.0; 3], [0.6, 0.0, 0.0], [-0.6, 0.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.0, 0.8]];
 /// Share of the tiles after which the start line ends a lap, under [`Rule::V4`].
 const LAP_COMPLETE: f64 = 0.95;
 /// Which child of the seed draws the tile of a random start.
 const START_STREAM: u32 = 0;
 
-/// Car-Racing. Actions are `[steer, gas, brake]` within `[−1, 1] × [0, 1] × [0, 1]`; steering right is positive.
+/// Car-Racing. Actions are `[steer, gas, brake]` within `[−1, 1] × [0, 1] × [0, 1]`, steering right is positive; or one of
+/// [`Actions::Discrete`].
 ///
 /// The reward is −0.1 a step and 1000 / N for each of the N tiles when a wheel first touches it. Leaving the field ends the
 /// episode, and that step pays −100 instead.
@@ -40,6 +41,7 @@ struct Episode {
     track: Track,
     tiles: Tiles,
     car: Car,
+    colors: Colors,
     start: usize,
     on_line: [bool; 4],
     visited: u32,
@@ -51,14 +53,17 @@ struct Episode {
 }
 
 impl Episode {
-    fn new(seed: u64, random_start: bool) -> Self {
-        let track = Track::generate(&mut Rng::new(seed));
+    fn new(seed: u64, config: &CarRacingConfig) -> Self {
+        let mut rng = Rng::new(seed);
+        let colors = if config.domain_randomize { Colors::draw(&mut rng) } else { Colors::PLAIN };
+        let track = Track::generate(&mut rng);
         let count = track.points.len();
-        let start = if random_start { (Rng::child(seed, START_STREAM).random() * count as f64) as usize } else { 0 };
+        let start = if config.random_start { (Rng::child(seed, START_STREAM).random() * count as f64) as usize } else { 0 };
         let mut episode = Self {
             tiles: Tiles::new(&track.tiles),
             car: Car::new(track.points[start]),
             track,
+            colors,
             start,
             on_line: [false; 4],
             visited: 0,
@@ -106,8 +111,11 @@ impl CarRacing {
             Observation::Agent64 => Canvas::new(AGENT, AGENT),
             Observation::Full96 => Canvas::new(FULL, SCENE),
         };
-        let action_space = ActionSpace::Box { low: vec![-1.0, 0.0, 0.0], high: vec![1.0; 3] };
-        Self { config, action_space, palette: scene::palette(), canvas, picture: None, episode: None, running: false }
+        let action_space = match config.actions {
+            Actions::Continuous => ActionSpace::Box { low: vec![-1.0, 0.0, 0.0], high: vec![1.0; 3] },
+            Actions::Discrete => ActionSpace::Discrete(5),
+        };
+        Self { config, action_space, palette: Colors::PLAIN.palette(), canvas, picture: None, episode: None, running: false }
     }
 
     /// The configuration.
@@ -159,7 +167,9 @@ impl Env for CarRacing {
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         let out = observation.frame(self.config.observation.space().len())?;
-        self.episode = Some(Episode::new(seed, self.config.random_start));
+        let episode = Episode::new(seed, &self.config);
+        self.palette = episode.colors.palette();
+        self.episode = Some(episode);
         self.running = true;
         self.observe(out);
         Ok(())
@@ -170,7 +180,10 @@ impl Env for CarRacing {
         self.action_space.check(action)?;
         let out = observation.frame(self.config.observation.space().len())?;
 
-        let [steer, gas, brake] = [0, 1, 2].map(|i| f64::from(action[i]));
+        let [steer, gas, brake] = match self.config.actions {
+            Actions::Continuous => [0, 1, 2].map(|i| f64::from(action[i])),
+            Actions::Discrete => BUTTONS[action[0] as usize],
+        };
         episode.car.control(-steer, gas, brake);
         episode.advance();
         episode.steps += 1;

@@ -12,6 +12,8 @@ const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 pub struct Rng {
     state: u128,
     increment: u128,
+    /// The upper half of 64 bits of which only the lower was used.
+    half: Option<u32>,
 }
 
 impl Rng {
@@ -32,7 +34,7 @@ impl Rng {
 
     fn from_state(words: [u64; 4]) -> Self {
         let wide = |high: u64, low: u64| (u128::from(high) << 64) | u128::from(low);
-        let mut rng = Self { state: 0, increment: (wide(words[2], words[3]) << 1) | 1 };
+        let mut rng = Self { state: 0, increment: (wide(words[2], words[3]) << 1) | 1, half: None };
         rng.advance();
         rng.state = rng.state.wrapping_add(wide(words[0], words[1]));
         rng.advance();
@@ -48,6 +50,31 @@ impl Rng {
         self.advance();
         let folded = (self.state >> 64) as u64 ^ self.state as u64;
         folded.rotate_right((self.state >> 122) as u32)
+    }
+
+    /// 32 random bits: the lower half of 64, the next time the upper half.
+    fn next_u32(&mut self) -> u32 {
+        if let Some(half) = self.half.take() {
+            return half;
+        }
+        let bits = self.next_u64();
+        self.half = Some((bits >> 32) as u32);
+        bits as u32
+    }
+
+    /// A whole number in `0..n`, as `Generator.integers(n)` draws it (Lemire 2019, arXiv 1805.10941).
+    ///
+    /// # Panics
+    /// If `n` is 0.
+    pub fn integer(&mut self, n: u32) -> u32 {
+        assert!(n > 0, "there is no number below 0");
+        let rejected = n.wrapping_neg() % n;
+        loop {
+            let wide = u64::from(self.next_u32()) * u64::from(n);
+            if wide as u32 >= rejected {
+                return (wide >> 32) as u32;
+            }
+        }
     }
 
     /// A number in `[0, 1)` with 53 random bits.

@@ -4,6 +4,7 @@ use crate::car::{Car, SIZE, WHEEL_R, WHEEL_W};
 use crate::contact::Tiles;
 use crate::math::{Transform, Vec2};
 use crate::raster::{Canvas, Color, Palette, WINDOW};
+use crate::rng::Rng;
 use crate::track::{PLAYFIELD, Point, SCALE, Tile, sign};
 
 const ZOOM: f64 = 2.7;
@@ -19,20 +20,44 @@ const RED: Color = 7;
 const HULL: Color = 8;
 const STRIPE: Color = 9;
 
-/// The colours behind the indices above.
-pub(crate) fn palette() -> Palette {
-    Palette::new(&[
-        [0, 0, 0],
-        [102, 204, 102],
-        [102, 230, 102],
-        [102, 102, 102],
-        [104, 104, 104],
-        [107, 107, 107],
-        [255, 255, 255],
-        [255, 0, 0],
-        [204, 0, 0],
-        [77, 77, 77],
-    ])
+/// The colours that can be drawn anew at every reset, RGB as the reference keeps them (`_init_colors`, `_reinit_colors`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Colors {
+    pub road: [f64; 3],
+    pub field: [f64; 3],
+    pub grass: [f64; 3],
+}
+
+impl Colors {
+    /// The usual ones.
+    pub const PLAIN: Self = Self { road: [102.0; 3], field: [102.0, 204.0, 102.0], grass: [102.0, 230.0, 102.0] };
+
+    /// New ones: grass is the field with one of its three values raised.
+    pub fn draw(rng: &mut Rng) -> Self {
+        let mut color = || std::array::from_fn(|_| rng.uniform(0.0, 210.0));
+        let (road, field) = (color(), color());
+        let mut grass: [f64; 3] = field;
+        grass[rng.integer(3) as usize] += 20.0;
+        Self { road, field, grass }
+    }
+
+    /// The colours behind the indices above.
+    pub fn palette(&self) -> Palette {
+        let whole = |color: [f64; 3]| color.map(|c| c as u8);
+        let shade = |k: f64| whole(self.road.map(|c| c + 0.01 * k * 255.0));
+        Palette::new(&[
+            [0, 0, 0],
+            whole(self.field),
+            whole(self.grass),
+            shade(0.0),
+            shade(1.0),
+            shade(2.0),
+            [255, 255, 255],
+            [255, 0, 0],
+            [204, 0, 0],
+            [77, 77, 77],
+        ])
+    }
 }
 
 /// Maps the world to the reference's surface: the car at the lower middle, its nose up.
