@@ -151,7 +151,7 @@ impl World {
                 for (is, what) in [
                     (config.domain_randomize, ", colours of the domain randomised"),
                     (config.actions != frmdn_car_racing::Actions::default(), ", discrete actions"),
-                    (config.random_start, ", start at a random tile"),
+                    (config.random_start, ", start at a random tile (tile 0 is not visited beforehand: it ends a lap after 95 % under v3)"),
                 ] {
                     text.push_str(if is { what } else { "" });
                 }

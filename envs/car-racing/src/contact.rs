@@ -50,6 +50,8 @@ pub(crate) struct Touched {
     pub new: u32,
     /// A wheel's contact with the tile of the start line began.
     pub line: bool,
+    /// Tile 0 is among the new ones.
+    pub zero: bool,
 }
 
 impl Tiles {
@@ -104,6 +106,7 @@ impl Tiles {
                 on_road = true;
                 line_now |= tile == line;
                 touched.new += u32::from(!tiles.visited[tile]);
+                touched.zero |= tile == 0 && !tiles.visited[0];
                 tiles.visited[tile] = true;
                 tiles.flat[tile] = true;
             });

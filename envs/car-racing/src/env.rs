@@ -15,7 +15,7 @@ use crate::track::{PLAYFIELD, Track};
 const FPS: f64 = 50.0;
 /// Steering, gas and brake of the discrete actions.
 const BUTTONS: [[f64; 3]; 5] = [[0.0; 3], [0.6, 0.0, 0.0], [-0.6, 0.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.0, 0.8]];
-/// Share of the tiles after which the start line ends a lap, under [`Rule::V4`].
+/// Share of the tiles after which the tile that the rule asks about ends a lap.
 const LAP_COMPLETE: f64 = 0.95;
 /// Which child of the seed draws the tile of a random start.
 const START_STREAM: u32 = 0;
@@ -42,6 +42,7 @@ struct Episode {
     tiles: Tiles,
     car: Car,
     colors: Colors,
+    rule: Rule,
     start: usize,
     on_line: [bool; 4],
     visited: u32,
@@ -64,6 +65,7 @@ impl Episode {
             car: Car::new(track.points[start]),
             track,
             colors,
+            rule: config.rule,
             start,
             on_line: [false; 4],
             visited: 0,
@@ -86,7 +88,11 @@ impl Episode {
             self.score += 1000.0 / total as f64;
         }
         self.visited += touched.new;
-        self.lap |= touched.line && f64::from(self.visited) / total as f64 > LAP_COMPLETE;
+        let asked = match self.rule {
+            Rule::V3 => touched.zero,
+            Rule::V4 => touched.line,
+        };
+        self.lap |= asked && f64::from(self.visited) / total as f64 > LAP_COMPLETE;
         self.car.advance();
         self.time += 1.0 / FPS;
     }
@@ -192,7 +198,7 @@ impl Env for CarRacing {
         episode.previous_score = episode.score;
 
         let total = episode.track.tiles.len() as u32;
-        let mut completed = episode.visited == total || (self.config.rule == Rule::V4 && episode.lap);
+        let mut completed = episode.visited == total || episode.lap;
         let mut terminated = completed;
         let position = episode.car.hull().transform.position;
         if f64::from(position.x).abs() > PLAYFIELD || f64::from(position.y).abs() > PLAYFIELD {

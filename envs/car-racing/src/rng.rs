@@ -159,4 +159,11 @@ mod tests {
         assert_eq!(draws(Rng::child(1, 0)), [0.6990345474368357, 0.17433552137309583, 0.6451185321972944]);
         assert_eq!(draws(Rng::child((1 << 40) + 7, 3)), [0.0625711543560401, 0.848173245522845, 0.10377971154148957]);
     }
+    // numpy 2: `g = default_rng(5); [g.integers(3) for _ in range(8)], g.uniform()`.
+    #[test]
+    fn whole_numbers_equal_numpy() {
+        let mut rng = Rng::new(5);
+        assert_eq!(std::array::from_fn(|_| rng.integer(3)), [2, 2, 0, 2, 1, 1, 1, 0]);
+        assert_eq!(rng.uniform(0.0, 1.0), 0.053930702381656426);
+    }
 }

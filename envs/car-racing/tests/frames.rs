@@ -3,7 +3,7 @@
 
 mod reader;
 
-use frmdn_car_racing::{CarRacingConfig, Observation};
+use frmdn_car_racing::{CarRacingConfig, Observation, agent_view};
 use frmdn_env::{Env, ObservationMut, Picture};
 use reader::Reader;
 
@@ -98,32 +98,47 @@ fn the_gauges_are_gymnasiums_within_a_tenth_of_a_grey_level() {
     }
 }
 
-/// The rows and columns of a picture shrunk to another number, by the share of each that falls into the new one.
-fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
-    let scale = from as f64 / to as f64;
-    (0..to)
-        .map(|i| {
-            let (low, high) = (i as f64 * scale, (i + 1) as f64 * scale);
-            (0..from).map(|j| (j, (high.min((j + 1) as f64) - low.max(j as f64)) / scale)).filter(|(_, share)| *share > 0.0).collect()
-        })
-        .collect()
-}
-
 #[test]
-fn the_agents_view_is_the_cropped_frame_shrunk() {
-    let (rows, columns) = (shares(SCENE, AGENT), shares(SIDE, AGENT));
+fn the_agents_view_is_the_definition_of_gymnasiums_frame_within_a_grey_level() {
+    let definition = agent_view();
     for Moment { what, reference, agent, .. } in moments() {
-        let shrunk = rows.iter().flat_map(|row| columns.iter().flat_map(move |column| (0..3).map(move |c| (row, column, c))));
-        let shrunk = shrunk.map(|(row, column, c)| {
-            let share =
-                |&(y, sy): &(usize, f64)| column.iter().map(|&(x, sx)| sy * sx * f64::from(reference[(y * SIDE + x) * 3 + c])).sum::<f64>();
-            row.iter().map(share).sum::<f64>()
-        });
+        let mut view = vec![0; definition.len()];
+        definition.write(reference, &mut view);
         // the reference is blurred twice, the view once: they differ at edges, most where the camera shows the whole track
-        let (mean, far) = errors(shrunk.zip(agent.iter().map(|&v| f64::from(v))));
+        let (mean, far) = byte_errors(&agent, &view);
         println!("view, {what}: mean error {mean:.3}/255, {:.3} % are off by more than 16", far * 100.0);
         assert!(mean <= 0.9 && far <= 0.01, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
     }
+}
+
+/// Road, field and grass are drawn from the seed before the track is, so this is another track than the plain one.
+#[test]
+fn colours_drawn_anew_are_gymnasiums() {
+    let mut data = Reader(include_bytes!("reference/colors.bin"));
+    let mut env = CarRacingConfig { observation: Observation::Full96, domain_randomize: true, ..CarRacingConfig::default() }.init();
+    let mut frame = vec![0; SIDE * SIDE * 3];
+    let mut seen = 0;
+    while !data.is_empty() {
+        let (seed, tiles) = (data.u64(), data.u32());
+        let first: [u64; 4] = std::array::from_fn(|_| data.f64().to_bits());
+        let (reference, rest) = data.0.split_at(SIDE * SIDE * 3);
+        data.0 = rest;
+        env.reset(seed, ObservationMut::Frame(&mut frame)).expect("a reset");
+        let track = env.track().expect("a reset");
+        assert_eq!(
+            (track.points.len() as u32, [track.points[0].alpha, track.points[0].beta].map(f64::to_bits)),
+            (tiles, [first[0], first[1]])
+        );
+        for _ in 0..60 {
+            env.step(&[0.1, 0.3, 0.0], ObservationMut::Frame(&mut frame)).expect("a step");
+        }
+        let rows = SIDE * SCENE * 3;
+        let (mean, far) = byte_errors(&frame[..rows], &reference[..rows]);
+        println!("colours of seed {seed}: mean error {mean:.3}/255, {:.3} % are off by more than 16", far * 100.0);
+        assert!(mean <= 0.35 && far <= 0.005, "seed {seed}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
 }
 
 #[test]

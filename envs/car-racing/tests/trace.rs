@@ -4,7 +4,7 @@
 
 mod reader;
 
-use frmdn_car_racing::{BodyState, CarRacing, CarRacingConfig};
+use frmdn_car_racing::{Actions, BodyState, CarRacing, CarRacingConfig};
 use frmdn_env::{Env, ObservationMut, Step};
 use reader::Reader;
 
@@ -45,12 +45,17 @@ fn compare(env: &CarRacing, step: Option<Step>, row: &mut Reader<'_>, at: usize)
 
 /// Replays a trace; returns the last step and the number of steps on which a wheel was off the road.
 fn replay(data: &[u8]) -> (Step, usize) {
+    replay_with(Actions::Continuous, data)
+}
+
+fn replay_with(actions: Actions, data: &[u8]) -> (Step, usize) {
     let mut header = Reader(&data[..8]);
     let (seed, steps) = (header.u32(), header.u32() as usize);
     assert_eq!(data.len(), 8 + ROW * (steps + 1));
     let mut rows = data[8..].chunks_exact(ROW);
 
-    let mut env = CarRacingConfig::default().init();
+    let mut env = CarRacingConfig { actions, ..CarRacingConfig::default() }.init();
+    let width = env.action_space().len();
     let mut frame = vec![0; env.observation_space().len()];
     env.reset(u64::from(seed), ObservationMut::Frame(&mut frame)).expect("a reset with a fitting buffer");
     let mut last = None;
@@ -59,7 +64,7 @@ fn replay(data: &[u8]) -> (Step, usize) {
         let mut row = Reader(rows.next().expect("counted above"));
         let action = [row.f32(), row.f32(), row.f32()];
         if at > 0 {
-            last = Some(env.step(&action, ObservationMut::Frame(&mut frame)).expect("a step of a running episode"));
+            last = Some(env.step(&action[..width], ObservationMut::Frame(&mut frame)).expect("a step of a running episode"));
         }
         compare(&env, last, &mut row, at);
         off_road += usize::from(env.state().is_some_and(|s| s.wheels.iter().any(|w| !w.on_road)));
@@ -84,6 +89,12 @@ fn leaving_the_field_costs_100_and_ends() {
 fn a_whole_lap_ends_with_the_last_tile() {
     let (last, _) = replay(include_bytes!("reference/trace_lap.bin"));
     assert!(last.terminated && last.info.completed && last.info.progress.0 == last.info.progress.1);
+}
+
+#[test]
+fn five_buttons() {
+    let (last, _) = replay_with(Actions::Discrete, include_bytes!("reference/trace_buttons.bin"));
+    assert!(last.info.steps == 300 && last.info.progress.0 > 5, "{last:?}");
 }
 
 #[test]

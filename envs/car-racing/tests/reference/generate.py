@@ -1,13 +1,15 @@
 """Writes the reference data of the parity tests from the real Gymnasium.
 
 Versions: gymnasium 1.4.0, box2d (pybox2d) 2.3.10, pygame-ce 2.5.8, numpy 2, Python 3.11, x86-64 Linux.
-Run from this folder: python generate.py [tracks|traces|frames]
+Run from this folder: python generate.py [tracks|traces|frames|options]
 
 tracks.bin  per seed: u64 seed, u32 tiles, then per tile 4 f64: alpha, beta, x, y.
 trace_*.bin u32 seed, u32 steps, then one row for the reset and one per step:
             3 f32 action, 5 bodies (wheels, hull) of 6 f32 (x, y, angle, vx, vy, spin), 4 f64 omega, 4 f64 phase,
             f64 reward, u32 tiles visited, u32 flags (1 terminated, 2 lap finished, 4.. one bit per wheel on the road).
 frames.bin  per drive: u32 seed, u32 steps, u32 frames, 3 f32 action per step, one u32 per frame: the step it follows.
+trace_buttons.bin  the same for continuous=False; the action is its number, 0, 0.
+colors.bin  with domain_randomize=True, per seed: u64 seed, u32 tiles, 4 f64 of tile 0: alpha, beta, x, y, and one frame.
 frames.rgb  the frames one after the other, 96 * 96 * 3 bytes each.
 All numbers are little-endian.
 """
@@ -97,13 +99,13 @@ def outward(env, step):
     return [max(-1.0, min(1.0, math.atan2(local[0], local[1]))), 0.3, 0.0]
 
 
-def trace(name, seed, steps, act):
-    env = quiet(CarRacing())
+def trace(name, seed, steps, act, continuous=True):
+    env = quiet(CarRacing(continuous=continuous))
     env.reset(seed=seed)
     rows = [row(env, [0, 0, 0], 0.0, False, False)]
     for step in range(steps):
         action = np.array(act(env, step), dtype=np.float32)
-        _, reward, terminated, _, info = env.step(action)
+        _, reward, terminated, _, info = env.step(action if continuous else int(action[0]))
         rows.append(row(env, action, float(reward), terminated, info.get("lap_finished", False)))
         if terminated:
             break
@@ -161,6 +163,33 @@ def tracks():
     print("tracks", len(out))
 
 
+def options():
+    rng = np.random.default_rng(3)
+    held = {}
+
+    def buttons(env, step):
+        if step % 9 == 0:
+            held["button"] = int(rng.choice(5, p=[0.1, 0.15, 0.15, 0.5, 0.1]))
+        return [held["button"], 0, 0]
+
+    trace("trace_buttons", 4, 300, buttons, continuous=False)
+    out = b""
+    for seed in (0, 1, 2, 12345):
+        env = CarRacing(domain_randomize=True)
+        env.reset(seed=seed)
+        frame = None
+        for step in range(60):
+            render = env._render
+            if step < 59:
+                env._render = lambda mode: None
+            frame = env.step(np.array([0.1, 0.3, 0.0], dtype=np.float32))[0]
+            env._render = render
+        out += struct.pack("<QI4d", seed, len(env.track), *env.track[0]) + np.ascontiguousarray(frame).tobytes()
+    with open("colors.bin", "wb") as f:
+        f.write(out)
+    print("colors", len(out))
+
+
 def traces():
     trace("trace_varied", 1, 1000, varied(np.random.default_rng(7)))
     trace("trace_field", 5, 1000, outward)
@@ -170,6 +199,6 @@ def traces():
 
 
 if __name__ == "__main__":
-    what = sys.argv[1:] or ["tracks", "traces", "frames"]
+    what = sys.argv[1:] or ["tracks", "traces", "frames", "options"]
     for w in what:
         globals()[w]()
