@@ -37,6 +37,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "gym-rs")]
+pub use frmdn_gym_rs as gym_rs;
+
 pub mod agent;
 pub mod cli;
 pub mod controller;

@@ -1,0 +1,148 @@
+//! gym-rs's environments as ours.
+
+use std::{
+    fmt,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread::JoinHandle,
+};
+
+use frmdn_env::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
+use gym_rs::{
+    core::{Env as Theirs, EnvProperties},
+    envs::classical_control::{cartpole::CartPoleEnv, mountain_car::MountainCarEnv},
+    spaces::Discrete,
+    utils::{custom::traits::Sample, renderer::RenderMode},
+};
+
+/// An environment of gym-rs with discrete actions.
+///
+/// gym-rs's environments hold the handle of a window and cannot be sent to another thread, so each lives in a thread of its own.
+/// gym-rs has no limits on steps: the one given here truncates. Nothing is drawn, [`Env::picture`] is `None`.
+pub struct FromGymRs {
+    action_space: ActionSpace,
+    width: usize,
+    max_steps: u32,
+    /// Steps since reset; `None` when there is no episode.
+    steps: Option<u32>,
+    /// Dropping it ends the thread.
+    orders: Option<Sender<Order>>,
+    answers: Receiver<Answer>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    Reset(u64),
+    Step(usize),
+}
+
+struct Answer {
+    observation: Vec<f64>,
+    reward: f64,
+    done: bool,
+}
+
+/// gym-rs's cart pole: keep the pole upright, at most 500 steps.
+pub fn cart_pole() -> FromGymRs {
+    FromGymRs::new(|| CartPoleEnv::new(RenderMode::None), 500)
+}
+
+/// gym-rs's mountain car: get up the hill, at most 200 steps.
+pub fn mountain_car() -> FromGymRs {
+    FromGymRs::new(|| MountainCarEnv::new(RenderMode::None), 200)
+}
+
+impl FromGymRs {
+    /// The environment that `make` makes; episodes are truncated after `max_steps`.
+    ///
+    /// # Panics
+    /// If `make` panics.
+    pub fn new<E>(make: impl FnOnce() -> E + Send + 'static, max_steps: u32) -> Self
+    where
+        E: Theirs<Action = usize> + EnvProperties<ActionSpace = Discrete>,
+        E::Observation: Sample + Into<Vec<f64>>,
+    {
+        let (orders, inbox) = channel();
+        let (outbox, answers) = channel();
+        let (tell, spaces) = channel();
+        let thread = std::thread::spawn(move || {
+            let mut env = make();
+            let Discrete(actions) = *env.action_space();
+            let first: Vec<f64> = env.reset(Some(0), false, None).0.into();
+            // Nobody to tell: the adapter is gone already.
+            let _ = tell.send((actions, first.len()));
+            for order in inbox {
+                let answer = match order {
+                    Order::Reset(seed) => Answer { observation: env.reset(Some(seed), false, None).0.into(), reward: 0.0, done: false },
+                    Order::Step(action) => {
+                        let taken = env.step(action);
+                        Answer { observation: taken.observation.into(), reward: *taken.reward, done: taken.done }
+                    }
+                };
+                if outbox.send(answer).is_err() {
+                    return;
+                }
+            }
+        });
+        let (actions, width) = spaces.recv().expect("making the environment does not panic");
+        let action_space = ActionSpace::Discrete(actions);
+        Self { action_space, width, max_steps, steps: None, orders: Some(orders), answers, thread: Some(thread) }
+    }
+
+    fn ask(&self, order: Order) -> Result<Answer, EnvError> {
+        let gone = || EnvError::Other("the environment of gym-rs panicked".into());
+        self.orders.as_ref().ok_or_else(gone)?.send(order).map_err(|_| gone())?;
+        self.answers.recv().map_err(|_| gone())
+    }
+}
+
+impl fmt::Debug for FromGymRs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FromGymRs").field("action_space", &self.action_space).field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+impl Drop for FromGymRs {
+    fn drop(&mut self) {
+        self.orders = None;
+        // A panic in the thread was an error already.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn write(values: &[f64], out: &mut [f32]) {
+    out.iter_mut().zip(values).for_each(|(out, &value)| *out = value as f32);
+}
+
+impl Env for FromGymRs {
+    fn action_space(&self) -> &ActionSpace {
+        &self.action_space
+    }
+
+    fn observation_space(&self) -> ObservationSpace {
+        ObservationSpace::Latent(self.width)
+    }
+
+    fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        let out = observation.latent(self.width)?;
+        self.steps = None;
+        write(&self.ask(Order::Reset(seed))?.observation, out);
+        self.steps = Some(0);
+        Ok(())
+    }
+
+    fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
+        let before = self.steps.ok_or(EnvError::NeedsReset)?;
+        self.action_space.check(action)?;
+        let out = observation.latent(self.width)?;
+        let Answer { observation, reward, done } = self.ask(Order::Step(action[0] as usize))?;
+        write(&observation, out);
+        let steps = before + 1;
+        let truncated = steps >= self.max_steps;
+        self.steps = (!done && !truncated).then_some(steps);
+        Ok(Step { reward, terminated: done, truncated, info: Info { steps, progress: (0, 0), completed: false } })
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        None
+    }
+}
