@@ -1,4 +1,4 @@
-/* The native environments of FRMDN behind a C ABI (library frmdn_env_cabi, interface version 1).
+/* The native environments of FRMDN behind a C ABI (library frmdn_env_cabi, interface version 2).
  *
  * Functions that return int32_t return 0 or: -1 a wrong argument, -2 an action outside of the space, -3 no episode runs,
  * -4 the handle is in use by another thread, -5 a fault of the library (close the handle). frmdn_last_error() says it in
@@ -22,9 +22,10 @@ typedef struct FrmdnSpaces {
     size_t picture[3];     /* height, width, channels */
     float action_low[3];   /* steer, gas, brake */
     float action_high[3];
+    size_t n_actions;      /* of discrete actions, whose number is the first value of a row; else 0 */
 } FrmdnSpaces;
 
-/* The version of this interface: 1. */
+/* The version of this interface: 2. */
 uint32_t frmdn_abi_version(void);
 
 /* The version of the library. */
@@ -34,7 +35,8 @@ const char *frmdn_version(void);
 const char *frmdn_last_error(void);
 
 /* Makes a batch. config: NULL or a JSON object with any of
- * {"observation": "agent64" | "full96", "random_start": bool, "rule": "v3" | "v4", "max_steps": integer}.
+ * {"observation": "agent64" | "full96", "random_start": bool, "rule": "v3" | "v4", "max_steps": integer,
+ *  "actions": "continuous" | "discrete", "domain_randomize": bool}.
  * threads: 0 for one per core. Every environment needs a reset first. */
 int32_t frmdn_car_racing_create(size_t n_envs, size_t threads, const char *config, FrmdnCarRacing **out);
 

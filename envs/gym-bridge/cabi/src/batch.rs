@@ -1,7 +1,7 @@
 //! A batch of Car-Racing environments, stepped on the threads of its own pool.
 
 use frmdn_car_racing::{CarRacing, CarRacingConfig};
-use frmdn_env::{Env, ObservationMut, Picture};
+use frmdn_env::{ActionSpace, Env, ObservationMut, Picture};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -68,6 +68,14 @@ impl Batch {
         Ok(Self { slots, observation: [height, width, channels], pool })
     }
 
+    /// Number of discrete actions, 0 where actions are continuous.
+    pub fn buttons(&self) -> usize {
+        match self.slots[0].env.action_space() {
+            ActionSpace::Discrete(n) => *n,
+            ActionSpace::Box { .. } => 0,
+        }
+    }
+
     /// Number of environments.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -109,6 +117,8 @@ impl Batch {
     /// Steps every environment but those with a mark in `resets`, which start the episode of their seed instead and are paid
     /// nothing. Refuses the whole call, before anything moves, if an action is outside of the space or an episode is over.
     pub fn step(&mut self, actions: &[f32], resets: Option<(&[u8], &[u64])>, rows: Rows<'_>) -> Result<(), Error> {
+        // A discrete action is the first value of its row.
+        let used = self.slots[0].env.action_space().len();
         let seed = |i: usize| resets.and_then(|(mask, seeds)| (mask[i] != 0).then(|| seeds[i]));
         for (i, (slot, action)) in self.slots.iter().zip(actions.chunks_exact(ACTION)).enumerate() {
             if seed(i).is_some() {
@@ -117,7 +127,7 @@ impl Batch {
             if !slot.running {
                 return Err(Error::NeedsReset(i));
             }
-            slot.env.action_space().check(action)?;
+            slot.env.action_space().check(&action[..used])?;
         }
         let width = self.observation_len();
         let work = |i: usize, slot: &mut Slot, action: &[f32], row: Rows<'_>| {
@@ -126,7 +136,7 @@ impl Batch {
                 (row.reward[0], row.terminated[0], row.truncated[0]) = (0.0, 0, 0);
                 return Ok(());
             }
-            let step = slot.env.step(action, ObservationMut::Frame(row.observation))?;
+            let step = slot.env.step(&action[..used], ObservationMut::Frame(row.observation))?;
             slot.running = !step.done();
             row.reward[0] = step.reward;
             row.terminated[0] = step.terminated.into();

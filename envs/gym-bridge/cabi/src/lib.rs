@@ -22,7 +22,7 @@ use batch::{ACTION, Batch, PROGRESS, Rows};
 use error::{Error, guard};
 
 /// Changes when a function changes its meaning or its arguments.
-const ABI_VERSION: u32 = 1;
+const ABI_VERSION: u32 = 2;
 /// Side of a picture.
 const PICTURE: usize = 96;
 
@@ -43,6 +43,8 @@ pub struct FrmdnSpaces {
     pub action_low: [f32; 3],
     /// Largest action.
     pub action_high: [f32; 3],
+    /// Number of discrete actions, where a row of actions holds the number of one in its first value; else 0.
+    pub n_actions: usize,
 }
 
 /// Runs `call` with the batch behind `handle`.
@@ -111,7 +113,8 @@ pub extern "C" fn frmdn_last_error() -> *const c_char {
 /// Makes a batch of `n_envs` environments and writes its handle to `out`.
 ///
 /// `config` is a JSON object, or null for the defaults:
-/// `{"observation": "agent64" | "full96", "random_start": bool, "rule": "v3" | "v4", "max_steps": integer}`.
+/// `{"observation": "agent64" | "full96", "random_start": bool, "rule": "v3" | "v4", "max_steps": integer,
+/// "actions": "continuous" | "discrete", "domain_randomize": bool}`.
 /// `threads` is the number of threads that step the batch, 0 for one per core. Every environment needs a reset first.
 ///
 /// # Safety
@@ -155,6 +158,7 @@ pub unsafe extern "C" fn frmdn_car_racing_spaces(handle: *const FrmdnCarRacing, 
                 picture: [PICTURE, PICTURE, 3],
                 action_low: [-1.0, 0.0, 0.0],
                 action_high: [1.0; 3],
+                n_actions: batch.buttons(),
             };
             Ok(())
         })

@@ -11,10 +11,10 @@ import frmdn_gym
 STEPS = 200
 
 
-def reference():
+def reference(**options):
     """Gymnasium's environment, or a skip that says why (a failure where FRMDN_REQUIRE_GYMNASIUM is set)."""
     try:
-        return gymnasium.make("CarRacing-v3")
+        return gymnasium.make("CarRacing-v3", **options)
     except gymnasium.error.DependencyNotInstalled as error:
         if os.environ.get("FRMDN_REQUIRE_GYMNASIUM"):
             raise
@@ -40,3 +40,32 @@ def test_rewards_and_flags_are_gymnasiums(seed):
     # A mean of 2 of 255 is far outside of what rounding does and far inside of what another picture would give.
     assert np.mean(errors) < 2
     theirs.close()
+
+
+@pytest.mark.parametrize("options", [{"continuous": False}, {"domain_randomize": True}, {"continuous": False, "domain_randomize": True}])
+def test_options_are_gymnasiums(options):
+    theirs, ours = reference(**options), gymnasium.make(frmdn_gym.ENV_ID, observation="full96", **options)
+    assert ours.action_space == theirs.action_space
+    a, b = ours.reset(seed=8)[0], theirs.reset(seed=8)[0]
+    ours.action_space.seed(8)
+    for step in range(100):
+        assert np.abs(a.astype(int) - b.astype(int)).mean() < 2, f"frame after step {step}"
+        action = ours.action_space.sample()
+        (a, *rest), (b, *expected) = ours.step(action), theirs.step(action)
+        assert rest[:3] == expected[:3], f"step {step}"
+    theirs.close()
+
+
+def test_a_batch_with_buttons_is_the_single_environment():
+    envs = gymnasium.make_vec(frmdn_gym.ENV_ID, num_envs=3, continuous=False)
+    single = [gymnasium.make(frmdn_gym.ENV_ID, continuous=False) for _ in range(3)]
+    envs.reset(seed=5)
+    envs.action_space.seed(1)
+    for i, env in enumerate(single):
+        env.reset(seed=5 + i)
+    for _ in range(60):
+        actions = envs.action_space.sample()
+        rewards = envs.step(actions)[1]
+        assert rewards.tolist() == [env.step(action)[1] for env, action in zip(single, actions)]
+    with pytest.raises(ValueError, match="5"):
+        single[0].unwrapped.step(5)

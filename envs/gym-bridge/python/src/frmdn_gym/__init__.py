@@ -8,7 +8,7 @@ Importing this package registers ``frmdn/CarRacing-v3``::
     envs = gymnasium.make_vec("frmdn/CarRacing-v3", num_envs=16)
 
 Both take ``observation="agent64"`` (64×64 RGB without the gauges, the default) or ``"full96"`` (96×96 RGB, Gymnasium's
-picture), ``random_start`` and ``rule`` (``"v3"`` or ``"v4"``).
+picture), ``random_start``, ``rule`` (``"v3"`` or ``"v4"``), and Gymnasium's ``domain_randomize`` and ``continuous``.
 """
 
 import gymnasium

@@ -17,12 +17,30 @@ class CarRacing(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
 
-    def __init__(self, render_mode=None, observation="agent64", random_start=False, rule="v3", max_episode_steps=None):
+    def __init__(
+        self,
+        render_mode=None,
+        observation="agent64",
+        random_start=False,
+        rule="v3",
+        domain_randomize=False,
+        continuous=True,
+        max_episode_steps=None,
+    ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(f"render_mode {render_mode!r} is not one of {self.metadata['render_modes']} or None")
         self.render_mode = render_mode
         limit = native.max_steps(max_episode_steps)
-        self._batch = native.Batch(1, observation=observation, random_start=random_start, rule=rule, max_steps=limit, threads=1)
+        self._batch = native.Batch(
+            1,
+            observation=observation,
+            random_start=random_start,
+            rule=rule,
+            domain_randomize=domain_randomize,
+            continuous=continuous,
+            max_steps=limit,
+            threads=1,
+        )
         self.observation_space = self._batch.observation_space
         self.action_space = self._batch.action_space
         self._all = np.ones(1, np.bool_)
@@ -36,7 +54,7 @@ class CarRacing(gymnasium.Env):
         return self._batch.observations[0].copy(), self._info()
 
     def step(self, action):
-        """Applies ``[steer, gas, brake]``. An action outside of the space is an error, it is not clipped."""
+        """Applies ``[steer, gas, brake]``, or the number of a discrete action. An action outside of the space is an error, it is not clipped."""
         batch = self._batch
         batch.step(np.asarray(action)[None])
         terminated, truncated = bool(batch.terminated[0]), bool(batch.truncated[0])

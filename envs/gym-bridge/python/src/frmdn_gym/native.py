@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from gymnasium import spaces
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 NO_LIMIT = 2**32 - 1
 """As ``max_steps``: episodes are never cut off."""
 
@@ -25,6 +25,7 @@ class _Spaces(ctypes.Structure):
         ("picture", ctypes.c_size_t * 3),
         ("action_low", ctypes.c_float * 3),
         ("action_high", ctypes.c_float * 3),
+        ("n_actions", ctypes.c_size_t),
     ]
 
 
@@ -99,9 +100,9 @@ def _check(code):
 class Batch:
     """``n`` native environments. The arrays are overwritten by every call."""
 
-    def __init__(self, n, *, observation="agent64", random_start=False, rule="v3", max_steps=NO_LIMIT, threads=0):
+    def __init__(self, n, *, max_steps=NO_LIMIT, threads=0, continuous=True, **options):
         self._library, self._handle = library(), None
-        config = {"observation": observation, "random_start": random_start, "rule": rule, "max_steps": max_steps}
+        config = {**options, "actions": "continuous" if continuous else "discrete", "max_steps": max_steps}
         handle = ctypes.c_void_p()
         _check(self._library.frmdn_car_racing_create(n, threads, json.dumps(config).encode(), ctypes.byref(handle)))
         self._handle = handle
@@ -109,7 +110,7 @@ class Batch:
         _check(self._library.frmdn_car_racing_spaces(handle, ctypes.byref(sizes)))
         self.observation_space = spaces.Box(0, 255, tuple(sizes.observation), np.uint8)
         low, high = (np.array(tuple(bound), np.float32) for bound in (sizes.action_low, sizes.action_high))
-        self.action_space = spaces.Box(low, high, dtype=np.float32)
+        self.action_space = spaces.Box(low, high, dtype=np.float32) if continuous else spaces.Discrete(sizes.n_actions)
         self.observations = np.zeros((n, *sizes.observation), np.uint8)
         self.rewards = np.zeros(n, np.float64)
         self.terminated = np.zeros(n, np.bool_)
@@ -134,9 +135,10 @@ class Batch:
     def step(self, actions, resets=None, seeds=None):
         """Steps every environment but those with a mark in ``resets``, which start the episode of their seed."""
         actions = np.asarray(actions)
-        if actions.shape != self._actions.shape:
-            raise ValueError(f"actions of shape {actions.shape} were given, {self._actions.shape} is needed")
-        self._actions[:] = actions
+        wanted = self._actions if isinstance(self.action_space, spaces.Box) else self._actions[:, 0]
+        if actions.shape != wanted.shape:
+            raise ValueError(f"actions of shape {actions.shape} were given, {wanted.shape} is needed")
+        wanted[:] = actions
         actions_at, mask_at, seeds_at = self._given
         if resets is None:
             mask_at = seeds_at = None

@@ -27,6 +27,8 @@ class VectorCarRacing(VectorEnv):
         observation="agent64",
         random_start=False,
         rule="v3",
+        domain_randomize=False,
+        continuous=True,
         max_episode_steps=1000,
         threads=0,
     ):
@@ -35,7 +37,14 @@ class VectorCarRacing(VectorEnv):
         super().__init__()
         limit = native.max_steps(max_episode_steps)
         self._batch = native.Batch(
-            num_envs, observation=observation, random_start=random_start, rule=rule, max_steps=limit, threads=threads
+            num_envs,
+            observation=observation,
+            random_start=random_start,
+            rule=rule,
+            domain_randomize=domain_randomize,
+            continuous=continuous,
+            max_steps=limit,
+            threads=threads,
         )
         self.num_envs = num_envs
         self.render_mode = render_mode
@@ -65,7 +74,7 @@ class VectorCarRacing(VectorEnv):
         return self._batch.observations.copy(), self._info(mask)
 
     def step(self, actions):
-        """Steps the batch with actions ``[num_envs, 3]``, resets where the last step ended an episode."""
+        """Steps the batch with actions ``[num_envs, 3]`` (``[num_envs]`` if they are discrete), resets where the last step ended an episode."""
         batch = self._batch
         if self._ended.any():
             seeds = np.zeros(self.num_envs, np.uint64)
