@@ -7,6 +7,7 @@ use frmdn_env::{AgentView, Env, ObservationMut, Picture};
 
 use crate::{
     agent::Agent,
+    memory::Prediction,
     pictures::{Film, Panel},
     rollout::{Blind, Job, Outcome, Policy, View, watch},
     run::{Interrupt, Result, RunError},
@@ -166,11 +167,12 @@ pub fn dream(agent: &Agent, world: &World, film: DreamFilm, path: &Path, stop: &
         out.push(&Panel::row(panels))?;
         memory.step(1, &z, &now.action, &mut state, &mut scratch);
         if t + 1 >= film.warm_up {
-            let prediction = memory
-                .predict(&state, film.temperature, &mut rng, &mut z)
+            let mut foreseen = [Prediction::default()];
+            memory
+                .predict(&state, film.temperature, std::slice::from_mut(&mut rng), &mut z, &mut foreseen, &mut scratch)
                 .map_err(|e| RunError::Failed(format!("this memory cannot dream: {e}")))?;
             if dreaming {
-                outcome.dreamt_reward += f64::from(prediction.reward);
+                outcome.dreamt_reward += f64::from(foreseen[0].reward);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The linear controller (Ha & Schmidhuber 2018, section 2.4): W [z, h] + b. What becomes of its outputs is [`Actions`](super::Actions)'s.
 
+use frmdn_engine::linear::dot;
+
 /// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256 + 1) · 3 = 867 numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearController {
@@ -47,19 +49,6 @@ impl LinearController {
             *out = dot(wz, z) + dot(&rest[..h.len()], h) + rest[h.len()];
         }
     }
-}
-
-/// Dot product in eight fixed partial sums: vectorisable, and always in the same order.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 8];
-    let (a8, a1) = a.as_chunks::<8>();
-    let (b8, b1) = b.as_chunks::<8>();
-    for (x, y) in a8.iter().zip(b8) {
-        for (s, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *s += x * y;
-        }
-    }
-    sums.iter().sum::<f32>() + a1.iter().zip(b1).map(|(x, y)| x * y).sum::<f32>()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Memories that act and dream.
 
-use frmdn_density::Density;
+use frmdn_density::{Density, SampleScratch};
 use frmdn_engine::{
     Params,
     lstm::{Lstm, StepScratch},
@@ -14,10 +14,12 @@ use super::{MemoryConfig, Variant, heads::Heads};
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     lstm: StepScratch,
+    hidden: Vec<f32>,
+    density: SampleScratch,
 }
 
 /// What a memory foresees beside the next latent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prediction {
     /// Reward of the step just consumed.
     pub reward: f32,
@@ -44,8 +46,17 @@ pub trait Memory: Send + Sync {
     /// h of one row's state.
     fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32];
 
-    /// Draws the next latent at `temperature` (0: the likeliest component's mean) and tells reward and end.
-    fn predict(&self, state: &[f32], temperature: f32, rng: &mut Pcg64, z: &mut [f32]) -> Result<Prediction, NoPrediction>;
+    /// Draws the next latents `z` [rows, latent] of the rows of `state` at `temperature` (0: the likeliest component's mean),
+    /// row i from `rngs[i]`, and tells reward and end of each.
+    fn predict(
+        &self,
+        state: &[f32],
+        temperature: f32,
+        rngs: &mut [Pcg64],
+        z: &mut [f32],
+        foreseen: &mut [Prediction],
+        scratch: &mut Scratch,
+    ) -> Result<(), NoPrediction>;
 
     /// The mean of the next latent (with a flow, the image of the mean in the mixture's space) instead of a draw.
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction>;
@@ -98,7 +109,15 @@ impl Memory for Nothing {
         state
     }
 
-    fn predict(&self, _: &[f32], _: f32, _: &mut Pcg64, _: &mut [f32]) -> Result<Prediction, NoPrediction> {
+    fn predict(
+        &self,
+        _: &[f32],
+        _: f32,
+        _: &mut [Pcg64],
+        _: &mut [f32],
+        _: &mut [Prediction],
+        _: &mut Scratch,
+    ) -> Result<(), NoPrediction> {
         Err(NoPrediction(Variant::None))
     }
 
@@ -136,11 +155,24 @@ impl Memory for Recurrent {
         &state[..self.lstm.hidden()]
     }
 
-    fn predict(&self, state: &[f32], temperature: f32, rng: &mut Pcg64, z: &mut [f32]) -> Result<Prediction, NoPrediction> {
+    fn predict(
+        &self,
+        state: &[f32],
+        temperature: f32,
+        rngs: &mut [Pcg64],
+        z: &mut [f32],
+        foreseen: &mut [Prediction],
+        scratch: &mut Scratch,
+    ) -> Result<(), NoPrediction> {
         let Foresight { density, heads } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
-        let h = self.hidden(state);
-        density.sample(h, temperature, rng, z);
-        Ok(heads.foresee(h))
+        let Scratch { hidden, density: buffers, .. } = scratch;
+        hidden.clear();
+        state.chunks_exact(self.state_len()).for_each(|row| hidden.extend_from_slice(self.hidden(row)));
+        density.sample(hidden, temperature, rngs, z, buffers);
+        for (foreseen, h) in foreseen.iter_mut().zip(hidden.chunks_exact(self.hidden_len())) {
+            *foreseen = heads.foresee(h);
+        }
+        Ok(())
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {

@@ -1,6 +1,6 @@
 //! The two linear heads beside the density: reward and end of the step, both on h.
 
-use frmdn_engine::{Params, params::ParamError};
+use frmdn_engine::{Params, linear::dot, params::ParamError};
 
 use super::{LossConfig, Prediction};
 
@@ -36,7 +36,7 @@ impl Head {
     }
 
     fn value(&self, h: &[f32]) -> f32 {
-        self.weight.iter().zip(h).map(|(w, h)| w * h).sum::<f32>() + self.bias
+        dot(&self.weight, h) + self.bias
     }
 
     /// Adds the gradients of a loss whose derivative by this head's value is `d`.

@@ -245,7 +245,9 @@ fn what_predicts_nothing_says_so_and_none_has_no_state() {
         let memory = load(&c, LATENT, ACTIONS, &init(&c, LATENT, ACTIONS, 1)).unwrap();
         let state = vec![0.0; memory.state_len()];
         let mut z = [0.0; LATENT];
-        let error = memory.predict(&state, 1.0, &mut stream(0, "t", &[]), &mut z).unwrap_err().to_string();
+        let error = memory
+            .predict(&state, 1.0, &mut [stream(0, "t", &[])], &mut z, &mut [Prediction::default()], &mut Scratch::default())
+            .unwrap_err().to_string();
         assert!(error.contains(&variant.to_string()) && error.contains("frmdn"), "{error}");
     }
     let c = config(Variant::None);

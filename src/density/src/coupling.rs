@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
-use frmdn_engine::{Params, linear::Linear, params::ParamError};
+use frmdn_engine::{
+    Params,
+    activation::{exp_inplace, tanh_inplace},
+    linear::Linear,
+    params::ParamError,
+};
 
 use crate::{DensityConfig, LEAK, host::layer};
 
@@ -42,44 +47,61 @@ impl Coupling {
     }
 
     /// Data to base, in place, `dim` values a row; adds log|det| = Σ s of each row to `log_det`.
-    pub fn forward(&self, y: &mut [f32], dim: usize, log_det: &mut [f64]) {
-        let (s, t) = self.condition(y, log_det.len(), dim);
+    pub fn forward(&self, y: &mut [f32], dim: usize, log_det: &mut [f64], scratch: &mut FlowScratch) {
+        self.condition(y, log_det.len(), dim, scratch);
         let m = self.moved.len();
-        for ((y, log_det), (s, t)) in y.chunks_exact_mut(dim).zip(log_det).zip(s.chunks(m).zip(t.chunks(m))) {
-            for (v, (s, t)) in y[self.moved.clone()].iter_mut().zip(s.iter().zip(t)) {
-                *v = *v * s.exp() + t;
-            }
+        for (log_det, s) in log_det.iter_mut().zip(scratch.log_scale.chunks_exact(m)) {
             *log_det += s.iter().map(|&s| f64::from(s)).sum::<f64>();
+        }
+        exp_inplace(&mut scratch.log_scale);
+        for (y, (scale, t)) in y.chunks_exact_mut(dim).zip(scratch.log_scale.chunks_exact(m).zip(scratch.shift.chunks_exact(m))) {
+            for (v, (scale, t)) in y[self.moved.clone()].iter_mut().zip(scale.iter().zip(t)) {
+                *v = *v * scale + t;
+            }
         }
     }
 
     /// The inverse of [`Coupling::forward`]: base to data.
-    pub fn inverse(&self, x: &mut [f32], dim: usize) {
-        let (s, t) = self.condition(x, x.len() / dim, dim);
+    pub fn inverse(&self, x: &mut [f32], dim: usize, scratch: &mut FlowScratch) {
+        self.condition(x, x.len() / dim, dim, scratch);
         let m = self.moved.len();
-        for (x, (s, t)) in x.chunks_exact_mut(dim).zip(s.chunks(m).zip(t.chunks(m))) {
-            for (v, (s, t)) in x[self.moved.clone()].iter_mut().zip(s.iter().zip(t)) {
-                *v = (*v - t) * (-s).exp();
+        scratch.log_scale.iter_mut().for_each(|s| *s = -*s);
+        exp_inplace(&mut scratch.log_scale);
+        for (x, (scale, t)) in x.chunks_exact_mut(dim).zip(scratch.log_scale.chunks_exact(m).zip(scratch.shift.chunks_exact(m))) {
+            for (v, (scale, t)) in x[self.moved.clone()].iter_mut().zip(scale.iter().zip(t)) {
+                *v = (*v - t) * scale;
             }
         }
     }
 
     /// Log-scales s and shifts t of `rows` rows, from the values that are kept.
-    fn condition(&self, y: &[f32], rows: usize, dim: usize) -> (Vec<f32>, Vec<f32>) {
-        let mut a: Vec<f32> = y.chunks_exact(dim).flat_map(|row| row[self.kept.clone()].iter().copied()).collect();
+    fn condition(&self, y: &[f32], rows: usize, dim: usize, scratch: &mut FlowScratch) {
+        let FlowScratch { a, b, log_scale, shift } = scratch;
+        a.clear();
+        y.chunks_exact(dim).for_each(|row| a.extend_from_slice(&row[self.kept.clone()]));
         for layer in &self.layers {
-            let mut b = vec![0.0; rows * self.hidden];
-            layer.forward(&a, rows, false, &mut b);
+            b.resize(rows * self.hidden, 0.0);
+            layer.forward(a, rows, false, b);
             b.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { LEAK * *v });
-            a = b;
+            std::mem::swap(a, b);
         }
         let m = self.moved.len();
-        let (mut s, mut t) = (vec![0.0; rows * m], vec![0.0; rows * m]);
-        self.log_scale.forward(&a, rows, false, &mut s);
-        self.shift.forward(&a, rows, false, &mut t);
-        for row in s.chunks_exact_mut(m) {
-            row.iter_mut().zip(&self.bound).for_each(|(s, b)| *s = s.tanh() * b);
+        log_scale.resize(rows * m, 0.0);
+        shift.resize(rows * m, 0.0);
+        self.log_scale.forward(a, rows, false, log_scale);
+        self.shift.forward(a, rows, false, shift);
+        tanh_inplace(log_scale);
+        for row in log_scale.chunks_exact_mut(m) {
+            row.iter_mut().zip(&self.bound).for_each(|(s, b)| *s *= b);
         }
-        (s, t)
     }
+}
+
+/// Buffers of the couplings, reused from call to call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FlowScratch {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    log_scale: Vec<f32>,
+    shift: Vec<f32>,
 }

@@ -24,7 +24,7 @@ mod precision;
 
 pub use config::{DensityConfig, FlowConfig};
 pub use definition::{Definition, LossAndGradient, constant, gradient, tracked};
-pub use host::Density;
+pub use host::{Density, SampleScratch};
 pub use precision::Precision;
 
 /// Slope of the conditioners' LeakyReLU below zero.

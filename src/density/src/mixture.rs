@@ -23,19 +23,19 @@ impl<'a> Component<'a> {
         &self.raw[..self.dim]
     }
 
-    /// P = D + U Uᵀ.
-    pub fn precision(&self) -> Precision {
+    /// Makes `out` P = D + U Uᵀ.
+    pub fn precision(&self, out: &mut Precision) {
         let limit = LOG_PRECISION_LIMIT;
-        let mut parts = self.raw[self.dim..].chunks_exact(self.dim);
-        let log_d = parts.next().unwrap_or_default().iter().map(|&v| f64::from(v.clamp(-limit, limit)));
-        Precision::new(log_d, parts.map(|u| u.iter().map(|&v| f64::from(v)).collect()).collect())
+        let (log_d, u) = self.raw[self.dim..].split_at(self.dim);
+        out.set(log_d.iter().map(|&v| f64::from(v.clamp(-limit, limit))), u.iter().map(|&v| f64::from(v)));
     }
 
-    /// log N(x; μ, P⁻¹).
-    pub fn log_prob(&self, x: &[f32]) -> f64 {
-        let p = self.precision();
-        let e: Vec<f64> = x.iter().zip(self.mean()).map(|(x, m)| f64::from(*x) - f64::from(*m)).collect();
-        0.5 * (p.log_det() - p.quadratic(&e) - self.dim as f64 * (2.0 * std::f64::consts::PI).ln())
+    /// log N(x; μ, P⁻¹); `p` and `e` are buffers.
+    pub fn log_prob(&self, x: &[f32], p: &mut Precision, e: &mut Vec<f64>) -> f64 {
+        self.precision(p);
+        e.clear();
+        e.extend(x.iter().zip(self.mean()).map(|(x, m)| f64::from(*x) - f64::from(*m)));
+        0.5 * (p.log_det() - p.quadratic(e) - self.dim as f64 * (2.0 * std::f64::consts::PI).ln())
     }
 }
 
@@ -51,15 +51,17 @@ pub(crate) fn choose(logits: &[f32], temperature: f64, rng: &mut Pcg64) -> usize
     if temperature <= 0.0 {
         return (0..logits.len()).fold(0, |best, k| if logits[k] > logits[best] { k } else { best });
     }
-    let weights = log_weights(logits, temperature);
-    let mut at = rng.random::<f64>();
-    for (k, w) in weights.iter().enumerate() {
-        at -= w.exp();
+    let scaled = logits.iter().map(|&l| f64::from(l) / temperature);
+    let most = scaled.clone().fold(f64::MIN, f64::max);
+    let weights = scaled.map(|l| (l - most).exp());
+    let mut at = rng.random::<f64>() * weights.clone().sum::<f64>();
+    for (k, w) in weights.enumerate() {
+        at -= w;
         if at < 0.0 {
             return k;
         }
     }
-    weights.len() - 1
+    logits.len() - 1
 }
 
 /// log Σ exp without overflow.

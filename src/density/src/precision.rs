@@ -3,67 +3,92 @@
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 
-/// P = D + U Uᵀ with D = diag(d) > 0 and U of rank r.
-#[derive(Clone, Debug)]
+/// P = D + U Uᵀ with D = diag(d) > 0 and U of rank r. Made once, it can be set again and again without allocating.
+#[derive(Clone, Debug, Default)]
 pub struct Precision {
     d: Vec<f64>,
-    /// r rows of the d values of one column of U.
-    u: Vec<Vec<f64>>,
-    /// Lower Cholesky factor of the capacitance C = I + Uᵀ D⁻¹ U, row by row.
-    l: Vec<Vec<f64>>,
+    /// The columns of U one after the other `[r, d]`.
+    u: Vec<f64>,
+    /// Lower Cholesky factor of the capacitance C = I + Uᵀ D⁻¹ U `[r, r]`.
+    l: Vec<f64>,
+    rank: usize,
 }
 
 impl Precision {
-    /// The precision of `log_d` (logarithms of D) and the columns of U.
-    pub fn new(log_d: impl Iterator<Item = f64>, u: Vec<Vec<f64>>) -> Self {
-        let d: Vec<f64> = log_d.map(f64::exp).collect();
-        let r = u.len();
-        let mut l = vec![vec![0.0; r]; r];
+    /// The precision of `log_d` (logarithms of D) and the columns of U, one after the other.
+    pub fn new(log_d: impl Iterator<Item = f64>, u: impl Iterator<Item = f64>) -> Self {
+        let mut precision = Self::default();
+        precision.set(log_d, u);
+        precision
+    }
+
+    /// Becomes another precision.
+    ///
+    /// # Panics
+    /// If U has a part of a column.
+    pub fn set(&mut self, log_d: impl Iterator<Item = f64>, u: impl Iterator<Item = f64>) {
+        let Self { d, u: columns, l, rank } = self;
+        d.clear();
+        d.extend(log_d.map(f64::exp));
+        columns.clear();
+        columns.extend(u);
+        let (n, r) = (d.len(), columns.len() / d.len().max(1));
+        assert_eq!(columns.len(), r * n, "U has whole columns");
+        *rank = r;
+        l.clear();
+        l.resize(r * r, 0.0);
         for i in 0..r {
             for j in 0..=i {
-                let c: f64 = u[i].iter().zip(&u[j]).zip(&d).map(|((a, b), d)| a * b / d).sum::<f64>() + f64::from(u8::from(i == j));
-                let rest = c - (0..j).map(|k| l[i][k] * l[j][k]).sum::<f64>();
+                let (a, b) = (&columns[i * n..][..n], &columns[j * n..][..n]);
+                let c: f64 = a.iter().zip(b).zip(d.iter()).map(|((a, b), d)| a * b / d).sum::<f64>() + f64::from(u8::from(i == j));
+                let rest = c - (0..j).map(|k| l[i * r + k] * l[j * r + k]).sum::<f64>();
                 // A pivot of I + (something positive semi-definite) is never below 1.
-                l[i][j] = if i == j { rest.max(1.0).sqrt() } else { rest / l[j][j] };
+                l[i * r + j] = if i == j { rest.max(1.0).sqrt() } else { rest / l[j * r + j] };
             }
         }
-        Self { d, u, l }
+    }
+
+    /// Columns of U, of the length of D.
+    fn columns(&self) -> impl Iterator<Item = &[f64]> {
+        self.u.chunks_exact(self.d.len().max(1))
     }
 
     /// Equation 3: log det P = Σ log dᵢ + log det C (matrix determinant lemma).
     pub fn log_det(&self) -> f64 {
-        let capacitance: f64 = self.l.iter().enumerate().map(|(i, row)| row[i].ln()).sum();
+        let capacitance: f64 = (0..self.rank).map(|i| self.l[i * self.rank + i].ln()).sum();
         self.d.iter().map(|d| d.ln()).sum::<f64>() + 2.0 * capacitance
     }
 
     /// Equation 4: eᵀ P e = Σ dᵢ eᵢ² + ‖Uᵀ e‖².
     pub fn quadratic(&self, e: &[f64]) -> f64 {
         let diagonal: f64 = self.d.iter().zip(e).map(|(d, e)| d * e * e).sum();
-        diagonal + self.u.iter().map(|u| u.iter().zip(e).map(|(u, e)| u * e).sum::<f64>().powi(2)).sum::<f64>()
+        diagonal + self.columns().map(|u| u.iter().zip(e).map(|(u, e)| u * e).sum::<f64>().powi(2)).sum::<f64>()
     }
 
-    /// Equation 5: a draw from N(0, P⁻¹): with v = √D ε₁ + U ε₂ ~ N(0, P), P⁻¹ v = D⁻¹ v − D⁻¹ U C⁻¹ Uᵀ D⁻¹ v.
-    pub fn sample(&self, rng: &mut Pcg64) -> Vec<f64> {
+    /// Equation 5: a draw from N(0, P⁻¹) into `v`: with v = √D ε₁ + U ε₂ ~ N(0, P), P⁻¹ v = D⁻¹ v − D⁻¹ U C⁻¹ Uᵀ D⁻¹ v. `t` is a
+    /// buffer.
+    pub fn sample(&self, rng: &mut Pcg64, v: &mut Vec<f64>, t: &mut Vec<f64>) {
         let normal = |rng: &mut Pcg64| -> f64 { StandardNormal.sample(rng) };
-        let mut v: Vec<f64> = self.d.iter().map(|d| d.sqrt() * normal(rng)).collect();
-        for u in &self.u {
+        v.clear();
+        v.extend(self.d.iter().map(|d| d.sqrt() * normal(rng)));
+        for u in self.columns() {
             let e = normal(rng);
             v.iter_mut().zip(u).for_each(|(v, u)| *v += u * e);
         }
         v.iter_mut().zip(&self.d).for_each(|(v, d)| *v /= d);
-        let mut t: Vec<f64> = self.u.iter().map(|u| u.iter().zip(&v).map(|(u, v)| u * v).sum()).collect();
-        let r = t.len();
+        t.clear();
+        t.extend(self.columns().map(|u| u.iter().zip(v.iter()).map(|(u, v)| u * v).sum::<f64>()));
+        let (r, l) = (self.rank, &self.l);
         // C⁻¹ t by the two triangular systems.
         for i in 0..r {
-            t[i] = (t[i] - (0..i).map(|k| self.l[i][k] * t[k]).sum::<f64>()) / self.l[i][i];
+            t[i] = (t[i] - (0..i).map(|k| l[i * r + k] * t[k]).sum::<f64>()) / l[i * r + i];
         }
         for i in (0..r).rev() {
-            t[i] = (t[i] - (i + 1..r).map(|k| self.l[k][i] * t[k]).sum::<f64>()) / self.l[i][i];
+            t[i] = (t[i] - (i + 1..r).map(|k| l[k * r + i] * t[k]).sum::<f64>()) / l[i * r + i];
         }
-        for (u, t) in self.u.iter().zip(t) {
-            v.iter_mut().zip(u.iter().zip(&self.d)).for_each(|(v, (u, d))| *v -= u / d * t);
+        for (u, t) in self.columns().zip(t) {
+            v.iter_mut().zip(u.iter().zip(&self.d)).for_each(|(v, (u, d))| *v -= u / d * *t);
         }
-        v
     }
 }
 
@@ -125,7 +150,7 @@ mod tests {
         let dense = (0..d)
             .map(|i| (0..d).map(|j| u.iter().map(|u| u[i] * u[j]).sum::<f64>() + if i == j { log_d[i].exp() } else { 0.0 }).collect())
             .collect();
-        (Precision::new(log_d.into_iter(), u), dense)
+        (Precision::new(log_d.into_iter(), u.into_iter().flatten()), dense)
     }
 
     #[test]
@@ -146,8 +171,9 @@ mod tests {
         let n = 200_000;
         let mut rng = stream(5, "precision-sample", &[]);
         let mut sums = vec![vec![0.0; 4]; 4];
+        let (mut x, mut t) = (Vec::new(), Vec::new());
         for _ in 0..n {
-            let x = p.sample(&mut rng);
+            p.sample(&mut rng, &mut x, &mut t);
             for i in 0..4 {
                 for j in 0..4 {
                     sums[i][j] += x[i] * x[j];

@@ -1,7 +1,7 @@
 //! The density against independent computation: f64 from the equations, finite differences, integrals, dense matrices.
 
 use burn::tensor::Device;
-use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, constant, gradient, tracked};
+use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, SampleScratch, constant, gradient, tracked};
 use frmdn_engine::{
     Params,
     random::{fill_normal, stream},
@@ -288,7 +288,8 @@ fn samples_follow_the_density_and_the_temperature() {
     let mut rng = stream(1, "samples", &[]);
     let n = 40_000;
     let mut y = vec![0.0f32; n * 3];
-    y.chunks_exact_mut(3).for_each(|y| density.sample(&h, 1.0, &mut rng, y));
+    let mut scratch = SampleScratch::default();
+    y.chunks_exact_mut(3).for_each(|y| density.sample(&h, 1.0, std::slice::from_mut(&mut rng), y, &mut scratch));
     // E over samples of p(y′)/p(y) with y′ = y + shift is 1 for every shift: importance weights of the shifted density.
     for shift in [[0.05f32, 0.0, 0.0], [0.0, -0.05, 0.03], [0.02, 0.02, 0.05]] {
         let moved: Vec<f32> = y.chunks_exact(3).flat_map(|y| y.iter().zip(shift).map(|(y, s)| y + s).collect::<Vec<_>>()).collect();
@@ -302,7 +303,7 @@ fn samples_follow_the_density_and_the_temperature() {
     // Temperature 0: always the same point, the likeliest component's mean. A large one: wider than at 1, and finite.
     let mut draw = |t: f32| -> Vec<f32> {
         let mut v = vec![0.0; 3 * 500];
-        v.chunks_exact_mut(3).for_each(|y| density.sample(&h, t, &mut rng, y));
+        v.chunks_exact_mut(3).for_each(|y| density.sample(&h, t, std::slice::from_mut(&mut rng), y, &mut scratch));
         v
     };
     let cold = draw(0.0);
@@ -313,6 +314,29 @@ fn samples_follow_the_density_and_the_temperature() {
     };
     let (warm, hot) = (draw(1.0), draw(9.0));
     assert!(hot.iter().all(|v| v.is_finite()) && spread(&hot) > 3.0 * spread(&warm), "{} {}", spread(&hot), spread(&warm));
+}
+
+#[test]
+fn a_draw_does_not_depend_on_the_other_rows() {
+    for c in variants() {
+        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        let rows = 37;
+        let mut h = vec![0.0f32; rows * FEATURES];
+        fill_normal(&mut stream(2, "rows", &[]), &mut h);
+        let rngs = || (0..rows as u64).map(|i| stream(3, "draws", &[i])).collect::<Vec<_>>();
+        for temperature in [0.0, 1.0] {
+            let mut scratch = SampleScratch::default();
+            let mut alone = vec![0.0; rows * c.dim];
+            for ((h, y), rng) in h.chunks_exact(FEATURES).zip(alone.chunks_exact_mut(c.dim)).zip(rngs().chunks_exact_mut(1)) {
+                density.sample(h, temperature, rng, y, &mut scratch);
+            }
+            for n in [rows, 16, 3] {
+                let mut together = vec![0.0; n * c.dim];
+                density.sample(&h[..n * FEATURES], temperature, &mut rngs()[..n], &mut together, &mut scratch);
+                assert_eq!(together, alone[..n * c.dim], "{c:?} at {temperature}, {n} rows");
+            }
+        }
+    }
 }
 
 #[test]
