@@ -45,6 +45,7 @@ pub mod cli;
 pub mod controller;
 pub mod dream;
 pub mod film;
+pub mod measure;
 pub mod memory;
 pub mod parity;
 pub mod pictures;

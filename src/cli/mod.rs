@@ -1,11 +1,11 @@
 //! The command line: one file per command. The only place that knows clap and the terminal.
 
+mod bench;
 mod doctor;
 mod dream;
 mod env;
 mod evaluate;
 mod inspect;
-mod measure;
 mod plan;
 mod play;
 mod progress;
@@ -66,8 +66,8 @@ enum Command {
     Env(env::EnvCommand),
     /// Say what this machine can do and what is missing.
     Doctor,
-    /// Measure the speed of the environment and of acting on this machine.
-    Bench(measure::BenchArgs),
+    /// Measure how fast each part is on this machine.
+    Bench(bench::BenchArgs),
 }
 
 /// Which run a command works on.
@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::inspect(args),
         Command::Env(command) => env::env(command, &context),
         Command::Doctor => doctor::doctor(&context),
-        Command::Bench(args) => measure::bench(args, &context),
+        Command::Bench(args) => bench::bench(args, &context),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,17 +1,15 @@
 //! `frmdn plan`: what a preset costs before it is spent, from rates measured on this machine now.
 
-use std::time::{Duration, Instant};
-
 use anyhow::Result;
 use clap::Args;
 
-use super::{measure, table::table};
+use super::table::table;
 use crate::{
     controller::Actions,
-    memory::{MemoryTrainer, SequenceBatch},
+    measure,
     run::{Preset, RunError},
     stages::Context,
-    vision::{FRAME, Vae, VaeTrainer, VaeTrainerConfig},
+    vision::FRAME,
 };
 
 #[derive(Args, Debug)]
@@ -22,17 +20,6 @@ pub struct PlanArgs {
     /// Change one setting, for example vision.updates=500. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-}
-
-/// Seconds of one call of `work`: the mean of as many as fit into two seconds, after one to warm up.
-fn seconds(mut work: impl FnMut(u64) -> Result<()>) -> Result<f64> {
-    work(0)?;
-    let (began, mut n) = (Instant::now(), 0);
-    while n < 2 || began.elapsed() < Duration::from_secs(2) {
-        n += 1;
-        work(n)?;
-    }
-    Ok(began.elapsed().as_secs_f64() / n as f64)
 }
 
 fn minutes(seconds: f64) -> String {
@@ -50,21 +37,14 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     eprintln!("measuring this machine for about 15 seconds …");
     let world = context.world(&preset.environment)?;
-    let env = measure::env_rate(&world, 1)?.steps;
-    let acting = measure::acting_rate(&preset, &world, cores)?;
-    let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
+    let failed = RunError::Failed;
+    let env = measure::environment(&world, 1).map_err(failed)?.steps;
+    let acting = measure::acting(&preset, &world, cores).map_err(failed)?;
+    let actions = Actions::of(&world.action_space().map_err(failed)?).width();
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
-    let mut trainer = VaeTrainer::new(&Vae::init(v.model, preset.seed), VaeTrainerConfig::default());
-    let frames = vec![127u8; v.batch * FRAME];
-    let vision = seconds(|n| Ok(trainer.step(&frames, v.learning_rate, n, preset.seed).map(|_| ())?))?;
-    let memory = if m.model.is_trained() {
-        let mut trainer = MemoryTrainer::new(&m.model, v.model.latent, actions, preset.seed);
-        let mut batch = SequenceBatch::zeros(m.sequence, m.batch, v.model.latent, actions);
-        batch.mask.fill(1.0);
-        seconds(|n| Ok(trainer.step(&batch, m.learning_rate, n).map(|_| ())?))?
-    } else {
-        0.0
-    };
+    let vision = v.batch as f64 / measure::vision(v.model, v.batch, cores).map_err(failed)?;
+    let steps = measure::memory(&m.model, v.model.latent, actions, [m.sequence, m.batch], cores).map_err(failed)?;
+    let memory = if steps > 0.0 { (m.sequence * m.batch) as f64 / steps } else { 0.0 };
     let collected = (preset.collect.episodes * preset.collect.steps) as f64;
     // Episodes of a learning driver end early at first and run to the limit later; 600 of 1,000 steps is typical.
     let driven = c.generations as f64 * (c.population * c.tracks) as f64 * 600.0

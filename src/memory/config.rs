@@ -143,6 +143,26 @@ impl MemoryConfig {
         !matches!(self.variant, Variant::None | Variant::Untrained)
     }
 
+    /// Floating point operations (two per multiply-add) of one row's step, without and with a draw of the next latent: of the
+    /// mixture, one component is computed.
+    pub fn operations(&self, latent: usize, actions: usize) -> [f64; 2] {
+        let h = self.hidden_len();
+        let step = 8 * (latent + actions + h) * h;
+        let draw = self.density(latent).map_or(0, |d| {
+            let flow = d.flow.map_or(0, |f| {
+                (0..f.couplings).map(|i| d.halves(i)).map(|(kept, moved)| f.hidden * (kept + 2 * f.hidden + 2 * moved)).sum()
+            });
+            2 * (h * (d.components + d.dim * (2 + d.rank) + 2) + flow)
+        });
+        [step as f64, (step + draw) as f64]
+    }
+
+    /// The same of one step of a sequence in training: forward, all components, and back to weights and inputs.
+    pub fn training_operations(&self, latent: usize, actions: usize) -> f64 {
+        let all = self.density(latent).map_or(0, |d| self.hidden * (d.outputs() - d.components - d.dim * (2 + d.rank)));
+        3.0 * (self.operations(latent, actions)[1] + 2.0 * all as f64)
+    }
+
     /// The density of the next latent given h, where the variant has one.
     pub fn density(&self, latent: usize) -> Option<DensityConfig> {
         let (flow, lowrank) = match self.variant {

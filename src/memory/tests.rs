@@ -247,7 +247,8 @@ fn what_predicts_nothing_says_so_and_none_has_no_state() {
         let mut z = [0.0; LATENT];
         let error = memory
             .predict(&state, 1.0, &mut [stream(0, "t", &[])], &mut z, &mut [Prediction::default()], &mut Scratch::default())
-            .unwrap_err().to_string();
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(&variant.to_string()) && error.contains("frmdn"), "{error}");
     }
     let c = config(Variant::None);

@@ -8,7 +8,7 @@ use frmdn_engine::params::ParamError;
 use frmdn_engine::random::{fill_uniform, stream};
 use serde::{Deserialize, Serialize};
 
-use super::FRAME;
+use super::{FRAME, SIDE};
 
 /// The size of the auto-encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,28 @@ impl VaeConfig {
     /// Length of the flattened last convolution, and of the decoder's first layer (Ha: 1024).
     pub fn hidden(&self) -> usize {
         32 * self.width
+    }
+
+    /// Floating point operations of encoding one frame to its mean (two per multiply-add; Ha's widths: 29.6 million).
+    pub fn encoder_operations(&self) -> f64 {
+        let (mut side, mut input, mut sum) = (SIDE, 3, 0);
+        for out in self.encoder_filters() {
+            side = (side - 4) / 2 + 1;
+            sum += side * side * out * 16 * input;
+            input = out;
+        }
+        2.0 * (sum + self.hidden() * self.latent) as f64
+    }
+
+    /// The same of one frame in training: encoder and decoder forward, and back to weights and inputs (three times forward).
+    pub fn training_operations(&self) -> f64 {
+        let (mut side, mut input, mut sum) = (1, self.hidden(), self.latent * self.hidden());
+        for (kernel, out) in self.decoder_filters() {
+            sum += side * side * kernel * kernel * input * out;
+            side = 2 * (side - 1) + kernel;
+            input = out;
+        }
+        3.0 * (self.encoder_operations() + 2.0 * (sum + self.hidden() * self.latent) as f64)
     }
 
     /// Name and shape of every tensor, in the order of the weights.

@@ -52,7 +52,7 @@ impl Windows {
 
 /// The instruction set in use; asked once per call, the answer is cached by the standard library.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Set {
+pub(crate) enum Set {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -60,7 +60,7 @@ enum Set {
     Avx512,
 }
 
-fn set() -> Set {
+pub(crate) fn set() -> Set {
     #[cfg(test)]
     if let Some(forced) = tests::FORCED.get() {
         return forced;

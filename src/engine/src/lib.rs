@@ -8,6 +8,7 @@ pub mod activation;
 pub mod adam;
 pub mod conv;
 mod gather;
+pub mod limit;
 pub mod linear;
 pub mod lstm;
 pub mod matmul;

@@ -1,0 +1,276 @@
+//! Rates of this machine: what `bench` prints and `plan` counts with.
+//!
+//! Every rate is that of whole calls as the stages make them, on a rayon pool of a given number of threads.
+
+use std::{
+    sync::atomic::AtomicU64,
+    time::{Duration, Instant},
+};
+
+use frmdn_cma_es::{CmaEs, CmaEsConfig};
+use frmdn_engine::random::{fill_normal, stream};
+use frmdn_env::ObservationMut;
+use rayon::prelude::*;
+
+use crate::{
+    controller::{Actions, LinearController},
+    dream::{DreamConfig, Start, dream},
+    memory::{self, MemoryConfig, MemoryTrainer, SequenceBatch},
+    rollout::{ActingModel, AgentDriven, Blind, DriveOptions, Driven, Job},
+    run::{Interrupt, Preset},
+    vision::{EncoderScratch, FRAME, Vae, VaeConfig, VaeTrainer, VaeTrainerConfig},
+    worlds::World,
+};
+
+/// Time one measurement takes at least.
+const SPAN: Duration = Duration::from_secs(2);
+
+/// The outcome of a measurement, or why there is none.
+pub type Measured<T> = Result<T, String>;
+
+fn pool(threads: usize) -> Measured<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| e.to_string())
+}
+
+/// Calls per second, the first one not counted.
+fn calls(mut work: impl FnMut(u64) -> Measured<()>) -> Measured<f64> {
+    work(0)?;
+    let (began, mut n) = (Instant::now(), 0);
+    while n < 2 || began.elapsed() < SPAN {
+        n += 1;
+        work(n)?;
+    }
+    Ok(n as f64 / began.elapsed().as_secs_f64())
+}
+
+/// What an environment costs.
+#[derive(Clone, Copy, Debug)]
+pub struct EnvRate {
+    /// Steps per second of all threads together, resets included.
+    pub steps: f64,
+    /// Mean time of a reset, in milliseconds.
+    pub reset: f64,
+}
+
+/// Rate of `threads` environments, each on a thread of its own, with Brownian actions.
+pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
+    let drive = |thread: usize| -> Measured<(u64, u64, Duration)> {
+        let mut env = world.make()?;
+        let actions = Actions::of(env.action_space());
+        let mut observation = vec![0; env.observation_space().len()];
+        let (mut action, mut index) = (vec![0.0; actions.width()], [0.0]);
+        let (mut steps, mut resets, mut resetting) = (0u64, 0, Duration::ZERO);
+        let began = Instant::now();
+        for seed in (thread as u64..).step_by(threads) {
+            let mut driver = Blind::Brownian.driver(&actions, 0, seed);
+            let before = Instant::now();
+            env.reset(seed, ObservationMut::Frame(&mut observation)).map_err(|e| e.to_string())?;
+            resetting += before.elapsed();
+            resets += 1;
+            loop {
+                driver.act(&mut action);
+                steps += 1;
+                // Stopped within an episode, so that no thread works on when the others are done.
+                let over = began.elapsed() >= SPAN;
+                let step = env.step(actions.for_env(&action, &mut index), ObservationMut::Frame(&mut observation));
+                if step.map_err(|e| e.to_string())?.done() || over {
+                    break;
+                }
+            }
+            if began.elapsed() >= SPAN {
+                break;
+            }
+        }
+        Ok((steps, resets, resetting))
+    };
+    // Once before: the servers of a gym: environment start, and memory is touched.
+    world.action_space()?;
+    let began = Instant::now();
+    let parts: Vec<_> = pool(threads)?.install(|| (0..threads).into_par_iter().with_max_len(1).map(drive).collect::<Measured<_>>())?;
+    let seconds = began.elapsed().as_secs_f64();
+    let steps: u64 = parts.iter().map(|p| p.0).sum();
+    let resets: u64 = parts.iter().map(|p| p.1).sum();
+    let resetting: Duration = parts.iter().map(|p| p.2).sum();
+    Ok(EnvRate { steps: steps as f64 / seconds, reset: resetting.as_secs_f64() * 1e3 / resets as f64 })
+}
+
+/// Frames per second of V's encoder on one thread, `batch` frames a call.
+pub fn encoder(config: VaeConfig, batch: usize) -> Measured<f64> {
+    let encoder = Vae::init(config, 1).encoder();
+    let frames = noise(batch);
+    let (mut scratch, mut mean) = (EncoderScratch::default(), vec![0.0; batch * config.latent]);
+    let rate = calls(|_| {
+        encoder.encode(&mut scratch, &frames, &mut mean);
+        Ok(())
+    })?;
+    Ok(rate * batch as f64)
+}
+
+/// Frames that no convolution finds easy.
+fn noise(frames: usize) -> Vec<u8> {
+    (0..frames * FRAME).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect()
+}
+
+/// Frames per second of V's training with `batch` frames an update.
+pub fn vision(config: VaeConfig, batch: usize, threads: usize) -> Measured<f64> {
+    let mut trainer = VaeTrainer::new(&Vae::init(config, 1), VaeTrainerConfig::default());
+    let frames = noise(batch);
+    let rate = pool(threads)?.install(|| calls(|n| trainer.step(&frames, 1e-4, n, 1).map(drop).map_err(|e| e.to_string())))?;
+    Ok(rate * batch as f64)
+}
+
+/// Steps of sequences per second of M's training; 0 for a variant that is never trained.
+pub fn memory(config: &MemoryConfig, latent: usize, actions: usize, shape: [usize; 2], threads: usize) -> Measured<f64> {
+    if !config.is_trained() {
+        return Ok(0.0);
+    }
+    let [sequence, batch] = shape;
+    let mut trainer = MemoryTrainer::new(config, latent, actions, 1);
+    let mut data = SequenceBatch::zeros(sequence, batch, latent, actions);
+    let mut rng = stream(1, "measure/memory", &[]);
+    for part in [&mut data.z, &mut data.z_next, &mut data.actions, &mut data.reward] {
+        fill_normal(&mut rng, part);
+    }
+    data.mask.fill(1.0);
+    let rate = pool(threads)?.install(|| calls(|n| trainer.step(&data, 1e-4, n).map(drop).map_err(|e| e.to_string())))?;
+    Ok(rate * (sequence * batch) as f64)
+}
+
+/// A model of the preset's widths with its first weights.
+fn model(preset: &Preset, actions: Actions) -> Measured<ActingModel> {
+    let vision = preset.vision.model;
+    let (config, width) = (&preset.memory.model, actions.width());
+    let weights = memory::init(config, vision.latent, width, 1);
+    let memory = memory::load(config, vision.latent, width, &weights).map_err(|e| e.to_string())?;
+    Ok(ActingModel { encoder: Vae::init(vision, 1).encoder(), memory, latent: vision.latent, actions })
+}
+
+/// Frames per second of the whole acting loop (environment, V, M, C) on `threads` threads.
+pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
+    let model = model(preset, Actions::of(&world.action_space()?))?;
+    let (features, width) = (model.features(), model.actions.width());
+    let controller = LinearController::new(features, width, vec![0.0; LinearController::count(features, width)]);
+    let pool = pool(threads)?;
+    let (began, mut frames) = (Instant::now(), 0);
+    for round in 0.. {
+        // Several episodes for each lane: as in a generation, only the last ones leave lanes empty.
+        let count = 64 * threads as u64;
+        let jobs: Vec<Job<'_>> = (round * count..(round + 1) * count).map(|seed| Job { controller: &controller, seed }).collect();
+        // Straight ahead at half gas leaves the road soon.
+        let options = DriveOptions { give_up_after: Some(150), max_steps: 1000 };
+        let outcomes = pool.install(|| model.drive(world, &jobs, options, &Interrupt::default(), &AtomicU64::new(0)))?;
+        frames += outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum::<u64>();
+        if began.elapsed() >= SPAN {
+            break;
+        }
+    }
+    Ok(frames as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Milliseconds from a frame to the next one with a single environment, half of all steps and 99 of 100 being faster.
+pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
+    let model = model(preset, Actions::of(&world.action_space()?))?;
+    let (features, width) = (model.features(), model.actions.width());
+    let controller = LinearController::new(features, width, vec![0.0; LinearController::count(features, width)]);
+    let mut driven = AgentDriven::new(world.make()?, &model, &controller);
+    let mut frame = vec![0; driven.env().observation_space().len()];
+    let mut action = vec![0.0; width];
+    let mut times = Vec::new();
+    let began = Instant::now();
+    for seed in 0.. {
+        driven.env().reset(seed, ObservationMut::Frame(&mut frame)).map_err(|e| e.to_string())?;
+        for _ in 0..500 {
+            let before = Instant::now();
+            driven.act(&frame, &mut action)?;
+            let step = crate::rollout::step(&mut driven, &action, &mut frame)?;
+            times.push(before.elapsed().as_secs_f64() * 1e3);
+            if step.done() {
+                break;
+            }
+        }
+        if began.elapsed() >= SPAN {
+            break;
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok([times[times.len() / 2], times[times.len() * 99 / 100]])
+}
+
+/// Steps per second of dreams: a population's controllers from 16 starts each, `rows` dreams in all.
+pub fn dreaming(config: &MemoryConfig, latent: usize, actions: &Actions, rows: usize, threads: usize) -> Measured<f64> {
+    let weights = memory::init(config, latent, actions.width(), 1);
+    let memory = memory::load(config, latent, actions.width(), &weights).map_err(|e| e.to_string())?;
+    let features = latent + memory.hidden_len();
+    let controllers: Vec<LinearController> = (0..rows.div_ceil(16) as u64)
+        .map(|i| {
+            let mut weights = vec![0.0; LinearController::count(features, actions.width())];
+            fill_normal(&mut stream(1, "measure/dream", &[i]), &mut weights);
+            weights.iter_mut().for_each(|w| *w *= 0.1);
+            LinearController::new(features, actions.width(), weights)
+        })
+        .collect();
+    let controllers: Vec<&LinearController> = controllers.iter().collect();
+    let starts: Vec<Start> = (0..16).map(|_| Start { latent: vec![0.0; latent], state: vec![0.0; memory.state_len()] }).collect();
+    let rate = pool(threads)?.install(|| {
+        calls(|seed| {
+            let config = DreamConfig { steps: 50, temperature: 1.0, seed, ends: false };
+            dream(memory.as_ref(), actions, &controllers, &starts, config).map(drop).map_err(|e| e.to_string())
+        })
+    })?;
+    Ok(rate * (controllers.len() * starts.len() * 50) as f64)
+}
+
+/// A generation of controllers, driven once for real.
+#[derive(Clone, Copy, Debug)]
+pub struct Generation {
+    /// Candidates.
+    pub candidates: usize,
+    /// Episodes of each.
+    pub episodes: usize,
+    /// Frames of all of them.
+    pub frames: u64,
+    /// Seconds of driving.
+    pub driving: f64,
+    /// Seconds of the optimiser: ask and tell.
+    pub optimiser: f64,
+}
+
+/// One generation of 64 candidates with 4 episodes each around a controller that goes slowly ahead, none given up.
+pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Generation> {
+    let model = model(preset, Actions::of(&world.action_space()?))?;
+    let (features, width) = (model.features(), model.actions.width());
+    let dimension = LinearController::count(features, width);
+    let (candidates, episodes) = (64, 4);
+    let config =
+        CmaEsConfig { dimension, population: Some(candidates), sigma0: 0.02, covariance: preset.controller.covariance, seed: preset.seed };
+    let mut optimiser = CmaEs::new(config).map_err(|e| e.to_string())?;
+    // The first generation also allocates: the second one is measured.
+    let mut cost = Duration::ZERO;
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let before = Instant::now();
+        asked = optimiser.ask();
+        cost = before.elapsed();
+        let losses: Vec<f64> = asked.iter().map(|x| x.iter().map(|v| v * v).sum()).collect();
+        let before = Instant::now();
+        optimiser.tell(&losses).map_err(|e| e.to_string())?;
+        cost += before.elapsed();
+    }
+    let drivers: Vec<LinearController> = asked
+        .iter()
+        .map(|x| {
+            let mut weights: Vec<f32> = x.iter().map(|&v| v as f32).collect();
+            // A twentieth of the gas: the car creeps along and the episode goes on to its last step.
+            if model.actions == Actions::CarRacing {
+                weights[2 * (features + 1) - 1] = -1.5;
+            }
+            LinearController::new(features, width, weights)
+        })
+        .collect();
+    let jobs: Vec<Job<'_>> = drivers.iter().flat_map(|c| (0..episodes as u64).map(move |seed| Job { controller: c, seed })).collect();
+    let began = Instant::now();
+    let options = DriveOptions { give_up_after: None, max_steps: 1000 };
+    let outcomes = pool(threads)?.install(|| model.drive(world, &jobs, options, &Interrupt::default(), &AtomicU64::new(0)))?;
+    let frames = outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum();
+    Ok(Generation { candidates, episodes, frames, driving: began.elapsed().as_secs_f64(), optimiser: cost.as_secs_f64() })
+}
