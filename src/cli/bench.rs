@@ -186,7 +186,7 @@ fn measure_parts(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: 
         }
         if is(Part::Controller) {
             let g = measure::generation(preset, &world, THREADS)?;
-            let more = json!({ "generation_s": g.driving + g.optimiser, "frames": g.frames, "optimiser_share": g.optimiser / g.driving });
+            let more = json!({ "generation_s": g.driving + g.optimiser, "frames": g.frames, "optimiser_ms": 1e3 * g.optimiser, "optimiser_share": g.optimiser / g.driving });
             let rates = [None, Some(g.frames as f64 / g.driving)];
             let what = format!("a generation of {} × {} episodes on {THREADS} cores", g.candidates, g.episodes);
             found.add(Line { key: "controller", what, rates, operations: None, bytes: FRAME + row, more });
