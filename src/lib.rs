@@ -43,6 +43,7 @@ pub use frmdn_gym_rs as gym_rs;
 pub mod agent;
 pub mod cli;
 pub mod controller;
+pub mod device;
 pub mod dream;
 pub mod film;
 pub mod measure;

@@ -17,6 +17,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    device::Device,
     run::{Interrupt, Preset, RunError, RunFolder},
     stages::Context,
     worlds::Bridge,
@@ -31,6 +32,9 @@ struct Cli {
     /// Threads to work with (default: all cores). Results do not depend on it.
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Where V and M are trained: cpu (the built-in engine), or a device of burn: flex, wgpu, vulkan, cuda, tch, if built in.
+    #[arg(long, global = true, value_name = "NAME", default_value = "cpu")]
+    device: String,
     /// The Python that serves gym: environments (default: looked for; see frmdn doctor).
     #[arg(long, global = true, value_name = "PATH")]
     python: Option<PathBuf>,
@@ -136,7 +140,14 @@ pub fn main() -> ExitCode {
         return ExitCode::from(1);
     }
     let bridge = Bridge { python: cli.python.clone(), deadline: Duration::from_secs_f64(cli.env_timeout) };
-    let context = Context { report: &terminal, stop: &stop, bridge: &bridge };
+    let device = match Device::open(&cli.device) {
+        Ok(device) => device,
+        Err(e) => {
+            terminal.error(&e);
+            return ExitCode::from(1);
+        }
+    };
+    let context = Context { report: &terminal, stop: &stop, device: &device, bridge: &bridge };
     let outcome = match &cli.command {
         Command::Train(args) => train::train(args, &context),
         Command::Collect(args) => train::collect(args, &context),

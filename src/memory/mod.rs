@@ -7,6 +7,7 @@
 mod acting;
 mod batch;
 mod config;
+pub mod definition;
 mod evaluation;
 mod heads;
 mod train;

@@ -238,6 +238,32 @@ fn engine_and_burn_together_give_the_gradients_of_burn_alone() {
     }
 }
 
+/// Three updates of every variant, reward and end heads included: engine and burn's own device.
+#[test]
+fn a_device_trains_like_the_engine() {
+    for variant in [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn] {
+        let c = MemoryConfig { loss: LossConfig { done_positive_weight: 3.0, ..LossConfig::default() }, ..config(variant) };
+        let data = batch(6, 9);
+        let mut engine = MemoryTrainer::new(&c, LATENT, ACTIONS, 1);
+        let mut device = MemoryTrainer::new(&c, LATENT, ACTIONS, 1).on(Some(&crate::device::under_test()));
+        for update in 0..3 {
+            let (a, b) = (engine.step(&data, 1e-3, update).unwrap(), device.step(&data, 1e-3, update).unwrap());
+            for (a, b) in [(a.nll, b.nll), (a.reward_mse, b.reward_mse), (a.done_bce, b.done_bce), (a.gradient_norm, b.gradient_norm)] {
+                assert!((a - b).abs() < 1e-4 * a.abs().max(1e-2), "{variant} update {update}: {a} {b}");
+            }
+        }
+        // First moments are sums of gradients: tensor by tensor.
+        let (a, b) = (engine.tensors(), device.tensors());
+        for (a, b) in a.0.iter().zip(&b.0).filter(|(a, _)| a.name.starts_with("adam.first")) {
+            assert_eq!((&a.name, &a.shape), (&b.name, &b.shape));
+            let most = a.value.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+            for (x, y) in a.value.iter().zip(&b.value) {
+                assert!((x - y).abs() < 1e-3 * most, "{variant} {}: {x} {y}", a.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn what_predicts_nothing_says_so_and_none_has_no_state() {
     for variant in [Variant::None, Variant::Untrained] {

@@ -1,5 +1,6 @@
 //! Training of M: the recurrence forward and back on the engine, the density by burn's autodiff in between.
 
+use burn::tensor::Device;
 use frmdn_density::Definition;
 use frmdn_engine::{
     Params,
@@ -10,7 +11,13 @@ use frmdn_engine::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryConfig, SequenceBatch, acting::lstm_weights, heads::Heads, init};
+use super::{
+    MemoryConfig, SequenceBatch,
+    acting::lstm_weights,
+    definition::{Differentiated, MemoryDefinition},
+    heads::Heads,
+    init,
+};
 
 /// Sequences in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over shards in order.
 const SHARD: usize = 8;
@@ -54,12 +61,8 @@ pub struct MemoryTrainer {
     actions: usize,
     pub(super) weights: Params,
     adam: Adam,
-}
-
-/// Sums over the steps of a shard, and its gradients.
-struct Share {
-    sums: [f64; 3],
-    gradients: Params,
+    /// Where gradients are computed, if not on the engine.
+    device: Option<Device>,
 }
 
 impl MemoryTrainer {
@@ -71,7 +74,13 @@ impl MemoryTrainer {
         assert!(config.is_trained(), "{} is never trained", config.variant);
         let weights = init(config, latent, actions, seed);
         let adam = Adam::new(&weights, AdamConfig { clip_norm: Some(config.loss.clip_norm), ..AdamConfig::default() });
-        Self { config: *config, latent, actions, weights, adam }
+        Self { config: *config, latent, actions, weights, adam, device: None }
+    }
+
+    /// The trainer with its gradients computed through burn on `device`; without one, on the engine.
+    #[must_use]
+    pub fn on(self, device: Option<&Device>) -> Self {
+        Self { device: device.map(|d| d.clone().autodiff()), ..self }
     }
 
     /// The weights as they are now.
@@ -121,16 +130,12 @@ impl MemoryTrainer {
     /// not depend on the number of threads.
     pub fn step(&mut self, batch: &SequenceBatch, learning_rate: f64, update: u64) -> Result<MemoryMetrics, NonFinite> {
         let count: f64 = batch.mask.iter().map(|&m| f64::from(m)).sum::<f64>().max(1.0);
-        let cuts: Vec<usize> = (0..batch.batch).step_by(SHARD).collect();
-        let lstm = self.lstm();
-        let shares: Vec<Share> =
-            cuts.par_iter().map(|&from| self.share(&lstm, &batch.columns(from, batch.batch.min(from + SHARD)), count)).collect();
-        let mut gradients = self.weights.zeros_like();
-        let mut sums = [0.0; 3];
-        for share in &shares {
-            gradients.add_assign(&share.gradients);
-            sums.iter_mut().zip(share.sums).for_each(|(a, b)| *a += b);
-        }
+        let Differentiated { sums, mut gradients } = match &self.device {
+            None => self.on_engine(batch, count),
+            Some(device) => MemoryDefinition::new(&self.config, self.latent, self.actions, &self.weights, device)
+                .expect("the trainer's weights have the model's shapes")
+                .differentiate(batch, count, device),
+        };
         if sums.iter().any(|s| !s.is_finite()) {
             return Err(NonFinite { tensor: "loss".into(), update });
         }
@@ -140,6 +145,19 @@ impl MemoryTrainer {
         let gradient_norm = self.adam.step(&mut self.weights, &mut gradients, learning_rate);
         let [nll, reward_mse, done_bce] = sums.map(|s| s / count);
         Ok(MemoryMetrics { nll, reward_mse, done_bce, gradient_norm })
+    }
+
+    fn on_engine(&self, batch: &SequenceBatch, count: f64) -> Differentiated {
+        let cuts: Vec<usize> = (0..batch.batch).step_by(SHARD).collect();
+        let lstm = self.lstm();
+        let shares: Vec<Differentiated> =
+            cuts.par_iter().map(|&from| self.share(&lstm, &batch.columns(from, batch.batch.min(from + SHARD)), count)).collect();
+        let mut all = Differentiated { sums: [0.0; 3], gradients: self.weights.zeros_like() };
+        for share in &shares {
+            all.gradients.add_assign(&share.gradients);
+            all.sums.iter_mut().zip(share.sums).for_each(|(a, b)| *a += b);
+        }
+        all
     }
 
     pub(super) fn lstm(&self) -> Lstm {
@@ -152,7 +170,7 @@ impl MemoryTrainer {
     }
 
     /// Loss sums and gradients of one shard; the loss is divided by `count`, the number of real steps of the whole batch.
-    fn share(&self, lstm: &Lstm, batch: &SequenceBatch, count: f64) -> Share {
+    fn share(&self, lstm: &Lstm, batch: &SequenceBatch, count: f64) -> Differentiated {
         let (h, n) = (self.config.hidden, batch.steps * batch.batch);
         let inputs = batch.inputs();
         let mut tape = Tape::default();
@@ -183,6 +201,6 @@ impl MemoryTrainer {
         gradients.0.extend(likelihood.parameters.0);
         let sums = [nll, heads.squares, heads.cross_entropy];
         gradients.0.extend(heads.gradients().0);
-        Share { sums, gradients }
+        Differentiated { sums, gradients }
     }
 }

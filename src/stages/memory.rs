@@ -66,6 +66,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             (trainer, state)
         }
     };
+    trainer = trainer.on(context.device.burn());
     let held = held_out_batches(folder)?;
     let store = folder.latents();
     let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i)).collect();

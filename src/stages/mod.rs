@@ -11,6 +11,7 @@ mod vision;
 mod windows;
 
 use crate::{
+    device::Device,
     run::{Interrupt, Reporter, Result, RunError, RunFolder},
     worlds::{Bridge, World},
 };
@@ -27,6 +28,8 @@ pub struct Context<'a> {
     pub report: &'a dyn Reporter,
     /// Set by Ctrl-C.
     pub stop: &'a Interrupt,
+    /// Where V and M are trained.
+    pub device: &'a Device,
     /// How Python is reached, where an environment needs it.
     pub bridge: &'a Bridge,
 }

@@ -58,6 +58,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             (trainer, state)
         }
     };
+    trainer = trainer.on(context.device.burn());
     let store = folder.episodes();
     let held = held_out_frames(folder)?;
     let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i)).collect();

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use frmdn_engine::Params;
 use frmdn_engine::params::ParamError;
 
-use super::VaeConfig;
+use super::{FRAME, SIDE, VaeConfig};
 
 /// The whole auto-encoder.
 #[derive(Module, Debug)]
@@ -175,11 +175,34 @@ impl VaeModule {
     }
 }
 
+/// Frames `[n, 64, 64, 3]` of bytes as a tensor [n, 3, 64, 64] with values in 0..1.
+pub fn to_tensor(frames: &[u8], device: &Device) -> Tensor<4> {
+    let x: Vec<f32> = frames.iter().map(|&x| f32::from(x) / 255.0).collect();
+    Tensor::<4>::from_data(TensorData::new(x, [frames.len() / FRAME, SIDE, SIDE, 3]), device).permute([0, 3, 1, 2])
+}
+
+/// Squared error and KL of `frames` (means over frames), and the gradients of squared error + `beta` KL.
+pub(super) fn differentiate(
+    config: &VaeConfig,
+    weights: &Params,
+    frames: &[u8],
+    noise: &[f32],
+    beta: f64,
+    device: &Device,
+) -> (f64, f64, Params) {
+    let module = VaeModule::from_params(config, weights, device).expect("the trainer's weights have the model's shapes");
+    let noise = Tensor::from_data(TensorData::new(noise.to_vec(), [frames.len() / FRAME, config.latent]), device);
+    let VaeLoss { squared_error, kl } = module.loss(to_tensor(frames, device), noise);
+    let gradients = (squared_error.clone() + kl.clone() * beta).backward();
+    let number = |x: Tensor<1>| f64::from(x.into_scalar::<f32>());
+    (number(squared_error), number(kl), module.gradients(config, &gradients))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::Vae;
     use super::super::graph::{Network, Shard};
     use super::super::model::{DecoderScratch, EncoderScratch};
-    use super::super::{FRAME, Vae};
     use super::*;
     use frmdn_engine::random::{fill_normal, stream};
 
@@ -187,12 +210,6 @@ mod tests {
 
     fn frames(n: usize) -> Vec<u8> {
         (0..n * FRAME).map(|i| ((i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8).collect()
-    }
-
-    fn to_burn(frames: &[u8], device: &Device) -> Tensor<4> {
-        let n = frames.len() / FRAME;
-        let x: Vec<f32> = frames.iter().map(|&x| f32::from(x) / 255.0).collect();
-        Tensor::<4>::from_data(TensorData::new(x, [n, 64, 64, 3]), device).permute([0, 3, 1, 2])
     }
 
     fn close(got: &[f32], want: &[f32], tolerance: f32, what: &str) {
@@ -212,7 +229,7 @@ mod tests {
         let frames = frames(3);
         let (mut mean, mut log_variance) = (vec![0.0; 18], vec![0.0; 18]);
         vae.encoder().encode_with_variance(&mut EncoderScratch::default(), &frames, &mut mean, &mut log_variance);
-        let (want_mean, want_log_variance) = module.encode(to_burn(&frames, &device));
+        let (want_mean, want_log_variance) = module.encode(to_tensor(&frames, &device));
         close(&mean, &values(want_mean), 1e-5, "mean");
         close(&log_variance, &values(want_log_variance), 1e-5, "log-variance");
         let mut latents = vec![0.0; 18];
@@ -238,7 +255,7 @@ mod tests {
 
         let module = VaeModule::from_params(&CONFIG, vae.params(), &device).unwrap();
         let noise = Tensor::from_data(TensorData::new(shard.noise.clone(), [3, 6]), &device);
-        let loss = module.loss(to_burn(&frames, &device), noise);
+        let loss = module.loss(to_tensor(&frames, &device), noise);
         let squares = values(loss.squared_error.clone())[0];
         let kl = values(loss.kl.clone())[0];
         close(&[(shard.sums.squares / 3.0) as f32], &[squares], 1e-5, "squared error");

@@ -1,5 +1,6 @@
 //! Training: one Adam update per batch, bit-equal for any number of threads and across a save and reload.
 
+use burn::tensor::Device;
 use frmdn_engine::Params;
 use frmdn_engine::adam::{Adam, AdamConfig};
 use frmdn_engine::params::ParamError;
@@ -7,6 +8,7 @@ use frmdn_engine::random::{fill_normal, stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::definition;
 use super::graph::{Network, Shard};
 use super::loss::{BetaConfig, BetaState, Sums, VaeEvaluation, VaeMetrics};
 use super::model::{Vae, VaeConfig};
@@ -59,6 +61,8 @@ pub struct VaeTrainer {
     network: Network,
     shards: Vec<Shard>,
     total: Params,
+    /// Where gradients are computed, if not on the engine.
+    device: Option<Device>,
 }
 
 impl VaeTrainer {
@@ -71,7 +75,13 @@ impl VaeTrainer {
 
     fn assemble(model: VaeConfig, config: VaeTrainerConfig, weights: Params, adam: Adam, beta: BetaState) -> Self {
         let total = weights.zeros_like();
-        Self { config, weights, adam, beta, network: Network::new(model), shards: Vec::new(), total }
+        Self { config, weights, adam, beta, network: Network::new(model), shards: Vec::new(), total, device: None }
+    }
+
+    /// The trainer with its gradients computed through burn on `device`; without one, on the engine.
+    #[must_use]
+    pub fn on(self, device: Option<&Device>) -> Self {
+        Self { device: device.map(|d| d.clone().autodiff()), ..self }
     }
 
     /// The model as it is now.
@@ -107,6 +117,35 @@ impl VaeTrainer {
     /// If `frames` is empty or not whole frames.
     pub fn step(&mut self, frames: &[u8], learning_rate: f64, update: u64, seed: u64) -> Result<VaeMetrics, NonFinite> {
         assert!(!frames.is_empty() && frames.len().is_multiple_of(FRAME), "frames are 64×64×3 bytes each, one at least");
+        let beta = self.beta.beta;
+        let (squared_error, kl) = match self.device.clone() {
+            None => self.on_engine(frames, update, seed),
+            Some(device) => {
+                let latent = self.network.config.latent;
+                let mut noise = vec![0.0; frames.len() / FRAME * latent];
+                for (i, noise) in noise.chunks_mut(SHARD * latent).enumerate() {
+                    fill_normal(&mut stream(seed, "vision/noise", &[update, i as u64]), noise);
+                }
+                let (squared_error, kl, gradients) =
+                    definition::differentiate(&self.network.config, &self.weights, frames, &noise, beta, &device);
+                self.total = gradients;
+                (squared_error, kl)
+            }
+        };
+        let loss = squared_error + beta * kl;
+        if !loss.is_finite() {
+            return Err(NonFinite { tensor: "loss".into(), update });
+        }
+        if let Some(tensor) = self.total.first_non_finite() {
+            return Err(NonFinite { tensor: tensor.into(), update });
+        }
+        let gradient_norm = self.adam.step(&mut self.weights, &mut self.total, learning_rate);
+        self.beta.update(&self.config.beta, kl);
+        Ok(VaeMetrics { loss, squared_error, mse: squared_error / FRAME as f64, kl, beta, gradient_norm })
+    }
+
+    /// Squared error and KL, means over `frames`; the gradients are left in `total`.
+    fn on_engine(&mut self, frames: &[u8], update: u64, seed: u64) -> (f64, f64) {
         let n = frames.len() / FRAME;
         let latent = self.network.config.latent;
         let (beta, scale) = (self.beta.beta, 1.0 / n as f32);
@@ -126,17 +165,8 @@ impl VaeTrainer {
         shards.iter().for_each(|s| sums.add(&s.sums));
         let squared_error = sums.squares / n as f64;
         let kl = sums.kl.iter().sum::<f64>() / n as f64;
-        let loss = squared_error + beta * kl;
-        if !loss.is_finite() {
-            return Err(NonFinite { tensor: "loss".into(), update });
-        }
         reduce(shards, &mut self.total);
-        if let Some(tensor) = self.total.first_non_finite() {
-            return Err(NonFinite { tensor: tensor.into(), update });
-        }
-        let gradient_norm = self.adam.step(&mut self.weights, &mut self.total, learning_rate);
-        self.beta.update(&self.config.beta, kl);
-        Ok(VaeMetrics { loss, squared_error, mse: squared_error / FRAME as f64, kl, beta, gradient_norm })
+        (squared_error, kl)
     }
 
     fn grow(&mut self, shards: usize) {
@@ -238,6 +268,20 @@ mod tests {
     fn run(trainer: &mut VaeTrainer, updates: std::ops::Range<u64>) -> Vec<VaeMetrics> {
         let frames = frames(40);
         updates.map(|u| trainer.step(&frames, 1e-3, u, 9).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_device_trains_like_the_engine() {
+        let frames = frames(20);
+        let vae = Vae::init(CONFIG, 3);
+        let mut engine = VaeTrainer::new(&vae, VaeTrainerConfig::default());
+        let mut device = VaeTrainer::new(&vae, VaeTrainerConfig::default()).on(Some(&crate::device::under_test()));
+        for update in 0..3 {
+            let (a, b) = (engine.step(&frames, 1e-3, update, 1).unwrap(), device.step(&frames, 1e-3, update, 1).unwrap());
+            for (a, b) in [(a.squared_error, b.squared_error), (a.kl, b.kl), (a.gradient_norm, b.gradient_norm)] {
+                assert!((a - b).abs() < 1e-3 * a.abs(), "update {update}: {a} {b}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@ use frmdn_engine::{Params, params::ParamError};
 
 use crate::{DensityConfig, LEAK, LOG_PRECISION_LIMIT};
 
+/// Rows whose likelihoods and gradients are computed together in training.
+const TOGETHER: usize = 512;
+
 /// Parameters as tracked tensors; biases and bounds are rows `[1, n]`.
 #[derive(Clone, Debug)]
 pub struct Definition {
@@ -15,9 +18,10 @@ pub struct Definition {
     tensors: Vec<(String, Vec<usize>, Tensor<2>)>,
 }
 
-/// A tracked tensor `[rows, columns]` from a slice.
+/// A tensor `[rows, columns]` from a slice, tracked if the device differentiates.
 pub fn tracked(values: &[f32], rows: usize, columns: usize, device: &Device) -> Tensor<2> {
-    constant(values, rows, columns, device).require_grad()
+    let tensor = constant(values, rows, columns, device);
+    if device.is_autodiff() { tensor.require_grad() } else { tensor }
 }
 
 /// An untracked tensor `[rows, columns]` from a slice.
@@ -61,14 +65,33 @@ impl Definition {
         let (device, rows) = (Device::flex().autodiff(), weights.len());
         let features = h.len() / rows;
         let definition = Self::new(config, features, params, &device)?;
-        let h = tracked(h, rows, features, &device);
-        let log_prob = definition.log_prob(h.clone(), constant(y, rows, config.dim, &device));
-        let gradients = (log_prob.clone() * constant(weights, rows, 1, &device)).sum().neg().backward();
-        Ok(LossAndGradient {
-            log_prob: log_prob.into_data().try_to_vec().expect("likelihoods are f32"),
-            parameters: definition.gradients(&gradients),
-            features: gradient(&h, &gradients),
-        })
+        let mut all: Option<LossAndGradient> = None;
+        // A few rows at a time: what is kept for the way back then stays in the cache.
+        let parts = h.chunks(TOGETHER * features).zip(y.chunks(TOGETHER * config.dim)).zip(weights.chunks(TOGETHER));
+        for ((h, y), weights) in parts {
+            let rows = weights.len();
+            let h = tracked(h, rows, features, &device);
+            let log_prob = definition.log_prob(h.clone(), constant(y, rows, config.dim, &device));
+            let gradients = (log_prob.clone() * constant(weights, rows, 1, &device)).sum().neg().backward();
+            let part = LossAndGradient {
+                log_prob: log_prob.into_data().try_to_vec().expect("likelihoods are f32"),
+                parameters: definition.gradients(&gradients),
+                features: gradient(&h, &gradients),
+            };
+            match &mut all {
+                None => all = Some(part),
+                Some(all) => {
+                    all.log_prob.extend(part.log_prob);
+                    all.parameters.add_assign(&part.parameters);
+                    all.features.extend(part.features);
+                }
+            }
+        }
+        Ok(all.unwrap_or_else(|| LossAndGradient {
+            log_prob: Vec::new(),
+            parameters: definition.gradients(&Tensor::<1>::zeros([1], &device).require_grad().sum().backward()),
+            features: Vec::new(),
+        }))
     }
 
     /// Tensors of `params` on `device` (an autodiff device for training).
@@ -111,17 +134,108 @@ impl Definition {
         let mut halves = [y.clone().slice([0..rows, 0..half]), y.slice([0..rows, half..dim])];
         for i in 0..self.config.flow.map_or(0, |f| f.couplings) {
             let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
-            let mut a = halves[kept].clone();
-            for layer in 1..=3 {
-                a = leaky_relu(self.linear(&format!("flow.{i}.layer{layer}"), a));
-            }
-            let s = self.linear(&format!("flow.{i}.log_scale"), a.clone()).tanh() * self.get(&format!("flow.{i}.bound"));
-            let t = self.linear(&format!("flow.{i}.shift"), a);
+            let (s, t) = self.condition(i, halves[kept].clone());
             halves[moved] = halves[moved].clone() * s.clone().exp() + t;
             log_det = log_det + s.sum_dim(1);
         }
         let [a, b] = halves;
         (Tensor::cat(vec![a, b], 1), log_det)
+    }
+
+    /// The inverse of [`Definition::forward`], base to data.
+    pub fn inverse(&self, x: Tensor<2>) -> Tensor<2> {
+        let [rows, dim] = x.dims();
+        let half = dim / 2;
+        let mut halves = [x.clone().slice([0..rows, 0..half]), x.slice([0..rows, half..dim])];
+        for i in (0..self.config.flow.map_or(0, |f| f.couplings)).rev() {
+            let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
+            let (s, t) = self.condition(i, halves[kept].clone());
+            halves[moved] = (halves[moved].clone() - t) * s.neg().exp();
+        }
+        let [a, b] = halves;
+        Tensor::cat(vec![a, b], 1)
+    }
+
+    /// Log-scales and shifts of coupling `i` from the half that it keeps.
+    fn condition(&self, i: usize, kept: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let mut a = kept;
+        for layer in 1..=3 {
+            a = leaky_relu(self.linear(&format!("flow.{i}.layer{layer}"), a));
+        }
+        let s = self.linear(&format!("flow.{i}.log_scale"), a.clone()).tanh() * self.get(&format!("flow.{i}.bound"));
+        (s, self.linear(&format!("flow.{i}.shift"), a))
+    }
+
+    /// A draw from p(· | h) of each row at temperature τ, as [`Density::sample`](crate::Density::sample) makes it, from chances
+    /// that are given: `uniform` `[rows, 1]` in 0..1 chooses the component, `noise` `[rows, dim + rank]` is standard normal.
+    pub fn sample(&self, h: Tensor<2>, temperature: f32, uniform: Tensor<2>, noise: Tensor<2>) -> Tensor<2> {
+        let DensityConfig { dim, components, rank, .. } = self.config;
+        let [rows, _] = h.dims();
+        let logits = self.linear("head.logits", h.clone());
+        let most = logits.clone().max_dim(1);
+        // 1 for the component that was chosen, else 0.
+        let chosen: Tensor<2> = if temperature > 0.0 {
+            let weights = ((logits - most) / f64::from(temperature)).exp();
+            let at = uniform * weights.clone().sum_dim(1);
+            let mut passed = Tensor::zeros([rows, 1], &h.device());
+            let columns = (0..components).map(|k| {
+                let from = at.clone().greater_equal(passed.clone()).float();
+                passed = passed.clone() + weights.clone().slice([0..rows, k..k + 1]);
+                // The last one takes what rounding leaves.
+                if k + 1 == components { from } else { from * at.clone().lower(passed.clone()).float() }
+            });
+            Tensor::cat(columns.collect(), 1)
+        } else {
+            logits.greater_equal(most).float()
+        };
+        let chosen = chosen.reshape([rows, components, 1]);
+        let part = |name: &str| -> Tensor<2> {
+            let all = self.linear(&format!("head.{name}"), h.clone()).reshape([rows, components, dim]);
+            (all * chosen.clone()).sum_dim(1).reshape([rows, dim])
+        };
+        let mean = part("mean");
+        if temperature <= 0.0 {
+            return self.inverse(mean);
+        }
+        // Equation 5 with V = D^-½ U: P⁻¹ v = D^-½ (w − V C⁻¹ Vᵀ w), w = ε₁ + V ε₂, C = I + Vᵀ V.
+        let limit = LOG_PRECISION_LIMIT;
+        let scale = (part("log_precision").clamp(-limit, limit) * -0.5).exp();
+        let v: Vec<Tensor<2>> = (0..rank).map(|j| part(&format!("factor{j}")) * scale.clone()).collect();
+        let mut w = noise.clone().slice([0..rows, 0..dim]);
+        for (j, v) in v.iter().enumerate() {
+            w = w + v.clone() * noise.clone().slice([0..rows, dim + j..dim + j + 1]);
+        }
+        let dot = |a: &Tensor<2>, b: &Tensor<2>| (a.clone() * b.clone()).sum_dim(1);
+        let mut l: Vec<Vec<Tensor<2>>> = Vec::new();
+        for i in 0..rank {
+            let mut row: Vec<Tensor<2>> = Vec::new();
+            for j in 0..=i {
+                let mut c = dot(&v[i], &v[j]);
+                for k in 0..j {
+                    let other = if i == j { row[k].clone() } else { l[j][k].clone() };
+                    c = c - row[k].clone() * other;
+                }
+                row.push(if i == j { (c + 1.0).clamp_min(1.0).sqrt() } else { c / l[j][j].clone() });
+            }
+            l.push(row);
+        }
+        let mut t: Vec<Tensor<2>> = v.iter().map(|v| dot(v, &w)).collect();
+        for i in 0..rank {
+            for k in 0..i {
+                t[i] = t[i].clone() - l[i][k].clone() * t[k].clone();
+            }
+            t[i] = t[i].clone() / l[i][i].clone();
+        }
+        for i in (0..rank).rev() {
+            for k in i + 1..rank {
+                t[i] = t[i].clone() - l[k][i].clone() * t[k].clone();
+            }
+            t[i] = t[i].clone() / l[i][i].clone();
+        }
+        for (v, t) in v.into_iter().zip(t) {
+            w = w - v * t;
+        }
+        self.inverse(mean + w * scale * f64::from(temperature).sqrt())
     }
 
     /// Equation 1: log p(y | h) of each row `[rows, 1]`; `h` is `[rows, features]`, `y` `[rows, dim]`.

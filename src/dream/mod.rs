@@ -7,9 +7,13 @@
 //! Everything random in episode e at step t comes from the stream (seed, "dream", e, t). So a dream does not depend on how many
 //! others are dreamt beside it, nor on threads; and every controller meets the same chances, as on common tracks.
 
+mod device;
+
 use frmdn_engine::random::{Pcg64, stream};
 use rand::RngExt;
 use rayon::prelude::*;
+
+pub use device::dream_on;
 
 use crate::{
     controller::{Actions, LinearController},
@@ -168,15 +172,17 @@ mod tests {
     use super::*;
     use crate::memory::{self, MemoryConfig, Variant};
 
-    const LATENT: usize = 6;
+    pub const LATENT: usize = 6;
 
-    struct Setup {
-        memory: Box<dyn Memory>,
-        controllers: Vec<LinearController>,
-        starts: Vec<Start>,
+    pub struct Setup {
+        pub config: MemoryConfig,
+        pub weights: frmdn_engine::Params,
+        pub memory: Box<dyn Memory>,
+        pub controllers: Vec<LinearController>,
+        pub starts: Vec<Start>,
     }
 
-    fn setup(variant: Variant) -> Setup {
+    pub fn setup(variant: Variant) -> Setup {
         let config = MemoryConfig { variant, hidden: 20, components: 3, flow_hidden: 8, ..MemoryConfig::default() };
         let mut weights = memory::init(&config, LATENT, 3, 1);
         // At first the ends are improbable; here one step in about ten ends, and rewards depend on h.
@@ -194,7 +200,7 @@ mod tests {
         };
         let controllers = (0..7).map(|i| LinearController::new(LATENT + 20, 3, draw("c", i, count))).collect();
         let starts = (0..11).map(|i| Start { latent: draw("z", i, LATENT), state: draw("s", i, 40) }).collect();
-        Setup { memory, controllers, starts }
+        Setup { config, weights, memory, controllers, starts }
     }
 
     const CONFIG: DreamConfig = DreamConfig { steps: 40, temperature: 1.0, seed: 4, ends: true };
@@ -225,7 +231,7 @@ mod tests {
     /// The same by hand: one row, the memory's own functions, one after the other.
     #[test]
     fn one_dream_is_the_memory_fed_with_its_own_draws() {
-        let Setup { memory, controllers, starts } = setup(Variant::Frmdn);
+        let Setup { memory, controllers, starts, .. } = setup(Variant::Frmdn);
         let config = DreamConfig { ends: false, ..CONFIG };
         let got = dream(memory.as_ref(), &Actions::CarRacing, &[&controllers[2]], &starts[..3], config).unwrap()[1];
         let Start { latent: mut z, mut state } = starts[1].clone();
@@ -242,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_memory_that_predicts_nothing_cannot_dream() {
-        let Setup { memory, controllers, starts } = setup(Variant::Untrained);
+        let Setup { memory, controllers, starts, .. } = setup(Variant::Untrained);
         let error = dream(memory.as_ref(), &Actions::CarRacing, &[&controllers[0]], &starts, CONFIG).unwrap_err().to_string();
         assert!(error.contains("untrained") && error.contains("frmdn"), "{error}");
     }
