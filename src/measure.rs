@@ -14,8 +14,9 @@ use rayon::prelude::*;
 
 use crate::{
     controller::{Actions, LinearController},
-    dream::{DreamConfig, Start, dream},
-    memory::{self, MemoryConfig, MemoryTrainer, SequenceBatch},
+    device::Device,
+    dream::{DreamConfig, Start, dream, dream_on},
+    memory::{self, MemoryConfig, MemoryTrainer, SequenceBatch, definition::MemoryDefinition},
     rollout::{ActingModel, AgentDriven, Blind, DriveOptions, Driven, Job},
     run::{Interrupt, Preset},
     vision::{EncoderScratch, FRAME, Vae, VaeConfig, VaeTrainer, VaeTrainerConfig},
@@ -112,20 +113,20 @@ fn noise(frames: usize) -> Vec<u8> {
 }
 
 /// Frames per second of V's training with `batch` frames an update.
-pub fn vision(config: VaeConfig, batch: usize, threads: usize) -> Measured<f64> {
-    let mut trainer = VaeTrainer::new(&Vae::init(config, 1), VaeTrainerConfig::default());
+pub fn vision(config: VaeConfig, batch: usize, threads: usize, device: &Device) -> Measured<f64> {
+    let mut trainer = VaeTrainer::new(&Vae::init(config, 1), VaeTrainerConfig::default()).on(device.burn());
     let frames = noise(batch);
     let rate = pool(threads)?.install(|| calls(|n| trainer.step(&frames, 1e-4, n, 1).map(drop).map_err(|e| e.to_string())))?;
     Ok(rate * batch as f64)
 }
 
 /// Steps of sequences per second of M's training; 0 for a variant that is never trained.
-pub fn memory(config: &MemoryConfig, latent: usize, actions: usize, shape: [usize; 2], threads: usize) -> Measured<f64> {
+pub fn memory(config: &MemoryConfig, latent: usize, actions: usize, shape: [usize; 2], threads: usize, device: &Device) -> Measured<f64> {
     if !config.is_trained() {
         return Ok(0.0);
     }
     let [sequence, batch] = shape;
-    let mut trainer = MemoryTrainer::new(config, latent, actions, 1);
+    let mut trainer = MemoryTrainer::new(config, latent, actions, 1).on(device.burn());
     let mut data = SequenceBatch::zeros(sequence, batch, latent, actions);
     let mut rng = stream(1, "measure/memory", &[]);
     for part in [&mut data.z, &mut data.z_next, &mut data.actions, &mut data.reward] {
@@ -197,7 +198,7 @@ pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
 }
 
 /// Steps per second of dreams: a population's controllers from 16 starts each, `rows` dreams in all.
-pub fn dreaming(config: &MemoryConfig, latent: usize, actions: &Actions, rows: usize, threads: usize) -> Measured<f64> {
+pub fn dreaming(config: &MemoryConfig, latent: usize, actions: &Actions, rows: usize, threads: usize, device: &Device) -> Measured<f64> {
     let weights = memory::init(config, latent, actions.width(), 1);
     let memory = memory::load(config, latent, actions.width(), &weights).map_err(|e| e.to_string())?;
     let features = latent + memory.hidden_len();
@@ -213,8 +214,15 @@ pub fn dreaming(config: &MemoryConfig, latent: usize, actions: &Actions, rows: u
     let starts: Vec<Start> = (0..16).map(|_| Start { latent: vec![0.0; latent], state: vec![0.0; memory.state_len()] }).collect();
     let rate = pool(threads)?.install(|| {
         calls(|seed| {
-            let config = DreamConfig { steps: 50, temperature: 1.0, seed, ends: false };
-            dream(memory.as_ref(), actions, &controllers, &starts, config).map(drop).map_err(|e| e.to_string())
+            let how = DreamConfig { steps: 50, temperature: 1.0, seed, ends: false };
+            match device.burn() {
+                None => dream(memory.as_ref(), actions, &controllers, &starts, how).map(drop).map_err(|e| e.to_string()),
+                Some(device) => {
+                    let definition = MemoryDefinition::new(config, latent, actions.width(), &weights, device).map_err(|e| e.to_string())?;
+                    dream_on(&definition, actions, &controllers, &starts, how, device);
+                    Ok(())
+                }
+            }
         })
     })?;
     Ok(rate * (controllers.len() * starts.len() * 50) as f64)

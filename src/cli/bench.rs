@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::table::table;
 use crate::{
     controller::Actions,
+    device::Device,
     measure,
     memory::{MemoryConfig, Variant},
     run::{Preset, RunError},
@@ -110,6 +111,9 @@ pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
     let limits = json!({ "instructions": set, "fma_gflops": peak / 1e9, "gemm_gflops": found.product / 1e9, "cores": cores });
     found.parts.insert("limits".into(), limits);
     measure_parts(&preset, name, &is, &mut found, context).map_err(RunError::Failed)?;
+    if context.device.burn().is_some() {
+        measure_device(&preset, name, &is, &mut found, context).map_err(RunError::Failed)?;
+    }
     if args.json {
         println!("{}", Value::Object(found.parts));
         return Ok(());
@@ -125,7 +129,7 @@ pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
 }
 
 fn measure_parts(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: &mut Found, context: &Context<'_>) -> Result<(), String> {
-    let (v, m) = (preset.vision.model, preset.memory.model);
+    let (v, m, engine) = (preset.vision.model, preset.memory.model, Device::default());
     let latent = v.latent;
     if is(Part::Env) {
         for (key, what, frames) in [("env", "agent's view", Frames::Agent), ("env_whole_frame", "whole frame", Frames::Whole)] {
@@ -144,7 +148,7 @@ fn measure_parts(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: 
             found.add(Line { key, what: format!("encoder, batch {batch}"), rates, operations, bytes: FRAME + 4 * latent, more: json!({}) });
         }
         let batch = preset.vision.batch;
-        let rates = [Some(measure::vision(v, batch, 1)?), Some(measure::vision(v, batch, THREADS)?)];
+        let rates = [Some(measure::vision(v, batch, 1, &engine)?), Some(measure::vision(v, batch, THREADS, &engine)?)];
         let operations = Some(v.training_operations());
         found.add(Line { key: "vision", what: format!("training of V, batch {batch}"), rates, operations, bytes: FRAME, more: json!({}) });
     }
@@ -157,7 +161,7 @@ fn measure_parts(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: 
         if is(Part::Memory) {
             for variant in [Variant::Rmdn, Variant::Frmdn] {
                 let (config, shape) = (MemoryConfig { variant, ..m }, [preset.memory.sequence, preset.memory.batch]);
-                let [one, two] = [1, THREADS].map(|threads| measure::memory(&config, latent, width, shape, threads));
+                let [one, two] = [1, THREADS].map(|threads| measure::memory(&config, latent, width, shape, threads, &engine));
                 let rates = [Some(one?), Some(two?)];
                 let key = if variant == m.variant { "memory".to_owned() } else { format!("memory_{variant}") };
                 let more = json!({ "sequences_per_core_second": rates[0].unwrap_or(0.0) / shape[0] as f64 });
@@ -169,7 +173,7 @@ fn measure_parts(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: 
         if is(Part::Dream) {
             for variant in [Variant::Rmdn, Variant::Frmdn] {
                 let config = MemoryConfig { variant, ..m };
-                let [one, two] = [1, THREADS].map(|threads| measure::dreaming(&config, latent, &actions, 64 * threads, threads));
+                let [one, two] = [1, THREADS].map(|threads| measure::dreaming(&config, latent, &actions, 64 * threads, threads, &engine));
                 let key = if variant == m.variant { "dream".to_owned() } else { format!("dream_{variant}") };
                 let operations = Some(config.operations(latent, width)[1]);
                 let what = format!("dream ({variant}, 64 at a time)");
@@ -191,6 +195,33 @@ fn measure_parts(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: 
             let what = format!("a generation of {} × {} episodes on {THREADS} cores", g.candidates, g.episodes);
             found.add(Line { key: "controller", what, rates, operations: None, bytes: FRAME + row, more });
         }
+    }
+    Ok(())
+}
+
+/// V, M and dreams on a device of burn, the whole of it: there is no core to speak of.
+fn measure_device(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: &mut Found, context: &Context<'_>) -> Result<(), String> {
+    let (v, m, device) = (preset.vision.model, preset.memory.model, context.device);
+    let actions = Actions::of(&context.world(name).map_err(|e| e.to_string())?.action_space()?);
+    let (latent, width) = (v.latent, actions.width());
+    let mut add = |part: &str, what: String, rate: f64, operations: f64, bytes: usize| {
+        let key = format!("{part}_on_{}", device.name());
+        let what = format!("{what} on {}", device.name());
+        found.add(Line { key: &key, what, rates: [Some(rate), None], operations: Some(operations), bytes, more: json!({}) });
+    };
+    if is(Part::Vision) {
+        let batch = preset.vision.batch;
+        let rate = measure::vision(v, batch, 1, device)?;
+        add("vision", format!("training of V, batch {batch}"), rate, v.training_operations(), FRAME);
+    }
+    if is(Part::Memory) {
+        let shape = [preset.memory.sequence, preset.memory.batch];
+        let rate = measure::memory(&m, latent, width, shape, 1, device)?;
+        add("memory", format!("training of M ({})", m.variant), rate, m.training_operations(latent, width), 4 * (2 * latent + width + 2));
+    }
+    if is(Part::Dream) {
+        let rate = measure::dreaming(&m, latent, &actions, 1024, 1, device)?;
+        add("dream", format!("dream ({}, 1024 at a time)", m.variant), rate, m.operations(latent, width)[1], 4 * (2 * latent + width + 2));
     }
     Ok(())
 }
