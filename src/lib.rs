@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate. Imports never go up:
-//! [`cli`] → [`stages`] → [`film`] → [`agent`] → [`rollout`], [`pictures`] → [`run`] → [`worlds`], [`vision`], [`memory`],
-//! [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`, `frmdn_env`.
+//! [`cli`] → [`stages`], [`parity`], [`measure`] → [`film`] → [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] →
+//! [`worlds`], [`device`], [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`, `frmdn_env`.
 //!
 //! A random driver on a real track, the agent's observation in its hands:
 //!

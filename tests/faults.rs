@@ -118,6 +118,7 @@ fn wrong_settings_are_refused_before_anything_is_made() {
         (vec!["evaluate", run], vec!["neither a run folder", "frmdn train"]),
         (vec!["inspect", run], vec!["neither a run folder", "frmdn train"]),
         (vec!["play"], vec!["--policy"]),
+        (vec!["train", "--run", run, "--device", "gpu"], vec!["--device gpu", "wgpu", "cuda"]),
         (vec!["play", "--policy", "random", "--out", "x.mp4"], vec![".gif"]),
     ] {
         let text = error(&frmdn(&args));
