@@ -10,10 +10,11 @@ use super::{Result, RunError};
 use crate::{memory::MemoryConfig, vision::VaeConfig};
 
 /// The presets that are compiled in: name and text.
-pub const SHIPPED: [(&str, &str); 3] = [
+pub const SHIPPED: [(&str, &str); 4] = [
     ("tiny", include_str!("../../agents/tiny.toml")),
     ("car-racing-rmdn", include_str!("../../agents/car-racing-rmdn.toml")),
     ("car-racing-frmdn", include_str!("../../agents/car-racing-frmdn.toml")),
+    ("likelihood", include_str!("../../agents/likelihood.toml")),
 ];
 
 /// Everything that decides a run. All keys are explicit; the run folder keeps the resolved copy.
@@ -42,7 +43,8 @@ pub struct Preset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectConfig {
-    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), or the path of a run or checkpoint.
+    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), or the path of a run or checkpoint; several,
+    /// with commas between, take turns.
     pub policy: String,
     /// Number of episodes; every tenth is held out.
     pub episodes: usize,
@@ -50,6 +52,18 @@ pub struct CollectConfig {
     pub steps: usize,
     /// The car starts at a random tile.
     pub random_start: bool,
+}
+
+impl CollectConfig {
+    /// The drivers, in the order in which they take turns.
+    pub fn policies(&self) -> Vec<&str> {
+        self.policy.split(',').map(str::trim).collect()
+    }
+
+    /// Which of the drivers has episode `index`. Turns are shifted after every ten episodes, because every tenth is held out.
+    pub fn driver(&self, index: usize) -> usize {
+        (index + index / 10) % self.policies().len()
+    }
 }
 
 /// Training of V.
@@ -209,10 +223,10 @@ impl Preset {
                 )
             })?;
         }
-        let known = ["brownian", "scripted"].contains(&self.collect.policy.as_str());
-        if !known && !Path::new(&self.collect.policy).is_dir() {
-            let policy = &self.collect.policy;
-            return Err(format!("collect.policy = \"{policy}\" is neither brownian nor scripted, nor the folder of a run or checkpoint"));
+        for policy in self.collect.policies() {
+            if !["brownian", "scripted"].contains(&policy) && !Path::new(policy).is_dir() {
+                return Err(format!("collect.policy: `{policy}` is neither brownian nor scripted, nor the folder of a run or checkpoint"));
+            }
         }
         at_least("collect.episodes", self.collect.episodes as u64, 10)?;
         if self.collect.episodes as u64 > super::seeds::COLLECT.end {
@@ -329,6 +343,7 @@ mod tests {
             ("controller.population=2", vec!["controller.population = 2", "at least 4"]),
             ("environment=pong", vec!["pong", "car-racing"]),
             ("collect.policy=expert", vec!["expert", "brownian", "scripted"]),
+            ("collect.policy=brownian,driver", vec!["`driver`", "brownian", "scripted"]),
             ("memory.model.variant=gru", vec!["gru", "frmdn"]),
             ("memory.sequence=100000", vec!["memory.sequence", "collect.steps"]),
             ("seed", vec!["key=value"]),

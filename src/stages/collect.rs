@@ -32,7 +32,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if preset.collect.random_start {
         world = world.with_random_start().map_err(RunError::Config)?;
     }
-    let agent = driving_agent(preset, &world)?;
+    let drivers = Drivers::new(preset, &world)?;
     let total = (preset.collect.episodes * preset.collect.steps) as u64;
     let done = AtomicU64::new(total - (missing.len() * preset.collect.steps) as u64);
     context.report.begin("collect", "frames", done.load(Ordering::Relaxed), total);
@@ -41,7 +41,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         if context.stop.is_set() {
             return Ok(());
         }
-        let episode = record(preset, &world, agent.as_ref(), seeds::COLLECT.start + index as u64)?;
+        let episode = drivers.record(preset.collect.driver(index), preset.collect.steps, seeds::COLLECT.start + index as u64)?;
         episode.save(&store.path(index))?;
         let mut returns = returns.lock().expect("no thread panics while it counts");
         returns.push(episode.rewards.iter().map(|&r| f64::from(r)).sum::<f64>());
@@ -58,24 +58,47 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 /// How far the scripted driver wanders off what it means to do.
 const WANDER: f32 = 0.25;
 
-/// The agent that drives, where the policy is a run or a checkpoint.
-fn driving_agent(preset: &Preset, world: &World) -> Result<Option<(ActingModel, LinearController)>> {
-    if ["brownian", "scripted"].contains(&preset.collect.policy.as_str()) {
-        return Ok(None);
-    }
-    let agent = Agent::load(Path::new(&preset.collect.policy))?;
-    Ok(Some((agent.acting_model(world)?, agent.controller()?)))
+/// Who drives while episodes are recorded.
+enum Driver {
+    Policy(Policy),
+    Agent(Box<(ActingModel, LinearController)>),
 }
 
-/// Drives the episode of `seed` and records it.
-fn record(preset: &Preset, world: &World, agent: Option<&(ActingModel, LinearController)>, seed: u64) -> Result<Episode> {
-    if let Some((model, controller)) = agent {
-        let env = world.make().map_err(RunError::Failed)?;
-        return drive(&mut AgentDriven::new(env, model, controller), preset.collect.steps, seed);
+/// The drivers of a preset in its world.
+pub(super) struct Drivers<'a> {
+    world: &'a World,
+    root: u64,
+    list: Vec<Driver>,
+}
+
+impl<'a> Drivers<'a> {
+    /// Loads the agents among them.
+    pub fn new(preset: &Preset, world: &'a World) -> Result<Self> {
+        let load = |policy: &str| {
+            Ok(match policy {
+                "brownian" => Driver::Policy(Policy::Blind(Blind::Brownian)),
+                "scripted" => Driver::Policy(Policy::Scripted { noise: WANDER }),
+                path => {
+                    let agent = Agent::load(Path::new(path))?;
+                    Driver::Agent(Box::new((agent.acting_model(world)?, agent.controller()?)))
+                }
+            })
+        };
+        Ok(Self { world, root: preset.seed, list: preset.collect.policies().into_iter().map(load).collect::<Result<_>>()? })
     }
-    let policy = if preset.collect.policy == "scripted" { Policy::Scripted { noise: WANDER } } else { Policy::Blind(Blind::Brownian) };
-    let mut world = policy.start(world, preset.seed, seed).map_err(RunError::Failed)?;
-    drive(world.as_mut(), preset.collect.steps, seed)
+
+    /// Driver number `driver` drives at most `steps` steps of the episode of `seed`.
+    pub fn record(&self, driver: usize, steps: usize, seed: u64) -> Result<Episode> {
+        match &self.list[driver] {
+            Driver::Policy(policy) => {
+                drive(policy.start(self.world, self.root, seed).map_err(RunError::Failed)?.as_mut(), steps, seed)
+            }
+            Driver::Agent(agent) => {
+                let env = self.world.make().map_err(RunError::Failed)?;
+                drive(&mut AgentDriven::new(env, &agent.0, &agent.1), steps, seed)
+            }
+        }
+    }
 }
 
 fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {
