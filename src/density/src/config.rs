@@ -6,14 +6,48 @@ use frmdn_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A RealNVP flow.
+/// The form of a component's Gaussian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// No joint components: a one-dimensional mixture for each value (Ha & Schmidhuber 2018).
+    Factored,
+    /// P = D.
+    Diagonal,
+    /// P = D + U Uᵀ (equation 2).
+    LowRank,
+    /// The same with U a free parameter: it does not depend on the features.
+    Tied,
+    /// P⁻¹ = D⁻¹ + U Uᵀ (equation 7): loose directions instead of stiff ones. Ours.
+    LowRankCovariance,
+    /// P = A D Aᵀ with A unit lower triangular (equation 8): any Gaussian.
+    Full,
+}
+
+/// What the layers of a flow are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowKind {
+    /// RealNVP's affine couplings (equation 6).
+    Affine,
+    /// Rational-quadratic spline couplings (equation 9). Ours.
+    Spline,
+    /// One learned invertible matrix L U, whatever the number of couplings (equation 10).
+    Linear,
+}
+
+/// A flow from data to base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowConfig {
-    /// Affine couplings; which half is transformed alternates.
+    /// What its layers are.
+    pub kind: FlowKind,
+    /// Couplings; which half is transformed alternates.
     pub couplings: usize,
     /// Width of the conditioners' three hidden layers.
     pub hidden: usize,
+    /// Whether the conditioners of couplings see the features too. Ours; the paper's flow is one fixed map.
+    pub conditional: bool,
 }
 
 /// A conditional density over `dim` values.
@@ -24,24 +58,62 @@ pub struct DensityConfig {
     pub dim: usize,
     /// Components K of the mixture.
     pub components: usize,
-    /// Rank r of U in the precisions D + U Uᵀ; 0 leaves them diagonal.
+    /// Form of the components.
+    pub form: Form,
+    /// Rank r of U, in the forms that have one.
     pub rank: usize,
     /// The flow between targets and the mixture's space, if any.
     pub flow: Option<FlowConfig>,
+    /// The last `dim` features are a point y₀ of the target's space, and means are f(y₀) + μ_k: a mixture of changes.
+    pub residual: bool,
 }
 
+/// Numbers that a spline takes for each value it moves: bins' widths and heights, and the slopes between bins.
+pub(crate) const SPLINE: usize = 3 * crate::BINS - 1;
+
 impl DensityConfig {
-    /// Outputs of the head per step: K (1 + d (2 + r)).
-    pub fn outputs(&self) -> usize {
-        self.components * (1 + self.dim * (2 + self.rank))
+    /// A mixture of `components` diagonal Gaussians over `dim` values, the start of every other configuration.
+    pub fn diagonal(dim: usize, components: usize) -> Self {
+        Self { dim, components, form: Form::Diagonal, rank: 0, flow: None, residual: false }
     }
 
-    /// Name and width of the head's parts, in the order of its outputs.
+    /// Columns of U: 0 in the forms that have none.
+    pub fn columns(&self) -> usize {
+        if matches!(self.form, Form::LowRank | Form::Tied | Form::LowRankCovariance) { self.rank } else { 0 }
+    }
+
+    /// Choices among components that a draw makes: one, or one for each value.
+    pub fn choices(&self) -> usize {
+        if self.form == Form::Factored { self.dim } else { 1 }
+    }
+
+    /// Values of one component's Gaussian: mean, log D, and U or the lower part of A.
+    pub(crate) fn component_width(&self) -> usize {
+        let lower = if self.form == Form::Full { self.dim * (self.dim - 1) / 2 } else { 0 };
+        self.dim * (2 + self.columns()) + lower
+    }
+
+    /// Outputs of the head per step: K (1 + d (2 + r)) for precisions D + U Uᵀ.
+    pub fn outputs(&self) -> usize {
+        self.parts().iter().map(|(_, width)| width).sum()
+    }
+
+    /// Name and width of the head's parts, in the order of its outputs; the logits first.
     pub(crate) fn parts(&self) -> Vec<(String, usize)> {
         let wide = self.components * self.dim;
-        let mut parts = vec![("logits".into(), self.components), ("mean".into(), wide), ("log_precision".into(), wide)];
-        parts.extend((0..self.rank).map(|a| (format!("factor{a}"), wide)));
+        let logits = self.components * self.choices();
+        let mut parts = vec![("logits".into(), logits), ("mean".into(), wide), ("log_precision".into(), wide)];
+        match self.form {
+            Form::LowRank | Form::LowRankCovariance => parts.extend((0..self.rank).map(|a| (format!("factor{a}"), wide))),
+            Form::Full => parts.push(("lower".into(), wide * (self.dim - 1) / 2)),
+            Form::Factored | Form::Diagonal | Form::Tied => {}
+        }
         parts
+    }
+
+    /// The couplings' kind, number, hidden width and whether they see the features, where there are couplings.
+    pub(crate) fn couplings(&self) -> Option<FlowConfig> {
+        self.flow.filter(|f| f.kind != FlowKind::Linear)
     }
 
     /// (kept, transformed) values of coupling `i`: the halves take turns.
@@ -50,64 +122,90 @@ impl DensityConfig {
         if i.is_multiple_of(2) { (first, self.dim - first) } else { (self.dim - first, first) }
     }
 
+    /// Multiply-adds of the flow for one row, one way.
+    pub fn flow_products(&self, features: usize) -> usize {
+        let Some(flow) = self.couplings() else { return self.flow.map_or(0, |_| 2 * self.dim * self.dim) };
+        let outputs = if flow.kind == FlowKind::Spline { SPLINE } else { 2 };
+        let seen = if flow.conditional { features } else { 0 };
+        (0..flow.couplings).map(|i| self.halves(i)).map(|(k, m)| flow.hidden * (k + seen + 2 * flow.hidden + outputs * m)).sum()
+    }
+
     /// Name and shape of every tensor.
     ///
     /// | tensor | shape |
     /// |---|---|
-    /// | `head.{logits, mean, log_precision, factor0…}.weight` | `[features, K]`, `[features, K·d]` … |
-    /// | `flow.{i}.layer{1,2,3}.weight` | `[kept, hidden]`, `[hidden, hidden]` twice |
-    /// | `flow.{i}.{log_scale, shift}.weight` | `[hidden, transformed]` |
+    /// | `head.{logits, mean, log_precision}.weight` | `[features, K]` (`[features, d·K]` factored), `[features, K·d]` twice |
+    /// | `head.factor{a}.weight` | `[features, K·d]`: column a of every U |
+    /// | `head.lower.weight` | `[features, K·d(d−1)/2]`: A below its diagonal, row after row |
+    /// | `tied.factor{a}` | `[K·d]`, where U is a free parameter |
+    /// | `flow.{i}.layer{1,2,3}.weight` | `[kept (+ features), hidden]`, `[hidden, hidden]` twice |
+    /// | `flow.{i}.{log_scale, shift}.weight` | `[hidden, transformed]`, affine |
     /// | `flow.{i}.bound` | `[transformed]`: log-scales stay within ± this |
+    /// | `flow.{i}.spline.weight` | `[hidden, transformed · (3·8 − 1)]`: widths, heights, slopes of each value |
+    /// | `flow.{lower, upper}`, `flow.log_diagonal` | `[d, d]` twice, `[d]`, linear |
     /// | `….bias` | `[out]` |
     pub fn tensors(&self, features: usize) -> Vec<(String, Vec<usize>)> {
         let mut list = Vec::new();
-        let mut add = |name: String, from: usize, to: usize| {
+        let add = |list: &mut Vec<(String, Vec<usize>)>, name: String, from: usize, to: usize| {
             list.push((format!("{name}.weight"), vec![from, to]));
             list.push((format!("{name}.bias"), vec![to]));
         };
         for (part, width) in self.parts() {
-            add(format!("head.{part}"), features, width);
+            add(&mut list, format!("head.{part}"), features, width);
         }
-        for i in 0..self.flow.map_or(0, |f| f.couplings) {
-            let (kept, moved) = self.halves(i);
-            let hidden = self.flow.map_or(0, |f| f.hidden);
-            for (layer, from) in [("layer1", kept), ("layer2", hidden), ("layer3", hidden)] {
-                add(format!("flow.{i}.{layer}"), from, hidden);
+        if self.form == Form::Tied {
+            list.extend((0..self.rank).map(|a| (format!("tied.factor{a}"), vec![self.components * self.dim])));
+        }
+        if let Some(FlowConfig { kind, couplings, hidden, conditional }) = self.couplings() {
+            for i in 0..couplings {
+                let (kept, moved) = self.halves(i);
+                let seen = if conditional { kept + features } else { kept };
+                for (layer, from) in [("layer1", seen), ("layer2", hidden), ("layer3", hidden)] {
+                    add(&mut list, format!("flow.{i}.{layer}"), from, hidden);
+                }
+                if kind == FlowKind::Spline {
+                    add(&mut list, format!("flow.{i}.spline"), hidden, moved * SPLINE);
+                } else {
+                    add(&mut list, format!("flow.{i}.log_scale"), hidden, moved);
+                    add(&mut list, format!("flow.{i}.shift"), hidden, moved);
+                }
             }
-            add(format!("flow.{i}.log_scale"), hidden, moved);
-            add(format!("flow.{i}.shift"), hidden, moved);
-        }
-        for i in 0..self.flow.map_or(0, |f| f.couplings) {
-            list.push((format!("flow.{i}.bound"), vec![self.halves(i).1]));
+            if kind == FlowKind::Affine {
+                list.extend((0..couplings).map(|i| (format!("flow.{i}.bound"), vec![self.halves(i).1])));
+            }
+        } else if self.flow.is_some() {
+            list.extend(["flow.lower", "flow.upper"].map(|name| (name.into(), vec![self.dim, self.dim])));
+            list.push(("flow.log_diagonal".into(), vec![self.dim]));
         }
         list
     }
 
     /// Initial parameters from the stream (`seed`, `density/init`).
     ///
-    /// Layers are uniform in ± 1/√inputs, as PyTorch's. The last layers of the conditioners are zero, so that the flow
-    /// starts as the identity. U starts at N(0, 0.1²/d) from its bias, never at zero: the likelihood is even in U, its
-    /// gradient there would vanish. Biases of the means are spread by N(0, 0.5²), or all components would be one.
+    /// Layers are uniform in ± 1/√inputs, as PyTorch's. The last layers of the conditioners and the matrices of a linear flow are
+    /// zero, so that every flow starts as the identity. U starts at N(0, 0.1²/d) from its bias, never at zero: the likelihood is
+    /// even in U, its gradient there would vanish. Biases of the means are spread by N(0, 0.5²), or all components would be one.
     pub fn init(&self, features: usize, seed: u64) -> Params {
         let mut params = Params::default();
         for (at, (name, shape)) in self.tensors(features).into_iter().enumerate() {
             let mut value = vec![0.0; shape.iter().product()];
             let rng = &mut stream(seed, "density/init", &[at as u64]);
             let is = |part: &str| name.contains(part);
+            let mut normal = |scale: f32| {
+                fill_normal(rng, &mut value);
+                value.iter_mut().for_each(|v| *v *= scale);
+            };
             if is(".bound") {
                 value.fill(1.0);
-            } else if is("log_scale") || is("shift") {
+            } else if ["log_scale", "shift", "spline", "flow.lower", "flow.upper", "log_diagonal"].into_iter().any(is) {
                 // The identity.
-            } else if is("factor") && is("bias") {
-                fill_normal(rng, &mut value);
-                let scale = 0.1 / (self.dim as f32).sqrt();
-                value.iter_mut().for_each(|v| *v *= scale);
+            } else if is("tied") || (is("factor") && is("bias")) {
+                normal(0.1 / (self.dim as f32).sqrt());
             } else if is("mean.bias") {
-                fill_normal(rng, &mut value);
-                value.iter_mut().for_each(|v| *v *= 0.5);
+                normal(0.5);
             } else if is("weight") {
                 let bound = 1.0 / (shape[0] as f32).sqrt();
-                fill_uniform(rng, if is("factor") { 0.1 * bound } else { bound }, &mut value);
+                fill_uniform(rng, if is("factor") || is("lower") { 0.1 * bound } else { bound }, &mut value);
             }
             params.push(name, &shape, value);
         }

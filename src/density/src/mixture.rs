@@ -1,11 +1,13 @@
 //! The mixture of equation 1 in its own (base) space: weights π and the components' means and precisions.
 
+use std::f64::consts::PI;
+
 use frmdn_engine::random::Pcg64;
 use rand::RngExt;
 
-use crate::{DensityConfig, LOG_PRECISION_LIMIT, precision::Precision};
+use crate::{DensityConfig, LOG_PRECISION_LIMIT, gaussian::Gaussian};
 
-/// One component at one row: the head's outputs `[mean d | log d d | columns of U, d each]`.
+/// One component at one row: the head's outputs `[mean d | log d d | U or A]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component<'a> {
     dim: usize,
@@ -13,7 +15,7 @@ pub(crate) struct Component<'a> {
 }
 
 impl<'a> Component<'a> {
-    /// `raw` holds d (2 + r) values.
+    /// `raw` holds [`DensityConfig::component_width`] values.
     pub fn new(config: &DensityConfig, raw: &'a [f32]) -> Self {
         Self { dim: config.dim, raw }
     }
@@ -23,19 +25,43 @@ impl<'a> Component<'a> {
         &self.raw[..self.dim]
     }
 
-    /// Makes `out` P = D + U Uᵀ.
-    pub fn precision(&self, out: &mut Precision) {
-        let limit = LOG_PRECISION_LIMIT;
-        let (log_d, u) = self.raw[self.dim..].split_at(self.dim);
-        out.set(log_d.iter().map(|&v| f64::from(v.clamp(-limit, limit))), u.iter().map(|&v| f64::from(v)));
+    /// log d of value `i`, within its limits.
+    pub fn log_precision(&self, i: usize) -> f64 {
+        f64::from(self.raw[self.dim + i].clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT))
     }
 
-    /// log N(x; μ, P⁻¹); `p` and `e` are buffers.
-    pub fn log_prob(&self, x: &[f32], p: &mut Precision, e: &mut Vec<f64>) -> f64 {
-        self.precision(p);
+    /// Makes `out` this component's Gaussian around zero.
+    pub fn gaussian(&self, out: &mut Gaussian) {
+        out.set((0..self.dim).map(|i| self.log_precision(i)), self.raw[2 * self.dim..].iter().map(|&v| f64::from(v)));
+    }
+
+    /// log N(x; μ, P⁻¹).
+    pub fn log_prob(&self, x: &[f32], buffers: &mut Buffers) -> f64 {
+        let Buffers { gaussian, noise: e, small } = buffers;
+        self.gaussian(gaussian);
         e.clear();
         e.extend(x.iter().zip(self.mean()).map(|(x, m)| f64::from(*x) - f64::from(*m)));
-        0.5 * (p.log_det() - p.quadratic(e) - self.dim as f64 * (2.0 * std::f64::consts::PI).ln())
+        0.5 * (gaussian.log_det() - gaussian.quadratic(e, small) - self.dim as f64 * (2.0 * PI).ln())
+    }
+
+    /// log N(xᵢ; μᵢ, 1/dᵢ) of value `i` alone.
+    pub fn log_prob_of(&self, x: &[f32], i: usize) -> f64 {
+        let (log_d, e) = (self.log_precision(i), f64::from(x[i]) - f64::from(self.raw[i]));
+        0.5 * (log_d - log_d.exp() * e * e - (2.0 * PI).ln())
+    }
+}
+
+/// Buffers of a component's computations.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffers {
+    pub gaussian: Gaussian,
+    pub noise: Vec<f64>,
+    pub small: Vec<f64>,
+}
+
+impl Buffers {
+    pub fn new(config: &DensityConfig) -> Self {
+        Self { gaussian: Gaussian::new(config.form), noise: Vec::new(), small: Vec::new() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The density against independent computation: f64 from the equations, finite differences, integrals, dense matrices.
 
 use burn::tensor::Device;
-use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, SampleScratch, constant, gradient, tracked};
+use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, FlowKind, Form, SampleScratch, constant, gradient, tracked};
 use frmdn_engine::{
     Params,
     random::{fill_normal, stream},
@@ -9,13 +9,39 @@ use frmdn_engine::{
 
 const FEATURES: usize = 3;
 
-fn config(dim: usize, components: usize, rank: usize, flow: bool) -> DensityConfig {
-    DensityConfig { dim, components, rank, flow: flow.then_some(FlowConfig { couplings: 2, hidden: 6 }) }
+fn config(dim: usize, components: usize, form: Form, rank: usize, flow: Option<FlowConfig>) -> DensityConfig {
+    DensityConfig { form, rank, flow, ..DensityConfig::diagonal(dim, components) }
 }
 
-/// Every variant there is, in a small size.
-fn variants() -> [DensityConfig; 5] {
-    [config(4, 3, 0, false), config(4, 3, 2, false), config(4, 3, 0, true), config(4, 3, 2, true), config(5, 2, 3, true)]
+fn flow(kind: FlowKind, conditional: bool) -> Option<FlowConfig> {
+    Some(FlowConfig { kind, couplings: 2, hidden: 6, conditional })
+}
+
+fn affine() -> Option<FlowConfig> {
+    flow(FlowKind::Affine, false)
+}
+
+/// Every form and every flow there is, in a small size.
+fn variants() -> Vec<DensityConfig> {
+    let mut all = vec![
+        config(4, 3, Form::Factored, 0, None),
+        config(4, 3, Form::Diagonal, 0, None),
+        config(4, 3, Form::LowRank, 2, None),
+        config(4, 3, Form::Tied, 2, None),
+        config(4, 3, Form::LowRankCovariance, 2, None),
+        config(5, 2, Form::Full, 0, None),
+        config(4, 3, Form::Diagonal, 0, affine()),
+        config(4, 3, Form::LowRank, 2, affine()),
+        config(5, 2, Form::LowRank, 3, affine()),
+        config(4, 3, Form::LowRankCovariance, 1, affine()),
+        config(4, 3, Form::LowRank, 2, flow(FlowKind::Affine, true)),
+        config(4, 3, Form::LowRank, 1, flow(FlowKind::Spline, false)),
+        config(5, 2, Form::Factored, 0, flow(FlowKind::Spline, true)),
+        config(4, 3, Form::Diagonal, 0, flow(FlowKind::Linear, false)),
+    ];
+    all.push(DensityConfig { residual: true, ..config(3, 2, Form::LowRank, 1, flow(FlowKind::Affine, true)) });
+    all.push(DensityConfig { residual: true, ..config(2, 2, Form::Full, 0, flow(FlowKind::Linear, false)) });
+    all
 }
 
 fn normal(name: &str, n: usize) -> Vec<f32> {
@@ -35,49 +61,155 @@ fn shaken(config: &DensityConfig) -> Params {
     params
 }
 
-/// log p(y | h) from equations 1, 2 and 6 with dense matrices, in f64.
-fn reference(config: &DensityConfig, params: &Params, h: &[f64], y: &[f64]) -> f64 {
-    let value = |name: &str| -> Vec<f64> { params.value(name).iter().map(|&v| f64::from(v)).collect() };
-    let linear = |name: &str, x: &[f64]| -> Vec<f64> {
-        let (w, b) = (value(&format!("{name}.weight")), value(&format!("{name}.bias")));
-        (0..b.len()).map(|j| b[j] + x.iter().enumerate().map(|(i, x)| x * w[i * b.len() + j]).sum::<f64>()).collect()
+/// Equation 9 of one value, bin by bin.
+fn reference_spline(raw: &[f64], x: f64) -> (f64, f64) {
+    if x.abs() >= 4.0 {
+        return (x, 0.0);
+    }
+    let bins = |raw: &[f64]| {
+        let total: f64 = raw.iter().map(|v| v.exp()).sum();
+        raw.iter().map(|v| 8.0 * (0.001 + (1.0 - 0.008) * v.exp() / total)).collect::<Vec<f64>>()
     };
-    let d = config.dim;
-    let mut x = y.to_vec();
-    let mut log_det = 0.0;
-    for i in 0..config.flow.map_or(0, |f| f.couplings) {
+    let (w, h) = (bins(&raw[..8]), bins(&raw[8..16]));
+    let slope = |k: usize| if k == 0 || k == 8 { 1.0 } else { 0.001 + (1.0 + (raw[15 + k] + (0.999f64.exp() - 1.0).ln()).exp()).ln() };
+    let (mut k, mut left, mut bottom) = (0, -4.0, -4.0);
+    while k < 7 && x >= left + w[k] {
+        left += w[k];
+        bottom += h[k];
+        k += 1;
+    }
+    let (s, xi, d0, d1) = (h[k] / w[k], (x - left) / w[k], slope(k), slope(k + 1));
+    let below = s + (d1 + d0 - 2.0 * s) * xi * (1.0 - xi);
+    let y = bottom + h[k] * (s * xi * xi + d0 * xi * (1.0 - xi)) / below;
+    let dy = s * s * (d1 * xi * xi + 2.0 * s * xi * (1.0 - xi) + d0 * (1.0 - xi).powi(2)) / (below * below);
+    (y, dy.ln())
+}
+
+/// x = f(y) and log|det|, from equations 6, 9 and 10.
+fn reference_flow(config: &DensityConfig, params: &Params, h: &[f64], y: &[f64]) -> (Vec<f64>, f64) {
+    let (d, mut x, mut log_det) = (config.dim, y.to_vec(), 0.0);
+    let Some(FlowConfig { kind, couplings, conditional, .. }) = config.flow else { return (x, 0.0) };
+    if kind == FlowKind::Linear {
+        let (lower, upper, diagonal) = (value(params, "flow.lower"), value(params, "flow.upper"), value(params, "flow.log_diagonal"));
+        let v: Vec<f64> = (0..d).map(|i| diagonal[i].exp() * y[i] + (i + 1..d).map(|j| upper[i * d + j] * y[j]).sum::<f64>()).collect();
+        return ((0..d).map(|i| v[i] + (0..i).map(|j| lower[i * d + j] * v[j]).sum::<f64>()).collect(), diagonal.iter().sum());
+    }
+    for i in 0..couplings {
         let (kept, moved) = if i % 2 == 0 { (0..d / 2, d / 2..d) } else { (d / 2..d, 0..d / 2) };
         let mut a = x[kept].to_vec();
-        for layer in ["layer1", "layer2", "layer3"] {
-            a = linear(&format!("flow.{i}.{layer}"), &a).into_iter().map(|v| if v > 0.0 { v } else { 0.01 * v }).collect();
+        if conditional {
+            a.extend_from_slice(h);
         }
-        let (s, t) = (linear(&format!("flow.{i}.log_scale"), &a), linear(&format!("flow.{i}.shift"), &a));
-        let bound = value(&format!("flow.{i}.bound"));
+        for layer in ["layer1", "layer2", "layer3"] {
+            let outputs = linear(params, &format!("flow.{i}.{layer}"), &a);
+            a = outputs.into_iter().map(|v| if v > 0.0 { v } else { 0.01 * v }).collect();
+        }
+        if kind == FlowKind::Spline {
+            let raw = linear(params, &format!("flow.{i}.spline"), &a);
+            for (raw, at) in raw.chunks(23).zip(moved) {
+                let (to, log_slope) = reference_spline(raw, x[at]);
+                x[at] = to;
+                log_det += log_slope;
+            }
+            continue;
+        }
+        let (s, t) = (linear(params, &format!("flow.{i}.log_scale"), &a), linear(params, &format!("flow.{i}.shift"), &a));
+        let bound = value(params, &format!("flow.{i}.bound"));
         for (j, at) in moved.enumerate() {
             let s = s[j].tanh() * bound[j];
             x[at] = x[at] * s.exp() + t[j];
             log_det += s;
         }
     }
-    let logits = linear("head.logits", h);
-    let (mean, log_d) = (linear("head.mean", h), linear("head.log_precision", h));
-    let factors: Vec<Vec<f64>> = (0..config.rank).map(|a| linear(&format!("head.factor{a}"), h)).collect();
+    (x, log_det)
+}
+
+fn value(params: &Params, name: &str) -> Vec<f64> {
+    wide(params.value(name))
+}
+
+fn linear(params: &Params, name: &str, x: &[f64]) -> Vec<f64> {
+    let (w, b) = (value(params, &format!("{name}.weight")), value(params, &format!("{name}.bias")));
+    (0..b.len()).map(|j| b[j] + x.iter().enumerate().map(|(i, x)| x * w[i * b.len() + j]).sum::<f64>()).collect()
+}
+
+/// log p(y | h) from equations 1, 2, 7 and 8 with dense matrices, in f64.
+fn reference(config: &DensityConfig, params: &Params, h: &[f64], y: &[f64]) -> f64 {
+    let (d, n) = (config.dim, config.components);
+    let (mut x, log_det) = reference_flow(config, params, h, y);
+    if config.residual {
+        let (anchor, _) = reference_flow(config, params, h, &h[h.len() - d..]);
+        x.iter_mut().zip(anchor).for_each(|(x, a)| *x -= a);
+    }
+    let logits = linear(params, "head.logits", h);
+    let (mean, log_d) = (linear(params, "head.mean", h), linear(params, "head.log_precision", h));
+    let d_of = |k: usize, i: usize| log_d[k * d + i].clamp(-12.0, 12.0).exp();
+    if config.form == Form::Factored {
+        return log_det
+            + (0..d)
+                .map(|i| {
+                    let l = &logits[i * n..(i + 1) * n];
+                    let total: f64 = l.iter().map(|l| l.exp()).sum();
+                    let p: f64 = (0..n)
+                        .map(|k| {
+                            let (v, e) = (d_of(k, i), x[i] - mean[k * d + i]);
+                            l[k].exp() / total * (v / (2.0 * std::f64::consts::PI)).sqrt() * (-0.5 * v * e * e).exp()
+                        })
+                        .sum();
+                    p.ln()
+                })
+                .sum::<f64>();
+    }
+    let factors: Vec<Vec<f64>> = (0..config.columns())
+        .map(|a| match config.form {
+            Form::Tied => value(params, &format!("tied.factor{a}")),
+            _ => linear(params, &format!("head.factor{a}"), h),
+        })
+        .collect();
+    let lower = if config.form == Form::Full { linear(params, "head.lower", h) } else { Vec::new() };
     let total: f64 = logits.iter().map(|l| l.exp()).sum();
     let mut p = 0.0;
-    for k in 0..config.components {
-        let at = |v: &[f64], i: usize| v[k * d + i];
-        let dense: Vec<Vec<f64>> = (0..d)
-            .map(|i| {
-                let outer = |j: usize| factors.iter().map(|u| at(u, i) * at(u, j)).sum::<f64>();
-                (0..d).map(|j| outer(j) + if i == j { at(&log_d, i).clamp(-12.0, 12.0).exp() } else { 0.0 }).collect()
-            })
-            .collect();
-        let e: Vec<f64> = (0..d).map(|i| x[i] - at(&mean, i)).collect();
+    for k in 0..n {
+        let outer = |i: usize, j: usize| factors.iter().map(|u| u[k * d + i] * u[k * d + j]).sum::<f64>();
+        let diagonal = |sign: i32| -> Vec<Vec<f64>> {
+            (0..d).map(|i| (0..d).map(|j| outer(i, j) + if i == j { d_of(k, i).powi(sign) } else { 0.0 }).collect()).collect()
+        };
+        let dense: Vec<Vec<f64>> = match config.form {
+            Form::Full => {
+                let a = |i: usize, j: usize| match j.cmp(&i) {
+                    std::cmp::Ordering::Less => lower[k * d * (d - 1) / 2 + i * (i - 1) / 2 + j],
+                    std::cmp::Ordering::Equal => 1.0,
+                    std::cmp::Ordering::Greater => 0.0,
+                };
+                (0..d).map(|i| (0..d).map(|j| (0..d).map(|m| a(i, m) * d_of(k, m) * a(j, m)).sum()).collect()).collect()
+            }
+            Form::LowRankCovariance => inverse(diagonal(-1)),
+            _ => diagonal(1),
+        };
+        let e: Vec<f64> = (0..d).map(|i| x[i] - mean[k * d + i]).collect();
         let quadratic: f64 = (0..d).map(|i| (0..d).map(|j| e[i] * dense[i][j] * e[j]).sum::<f64>()).sum();
         let norm = (determinant(dense) / (2.0 * std::f64::consts::PI).powi(d as i32)).sqrt();
         p += logits[k].exp() / total * norm * (-0.5 * quadratic).exp();
     }
     p.ln() + log_det
+}
+
+/// The inverse of a positive definite matrix, by Gauss and Jordan.
+fn inverse(m: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    let n = m.len();
+    let mut m: Vec<Vec<f64>> =
+        m.into_iter().enumerate().map(|(i, row)| [row, (0..n).map(|j| f64::from(u8::from(i == j))).collect()].concat()).collect();
+    for i in 0..n {
+        let pivot = m[i][i];
+        m[i].iter_mut().for_each(|v| *v /= pivot);
+        let row = m[i].clone();
+        for (at, other) in m.iter_mut().enumerate().filter(|(at, _)| *at != i) {
+            let f = other[i];
+            assert!(at != i);
+            other.iter_mut().zip(&row).for_each(|(v, r)| *v -= f * r);
+        }
+    }
+    m.into_iter().map(|row| row[n..].to_vec()).collect()
 }
 
 fn determinant(mut m: Vec<Vec<f64>>) -> f64 {
@@ -110,7 +242,7 @@ fn likelihoods_are_those_of_the_equations() {
         let on_burn =
             burn.log_prob(constant(&h, rows, FEATURES, &device.clone().autodiff()), constant(&y, rows, c.dim, &device.autodiff()));
         let on_burn: Vec<f32> = on_burn.into_data().try_to_vec().unwrap();
-        let on_engine = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y, rows);
+        let on_engine = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y);
         for row in 0..rows {
             let want = reference(&c, &params, &wide(&h[row * FEATURES..(row + 1) * FEATURES]), &wide(&y[row * c.dim..(row + 1) * c.dim]));
             let close = |got: f64| (got - want).abs() < 1e-5 * want.abs().max(1.0);
@@ -163,58 +295,79 @@ fn gradients_are_finite_differences() {
 
 #[test]
 fn densities_integrate_to_one() {
-    // One dimension without a flow (a coupling needs two), two with everything.
-    let c = config(1, 3, 1, false);
-    let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
-    let (n, step) = (8000, 0.01f32);
-    let y: Vec<f32> = (0..n).map(|i| (i as f32 - n as f32 / 2.0) * step).collect();
-    let h: Vec<f32> = [0.3, -0.2, 0.5].repeat(n);
-    let total: f64 = density.log_prob(&h, &y, n).iter().map(|l| l.exp()).sum::<f64>() * f64::from(step);
-    assert!((total - 1.0).abs() < 1e-4, "{total}");
-
-    let c = config(2, 2, 1, true);
-    let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
-    let (side, step) = (700, 0.04f32);
-    let mut total = 0.0;
-    for i in 0..side {
-        let a = (i as f32 - side as f32 / 2.0) * step;
-        let y: Vec<f32> = (0..side).flat_map(|j| [a, (j as f32 - side as f32 / 2.0) * step]).collect();
-        total += density.log_prob(&[0.3, -0.2, 0.5].repeat(side), &y, side).iter().map(|l| l.exp()).sum::<f64>();
+    // One dimension without couplings (they need two), two with everything.
+    let one = [Form::Factored, Form::Diagonal, Form::LowRank, Form::Tied, Form::LowRankCovariance, Form::Full];
+    let linear = flow(FlowKind::Linear, false);
+    for c in one.map(|form| config(1, 3, form, 1, None)).into_iter().chain([config(1, 3, Form::Diagonal, 0, linear)]) {
+        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        let (n, step) = (8000, 0.01f32);
+        let y: Vec<f32> = (0..n).map(|i| (i as f32 - n as f32 / 2.0) * step).collect();
+        let h: Vec<f32> = [0.3, -0.2, 0.5].repeat(n);
+        let total: f64 = density.log_prob(&h, &y).iter().map(|l| l.exp()).sum::<f64>() * f64::from(step);
+        assert!((total - 1.0).abs() < 1e-4, "{c:?}: {total}");
     }
-    total *= f64::from(step) * f64::from(step);
-    assert!((total - 1.0).abs() < 2e-3, "{total}");
+    let mut two = one.map(|form| config(2, 2, form, 1, None)).to_vec();
+    two.extend([
+        config(2, 2, Form::LowRank, 1, affine()),
+        config(2, 2, Form::LowRankCovariance, 1, flow(FlowKind::Affine, true)),
+        config(2, 2, Form::LowRank, 1, flow(FlowKind::Spline, true)),
+        config(2, 2, Form::Diagonal, 0, linear),
+        DensityConfig { residual: true, ..config(2, 2, Form::Full, 0, affine()) },
+    ]);
+    for c in two {
+        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        // A spline has corners in its slope, where sums over a grid converge slowly.
+        let (side, step) = if c.flow.is_some_and(|f| f.kind == FlowKind::Spline) { (2000, 0.01f32) } else { (700, 0.04f32) };
+        let mut total = 0.0;
+        for i in 0..side {
+            let a = (i as f32 - side as f32 / 2.0) * step;
+            let y: Vec<f32> = (0..side).flat_map(|j| [a, (j as f32 - side as f32 / 2.0) * step]).collect();
+            total += density.log_prob(&[0.3, -0.2, 0.5].repeat(side), &y).iter().map(|l| l.exp()).sum::<f64>();
+        }
+        total *= f64::from(step) * f64::from(step);
+        assert!((total - 1.0).abs() < 2e-3, "{c:?}: {total}");
+    }
 }
 
 #[test]
-fn the_flow_is_inverted_and_its_determinant_is_the_jacobians() {
-    for c in [config(4, 1, 0, true), config(5, 1, 0, true)] {
-        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
-        let d = c.dim;
-        let rows = 50;
-        let y = normal("y", rows * d);
+fn flows_are_inverted_and_their_determinants_are_the_jacobians() {
+    for c in variants().into_iter().filter(|c| c.flow.is_some()) {
+        let params = shaken(&c);
+        let density = Density::new(c, FEATURES, &params).unwrap();
+        let (d, rows) = (c.dim, 50);
+        let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * d));
         let mut x = y.clone();
-        density.forward(&mut x, rows);
-        assert!(x.iter().zip(&y).any(|(a, b)| (a - b).abs() > 0.1), "the flow does nothing");
-        density.inverse(&mut x, rows);
-        for (a, b) in x.iter().zip(&y) {
-            assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{a} {b}");
+        density.forward(&h, &mut x);
+        assert!(x.iter().zip(&y).any(|(a, b)| (a - b).abs() > 0.1), "{c:?} does nothing");
+        // burn's way there and back.
+        let device = Device::flex();
+        let burn = Definition::new(c, FEATURES, &shaken(&c), &device).unwrap();
+        let features = constant(&h, rows, FEATURES, &device);
+        let there: Vec<f32> = burn.forward(&features, constant(&y, rows, d, &device)).0.into_data().try_to_vec().unwrap();
+        let back: Vec<f32> = burn.inverse(&features, constant(&x, rows, d, &device)).into_data().try_to_vec().unwrap();
+        assert!(there.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-5 * b.abs().max(1.0)), "{c:?} there");
+        // Where a spline is nearly flat its inverse magnifies rounding: judged by where the point goes forward again.
+        let mut again = back.clone();
+        density.forward(&h, &mut again);
+        assert!(again.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)), "{c:?} back in burn");
+        let image = x.clone();
+        density.inverse(&h, &mut x);
+        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5 * b.abs().max(1.0));
+        assert!(near(&x, &y) || c.flow.is_some_and(|f| f.kind == FlowKind::Spline), "{c:?}");
+        density.forward(&h, &mut x);
+        assert!(near(&x, &image), "{c:?}");
+        // The Jacobian by differences of the equations in f64.
+        let log_det = density.forward(&h, &mut y.clone());
+        for (row, (h, y)) in h.chunks_exact(FEATURES).zip(y.chunks_exact(d)).enumerate() {
+            let moved = |i: usize, by: f64| {
+                let mut y = wide(y);
+                y[i] += by;
+                reference_flow(&c, &params, &wide(h), &y).0
+            };
+            let column = |i: usize| moved(i, 1e-6).into_iter().zip(moved(i, -1e-6)).map(|(up, down)| (up - down) / 2e-6).collect();
+            let want = determinant_any((0..d).map(column).collect()).abs().ln();
+            assert!((log_det[row] - want).abs() < 1e-4 * want.abs().max(1.0), "{c:?}: {} {want}", log_det[row]);
         }
-        let log_det = density.forward(&mut y[..d].to_vec(), 1)[0];
-        let jacobian: Vec<Vec<f64>> = (0..d)
-            .map(|i| {
-                let moved = |by: f32| {
-                    let mut y = y[..d].to_vec();
-                    y[i] += by;
-                    let at = f64::from(y[i]);
-                    density.forward(&mut y, 1);
-                    (wide(&y), at)
-                };
-                let ((up, a), (down, b)) = (moved(1e-2), moved(-1e-2));
-                up.iter().zip(down).map(|(u, d)| (u - d) / (a - b)).collect()
-            })
-            .collect();
-        let permuted = determinant_any(jacobian);
-        assert!((permuted.abs().ln() - log_det).abs() < 2e-3, "{} {log_det}", permuted.abs().ln());
     }
 }
 
@@ -239,81 +392,119 @@ fn determinant_any(mut m: Vec<Vec<f64>>) -> f64 {
 }
 
 #[test]
-fn at_first_the_flow_is_the_identity_and_rank_zero_is_the_diagonal() {
+fn at_first_every_flow_is_the_identity() {
     let rows = 20;
     let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * 4));
-    let rmdn = config(4, 3, 0, false);
-    let plain = Density::new(rmdn, FEATURES, &rmdn.init(FEATURES, 7)).unwrap().log_prob(&h, &y, rows);
-    // frmdn at rank 0 with its initial flow, given the same head, is rmdn.
-    let frmdn = config(4, 3, 0, true);
-    let mut params = frmdn.init(FEATURES, 99);
-    for p in &mut params.0 {
-        if p.name.starts_with("head.") {
-            p.value = rmdn.init(FEATURES, 7).value(&p.name).to_vec();
+    for form in [Form::Factored, Form::Diagonal, Form::LowRank, Form::Tied, Form::LowRankCovariance, Form::Full] {
+        let plain = config(4, 3, form, 2, None);
+        // The same seed gives the head of every variant the same start.
+        let without = Density::new(plain, FEATURES, &plain.init(FEATURES, 7)).unwrap().log_prob(&h, &y);
+        for (kind, conditional) in [
+            (FlowKind::Affine, false),
+            (FlowKind::Affine, true),
+            (FlowKind::Spline, false),
+            (FlowKind::Spline, true),
+            (FlowKind::Linear, false),
+        ] {
+            let c = DensityConfig { flow: flow(kind, conditional), ..plain };
+            let with = Density::new(c, FEATURES, &c.init(FEATURES, 7)).unwrap().log_prob(&h, &y);
+            for (a, b) in without.iter().zip(with) {
+                assert!((a - b).abs() < 1e-5, "{form:?} {kind:?}: {a} {b}");
+            }
         }
     }
-    let flowed = Density::new(frmdn, FEATURES, &params).unwrap().log_prob(&h, &y, rows);
-    for (a, b) in plain.iter().zip(flowed) {
-        assert!((a - b).abs() < 1e-5, "{a} {b}");
-    }
-    // The same seed gives the head of every variant the same start: frmdn is rmdn-lowrank at first, to the bit.
-    let (with, without) = (config(4, 3, 2, true), config(4, 3, 2, false));
-    let a = Density::new(with, FEATURES, &with.init(FEATURES, 7)).unwrap().log_prob(&h, &y, rows);
-    let b = Density::new(without, FEATURES, &without.init(FEATURES, 7)).unwrap().log_prob(&h, &y, rows);
-    for (a, b) in a.iter().zip(b) {
-        assert!((a - b).abs() < 1e-5, "{a} {b}");
-    }
+    // Rank 0 is the diagonal.
+    let (diagonal, rankless) = (config(4, 3, Form::Diagonal, 0, None), config(4, 3, Form::LowRank, 0, None));
+    let of = |c: DensityConfig| Density::new(c, FEATURES, &c.init(FEATURES, 7)).unwrap().log_prob(&h, &y);
+    assert_eq!(of(diagonal), of(rankless));
 }
 
 #[test]
 fn factors_and_log_scales_have_a_gradient_from_the_start() {
-    let c = config(4, 3, 2, true);
-    let params = c.init(FEATURES, 7);
-    let device = Device::flex().autodiff();
-    let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
-    let (h, y) = (normal("h", 8 * FEATURES), normal("y", 8 * 4));
-    let grads = burn.log_prob(constant(&h, 8, FEATURES, &device), constant(&y, 8, 4, &device)).sum().backward();
-    for tensor in burn.gradients(&grads).0 {
-        if tensor.name.contains("factor") || tensor.name.contains("log_scale") || tensor.name.contains("shift") {
-            assert!(tensor.value.iter().any(|g| g.abs() > 1e-4), "{} would never move", tensor.name);
+    for c in [
+        config(4, 3, Form::LowRank, 2, affine()),
+        config(4, 3, Form::Tied, 2, flow(FlowKind::Spline, true)),
+        config(4, 3, Form::LowRankCovariance, 2, flow(FlowKind::Linear, false)),
+        config(4, 3, Form::Full, 0, None),
+    ] {
+        let params = c.init(FEATURES, 7);
+        let device = Device::flex().autodiff();
+        let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
+        let (h, y) = (normal("h", 8 * FEATURES), normal("y", 8 * 4));
+        let grads = burn.log_prob(constant(&h, 8, FEATURES, &device), constant(&y, 8, 4, &device)).sum().backward();
+        for tensor in burn.gradients(&grads).0 {
+            if ["factor", "log_scale", "shift", "spline", "lower", "upper", "log_diagonal"].iter().any(|part| tensor.name.contains(part)) {
+                assert!(tensor.value.iter().any(|g| g.abs() > 1e-4), "{} would never move", tensor.name);
+            }
         }
     }
 }
 
 #[test]
 fn samples_follow_the_density_and_the_temperature() {
-    let c = config(3, 2, 1, true);
-    let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
     let h = [0.3f32, -0.2, 0.5];
-    let mut rng = stream(1, "samples", &[]);
-    let n = 40_000;
-    let mut y = vec![0.0f32; n * 3];
-    let mut scratch = SampleScratch::default();
-    y.chunks_exact_mut(3).for_each(|y| density.sample(&h, 1.0, std::slice::from_mut(&mut rng), y, &mut scratch));
-    // E over samples of p(y′)/p(y) with y′ = y + shift is 1 for every shift: importance weights of the shifted density.
-    for shift in [[0.05f32, 0.0, 0.0], [0.0, -0.05, 0.03], [0.02, 0.02, 0.05]] {
-        let moved: Vec<f32> = y.chunks_exact(3).flat_map(|y| y.iter().zip(shift).map(|(y, s)| y + s).collect::<Vec<_>>()).collect();
-        let rows = h.repeat(n);
-        let (a, b) = (density.log_prob(&rows, &moved, n), density.log_prob(&rows, &y, n));
-        let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| (a - b).exp()).collect();
-        let mean = ratios.iter().sum::<f64>() / n as f64;
-        let sd = (ratios.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n as f64).sqrt();
-        assert!((mean - 1.0).abs() < 5.0 * sd / (n as f64).sqrt(), "{shift:?}: {mean} ± {sd}");
+    let n = 20_000;
+    for c in variants().into_iter().map(|c| DensityConfig { dim: c.dim.min(3), ..c }) {
+        let (d, params) = (c.dim, shaken(&c));
+        let density = Density::new(c, FEATURES, &params).unwrap();
+        let mut rng = stream(1, "samples", &[]);
+        let mut y = vec![0.0f32; n * d];
+        let mut scratch = SampleScratch::default();
+        y.chunks_exact_mut(d).for_each(|y| density.sample(&h, 1.0, std::slice::from_mut(&mut rng), y, &mut scratch));
+        // E over samples of p(y′)/p(y) with y′ = y + shift is 1 for every shift: importance weights of the shifted density.
+        for shift in [[0.05f32, 0.0, 0.0], [0.0, -0.05, 0.03], [0.02, 0.02, 0.05]] {
+            let moved: Vec<f32> = y.chunks_exact(d).flat_map(|y| y.iter().zip(shift).map(|(y, s)| y + s).collect::<Vec<_>>()).collect();
+            let rows = h.repeat(n);
+            let (a, b) = (density.log_prob(&rows, &moved), density.log_prob(&rows, &y));
+            let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| (a - b).exp()).collect();
+            let (mean, sd) = moments(&ratios);
+            assert!((mean - 1.0).abs() < 5.0 * sd / (n as f64).sqrt(), "{c:?} {shift:?}: {mean} ± {sd}");
+        }
+        // burn's draws from chances that are given: the same means, and the same mean log-likelihood.
+        let device = Device::flex();
+        let mut chances = vec![0.0; n * c.choices()];
+        frmdn_engine::random::fill_uniform(&mut rng, 0.5, &mut chances);
+        chances.iter_mut().for_each(|u| *u += 0.5);
+        let mut noise = vec![0.0; n * (d + c.columns())];
+        fill_normal(&mut rng, &mut noise);
+        let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
+        let given = |v: &[f32]| constant(v, n, v.len() / n, &device);
+        let on_burn: Vec<f32> = burn.sample(given(&h.repeat(n)), 1.0, given(&chances), given(&noise)).into_data().try_to_vec().unwrap();
+        let likelihoods = |y: &[f32]| density.log_prob(&h.repeat(n), y);
+        let mut pairs = vec![(likelihoods(&y), likelihoods(&on_burn))];
+        pairs.extend((0..d).map(|i| {
+            let column = |y: &[f32]| y.iter().skip(i).step_by(d).map(|&v| f64::from(v)).collect::<Vec<f64>>();
+            (column(&y), column(&on_burn))
+        }));
+        for (a, b) in pairs {
+            let ((mean_a, sd_a), (mean_b, sd_b)) = (moments(&a), moments(&b));
+            let error = 5.0 * ((sd_a * sd_a + sd_b * sd_b) / n as f64).sqrt();
+            assert!((mean_a - mean_b).abs() < error, "{c:?}: {mean_a} {mean_b} ± {error}");
+        }
+        // Temperature 0: always the same point, the likeliest component's mean. A large one: wider than at 1, and finite.
+        let mut draw = |t: f32| -> Vec<f32> {
+            let mut v = vec![0.0; d * 500];
+            v.chunks_exact_mut(d).for_each(|y| density.sample(&h, t, std::slice::from_mut(&mut rng), y, &mut scratch));
+            v
+        };
+        let cold = draw(0.0);
+        assert!(cold.chunks_exact(d).all(|y| y == &cold[..d]));
+        let on_burn = burn.sample(given(&h.repeat(n)), 0.0, given(&chances), given(&noise)).into_data().try_to_vec::<f32>().unwrap();
+        assert!(
+            on_burn[..d].iter().zip(&cold).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)),
+            "{c:?}: {:?} {:?}",
+            &on_burn[..d],
+            &cold[..d]
+        );
+        let spread = |v: &[f32]| moments(&v.iter().step_by(d).map(|&v| f64::from(v)).collect::<Vec<_>>()).1;
+        let (warm, hot) = (draw(1.0), draw(16.0));
+        assert!(hot.iter().all(|v| v.is_finite()) && spread(&hot) > 1.3 * spread(&warm), "{c:?} {} {}", spread(&hot), spread(&warm));
     }
-    // Temperature 0: always the same point, the likeliest component's mean. A large one: wider than at 1, and finite.
-    let mut draw = |t: f32| -> Vec<f32> {
-        let mut v = vec![0.0; 3 * 500];
-        v.chunks_exact_mut(3).for_each(|y| density.sample(&h, t, std::slice::from_mut(&mut rng), y, &mut scratch));
-        v
-    };
-    let cold = draw(0.0);
-    assert!(cold.chunks_exact(3).all(|y| y == &cold[..3]));
-    let spread = |v: &[f32]| {
-        let mean = v.iter().step_by(3).sum::<f32>() / 500.0;
-        v.iter().step_by(3).map(|x| (x - mean).powi(2)).sum::<f32>() / 500.0
-    };
-    let (warm, hot) = (draw(1.0), draw(9.0));
-    assert!(hot.iter().all(|v| v.is_finite()) && spread(&hot) > 3.0 * spread(&warm), "{} {}", spread(&hot), spread(&warm));
+}
+
+fn moments(v: &[f64]) -> (f64, f64) {
+    let mean = v.iter().sum::<f64>() / v.len() as f64;
+    (mean, (v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / v.len() as f64).sqrt())
 }
 
 #[test]
@@ -346,7 +537,7 @@ fn extreme_inputs_stay_finite() {
         let device = Device::flex().autodiff();
         for size in [0.0f32, 1e-20, 30.0] {
             let (h, y) = (vec![size; FEATURES], vec![-size; c.dim]);
-            let on_engine = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y, 1)[0];
+            let on_engine = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y)[0];
             let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
             let loss = burn.log_prob(constant(&h, 1, FEATURES, &device), constant(&y, 1, c.dim, &device)).sum();
             let on_burn = f64::from(loss.clone().into_scalar::<f32>());
@@ -356,35 +547,68 @@ fn extreme_inputs_stay_finite() {
     }
 }
 
-/// Without a flow the mean is Σ π μ; with one, f of it is.
+/// The centre is where f gives Σ π μ (and the point that means count from).
 #[test]
-fn the_mean_is_the_mixtures() {
+fn the_center_is_the_image_of_the_mixtures_mean() {
     for c in variants() {
         let params = shaken(&c);
         let density = Density::new(c, FEATURES, &params).unwrap();
         let h = [0.3f32, -0.2, 0.5];
-        let linear = |name: &str| -> Vec<f64> {
-            let (w, b) = (params.value(&format!("{name}.weight")), params.value(&format!("{name}.bias")));
-            (0..b.len())
-                .map(|j| f64::from(b[j]) + (0..FEATURES).map(|i| f64::from(h[i]) * f64::from(w[i * b.len() + j])).sum::<f64>())
-                .collect()
-        };
-        let (logits, means) = (linear("head.logits"), linear("head.mean"));
-        let total: f64 = logits.iter().map(|l| l.exp()).sum();
+        let (logits, means) = (linear(&params, "head.logits", &wide(&h)), linear(&params, "head.mean", &wide(&h)));
         let mut y = vec![0.0; c.dim];
-        density.mean(&h, &mut y);
-        density.forward(&mut y, 1);
-        for (i, got) in y.into_iter().enumerate() {
-            let want: f64 = (0..c.components).map(|k| logits[k].exp() / total * means[k * c.dim + i]).sum();
-            assert!((f64::from(got) - want).abs() < 1e-5 * want.abs().max(1.0), "{c:?}: {got} {want}");
+        density.center(&h, &mut y);
+        density.forward(&h, &mut y);
+        let mut anchor = h[FEATURES - c.dim.min(FEATURES)..].to_vec();
+        if c.residual {
+            density.forward(&h, &mut anchor);
         }
+        for (i, got) in y.into_iter().enumerate() {
+            let l = if c.form == Form::Factored { &logits[i * c.components..(i + 1) * c.components] } else { &logits[..] };
+            let total: f64 = l.iter().map(|l| l.exp()).sum();
+            let from = if c.residual { f64::from(anchor[i]) } else { 0.0 };
+            let want = from + (0..c.components).map(|k| l[k].exp() / total * means[k * c.dim + i]).sum::<f64>();
+            assert!((f64::from(got) - want).abs() < 2e-5 * want.abs().max(1.0), "{c:?}: {got} {want}");
+        }
+    }
+}
+
+/// Mean, entropy and mode in two dimensions against sums over a fine grid.
+#[test]
+fn mean_entropy_and_mode_are_those_of_a_grid() {
+    let flows = [None, affine(), flow(FlowKind::Spline, true)];
+    for c in flows.map(|flow| config(2, 2, Form::LowRank, 1, flow)) {
+        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        let h = [0.3f32, -0.2, 0.5];
+        let (side, step) = (1000i16, 0.025f32);
+        let (mut mean, mut entropy, mut best) = ([0.0; 2], 0.0, f64::MIN);
+        for i in 0..side {
+            let a = f32::from(i - side / 2) * step;
+            let y: Vec<f32> = (0..side).flat_map(|j| [a, f32::from(j - side / 2) * step]).collect();
+            for (y, l) in y.chunks_exact(2).zip(density.log_prob(&h.repeat(side as usize), &y)) {
+                let p = l.exp() * f64::from(step) * f64::from(step);
+                (0..2).for_each(|i| mean[i] += p * f64::from(y[i]));
+                entropy -= if p > 0.0 { p * l } else { 0.0 };
+                best = best.max(l);
+            }
+        }
+        let mut rng = stream(6, "summaries", &[]);
+        for (estimate, want) in density.mean(&h, 20_000, &mut rng).into_iter().zip(mean) {
+            assert_eq!(estimate.error == 0.0, c.flow.is_none());
+            assert!((estimate.value - want).abs() < 5.0 * estimate.error + 2e-3, "{c:?}: {estimate:?} {want}");
+        }
+        let estimate = density.entropy(&h, 20_000, &mut rng);
+        assert!((estimate.value - entropy).abs() < 5.0 * estimate.error + 2e-3 && estimate.error < 0.02, "{c:?}: {estimate:?} {entropy}");
+        let mut y = [0.0; 2];
+        let found = density.mode(&h, &mut y);
+        assert_eq!(density.log_prob(&h, &y)[0], found);
+        assert!(found > best - 1e-3, "{c:?}: {found} {best}");
     }
 }
 
 /// Weights of zero take rows out of the gradient; the sum is that of the parts.
 #[test]
 fn the_weighted_loss_has_the_gradients_of_its_parts() {
-    let c = config(4, 3, 2, true);
+    let c = config(4, 3, Form::LowRank, 2, affine());
     let params = shaken(&c);
     let (h, y) = (normal("h", 4 * FEATURES), normal("y", 4 * 4));
     let part = |weights: [f32; 4]| Definition::loss_and_gradient(c, &params, &h, &y, &weights).unwrap();

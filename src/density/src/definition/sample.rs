@@ -1,0 +1,106 @@
+//! Draws in tensors, from chances that are given.
+
+use burn::Tensor;
+
+use super::Definition;
+use crate::{
+    DensityConfig, Form, LOG_PRECISION_LIMIT,
+    definition::{
+        flow::solve_unit,
+        mixture::{cholesky, forward_substitution, places},
+    },
+};
+
+impl Definition {
+    /// A draw from p(· | h) of each row at temperature τ, as [`Density::sample`](crate::Density::sample) makes it: `uniform`
+    /// `[rows, choices]` in 0..1 chooses the components, `noise` `[rows, dim + columns of U]` is standard normal.
+    pub fn sample(&self, h: Tensor<2>, temperature: f32, uniform: Tensor<2>, noise: Tensor<2>) -> Tensor<2> {
+        let DensityConfig { dim, components, form, .. } = self.config;
+        let (rows, choices) = (h.dims()[0], self.config.choices());
+        let logits = self.linear("head.logits", h.clone()).reshape([rows * choices, components]);
+        let chosen = chosen(logits, temperature, uniform.reshape([rows * choices, 1]));
+        // 1 for the component of each value, else 0 `[rows, components, dim or 1]`.
+        let chosen = chosen.reshape([rows, choices, components]).swap_dims(1, 2);
+        let pick = |all: Tensor<3>| -> Tensor<2> {
+            let width = all.dims()[2];
+            (all * chosen.clone()).sum_dim(1).reshape([rows, width])
+        };
+        let part = |name: &str, width: usize| pick(self.linear(&format!("head.{name}"), h.clone()).reshape([rows, components, width]));
+        let mut y = part("mean", dim);
+        if temperature > 0.0 {
+            let limit = LOG_PRECISION_LIMIT;
+            let log_d = part("log_precision", dim).clamp(-limit, limit);
+            let scale = (log_d.clone() * -0.5).exp();
+            let e1 = noise.clone().slice([0..rows, 0..dim]);
+            let e2 = |j: usize| noise.clone().slice([0..rows, dim + j..dim + j + 1]);
+            let factors: Vec<Tensor<2>> = (0..self.config.columns()).map(|j| pick(self.factor(j, &h).repeat_to(rows))).collect();
+            let draw = match form {
+                Form::Factored | Form::Diagonal => e1 * scale,
+                Form::LowRankCovariance => factors.into_iter().enumerate().fold(e1 * scale, |v, (j, u)| v + u * e2(j)),
+                Form::Full if dim == 1 => e1 * scale,
+                // A⁻ᵀ D^-½ ε.
+                Form::Full => {
+                    let device = h.device();
+                    let lower = part("lower", dim * (dim - 1) / 2);
+                    let (i, j) = (places(dim, 0, &device), places(dim, 1, &device));
+                    let lower: Tensor<3> = lower.unsqueeze_dim::<3>(1) * j.transpose().unsqueeze_dim::<3>(0);
+                    let n = lower.matmul(i.unsqueeze_dim::<3>(0).repeat_dim(0, rows));
+                    solve_unit(n, (e1 * scale).unsqueeze_dim::<3>(2)).reshape([rows, dim])
+                }
+                // Equation 5 with V = D^-½ U: P⁻¹ v = D^-½ (w − V C⁻¹ Vᵀ w), w = ε₁ + V ε₂, C = I + Vᵀ V.
+                Form::LowRank | Form::Tied => {
+                    let v: Vec<Tensor<2>> = factors.into_iter().map(|u| u * scale.clone()).collect();
+                    let mut w = v.iter().enumerate().fold(e1, |w, (j, v)| w + v.clone() * e2(j));
+                    let l = cholesky(&v, &|x: Tensor<2>| x.sum_dim(1));
+                    let mut t: Vec<Tensor<2>> = v.iter().map(|v| (v.clone() * w.clone()).sum_dim(1)).collect();
+                    forward_substitution(&l, &mut t);
+                    for i in (0..t.len()).rev() {
+                        for k in i + 1..t.len() {
+                            t[i] = t[i].clone() - l[k][i].clone() * t[k].clone();
+                        }
+                        t[i] = t[i].clone() / l[i][i].clone();
+                    }
+                    for (v, t) in v.into_iter().zip(t) {
+                        w = w - v * t;
+                    }
+                    w * scale
+                }
+            };
+            y = y + draw * f64::from(temperature).sqrt();
+        }
+        if let Some(anchor) = self.anchor(&h) {
+            y = y + anchor;
+        }
+        self.inverse(&h, y)
+    }
+}
+
+trait RepeatTo {
+    /// With its first dimension, if it is 1, repeated to `rows`.
+    fn repeat_to(self, rows: usize) -> Self;
+}
+
+impl RepeatTo for Tensor<3> {
+    fn repeat_to(self, rows: usize) -> Self {
+        if self.dims()[0] == rows { self } else { self.repeat_dim(0, rows) }
+    }
+}
+
+/// 1 for the component that was chosen, else 0: `logits` `[n, components]`, `uniform` `[n, 1]`.
+fn chosen(logits: Tensor<2>, temperature: f32, uniform: Tensor<2>) -> Tensor<2> {
+    let [n, components] = logits.dims();
+    let most = logits.clone().max_dim(1);
+    if temperature <= 0.0 {
+        return logits.greater_equal(most).float();
+    }
+    let weights = ((logits - most) / f64::from(temperature)).exp();
+    let at = uniform * weights.clone().sum_dim(1);
+    let mut passed = Tensor::zeros([n, 1], &at.device());
+    let columns = (0..components).map(|k| {
+        let from = at.clone().greater_equal(passed.clone()).float();
+        passed = passed.clone() + weights.clone().slice([0..n, k..k + 1]);
+        // The last one takes what rounding leaves.
+        if k + 1 == components { from } else { from * at.clone().lower(passed.clone()).float() }
+    });
+    Tensor::cat(columns.collect(), 1)
+}
