@@ -143,7 +143,7 @@ impl Agent {
 
     /// C, if it was evolved.
     pub fn controller(&self) -> Result<LinearController> {
-        let features = self.info.vision.latent + self.info.memory.hidden_len();
+        let features = self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);
         let c = self.controller.as_ref().ok_or_else(|| RunError::Missing {
             what: "an evolved controller",
             path: self.origin.clone(),

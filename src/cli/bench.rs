@@ -157,7 +157,7 @@ fn measure_parts(preset: &Preset, name: &str, is: &dyn Fn(Part) -> bool, found: 
         let actions = Actions::of(&world.action_space()?);
         let width = actions.width();
         // A latent, an action and a state [h, c] in, a latent, a reward, an end and a state out.
-        let row = 4 * (2 * latent + width + 2 + 4 * m.hidden_len());
+        let row = 4 * (2 * latent + width + 2 + 4 * m.hidden_len(latent));
         if is(Part::Memory) {
             for variant in [Variant::Rmdn, Variant::Frmdn] {
                 let (config, shape) = (MemoryConfig { variant, ..m }, [preset.memory.sequence, preset.memory.batch]);

@@ -29,7 +29,7 @@ pub fn dream_on(
     device: &Device,
 ) -> Vec<Dreamt> {
     let (c, s, width) = (controllers.len(), starts.len(), actions.width());
-    let (rows, latent, hidden) = (c * s, starts[0].latent.len(), starts[0].state.len() / 2);
+    let (rows, latent, hidden) = (c * s, starts[0].latent.len(), definition.config().hidden);
     let features = latent + hidden;
     // Weights [features, actions] and biases of each controller.
     let (mut weight, mut bias) = (vec![0.0; c * features * width], vec![0.0; c * width]);
@@ -48,19 +48,20 @@ pub fn dream_on(
     let (mut h, mut cells) = (spread(part(0..hidden), hidden), spread(part(hidden..2 * hidden), hidden));
     let mut alive = Tensor::<2>::ones([rows, 1], device);
     let (mut reward, mut steps) = (Tensor::<2>::zeros([rows, 1], device), Tensor::<2>::zeros([rows, 1], device));
-    let normals = latent + definition.rank();
+    let density = definition.density.config();
+    let (normals, chosen) = (latent + density.columns(), density.choices());
     for step in 0..config.steps {
-        let (mut choices, mut noise, mut ends) = (Vec::with_capacity(s), Vec::with_capacity(s * normals), Vec::with_capacity(s));
+        let (mut choices, mut noise, mut ends) = (Vec::with_capacity(s * chosen), Vec::with_capacity(s * normals), Vec::with_capacity(s));
         for episode in 0..s as u64 {
             let mut rng = stream(config.seed, "dream", &[episode, u64::from(step)]);
             if config.temperature > 0.0 {
-                choices.push(rng.random::<f64>() as f32);
+                choices.extend((0..chosen).map(|_| rng.random::<f64>() as f32));
                 noise.extend((0..normals).map(|_| -> f32 {
                     let normal: f64 = StandardNormal.sample(&mut rng);
                     normal as f32
                 }));
             } else {
-                choices.push(0.0);
+                choices.extend(std::iter::repeat_n(0.0, chosen));
                 noise.extend(std::iter::repeat_n(0.0, normals));
             }
             ends.push(rng.random::<f32>());
@@ -68,8 +69,9 @@ pub fn dream_on(
         let seen = Tensor::cat(vec![z.clone(), h.clone()], 1).reshape([c, s, features]);
         let outputs = (seen.matmul(weight.clone()) + bias.clone()).reshape([rows, width]);
         let action = squash(actions, outputs, device);
-        (h, cells) = definition.step(Tensor::cat(vec![z, action], 1), h, cells);
-        z = definition.density.sample(h.clone(), config.temperature, spread(choices, 1), spread(noise, normals));
+        (h, cells) = definition.step(Tensor::cat(vec![z.clone(), action], 1), h, cells);
+        let seen = definition.features(h.clone(), z);
+        z = definition.density.sample(seen, config.temperature, spread(choices, chosen), spread(noise, normals));
         let (foreseen, end) = definition.heads(h.clone());
         reward = reward + foreseen * alive.clone();
         steps = steps + alive.clone();
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn a_device_dreams_what_the_engine_dreams() {
         let device = crate::device::under_test();
-        for variant in [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn] {
+        for variant in Variant::trained() {
             let setup = setup(variant);
             let definition = MemoryDefinition::new(&setup.config, super::super::tests::LATENT, 3, &setup.weights, &device).unwrap();
             let controllers: Vec<&LinearController> = setup.controllers.iter().collect();

@@ -29,7 +29,7 @@ pub struct Prediction {
 
 /// The memory was asked for a prediction it cannot make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` predicts nothing; use rmdn, rmdn-lowrank, frmdn-diagonal or frmdn")]
+#[error("`{0}` predicts nothing; use a memory that does, for example rmdn or frmdn")]
 pub struct NoPrediction(pub Variant);
 
 /// A memory in use. A row's state is its own: rows of a batch never influence each other.
@@ -58,25 +58,27 @@ pub trait Memory: Send + Sync {
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction>;
 
-    /// The mean of the next latent (with a flow, the image of the mean in the mixture's space) instead of a draw.
+    /// The centre of the next latent's density ([`Density::center`]) instead of a draw.
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction>;
 }
 
 /// The memory of `params`.
 pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Params) -> Result<Box<dyn Memory>, ParamError> {
-    if config.variant == Variant::None {
-        return Ok(Box::new(Nothing));
+    if !config.is_recurrent() {
+        return Ok(Box::new(Held { variant: config.variant, latent }));
     }
-    let h = config.hidden;
+    let (h, features) = (config.hidden, config.features(latent));
     let mut lstm = Lstm::new(latent + actions, h);
     let (weight, bias) = lstm_weights(config, latent, actions, params)?;
     lstm.load(&weight, bias);
     let density = config.density(latent);
     let foresight = match density {
-        Some(density) => Some(Foresight { density: Density::new(density, h, params)?, heads: Heads::load(&config.loss, params, h)? }),
+        Some(density) => {
+            Some(Foresight { density: Density::new(density, features, params)?, heads: Heads::load(&config.loss, params, h)? })
+        }
         None => None,
     };
-    Ok(Box::new(Recurrent { variant: config.variant, lstm, foresight }))
+    Ok(Box::new(Recurrent { variant: config.variant, lstm, shown: if config.residual { latent } else { 0 }, foresight }))
 }
 
 /// W `[latent + actions + hidden, 4 hidden]` and b of the LSTM.
@@ -91,38 +93,52 @@ pub(super) fn lstm_weights<'a>(
     Ok((weight, params.get("lstm.bias", &[4 * h])?))
 }
 
-/// The variant `none`.
-struct Nothing;
+/// The variants without a network: the state is the latent that was consumed last, or nothing.
+struct Held {
+    variant: Variant,
+    latent: usize,
+}
 
-impl Memory for Nothing {
+impl Memory for Held {
     fn hidden_len(&self) -> usize {
-        0
+        if self.variant == Variant::Stack2 { self.latent } else { 0 }
     }
 
     fn state_len(&self) -> usize {
-        0
+        if self.variant == Variant::None { 0 } else { self.latent }
     }
 
-    fn step(&self, _: usize, _: &[f32], _: &[f32], _: &mut [f32], _: &mut Scratch) {}
+    fn step(&self, _: usize, z: &[f32], _: &[f32], state: &mut [f32], _: &mut Scratch) {
+        if self.variant != Variant::None {
+            state.copy_from_slice(z);
+        }
+    }
 
     fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
-        state
+        &state[..self.hidden_len()]
     }
 
     fn predict(
         &self,
-        _: &[f32],
+        state: &[f32],
         _: f32,
         _: &mut [Pcg64],
-        _: &mut [f32],
-        _: &mut [Prediction],
+        z: &mut [f32],
+        foreseen: &mut [Prediction],
         _: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        Err(NoPrediction(Variant::None))
+        if self.variant != Variant::Copy {
+            return Err(NoPrediction(self.variant));
+        }
+        z.copy_from_slice(state);
+        foreseen.fill(Prediction::default());
+        Ok(())
     }
 
-    fn predict_mean(&self, _: &[f32], _: &mut [f32]) -> Result<Prediction, NoPrediction> {
-        Err(NoPrediction(Variant::None))
+    fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
+        let mut foreseen = [Prediction::default()];
+        self.predict(state, 0.0, &mut [], z, &mut foreseen, &mut Scratch::default())?;
+        Ok(foreseen[0])
     }
 }
 
@@ -131,10 +147,12 @@ struct Foresight {
     heads: Heads,
 }
 
-/// Every variant with an LSTM; a row's state is [h, c].
+/// Every variant with an LSTM; a row's state is [h, c], and the latent consumed last where means are changes of it.
 struct Recurrent {
     variant: Variant,
     lstm: Lstm,
+    /// Values of that latent, or 0.
+    shown: usize,
     foresight: Option<Foresight>,
 }
 
@@ -144,11 +162,22 @@ impl Memory for Recurrent {
     }
 
     fn state_len(&self) -> usize {
-        2 * self.lstm.hidden()
+        2 * self.lstm.hidden() + self.shown
     }
 
     fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch) {
-        self.lstm.step(rows, &[z, a], state, &mut scratch.lstm);
+        if self.shown == 0 {
+            return self.lstm.step(rows, &[z, a], state, &mut scratch.lstm);
+        }
+        let (len, own) = (self.state_len(), 2 * self.lstm.hidden());
+        let Scratch { lstm, hidden: joint, .. } = scratch;
+        joint.clear();
+        state.chunks_exact(len).for_each(|row| joint.extend_from_slice(&row[..own]));
+        self.lstm.step(rows, &[z, a], joint, lstm);
+        for ((row, joint), z) in state.chunks_exact_mut(len).zip(joint.chunks_exact(own)).zip(z.chunks_exact(self.shown)) {
+            row[..own].copy_from_slice(joint);
+            row[own..].copy_from_slice(z);
+        }
     }
 
     fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
@@ -167,18 +196,19 @@ impl Memory for Recurrent {
         let Foresight { density, heads } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
         let Scratch { hidden, density: buffers, .. } = scratch;
         hidden.clear();
-        state.chunks_exact(self.state_len()).for_each(|row| hidden.extend_from_slice(self.hidden(row)));
-        density.sample(hidden, temperature, rngs, z, buffers);
-        for (foreseen, h) in foreseen.iter_mut().zip(hidden.chunks_exact(self.hidden_len())) {
-            *foreseen = heads.foresee(h);
+        for (row, foreseen) in state.chunks_exact(self.state_len()).zip(foreseen) {
+            hidden.extend_from_slice(self.hidden(row));
+            hidden.extend_from_slice(&row[2 * self.hidden_len()..]);
+            *foreseen = heads.foresee(self.hidden(row));
         }
+        density.sample(hidden, temperature, rngs, z, buffers);
         Ok(())
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
         let Foresight { density, heads } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
         let h = self.hidden(state);
-        density.mean(h, z);
+        density.center(&[h, &state[2 * self.hidden_len()..]].concat(), z);
         Ok(heads.foresee(h))
     }
 }

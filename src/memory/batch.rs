@@ -19,6 +19,8 @@ pub struct SequenceBatch {
     pub done: Vec<f32>,
     /// Whether the step is real [T, B], 0 or 1.
     pub mask: Vec<f32>,
+    /// [h, c] before the first step [B, 2 hidden]; empty for zeros.
+    pub start: Vec<f32>,
 }
 
 impl SequenceBatch {
@@ -35,6 +37,7 @@ impl SequenceBatch {
             reward: zeros(1),
             done: zeros(1),
             mask: zeros(1),
+            start: Vec::new(),
         }
     }
 
@@ -53,7 +56,22 @@ impl SequenceBatch {
             reward: cut(&self.reward),
             done: cut(&self.done),
             mask: cut(&self.mask),
+            start: self.start.get(self.start_row(from)..self.start_row(to)).unwrap_or_default().to_vec(),
         }
+    }
+
+    fn start_row(&self, column: usize) -> usize {
+        self.start.len() / self.batch * column
+    }
+
+    /// Rows of what density and heads see: `hidden` `[T · B, h]`, and the present latent beside it if `residual`.
+    pub(super) fn features(&self, hidden: &[f32], residual: bool) -> Vec<f32> {
+        if !residual {
+            return hidden.to_vec();
+        }
+        let n = self.steps * self.batch;
+        let (h, d) = (hidden.len() / n, self.z.len() / n);
+        hidden.chunks_exact(h).zip(self.z.chunks_exact(d)).flat_map(|(h, z)| h.iter().chain(z).copied()).collect()
     }
 
     /// Rows [z, a].

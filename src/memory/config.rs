@@ -1,6 +1,6 @@
 //! The variants by name, their parameters and their first values.
 
-use frmdn_density::{DensityConfig, FlowConfig};
+use frmdn_density::{DensityConfig, FlowConfig, FlowKind, Form};
 use frmdn_engine::{
     Params,
     random::{fill_normal, fill_uniform, stream},
@@ -11,29 +11,106 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
+    /// A mixture for each dimension of the latent (Ha & Schmidhuber's head).
+    RmdnFactored,
     /// A joint mixture with diagonal precisions.
     Rmdn,
     /// Precisions D + U Uᵀ.
     RmdnLowrank,
+    /// Covariances D + U Uᵀ. Ours.
+    RmdnLowrankCov,
+    /// Any precision, by its Cholesky factor: the ceiling of a Gaussian head.
+    RmdnFull,
+    /// One learned invertible matrix before a diagonal mixture: the smallest flow.
+    RmdnLinear,
     /// A RealNVP flow before a diagonal mixture (the paper's first two versions).
     FrmdnDiagonal,
     /// A RealNVP flow before precisions D + U Uᵀ (the paper's third version).
     Frmdn,
+    /// The same with U a free parameter, constant in time (the tied form).
+    FrmdnTied,
+    /// The same with a flow that sees h. Ours.
+    FrmdnConditional,
+    /// A RealNVP flow before covariances D + U Uᵀ. Ours.
+    FrmdnLowrankCov,
+    /// A flow of rational-quadratic splines that sees h, before precisions D + U Uᵀ. Ours.
+    FrmdnSpline,
     /// A random LSTM that is never trained: the control of every comparison.
     Untrained,
     /// No memory: the controller sees z alone.
     None,
+    /// No memory but the latent before: the controller sees z of now and of the step before.
+    Stack2,
+    /// Predicts that the latent stays what it is: the trivial baseline.
+    Copy,
+}
+
+impl Variant {
+    /// Every variant.
+    pub const ALL: [Self; 16] = [
+        Self::RmdnFactored,
+        Self::Rmdn,
+        Self::RmdnLowrank,
+        Self::RmdnLowrankCov,
+        Self::RmdnFull,
+        Self::RmdnLinear,
+        Self::FrmdnDiagonal,
+        Self::Frmdn,
+        Self::FrmdnTied,
+        Self::FrmdnConditional,
+        Self::FrmdnLowrankCov,
+        Self::FrmdnSpline,
+        Self::Untrained,
+        Self::None,
+        Self::Stack2,
+        Self::Copy,
+    ];
+
+    /// The variants with a density, which are trained.
+    pub fn trained() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|v| v.parts().is_some())
+    }
+
+    /// Form of the components, and the flow's kind and whether it sees h, of the variants with a density.
+    fn parts(self) -> Option<(Form, Option<(FlowKind, bool)>)> {
+        let affine = Some((FlowKind::Affine, false));
+        Some(match self {
+            Self::RmdnFactored => (Form::Factored, None),
+            Self::Rmdn => (Form::Diagonal, None),
+            Self::RmdnLowrank => (Form::LowRank, None),
+            Self::RmdnLowrankCov => (Form::LowRankCovariance, None),
+            Self::RmdnFull => (Form::Full, None),
+            Self::RmdnLinear => (Form::Diagonal, Some((FlowKind::Linear, false))),
+            Self::FrmdnDiagonal => (Form::Diagonal, affine),
+            Self::Frmdn => (Form::LowRank, affine),
+            Self::FrmdnTied => (Form::Tied, affine),
+            Self::FrmdnConditional => (Form::LowRank, Some((FlowKind::Affine, true))),
+            Self::FrmdnLowrankCov => (Form::LowRankCovariance, affine),
+            Self::FrmdnSpline => (Form::LowRank, Some((FlowKind::Spline, true))),
+            Self::Untrained | Self::None | Self::Stack2 | Self::Copy => return None,
+        })
+    }
 }
 
 impl std::fmt::Display for Variant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::RmdnFactored => "rmdn-factored",
             Self::Rmdn => "rmdn",
             Self::RmdnLowrank => "rmdn-lowrank",
+            Self::RmdnLowrankCov => "rmdn-lowrank-cov",
+            Self::RmdnFull => "rmdn-full",
+            Self::RmdnLinear => "rmdn-linear",
             Self::FrmdnDiagonal => "frmdn-diagonal",
             Self::Frmdn => "frmdn",
+            Self::FrmdnTied => "frmdn-tied",
+            Self::FrmdnConditional => "frmdn-conditional",
+            Self::FrmdnLowrankCov => "frmdn-lowrank-cov",
+            Self::FrmdnSpline => "frmdn-spline",
             Self::Untrained => "untrained",
             Self::None => "none",
+            Self::Stack2 => "stack2",
+            Self::Copy => "copy",
         })
     }
 }
@@ -54,6 +131,9 @@ pub struct MemoryConfig {
     pub flow_couplings: usize,
     /// Width of the flow's conditioners.
     pub flow_hidden: usize,
+    /// Means are changes of the present latent (in the mixture's space), which the head then sees too.
+    #[serde(default)]
+    pub residual: bool,
     /// What is in the loss beside the likelihood, and how steps are bounded.
     #[serde(default)]
     pub loss: LossConfig,
@@ -81,11 +161,16 @@ pub struct LossConfig {
     /// On Car-Racing latents the norm is 20 to 45 all along; a limit of 10, which cuts every update, cost 0.65 nats a step
     /// after 1,500 updates of the preset `tiny`.
     pub clip_norm: f64,
+    /// Part of h that heads and density do not see in training, another one at every step.
+    pub dropout: f64,
+    /// Part of the latents that the memory is fed which are its own draws instead of what was seen: the network runs once on what
+    /// was seen, draws from every prediction, and learns on the mixed inputs (parallel scheduled sampling).
+    pub scheduled_sampling: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { reward_scale: 0.1, done_weight: 1.0, done_positive_weight: 1.0, clip_norm: 100.0 }
+        Self { reward_scale: 0.1, done_weight: 1.0, done_positive_weight: 1.0, clip_norm: 100.0, dropout: 0.0, scheduled_sampling: 0.0 }
     }
 }
 
@@ -99,6 +184,7 @@ impl Default for MemoryConfig {
             rank: 2,
             flow_couplings: 2,
             flow_hidden: 64,
+            residual: false,
             loss: LossConfig::default(),
             spectral_radius: default_spectral_radius(),
         }
@@ -125,55 +211,65 @@ impl MemoryConfig {
         positive("loss.done_weight", self.loss.done_weight)?;
         positive("loss.done_positive_weight", self.loss.done_positive_weight)?;
         positive("loss.clip_norm", self.loss.clip_norm)?;
+        let share = |key: &str, value: f64| {
+            let fits = (0.0..1.0).contains(&value);
+            fits.then_some(()).ok_or_else(|| format!("{key} = {value} is impossible: it must be at least 0 and below 1"))
+        };
+        share("loss.dropout", self.loss.dropout)?;
+        share("loss.scheduled_sampling", self.loss.scheduled_sampling)?;
         positive("spectral_radius", self.spectral_radius)
     }
 
-    /// Length of h.
-    pub fn hidden_len(&self) -> usize {
-        if self.variant == Variant::None { 0 } else { self.hidden }
+    /// Length of h: what the controller sees beside the `latent` values of z.
+    pub fn hidden_len(&self, latent: usize) -> usize {
+        match self.variant {
+            Variant::None | Variant::Copy => 0,
+            Variant::Stack2 => latent,
+            _ => self.hidden,
+        }
     }
 
-    /// Whether the variant has a hidden state.
+    /// Values that density and heads see: h, and the present latent where means are changes of it.
+    pub fn features(&self, latent: usize) -> usize {
+        self.hidden + if self.residual { latent } else { 0 }
+    }
+
+    /// Whether the variant is an LSTM.
     pub fn is_recurrent(&self) -> bool {
-        self.variant != Variant::None
+        !matches!(self.variant, Variant::None | Variant::Stack2 | Variant::Copy)
     }
 
     /// Whether the variant is trained at all.
     pub fn is_trained(&self) -> bool {
-        !matches!(self.variant, Variant::None | Variant::Untrained)
+        self.variant.parts().is_some()
     }
 
     /// Floating point operations (two per multiply-add) of one row's step, without and with a draw of the next latent: of the
     /// mixture, one component is computed.
     pub fn operations(&self, latent: usize, actions: usize) -> [f64; 2] {
-        let h = self.hidden_len();
+        if !self.is_recurrent() {
+            return [0.0; 2];
+        }
+        let (h, features) = (self.hidden, self.features(latent));
         let step = 8 * (latent + actions + h) * h;
-        let draw = self.density(latent).map_or(0, |d| {
-            let flow = d.flow.map_or(0, |f| {
-                (0..f.couplings).map(|i| d.halves(i)).map(|(kept, moved)| f.hidden * (kept + 2 * f.hidden + 2 * moved)).sum()
-            });
-            2 * (h * (d.components + d.dim * (2 + d.rank) + 2) + flow)
-        });
+        let draw = self
+            .density(latent)
+            .map_or(0, |d| 2 * (features * (d.outputs() / d.components + d.components * d.choices() + 2) + d.flow_products(features)));
         [step as f64, (step + draw) as f64]
     }
 
     /// The same of one step of a sequence in training: forward, all components, and back to weights and inputs.
     pub fn training_operations(&self, latent: usize, actions: usize) -> f64 {
-        let all = self.density(latent).map_or(0, |d| self.hidden * (d.outputs() - d.components - d.dim * (2 + d.rank)));
-        3.0 * (self.operations(latent, actions)[1] + 2.0 * all as f64)
+        let rest = self.density(latent).map_or(0, |d| self.features(latent) * (d.outputs() - d.outputs() / d.components));
+        3.0 * (self.operations(latent, actions)[1] + 2.0 * rest as f64)
     }
 
     /// The density of the next latent given h, where the variant has one.
     pub fn density(&self, latent: usize) -> Option<DensityConfig> {
-        let (flow, lowrank) = match self.variant {
-            Variant::Rmdn => (false, false),
-            Variant::RmdnLowrank => (false, true),
-            Variant::FrmdnDiagonal => (true, false),
-            Variant::Frmdn => (true, true),
-            Variant::Untrained | Variant::None => return None,
-        };
-        let flow = flow.then_some(FlowConfig { couplings: self.flow_couplings, hidden: self.flow_hidden });
-        Some(DensityConfig { dim: latent, components: self.components, rank: if lowrank { self.rank } else { 0 }, flow })
+        let (form, flow) = self.variant.parts()?;
+        let flow =
+            flow.map(|(kind, conditional)| FlowConfig { kind, couplings: self.flow_couplings, hidden: self.flow_hidden, conditional });
+        Some(DensityConfig { dim: latent, components: self.components, form, rank: self.rank, flow, residual: self.residual })
     }
 }
 
@@ -185,7 +281,7 @@ impl MemoryConfig {
 /// what it has seen fades slowly.
 pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Params {
     let mut params = Params::default();
-    if config.variant == Variant::None {
+    if !config.is_recurrent() {
         return params;
     }
     let (h, inputs) = (config.hidden, latent + actions);
@@ -212,7 +308,7 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
     bias[h..2 * h].iter_mut().for_each(|b| *b += 1.0);
     params.push("lstm.bias", &[4 * h], bias);
     if let Some(density) = config.density(latent) {
-        params.0.extend(density.init(h, seed).0);
+        params.0.extend(density.init(config.features(latent), seed).0);
         for (at, head) in [(3, "reward"), (4, "done")] {
             params.push(format!("{head}.weight"), &[h, 1], uniform(at, h));
             params.push(format!("{head}.bias"), &[1], vec![0.0]);

@@ -24,6 +24,8 @@ pub(super) struct Differentiated {
     /// Σ −log p, Σ (r̂ − r)², Σ of the ends' cross-entropies, over the real steps.
     pub sums: [f64; 3],
     pub gradients: Params,
+    /// [h, c] after the last step [B, 2 hidden].
+    pub last: Vec<f32>,
 }
 
 impl MemoryDefinition {
@@ -46,12 +48,17 @@ impl MemoryDefinition {
         });
         let tensors = tensors.collect::<Result<_, _>>()?;
         let density = config.density(latent).ok_or_else(|| ParamError::Missing("head.logits.weight".into()))?;
-        Ok(Self { config: *config, latent, tensors, density: Definition::new(density, h, weights, device)? })
+        Ok(Self { config: *config, latent, tensors, density: Definition::new(density, config.features(latent), weights, device)? })
     }
 
-    /// Rank of the precisions' low-rank part.
-    pub fn rank(&self) -> usize {
-        self.config.density(self.latent).map_or(0, |d| d.rank)
+    /// The memory's settings.
+    pub fn config(&self) -> &MemoryConfig {
+        &self.config
+    }
+
+    /// What the density sees: `hidden`, and the latent `z` just consumed where means are changes of it.
+    pub fn features(&self, hidden: Tensor<2>, z: Tensor<2>) -> Tensor<2> {
+        if self.config.residual { Tensor::cat(vec![hidden, z], 1) } else { hidden }
     }
 
     fn get(&self, name: &str) -> Tensor<2> {
@@ -74,22 +81,31 @@ impl MemoryDefinition {
         (head("reward"), head("done"))
     }
 
-    /// The loss of `batch`, divided by `count`, back to all weights: what the trainer's shards do on the engine.
-    pub(super) fn differentiate(&self, batch: &SequenceBatch, count: f64, device: &Device) -> Differentiated {
+    /// The loss of `batch`, divided by `count`, back to all weights: what the trainer's shards do on the engine. `kept` `[T · B, hidden]`
+    /// multiplies h where heads and density see it (dropout); empty for all.
+    pub(super) fn differentiate(&self, batch: &SequenceBatch, kept: &[f32], count: f64, device: &Device) -> Differentiated {
         let (steps, size, h) = (batch.steps, batch.batch, self.config.hidden);
         let (n, inputs) = (steps * size, batch.inputs());
         let width = inputs.len() / n;
-        let mut hidden = constant(&vec![0.0; size * h], size, h, device);
-        let mut cells = hidden.clone();
+        let start = |at: usize| match batch.start.len() {
+            0 => Tensor::zeros([size, h], device),
+            _ => constant(&batch.start, 2 * size, h, device).reshape([size, 2, h]).slice([0..size, at..at + 1, 0..h]).reshape([size, h]),
+        };
+        let (mut hidden, mut cells): (Tensor<2>, Tensor<2>) = (start(0), start(1));
         let mut all = Vec::with_capacity(steps);
         for x in inputs.chunks_exact(size * width) {
             (hidden, cells) = self.step(constant(x, size, width, device), hidden, cells);
             all.push(hidden.clone());
         }
+        let last = Tensor::cat(vec![hidden, cells], 1).into_data().try_to_vec().expect("states are f32");
         let hidden = Tensor::cat(all, 0);
+        let hidden = if kept.is_empty() { hidden } else { hidden * constant(kept, n, h, device) };
         let column = |v: &[f32]| constant(v, n, 1, device);
         let (mask, reward, done) = (column(&batch.mask), column(&batch.reward), column(&batch.done));
-        let log_prob = self.density.log_prob(hidden.clone(), constant(&batch.z_next, n, self.latent, device));
+        let log_prob = {
+            let z = constant(&batch.z, n, self.latent, device);
+            self.density.log_prob(self.features(hidden.clone(), z), constant(&batch.z_next, n, self.latent, device))
+        };
         let (predicted, logit) = self.heads(hidden);
         let error = predicted - reward;
         let squares = error.clone() * error;
@@ -110,6 +126,6 @@ impl MemoryDefinition {
         for (name, shape, tensor) in &self.tensors[3..] {
             list.push(name, shape, gradient(tensor, &gradients));
         }
-        Differentiated { sums: [sum(log_prob.neg()), sum(squares), sum(cross_entropy)], gradients: list }
+        Differentiated { sums: [sum(log_prob.neg()), sum(squares), sum(cross_entropy)], gradients: list, last }
     }
 }

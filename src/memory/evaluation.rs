@@ -1,6 +1,5 @@
 //! Held-out likelihood and predictions.
 
-use frmdn_density::Density;
 use frmdn_engine::lstm::Tape;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,43 +22,78 @@ pub struct MemoryEvaluation {
     pub done_bce: f64,
 }
 
+/// Sums over the real steps of some sequences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Real steps.
+    pub steps: f64,
+    /// Negative log-likelihoods, nats.
+    pub nll: f64,
+    /// Squared errors of the reward.
+    pub squares: f64,
+    /// Cross-entropies of the end, nats.
+    pub cross_entropy: f64,
+    /// Σ r, Σ r̂, Σ r², Σ r̂², Σ r r̂.
+    pub rewards: [f64; 5],
+}
+
+impl std::ops::AddAssign for Judged {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.nll += other.nll;
+        self.squares += other.squares;
+        self.cross_entropy += other.cross_entropy;
+        self.rewards.iter_mut().zip(other.rewards).for_each(|(a, b)| *a += b);
+    }
+}
+
+impl Judged {
+    /// Means a step.
+    pub fn evaluation(&self) -> MemoryEvaluation {
+        let n = self.steps.max(1.0);
+        let [r, p, rr, pp, rp] = self.rewards.map(|sum| sum / n);
+        let spread = ((rr - r * r) * (pp - p * p)).max(0.0).sqrt();
+        MemoryEvaluation {
+            nll: self.nll / n,
+            reward_mse: self.squares / n,
+            reward_correlation: if spread > 0.0 { (rp - r * p) / spread } else { 0.0 },
+            done_bce: self.cross_entropy / n,
+        }
+    }
+}
+
 impl MemoryTrainer {
     /// Figures over `batches`, each run from a zero state; sums are taken in order, whatever the number of threads.
     pub fn evaluate(&self, batches: &[SequenceBatch]) -> MemoryEvaluation {
-        let density = self.config.density(self.latent).expect("a variant that is trained has a density");
-        let density = Density::new(density, self.config.hidden, &self.weights).expect("the trainer's weights have the model's shapes");
+        let mut all = Judged::default();
+        self.judge(batches).into_iter().for_each(|judged| all += judged);
+        all.evaluation()
+    }
+
+    /// Sums over each of `batches`, each run from a zero state.
+    pub fn judge(&self, batches: &[SequenceBatch]) -> Vec<Judged> {
+        let (density, lstm) = (self.density(), self.lstm());
         let heads =
             Heads::load(&self.config.loss, &self.weights, self.config.hidden).expect("the trainer's weights have the model's shapes");
-        let lstm = self.lstm();
-        // Per batch: steps, NLL, squared error, cross-entropy, and the five sums of a correlation.
-        let parts: Vec<[f64; 9]> = batches
-            .par_iter()
-            .map(|batch| {
-                let (h, n) = (self.config.hidden, batch.steps * batch.batch);
-                let mut tape = Tape::default();
-                lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
-                let log_prob = density.log_prob(tape.hidden(), &batch.z_next, n);
-                let mut sums = [0.0; 9];
-                for row in (0..n).filter(|&row| batch.mask[row] > 0.0) {
-                    let hidden = &tape.hidden()[row * h..(row + 1) * h];
-                    let (r, (p, logit)) = (f64::from(batch.reward[row]), heads.predict(hidden));
-                    let bce = cross_entropy(logit, f64::from(batch.done[row]));
-                    let add = [1.0, -log_prob[row], (r - p) * (r - p), bce, r, p, r * r, p * p, r * p];
-                    sums.iter_mut().zip(add).for_each(|(s, x)| *s += x);
-                }
-                sums
-            })
-            .collect();
-        let mut s = [0.0; 9];
-        parts.iter().for_each(|p| s.iter_mut().zip(p).for_each(|(s, p)| *s += p));
-        let n = s[0].max(1.0);
-        let covariance = s[8] / n - s[4] / n * s[5] / n;
-        let spread = ((s[6] / n - (s[4] / n).powi(2)) * (s[7] / n - (s[5] / n).powi(2))).max(0.0).sqrt();
-        MemoryEvaluation {
-            nll: s[1] / n,
-            reward_mse: s[2] / n,
-            reward_correlation: if spread > 0.0 { covariance / spread } else { 0.0 },
-            done_bce: s[3] / n,
-        }
+        let judge = |batch: &SequenceBatch| {
+            let (h, n) = (self.config.hidden, batch.steps * batch.batch);
+            let mut tape = Tape::default();
+            lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
+            let log_prob = density.log_prob(&batch.features(tape.hidden(), self.config.residual), &batch.z_next);
+            let mut sums = Judged::default();
+            for row in (0..n).filter(|&row| batch.mask[row] > 0.0) {
+                let hidden = &tape.hidden()[row * h..(row + 1) * h];
+                let (r, (p, logit)) = (f64::from(batch.reward[row]), heads.predict(hidden));
+                sums += Judged {
+                    steps: 1.0,
+                    nll: -log_prob[row],
+                    squares: (r - p) * (r - p),
+                    cross_entropy: cross_entropy(logit, f64::from(batch.done[row])),
+                    rewards: [r, p, r * r, p * p, r * p],
+                };
+            }
+            sums
+        };
+        batches.par_iter().map(judge).collect()
     }
 }

@@ -17,8 +17,6 @@ fn config(variant: Variant) -> MemoryConfig {
     MemoryConfig { variant, hidden: 8, components: 3, flow_hidden: 6, ..MemoryConfig::default() }
 }
 
-const TRAINED: [Variant; 4] = [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn];
-
 /// z turns slowly under the action; the last quarter of the last sequence is padding.
 fn batch(steps: usize, size: usize) -> SequenceBatch {
     let mut b = SequenceBatch::zeros(steps, size, LATENT, ACTIONS);
@@ -53,7 +51,7 @@ fn pool(threads: usize) -> rayon::ThreadPool {
 #[test]
 fn every_variant_learns_and_is_the_same_on_any_number_of_threads() {
     let data = batch(12, 20);
-    for variant in TRAINED {
+    for variant in Variant::trained() {
         let run = |threads| {
             pool(threads).install(|| {
                 let mut trainer = MemoryTrainer::new(&config(variant), LATENT, ACTIONS, 1);
@@ -79,7 +77,7 @@ fn saved_and_restored_in_the_middle_training_goes_on_bit_for_bit() {
         a.step(&data, 1e-2, update).unwrap();
     }
     let state = serde_json::from_str(&serde_json::to_string(&a.state()).unwrap()).unwrap();
-    let mut b = MemoryTrainer::restore(&config(Variant::Frmdn), LATENT, ACTIONS, &a.tensors(), &state).unwrap();
+    let mut b = MemoryTrainer::restore(&config(Variant::Frmdn), LATENT, ACTIONS, 1, &a.tensors(), &state).unwrap();
     for update in 5..9 {
         a.step(&data, 1e-2, update).unwrap();
         b.step(&data, 1e-2, update).unwrap();
@@ -241,7 +239,7 @@ fn engine_and_burn_together_give_the_gradients_of_burn_alone() {
 /// Three updates of every variant, reward and end heads included: engine and burn's own device.
 #[test]
 fn a_device_trains_like_the_engine() {
-    for variant in [Variant::Rmdn, Variant::RmdnLowrank, Variant::FrmdnDiagonal, Variant::Frmdn] {
+    for variant in Variant::trained() {
         let c = MemoryConfig { loss: LossConfig { done_positive_weight: 3.0, ..LossConfig::default() }, ..config(variant) };
         let data = batch(6, 9);
         let mut engine = MemoryTrainer::new(&c, LATENT, ACTIONS, 1);
@@ -279,5 +277,5 @@ fn what_predicts_nothing_says_so_and_none_has_no_state() {
     }
     let c = config(Variant::None);
     let none = load(&c, LATENT, ACTIONS, &init(&c, LATENT, ACTIONS, 1)).unwrap();
-    assert_eq!((none.hidden_len(), none.state_len(), c.hidden_len()), (0, 0, 0));
+    assert_eq!((none.hidden_len(), none.state_len(), c.hidden_len(LATENT)), (0, 0, 0));
 }

@@ -1,13 +1,15 @@
 //! Training of M: the recurrence forward and back on the engine, the density by burn's autodiff in between.
 
 use burn::tensor::Device;
-use frmdn_density::Definition;
+use frmdn_density::{Definition, Density, SampleScratch};
 use frmdn_engine::{
     Params,
     adam::{Adam, AdamConfig},
     lstm::{Lstm, Tape},
     params::ParamError,
+    random::stream,
 };
+use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +63,10 @@ pub struct MemoryTrainer {
     actions: usize,
     pub(super) weights: Params,
     adam: Adam,
+    /// Root of the streams `memory/dropout` and `memory/scheduled`.
+    seed: u64,
+    /// [h, c] after the last step of the last update's sequences.
+    last: Vec<f32>,
     /// Where gradients are computed, if not on the engine.
     device: Option<Device>,
 }
@@ -74,7 +80,7 @@ impl MemoryTrainer {
         assert!(config.is_trained(), "{} is never trained", config.variant);
         let weights = init(config, latent, actions, seed);
         let adam = Adam::new(&weights, AdamConfig { clip_norm: Some(config.loss.clip_norm), ..AdamConfig::default() });
-        Self { config: *config, latent, actions, weights, adam, device: None }
+        Self { config: *config, latent, actions, weights, adam, seed, last: Vec::new(), device: None }
     }
 
     /// The trainer with its gradients computed through burn on `device`; without one, on the engine.
@@ -88,12 +94,17 @@ impl MemoryTrainer {
         &self.weights
     }
 
+    /// [h, c] after the last step of the last update's sequences [B, 2 hidden]: where those that follow them may start.
+    pub fn last(&self) -> &[f32] {
+        &self.last
+    }
+
     /// The plain numbers of the state.
     pub fn state(&self) -> MemoryState {
         MemoryState { updates: self.adam.updates }
     }
 
-    /// The tensors of the state: `weights.…`, `adam.first.…`, `adam.second.…`.
+    /// The tensors of the state: `weights.…`, `adam.first.…`, `adam.second.…`, and `last`.
     pub fn tensors(&self) -> Params {
         let mut tensors = Params::default();
         for (prefix, list) in [("weights", &self.weights), ("adam.first", &self.adam.first), ("adam.second", &self.adam.second)] {
@@ -101,6 +112,7 @@ impl MemoryTrainer {
                 tensors.push(format!("{prefix}.{}", p.name), &p.shape, p.value.clone());
             }
         }
+        tensors.push("last", &[self.last.len()], self.last.clone());
         tensors
     }
 
@@ -109,10 +121,11 @@ impl MemoryTrainer {
         config: &MemoryConfig,
         latent: usize,
         actions: usize,
+        seed: u64,
         tensors: &Params,
         state: &MemoryState,
     ) -> Result<Self, ParamError> {
-        let mut trainer = Self::new(config, latent, actions, 0);
+        let mut trainer = Self::new(config, latent, actions, seed);
         let take = |prefix: &str, list: &mut Params| {
             for p in &mut list.0 {
                 p.value = tensors.get(&format!("{prefix}.{}", p.name), &p.shape)?.to_vec();
@@ -122,6 +135,7 @@ impl MemoryTrainer {
         take("weights", &mut trainer.weights)?;
         take("adam.first", &mut trainer.adam.first)?;
         take("adam.second", &mut trainer.adam.second)?;
+        trainer.last = tensors.value("last").to_vec();
         trainer.adam.updates = state.updates;
         Ok(trainer)
     }
@@ -130,12 +144,15 @@ impl MemoryTrainer {
     /// not depend on the number of threads.
     pub fn step(&mut self, batch: &SequenceBatch, learning_rate: f64, update: u64) -> Result<MemoryMetrics, NonFinite> {
         let count: f64 = batch.mask.iter().map(|&m| f64::from(m)).sum::<f64>().max(1.0);
-        let Differentiated { sums, mut gradients } = match &self.device {
-            None => self.on_engine(batch, count),
+        let mixed = (self.config.loss.scheduled_sampling > 0.0).then(|| self.mixed(batch, update));
+        let batch = mixed.as_ref().unwrap_or(batch);
+        let Differentiated { sums, mut gradients, last } = match &self.device {
+            None => self.on_engine(batch, count, update),
             Some(device) => MemoryDefinition::new(&self.config, self.latent, self.actions, &self.weights, device)
                 .expect("the trainer's weights have the model's shapes")
-                .differentiate(batch, count, device),
+                .differentiate(batch, &self.kept(batch, 0, update), count, device),
         };
+        self.last = last;
         if sums.iter().any(|s| !s.is_finite()) {
             return Err(NonFinite { tensor: "loss".into(), update });
         }
@@ -147,17 +164,75 @@ impl MemoryTrainer {
         Ok(MemoryMetrics { nll, reward_mse, done_bce, gradient_norm })
     }
 
-    fn on_engine(&self, batch: &SequenceBatch, count: f64) -> Differentiated {
+    fn on_engine(&self, batch: &SequenceBatch, count: f64, update: u64) -> Differentiated {
         let cuts: Vec<usize> = (0..batch.batch).step_by(SHARD).collect();
         let lstm = self.lstm();
-        let shares: Vec<Differentiated> =
-            cuts.par_iter().map(|&from| self.share(&lstm, &batch.columns(from, batch.batch.min(from + SHARD)), count)).collect();
-        let mut all = Differentiated { sums: [0.0; 3], gradients: self.weights.zeros_like() };
+        let shares: Vec<Differentiated> = cuts
+            .par_iter()
+            .map(|&from| self.share(&lstm, &batch.columns(from, batch.batch.min(from + SHARD)), from, count, update))
+            .collect();
+        let mut all = Differentiated { sums: [0.0; 3], gradients: self.weights.zeros_like(), last: Vec::new() };
         for share in &shares {
             all.gradients.add_assign(&share.gradients);
             all.sums.iter_mut().zip(share.sums).for_each(|(a, b)| *a += b);
+            all.last.extend_from_slice(&share.last);
         }
         all
+    }
+
+    /// Factors of h `[T · B, hidden]` by dropout, 0 or 1/(1 − p); empty without. A sequence has its own stream: `first` is the number of
+    /// the first in the whole batch.
+    fn kept(&self, batch: &SequenceBatch, first: usize, update: u64) -> Vec<f32> {
+        let (p, h) = (self.config.loss.dropout, self.config.hidden);
+        if p == 0.0 {
+            return Vec::new();
+        }
+        let mut kept = vec![0.0; batch.steps * batch.batch * h];
+        for column in 0..batch.batch {
+            let mut rng = stream(self.seed, "memory/dropout", &[update, (first + column) as u64]);
+            for row in kept.chunks_exact_mut(h).skip(column).step_by(batch.batch) {
+                row.iter_mut().for_each(|k| *k = if rng.random::<f64>() < p { 0.0 } else { (1.0 / (1.0 - p)) as f32 });
+            }
+        }
+        kept
+    }
+
+    /// The batch with some of its inputs replaced by the memory's own draws of them (see [`super::LossConfig::scheduled_sampling`]).
+    fn mixed(&self, batch: &SequenceBatch, update: u64) -> SequenceBatch {
+        let (lstm, density) = (self.lstm(), self.density());
+        let (d, p) = (self.latent, self.config.loss.scheduled_sampling);
+        let columns: Vec<Vec<(usize, Vec<f32>)>> = (0..batch.batch)
+            .into_par_iter()
+            .map(|column| {
+                let one = batch.columns(column, column + 1);
+                let (mut tape, mut scratch) = (Tape::default(), SampleScratch::default());
+                lstm.forward_from(&one.start, &one.inputs(), one.steps, 1, &mut tape);
+                let features = one.features(tape.hidden(), self.config.residual);
+                let mut rng = stream(self.seed, "memory/scheduled", &[update, column as u64]);
+                let mut drawn = Vec::new();
+                for (t, features) in features.chunks_exact(features.len() / one.steps).enumerate().take(one.steps - 1) {
+                    if rng.random::<f64>() < p {
+                        let mut z = vec![0.0; d];
+                        density.sample(features, 1.0, std::slice::from_mut(&mut rng), &mut z, &mut scratch);
+                        drawn.push((t + 1, z));
+                    }
+                }
+                drawn
+            })
+            .collect();
+        let mut mixed = batch.clone();
+        for (column, drawn) in columns.into_iter().enumerate() {
+            for (t, z) in drawn {
+                mixed.z[(t * batch.batch + column) * d..][..d].copy_from_slice(&z);
+            }
+        }
+        mixed
+    }
+
+    /// The density as it is now, on the engine.
+    pub(super) fn density(&self) -> Density {
+        let density = self.config.density(self.latent).expect("a variant that is trained has a density");
+        Density::new(density, self.config.features(self.latent), &self.weights).expect("the trainer's weights have the model's shapes")
     }
 
     pub(super) fn lstm(&self) -> Lstm {
@@ -170,24 +245,35 @@ impl MemoryTrainer {
     }
 
     /// Loss sums and gradients of one shard; the loss is divided by `count`, the number of real steps of the whole batch.
-    fn share(&self, lstm: &Lstm, batch: &SequenceBatch, count: f64) -> Differentiated {
+    fn share(&self, lstm: &Lstm, batch: &SequenceBatch, first: usize, count: f64, update: u64) -> Differentiated {
         let (h, n) = (self.config.hidden, batch.steps * batch.batch);
         let inputs = batch.inputs();
         let mut tape = Tape::default();
-        lstm.forward(&inputs, batch.steps, batch.batch, &mut tape);
+        lstm.forward_from(&batch.start, &inputs, batch.steps, batch.batch, &mut tape);
+        let kept = self.kept(batch, first, update);
+        let mut seen = tape.hidden().to_vec();
+        seen.iter_mut().zip(&kept).for_each(|(h, k)| *h *= k);
 
         let density = self.config.density(self.latent).expect("a variant that is trained has a density");
         let weights: Vec<f32> = batch.mask.iter().map(|&m| (f64::from(m) / count) as f32).collect();
-        let likelihood = Definition::loss_and_gradient(density, &self.weights, tape.hidden(), &batch.z_next, &weights)
+        let features = batch.features(&seen, self.config.residual);
+        let likelihood = Definition::loss_and_gradient(density, &self.weights, &features, &batch.z_next, &weights)
             .expect("the trainer's weights have the model's shapes");
-        let mut d_hidden = likelihood.features;
+        let width = features.len() / n;
+        let mut d_hidden: Vec<f32> = if width == h {
+            likelihood.features
+        } else {
+            likelihood.features.chunks_exact(width).flat_map(|row| row[..h].iter().copied()).collect()
+        };
         let mut heads =
             Heads::load(&self.config.loss, &self.weights, self.config.hidden).expect("the trainer's weights have the model's shapes");
         let real = (0..n).filter(|&row| batch.mask[row] > 0.0);
         for row in real.clone() {
             let at = row * h..(row + 1) * h;
-            heads.add(&tape.hidden()[at.clone()], batch.reward[row], batch.done[row], f64::from(weights[row]), &mut d_hidden[at]);
+            heads.add(&seen[at.clone()], batch.reward[row], batch.done[row], f64::from(weights[row]), &mut d_hidden[at]);
         }
+        d_hidden.iter_mut().zip(&kept).for_each(|(d, k)| *d *= k);
+        let last = tape.last();
         let nll = -real.map(|row| f64::from(likelihood.log_prob[row])).sum::<f64>();
 
         let (g, i) = (4 * h, lstm.inputs());
@@ -201,6 +287,6 @@ impl MemoryTrainer {
         gradients.0.extend(likelihood.parameters.0);
         let sums = [nll, heads.squares, heads.cross_entropy];
         gradients.0.extend(heads.gradients().0);
-        Differentiated { sums, gradients }
+        Differentiated { sums, gradients, last }
     }
 }

@@ -112,6 +112,16 @@ pub struct MemoryTraining {
     pub evaluate_every: u64,
     /// Held-out losses without an improvement after which training stops.
     pub patience: u64,
+    /// Sequences of consecutive batches follow each other in their episodes, and states are carried on (truncated backward through
+    /// time); else every sequence starts anywhere, from a zero state.
+    #[serde(default)]
+    pub carry: bool,
+    /// Standard deviation of the latents around V's mean, in parts of each dimension's own; 0: V's posterior.
+    #[serde(default)]
+    pub noise: f64,
+    /// Standard deviation of normal noise on the latents that M is fed (not on those it predicts), in the same parts.
+    #[serde(default)]
+    pub input_noise: f64,
 }
 
 /// Evolution of C.
@@ -263,6 +273,11 @@ impl Preset {
         at_least("memory.window_updates", m.window_updates, 1)?;
         at_least("memory.evaluate_every", m.evaluate_every, 1)?;
         at_least("memory.patience", m.patience, 1)?;
+        for (key, value) in [("memory.noise", m.noise), ("memory.input_noise", m.input_noise)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(format!("{key} = {value} is impossible: it must be a number of at least 0"));
+            }
+        }
         let c = &self.controller;
         at_least("controller.population", c.population as u64, 4)?;
         at_least("controller.generations", c.generations, 1)?;

@@ -90,9 +90,7 @@ impl<'a> Drivers<'a> {
     /// Driver number `driver` drives at most `steps` steps of the episode of `seed`.
     pub fn record(&self, driver: usize, steps: usize, seed: u64) -> Result<Episode> {
         match &self.list[driver] {
-            Driver::Policy(policy) => {
-                drive(policy.start(self.world, self.root, seed).map_err(RunError::Failed)?.as_mut(), steps, seed)
-            }
+            Driver::Policy(policy) => drive(policy.start(self.world, self.root, seed).map_err(RunError::Failed)?.as_mut(), steps, seed),
             Driver::Agent(agent) => {
                 let env = self.world.make().map_err(RunError::Failed)?;
                 drive(&mut AgentDriven::new(env, &agent.0, &agent.1), steps, seed)

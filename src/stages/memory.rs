@@ -1,6 +1,9 @@
 //! Encoding of the episodes by V, and training of M on the latents.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use frmdn_engine::random::{Pcg64, fill_normal, stream};
 use rand::RngExt;
@@ -8,13 +11,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out, held_out_indices, learning_rate, windows::Windows};
+use super::{Context, held_out_indices, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
     controller::Actions,
     memory::{self, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
     pictures::{Series, plot_curves},
-    run::{Checkpoint, CheckpointKind, Episode, LatentEpisode, Metrics, Result, RunError, RunFolder},
+    run::{Checkpoint, CheckpointKind, Episode, EpisodeStore, LatentEpisode, MemoryTraining, Metrics, Result, RunError, RunFolder},
     vision::{EncoderScratch, Vae},
 };
 
@@ -43,109 +46,166 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let config = &preset.memory;
     let space = context.world(&preset.environment)?.action_space().map_err(RunError::Failed)?;
     let (latent, actions) = (preset.vision.model.latent, Actions::of(&space).width());
+    let directory = folder.path("memory");
     if !config.model.is_trained() {
-        if !folder.path("memory/weights.safetensors").exists() {
+        if !directory.join("weights.safetensors").exists() {
             Agent::save_memory(folder, &memory::init(&config.model, latent, actions, preset.seed))?;
         }
         return Ok(());
     }
-    let path = folder.path("memory/state.safetensors");
-    let saved = path.exists().then(|| Checkpoint::<State>::load(&path, CheckpointKind::MemoryState, REMEDY)).transpose()?;
-    let (mut trainer, mut state) = match saved {
+    let finished = |state: &State| state.update >= config.updates || state.stale >= config.patience;
+    if let Some(saved) = saved(&directory)?
+        && finished(&saved.state)
+    {
+        return Ok(());
+    }
+    let held_out: Vec<usize> = held_out_indices(preset.collect.episodes).collect();
+    let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !super::held_out(i)).collect();
+    let latents = Latents::new(folder, config, &training)?;
+    let held = held_out_batches(&latents, &held_out, preset.seed)?;
+    let job = Job { config, latent, actions, seed: preset.seed, directory, latents, training, held, resume: folder.resume_command() };
+    train(job, context)?;
+    draw(folder, &folder.path("memory/metrics.jsonl"))
+}
+
+/// One memory to be trained.
+pub(super) struct Job<'a> {
+    pub config: &'a MemoryTraining,
+    pub latent: usize,
+    pub actions: usize,
+    pub seed: u64,
+    /// Where weights, state and metrics are kept.
+    pub directory: PathBuf,
+    pub latents: Latents,
+    /// Episodes to learn from.
+    pub training: Vec<usize>,
+    /// Episodes to stop by, and the floor of their likelihood.
+    pub held: (Vec<SequenceBatch>, f64),
+    /// The command that goes on after an interruption.
+    pub resume: String,
+}
+
+fn saved(directory: &Path) -> Result<Option<Checkpoint<State>>> {
+    let path = directory.join("state.safetensors");
+    path.exists().then(|| Checkpoint::<State>::load(&path, CheckpointKind::MemoryState, REMEDY)).transpose()
+}
+
+/// Trains to the last update, or until the held-out likelihood has stopped rising; resumes by itself. The weights of the best held-out
+/// likelihood are in `weights.safetensors`.
+pub(super) fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
+    let Job { config, latent, actions, seed, .. } = job;
+    let (mut trainer, mut state) = match saved(&job.directory)? {
         Some(Checkpoint { tensors, state }) => {
-            if state.update >= config.updates || state.stale >= config.patience {
-                return Ok(());
-            }
-            let trainer = MemoryTrainer::restore(&config.model, latent, actions, &tensors, &state.trainer)
-                .map_err(|e| RunError::damaged(&path, e, REMEDY))?;
+            let trainer = MemoryTrainer::restore(&config.model, latent, actions, seed, &tensors, &state.trainer)
+                .map_err(|e| RunError::damaged(&job.directory.join("state.safetensors"), e, REMEDY))?;
             (trainer, state)
         }
         None => {
-            let trainer = MemoryTrainer::new(&config.model, latent, actions, preset.seed);
+            let trainer = MemoryTrainer::new(&config.model, latent, actions, seed);
             let state = State { trainer: trainer.state(), update: 0, best: None, stale: 0, sum: 0.0, count: 0 };
             (trainer, state)
         }
     };
     trainer = trainer.on(context.device.burn());
-    let held = held_out_batches(folder)?;
-    let store = folder.latents();
-    let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i)).collect();
-    let mut windows = Windows::new("memory/window", preset.seed, training, config.window_episodes, config.window_updates, move |i| {
-        LatentEpisode::load(&store.path(i))
-    });
-    let metrics_path = folder.path("memory/metrics.jsonl");
-    let mut metrics = Metrics::resume(&metrics_path, "update", state.update)?;
-    context.report.begin("memory", "updates", state.update, config.updates);
+    let latents = job.latents.clone();
+    let mut windows =
+        Windows::new("memory/window", seed, job.training.clone(), config.window_episodes, config.window_updates, move |i| latents.load(i));
+    let mut metrics = Metrics::resume(&job.directory.join("metrics.jsonl"), "update", state.update)?;
+    let name = format!("memory {}", config.model.variant);
+    context.report.begin(&name, "updates", state.update, config.updates);
     let outcome = loop {
         if state.update >= config.updates || state.stale >= config.patience {
             break Ok(());
         }
         if context.stop.is_set() {
-            break save(folder, &trainer, &mut state).and_then(|()| context.check(folder));
+            break save(&job, &trainer, &mut state).and(Err(RunError::Interrupted { command: job.resume.clone() }));
         }
         let update = state.update;
-        let batch = match windows.at(update) {
-            Ok(episodes) => sequences(episodes, config.batch, config.sequence, &mut stream(preset.seed, "memory/batch", &[update])),
+        let batch = match job.batch(&mut windows, update, trainer.last()) {
+            Ok(batch) => batch,
             Err(e) => break Err(e),
         };
         let rate = learning_rate(config.learning_rate, update, config.updates);
         let step = match trainer.step(&batch, rate, update) {
             Ok(step) => step,
-            Err(e) => {
-                break Err(RunError::NonFinite {
-                    stage: "memory",
-                    what: e.tensor,
-                    update: e.update,
-                    path: folder.path("memory"),
-                    remedy: "Start a new run with a smaller rate, for example --set memory.learning_rate=3e-4 --run DIR.".into(),
-                });
-            }
+            Err(e) => break Err(job.non_finite(e.tensor, e.update)),
         };
         state.update += 1;
         state.count += 1;
         state.sum += step.nll;
         context.report.advance(state.update, &format!("NLL {:.2} nats a step", step.nll));
         if state.update.is_multiple_of(config.evaluate_every) || state.update == config.updates {
-            let evaluated = evaluate(folder, context, &trainer, &mut state, &held, rate, &mut metrics);
+            let evaluated = evaluate(&job, context, &trainer, &mut state, rate, &mut metrics);
             if let Err(e) = evaluated {
                 break Err(e);
             }
         }
     };
     context.report.end();
-    outcome?;
-    draw(folder, &metrics_path)
+    outcome
 }
 
-fn save(folder: &RunFolder, trainer: &MemoryTrainer, state: &mut State) -> Result<()> {
+impl Job<'_> {
+    /// The batch of an update: pieces of random episodes, or the next pieces of a round of episodes, from where the last ones ended.
+    fn batch(&self, windows: &mut Windows<LatentEpisode>, update: u64, last: &[f32]) -> Result<SequenceBatch> {
+        let MemoryTraining { batch, sequence, carry, .. } = *self.config;
+        let mut rng = stream(self.seed, "memory/batch", &[update]);
+        if !carry {
+            return Ok(self.latents.sequences(windows.at(update)?, batch, sequence, &mut rng));
+        }
+        let pieces = self.latents.longest.div_ceil(sequence) as u64;
+        let (round, piece) = (update / pieces, (update % pieces) as usize);
+        let episodes = windows.at(round * pieces)?;
+        let chosen = &mut stream(self.seed, "memory/round", &[round]);
+        let (first, mut out) = (&episodes[0], None);
+        for column in 0..batch {
+            let episode = &episodes[chosen.random_range(0..episodes.len())];
+            let out = out.get_or_insert_with(|| SequenceBatch::zeros(sequence, batch, first.latent, first.action_len));
+            let from = (piece * sequence).min(episode.steps());
+            self.latents.fill(out, column, episode, from, sequence.min(episode.steps() - from), &mut rng);
+        }
+        let mut out = out.unwrap_or_else(|| SequenceBatch::zeros(sequence, batch, first.latent, first.action_len));
+        if piece > 0 {
+            out.start = last.to_vec();
+        }
+        Ok(out)
+    }
+
+    fn non_finite(&self, what: String, update: u64) -> RunError {
+        RunError::NonFinite {
+            stage: "memory",
+            what,
+            update,
+            path: self.directory.clone(),
+            remedy: "Start a new run with a smaller rate, for example --set memory.learning_rate=3e-4 --run DIR.".into(),
+        }
+    }
+}
+
+fn save(job: &Job<'_>, trainer: &MemoryTrainer, state: &mut State) -> Result<()> {
     state.trainer = trainer.state();
-    Checkpoint { tensors: trainer.tensors(), state: &*state }.save(&folder.path("memory/state.safetensors"), CheckpointKind::MemoryState)
+    let path = job.directory.join("state.safetensors");
+    Checkpoint { tensors: trainer.tensors(), state: &*state }.save(&path, CheckpointKind::MemoryState)
 }
 
 fn evaluate(
-    folder: &RunFolder,
+    job: &Job<'_>,
     context: &Context<'_>,
     trainer: &MemoryTrainer,
     state: &mut State,
-    held: &(Vec<SequenceBatch>, f64),
     rate: f64,
     metrics: &mut Metrics,
 ) -> Result<()> {
-    let (batches, floor) = held;
+    let (batches, floor) = &job.held;
     let evaluation = trainer.evaluate(batches);
     if !evaluation.nll.is_finite() {
-        return Err(RunError::NonFinite {
-            stage: "memory",
-            what: "the held-out NLL".into(),
-            update: state.update,
-            path: folder.path("memory"),
-            remedy: "Start a new run with a smaller rate, for example --set memory.learning_rate=3e-4 --run DIR.".into(),
-        });
+        return Err(job.non_finite("the held-out NLL".into(), state.update));
     }
     if state.best.is_none_or(|(best, _)| evaluation.nll < best) {
         state.best = Some((evaluation.nll, state.update));
         state.stale = 0;
-        Agent::save_memory(folder, trainer.weights())?;
+        let path = job.directory.join("weights.safetensors");
+        Checkpoint { tensors: trainer.weights().clone(), state: job.config.model }.save(&path, CheckpointKind::Memory)?;
     } else {
         state.stale += 1;
     }
@@ -163,7 +223,7 @@ fn evaluate(
     (state.sum, state.count) = (0.0, 0);
     // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
     metrics.append(&line)?;
-    save(folder, trainer, state)?;
+    save(job, trainer, state)?;
     context.report.say(&format!(
         "memory {}: held-out NLL {:.2} nats a step, {:.2} above the floor; reward correlation {:.2}",
         state.update,
@@ -175,7 +235,7 @@ fn evaluate(
 }
 
 /// Writes the latents of every episode, by the V that is in the folder now.
-fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+pub(super) fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let (weights, vision) = Agent::load_vision(folder)?;
     let (episodes, latents) = (folder.episodes(), folder.latents());
@@ -212,66 +272,133 @@ fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.check(folder)
 }
 
-/// Draws z_t for all frames of an episode's piece: mean + exp(½ log variance) · ε.
-fn sample(episode: &LatentEpisode, first: usize, frames: usize, rng: &mut Pcg64, z: &mut Vec<f32>) {
-    let d = episode.latent;
-    z.resize(frames * d, 0.0);
-    fill_normal(rng, z);
-    let from = first * d..(first + frames) * d;
-    for (z, (m, v)) in z.iter_mut().zip(episode.mean[from.clone()].iter().zip(&episode.log_variance[from])) {
-        *z = m + (0.5 * v).exp() * *z;
+/// The latents of a run, and how values are drawn from them.
+#[derive(Clone)]
+pub(super) struct Latents {
+    store: EpisodeStore,
+    /// Standard deviation of the draws of each dimension; `None`: V's posterior.
+    sd: Option<Vec<f32>>,
+    /// Standard deviation of what is added to M's inputs; `None`: nothing.
+    input_sd: Option<Vec<f32>>,
+    /// Most steps of an episode.
+    longest: usize,
+}
+
+/// Episodes that the spread of latents is measured on.
+const SPREAD_EPISODES: usize = 100;
+
+impl Latents {
+    pub fn new(folder: &RunFolder, config: &MemoryTraining, training: &[usize]) -> Result<Self> {
+        let store = folder.latents();
+        let mut latents = Self { store, sd: None, input_sd: None, longest: folder.preset().collect.steps };
+        if config.noise > 0.0 || config.input_noise > 0.0 {
+            let sd = latents.spread(training)?;
+            let part = |of: f64| (of > 0.0).then(|| sd.iter().map(|sd| (of * sd) as f32).collect());
+            (latents.sd, latents.input_sd) = (part(config.noise), part(config.input_noise));
+        }
+        Ok(latents)
+    }
+
+    pub fn load(&self, index: usize) -> Result<LatentEpisode> {
+        LatentEpisode::load(&self.store.path(index))
+    }
+
+    /// Standard deviation of each dimension of V's means.
+    pub fn spread(&self, training: &[usize]) -> Result<Vec<f64>> {
+        let (mut n, mut sums) = (0.0, Vec::new());
+        for &index in training.iter().take(SPREAD_EPISODES) {
+            let episode = self.load(index)?;
+            sums.resize(episode.latent, [0.0; 2]);
+            for row in episode.mean.chunks_exact(episode.latent) {
+                n += 1.0;
+                for ([sum, squares], &v) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(v);
+                    *squares += f64::from(v) * f64::from(v);
+                }
+            }
+        }
+        Ok(sums.into_iter().map(|[sum, squares]| (squares / n - (sum / n) * (sum / n)).max(0.0).sqrt()).collect())
+    }
+
+    /// Entropy of the draws of an episode's targets, summed over steps: the floor of their likelihood.
+    pub fn floor(&self, episode: &LatentEpisode) -> f64 {
+        match &self.sd {
+            None => posterior_entropy(&episode.log_variance[episode.latent..]),
+            Some(sd) => posterior_entropy(&sd.iter().map(|sd| 2.0 * sd.ln()).collect::<Vec<_>>()) * episode.steps() as f64,
+        }
+    }
+
+    /// Draws z_t for all frames of an episode's piece: mean + standard deviation · ε.
+    fn sample(&self, episode: &LatentEpisode, first: usize, frames: usize, rng: &mut Pcg64, z: &mut Vec<f32>) {
+        let d = episode.latent;
+        z.resize(frames * d, 0.0);
+        fill_normal(rng, z);
+        let from = first * d..(first + frames) * d;
+        for (i, (z, (m, v))) in z.iter_mut().zip(episode.mean[from.clone()].iter().zip(&episode.log_variance[from])).enumerate() {
+            let sd = self.sd.as_ref().map_or_else(|| (0.5 * v).exp(), |sd| sd[i % d]);
+            *z = m + sd * *z;
+        }
+    }
+
+    /// Copies a piece of `steps` steps from `first` into column `column` of `batch`. Inputs and targets share their samples:
+    /// the z that is predicted at one step is the z that is seen at the next.
+    pub fn fill(&self, batch: &mut SequenceBatch, column: usize, episode: &LatentEpisode, first: usize, steps: usize, rng: &mut Pcg64) {
+        if steps == 0 {
+            return;
+        }
+        let (d, a, b) = (episode.latent, episode.action_len, batch.batch);
+        let mut z = Vec::new();
+        self.sample(episode, first, steps + 1, rng, &mut z);
+        for t in 0..steps {
+            let row = t * b + column;
+            batch.z[row * d..(row + 1) * d].copy_from_slice(&z[t * d..(t + 1) * d]);
+            batch.z_next[row * d..(row + 1) * d].copy_from_slice(&z[(t + 1) * d..(t + 2) * d]);
+            let from = (first + t) * a;
+            batch.actions[row * a..(row + 1) * a].copy_from_slice(&episode.actions[from..from + a]);
+            batch.reward[row] = episode.rewards[first + t];
+            batch.done[row] = f32::from(episode.terminated && first + t + 1 == episode.steps());
+            batch.mask[row] = 1.0;
+        }
+        if let Some(sd) = &self.input_sd {
+            for t in 0..steps {
+                fill_normal(rng, &mut z[..d]);
+                let at = &mut batch.z[(t * b + column) * d..][..d];
+                at.iter_mut().zip(z.iter().zip(sd)).for_each(|(v, (e, sd))| *v += sd * e);
+            }
+        }
+    }
+
+    /// Random pieces of random episodes; an episode shorter than a sequence is padded and masked.
+    fn sequences(&self, episodes: &[LatentEpisode], size: usize, steps: usize, rng: &mut Pcg64) -> SequenceBatch {
+        let first = &episodes[0];
+        let mut batch = SequenceBatch::zeros(steps, size, first.latent, first.action_len);
+        let total: usize = episodes.iter().map(LatentEpisode::steps).sum();
+        for column in 0..size {
+            // An episode in proportion to its length, so that every step is seen about equally often.
+            let mut at = rng.random_range(0..total);
+            let episode = episodes.iter().find(|e| {
+                let here = at < e.steps();
+                at = at.wrapping_sub(if here { 0 } else { e.steps() });
+                here
+            });
+            let episode = episode.unwrap_or(first);
+            let length = steps.min(episode.steps());
+            let start = rng.random_range(0..=episode.steps() - length);
+            self.fill(&mut batch, column, episode, start, length, rng);
+        }
+        batch
     }
 }
 
-/// Copies a piece of `steps` steps from `first` into column `column` of `batch`. Inputs and targets share their samples:
-/// the z that is predicted at one step is the z that is seen at the next.
-fn fill(batch: &mut SequenceBatch, column: usize, episode: &LatentEpisode, first: usize, steps: usize, rng: &mut Pcg64) {
-    let (d, a, b) = (episode.latent, episode.action_len, batch.batch);
-    let mut z = Vec::new();
-    sample(episode, first, steps + 1, rng, &mut z);
-    for t in 0..steps {
-        let row = t * b + column;
-        batch.z[row * d..(row + 1) * d].copy_from_slice(&z[t * d..(t + 1) * d]);
-        batch.z_next[row * d..(row + 1) * d].copy_from_slice(&z[(t + 1) * d..(t + 2) * d]);
-        let from = (first + t) * a;
-        batch.actions[row * a..(row + 1) * a].copy_from_slice(&episode.actions[from..from + a]);
-        batch.reward[row] = episode.rewards[first + t];
-        batch.done[row] = f32::from(episode.terminated && first + t + 1 == episode.steps());
-        batch.mask[row] = 1.0;
-    }
-}
-
-/// Random pieces of random episodes; an episode shorter than a sequence is padded and masked.
-fn sequences(episodes: &[LatentEpisode], size: usize, steps: usize, rng: &mut Pcg64) -> SequenceBatch {
-    let first = &episodes[0];
-    let mut batch = SequenceBatch::zeros(steps, size, first.latent, first.action_len);
-    let total: usize = episodes.iter().map(LatentEpisode::steps).sum();
-    for column in 0..size {
-        // An episode in proportion to its length, so that every step is seen about equally often.
-        let mut at = rng.random_range(0..total);
-        let episode = episodes.iter().find(|e| {
-            let here = at < e.steps();
-            at = at.wrapping_sub(if here { 0 } else { e.steps() });
-            here
-        });
-        let episode = episode.unwrap_or(first);
-        let length = steps.min(episode.steps());
-        let start = rng.random_range(0..=episode.steps() - length);
-        fill(&mut batch, column, episode, start, length, rng);
-    }
-    batch
-}
-
-/// The whole held-out episodes, with samples that never change, and the floor: the mean entropy of their targets.
-fn held_out_batches(folder: &RunFolder) -> Result<(Vec<SequenceBatch>, f64)> {
-    let preset = folder.preset();
+/// Whole episodes, with samples that never change, and the floor: the mean entropy of their targets.
+pub(super) fn held_out_batches(latents: &Latents, indices: &[usize], seed: u64) -> Result<(Vec<SequenceBatch>, f64)> {
     let mut batches = Vec::new();
     let (mut entropy, mut steps) = (0.0, 0usize);
-    for index in held_out_indices(preset.collect.episodes) {
-        let episode = LatentEpisode::load(&folder.latents().path(index))?;
+    for &index in indices {
+        let episode = latents.load(index)?;
         let mut batch = SequenceBatch::zeros(episode.steps(), 1, episode.latent, episode.action_len);
-        fill(&mut batch, 0, &episode, 0, episode.steps(), &mut stream(preset.seed, "memory/held-out", &[index as u64]));
-        entropy += posterior_entropy(&episode.log_variance[episode.latent..]);
+        latents.fill(&mut batch, 0, &episode, 0, episode.steps(), &mut stream(seed, "memory/held-out", &[index as u64]));
+        entropy += latents.floor(&episode);
         steps += episode.steps();
         batches.push(batch);
     }
@@ -308,12 +435,17 @@ mod tests {
         }
     }
 
+    fn latents() -> Latents {
+        Latents { store: EpisodeStore::new(PathBuf::new()), sd: None, input_sd: None, longest: 9 }
+    }
+
     /// The action that leads from z_t to z_{t+1} is a_t; `done` belongs to the step that ended the episode.
     #[test]
     fn inputs_targets_actions_and_ends_are_aligned() {
         let mut rng = stream(1, "t", &[]);
+        let latents = latents();
         for _ in 0..20 {
-            let batch = sequences(&[episode(9)], 3, 5, &mut rng);
+            let batch = latents.sequences(&[episode(9)], 3, 5, &mut rng);
             for row in 0..15 {
                 let t = batch.z[row * 2];
                 assert!((batch.z_next[row * 2] - (t + 1.0)).abs() < 1e-6);
@@ -326,7 +458,7 @@ mod tests {
 
     #[test]
     fn short_episodes_are_padded_and_masked() {
-        let batch = sequences(&[episode(3)], 2, 5, &mut stream(1, "t", &[]));
+        let batch = latents().sequences(&[episode(3)], 2, 5, &mut stream(1, "t", &[]));
         assert_eq!(batch.mask, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(batch.z[6 * 2..], [0.0; 8]);
     }

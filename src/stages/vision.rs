@@ -191,7 +191,8 @@ fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
         let episode = Episode::load(&folder.episodes().path(index))?;
         let there = episode.steps() + 1;
         for i in 0..each.min(there) {
-            frames.extend_from_slice(episode.frame(i * there / each.min(there)));
+            // The middle of each of as many parts: the first frame, where the view is still far away, is a rare one.
+            frames.extend_from_slice(episode.frame((2 * i + 1) * there / (2 * each.min(there))));
         }
     }
     Ok(frames)

@@ -108,6 +108,11 @@ impl Definition {
         Ok(Self { config, tensors: list.collect::<Result<_, _>>()? })
     }
 
+    /// What it is made of.
+    pub fn config(&self) -> &DensityConfig {
+        &self.config
+    }
+
     /// Gradients of all parameters in their order.
     pub fn gradients(&self, gradients: &Gradients) -> Params {
         let mut out = Params::default();

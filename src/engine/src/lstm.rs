@@ -48,6 +48,8 @@ pub struct Tape {
     tanh: Vec<f32>,
     /// h' `[steps, batch, hidden]`.
     hidden: Vec<f32>,
+    /// [h, c] before the first step `[batch, 2 hidden]`.
+    start: Vec<f32>,
     /// Gradients of h and c while going back `[batch, hidden]`.
     back: [Vec<f32>; 2],
 }
@@ -56,6 +58,14 @@ impl Tape {
     /// Hidden states after every step `[steps, batch, hidden]`.
     pub fn hidden(&self) -> &[f32] {
         &self.hidden
+    }
+
+    /// [h, c] after the last step `[batch, 2 hidden]`.
+    pub fn last(&self) -> Vec<f32> {
+        let n = self.hidden.len() / self.steps.max(1);
+        let h = n / self.batch.max(1);
+        let of = |v: &[f32], row: usize| v[v.len() - n + row * h..][..h].to_vec();
+        (0..self.batch).flat_map(|row| [of(&self.hidden, row), of(&self.cells, row)].concat()).collect()
     }
 }
 
@@ -128,7 +138,19 @@ impl Lstm {
     /// # Panics
     /// If a length disagrees with the layer.
     pub fn forward(&self, x: &[f32], steps: usize, batch: usize, tape: &mut Tape) {
+        self.forward_from(&[], x, steps, batch, tape);
+    }
+
+    /// The same from `start` `[batch, 2 hidden]`, [h, c] of each row; empty for zeros. The way back ends there.
+    ///
+    /// # Panics
+    /// If a length disagrees with the layer.
+    pub fn forward_from(&self, start: &[f32], x: &[f32], steps: usize, batch: usize, tape: &mut Tape) {
         let (h, width) = (self.hidden, self.inputs + self.hidden);
+        assert!(start.is_empty() || start.len() == batch * 2 * h, "a state row is [h, c]");
+        tape.start.clear();
+        tape.start.extend_from_slice(start);
+        tape.start.resize(batch * 2 * h, 0.0);
         assert_eq!(x.len(), steps * batch * self.inputs, "inputs have the wrong size");
         (tape.steps, tape.batch) = (steps, batch);
         tape.joint.resize(steps * batch * width, 0.0);
@@ -144,7 +166,7 @@ impl Lstm {
                 let (input, hidden) = row.split_at_mut(self.inputs);
                 input.copy_from_slice(&x[at..at + self.inputs]);
                 match t {
-                    0 => hidden.fill(0.0),
+                    0 => hidden.copy_from_slice(&tape.start[r * 2 * h..][..h]),
                     _ => hidden.copy_from_slice(&tape.hidden[done - (batch - r) * h..][..h]),
                 }
             }
@@ -153,7 +175,7 @@ impl Lstm {
             let (before, cells) = tape.cells.split_at_mut(done);
             let cells = &mut cells[..batch * h];
             match t {
-                0 => cells.fill(0.0),
+                0 => cells.chunks_exact_mut(h).zip(tape.start.chunks_exact(2 * h)).for_each(|(c, start)| c.copy_from_slice(&start[h..])),
                 _ => cells.copy_from_slice(&before[done - batch * h..]),
             }
             let rows = cells.chunks_exact_mut(h).zip(tape.tanh[now.clone()].chunks_exact_mut(h)).zip(tape.hidden[now].chunks_exact_mut(h));
@@ -177,11 +199,10 @@ impl Lstm {
             buffer.clear();
             buffer.resize(batch * h, 0.0);
         }
-        let zeros = vec![0.0; h];
         for t in (0..steps).rev() {
             for r in 0..batch {
                 let (at, row) = ((t * batch + r) * h, r * h..(r + 1) * h);
-                let before = if t == 0 { &zeros } else { &tape.cells[at - batch * h..][..h] };
+                let before = if t == 0 { &tape.start[(2 * r + 1) * h..][..h] } else { &tape.cells[at - batch * h..][..h] };
                 let gates = &mut tape.gates[4 * at..4 * at + g];
                 retreat(gates, before, &tape.tanh[at..at + h], &d_hidden[at..at + h], &dh[row.clone()], &mut dc[row]);
             }
