@@ -42,6 +42,7 @@ pub use frmdn_gym_rs as gym_rs;
 
 pub mod agent;
 pub mod cli;
+pub mod compare;
 pub mod controller;
 pub mod device;
 pub mod dream;

@@ -1,6 +1,7 @@
 //! The command line: one file per command. The only place that knows clap and the terminal.
 
 mod bench;
+mod compare;
 mod doctor;
 mod dream;
 mod env;
@@ -68,6 +69,9 @@ enum Command {
     /// Look into environments: traces, and comparisons with Gymnasium.
     #[command(subcommand)]
     Env(env::EnvCommand),
+    /// Compare memories by protocol.
+    #[command(subcommand)]
+    Compare(compare::CompareCommand),
     /// Say what this machine can do and what is missing.
     Doctor,
     /// Measure how fast each part is on this machine.
@@ -160,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(args, &context),
         Command::Inspect(args) => inspect::inspect(args),
         Command::Env(command) => env::env(command, &context),
+        Command::Compare(command) => compare::compare(command, &context),
         Command::Doctor => doctor::doctor(&context),
         Command::Bench(args) => bench::bench(args, &context),
     };

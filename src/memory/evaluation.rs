@@ -1,6 +1,7 @@
 //! Held-out likelihood and predictions.
 
-use frmdn_engine::lstm::Tape;
+use frmdn_density::SampleScratch;
+use frmdn_engine::{lstm::Tape, random::stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,58 @@ impl Judged {
     }
 }
 
+/// Draws that a value is ranked among.
+const DRAWS: usize = 19;
+
+/// Ranks of what happened among draws of the prediction: level where the prediction is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// How often a value of the latent had that rank among its draws (a Monte-Carlo PIT histogram, all dimensions together).
+    pub values: [u64; DRAWS + 1],
+    /// How often the likelihood of the latent had that rank among those of the draws: whether all dimensions together are.
+    pub likelihoods: [u64; DRAWS + 1],
+}
+
+impl std::ops::AddAssign for Calibration {
+    fn add_assign(&mut self, other: Self) {
+        self.values.iter_mut().zip(other.values).for_each(|(a, b)| *a += b);
+        self.likelihoods.iter_mut().zip(other.likelihoods).for_each(|(a, b)| *a += b);
+    }
+}
+
+impl Calibration {
+    /// Mean distance of the bins' shares from level, in parts of level: 0 for a perfect histogram.
+    pub fn error(counts: &[u64; DRAWS + 1]) -> f64 {
+        let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
+        counts.iter().map(|&c| (c as f64 / level - 1.0).abs()).sum::<f64>() / counts.len() as f64
+    }
+}
+
 impl MemoryTrainer {
+    /// Ranks at every `every`-th step of a single sequence, with draws from (`seed`, `memory/calibration`).
+    pub fn calibrate(&self, batch: &SequenceBatch, every: usize, seed: u64) -> Calibration {
+        let (density, lstm, d) = (self.density(), self.lstm(), self.latent);
+        let mut tape = Tape::default();
+        lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
+        let features = batch.features(tape.hidden(), self.config.residual);
+        let width = features.len() / (batch.steps * batch.batch);
+        let (mut all, mut scratch) = (Calibration::default(), SampleScratch::default());
+        let rows = features.chunks_exact(width).zip(batch.z_next.chunks_exact(d)).enumerate().step_by(every);
+        for (row, (features, z)) in rows.filter(|(row, _)| batch.mask[*row] > 0.0) {
+            let features = features.repeat(DRAWS + 1);
+            let mut rngs: Vec<_> = (0..DRAWS as u64).map(|i| stream(seed, "memory/calibration", &[row as u64, i])).collect();
+            let mut draws = vec![0.0; DRAWS * d];
+            density.sample(&features[..DRAWS * width], 1.0, &mut rngs, &mut draws, &mut scratch);
+            for (i, z) in z.iter().enumerate() {
+                all.values[draws.iter().skip(i).step_by(d).filter(|v| *v < z).count()] += 1;
+            }
+            draws.extend_from_slice(z);
+            let likelihoods = density.log_prob(&features, &draws);
+            all.likelihoods[likelihoods[..DRAWS].iter().filter(|l| **l < likelihoods[DRAWS]).count()] += 1;
+        }
+        all
+    }
+
     /// Figures over `batches`, each run from a zero state; sums are taken in order, whatever the number of threads.
     pub fn evaluate(&self, batches: &[SequenceBatch]) -> MemoryEvaluation {
         let mut all = Judged::default();

@@ -15,7 +15,7 @@ mod train;
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
 pub use batch::SequenceBatch;
 pub use config::{LossConfig, MemoryConfig, Variant, init, posterior_entropy};
-pub use evaluation::{Judged, MemoryEvaluation};
+pub use evaluation::{Calibration, Judged, MemoryEvaluation};
 pub use train::{MemoryMetrics, MemoryState, MemoryTrainer, NonFinite};
 
 #[cfg(test)]

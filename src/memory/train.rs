@@ -83,6 +83,18 @@ impl MemoryTrainer {
         Self { config: *config, latent, actions, weights, adam, seed, last: Vec::new(), device: None }
     }
 
+    /// The trainer with these weights.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn with_weights(self, weights: &Params) -> Result<Self, ParamError> {
+        let mut trainer = self;
+        for p in &mut trainer.weights.0 {
+            p.value = weights.get(&p.name, &p.shape)?.to_vec();
+        }
+        Ok(trainer)
+    }
+
     /// The trainer with its gradients computed through burn on `device`; without one, on the engine.
     #[must_use]
     pub fn on(self, device: Option<&Device>) -> Self {
@@ -152,13 +164,13 @@ impl MemoryTrainer {
                 .expect("the trainer's weights have the model's shapes")
                 .differentiate(batch, &self.kept(batch, 0, update), count, device),
         };
-        self.last = last;
         if sums.iter().any(|s| !s.is_finite()) {
             return Err(NonFinite { tensor: "loss".into(), update });
         }
         if let Some(tensor) = gradients.first_non_finite() {
             return Err(NonFinite { tensor: tensor.into(), update });
         }
+        self.last = last;
         let gradient_norm = self.adam.step(&mut self.weights, &mut gradients, learning_rate);
         let [nll, reward_mse, done_bce] = sums.map(|s| s / count);
         Ok(MemoryMetrics { nll, reward_mse, done_bce, gradient_norm })

@@ -8,6 +8,8 @@ pub const TRAINING: Range<u64> = 0..500_000;
 pub const SELECTION: Range<u64> = 500_000..600_000;
 /// Seeds of reported tests.
 pub const TEST: Range<u64> = 600_000..601_000;
+/// Seeds of the episodes that likelihoods are compared on.
+pub const LIKELIHOOD: Range<u64> = 601_000..602_000;
 
 /// First training seed of the episodes that are collected (they run upwards from here).
 pub const COLLECT: Range<u64> = 0..100_000;
@@ -20,7 +22,7 @@ mod tests {
 
     #[test]
     fn the_ranges_do_not_overlap() {
-        let all = [COLLECT, EVOLVE, SELECTION, TEST];
+        let all = [COLLECT, EVOLVE, SELECTION, TEST, LIKELIHOOD];
         for pair in all.windows(2) {
             assert!(pair[0].end <= pair[1].start, "{pair:?}");
         }

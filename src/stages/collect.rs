@@ -65,7 +65,7 @@ enum Driver {
 }
 
 /// The drivers of a preset in its world.
-pub(super) struct Drivers<'a> {
+pub struct Drivers<'a> {
     world: &'a World,
     root: u64,
     list: Vec<Driver>,

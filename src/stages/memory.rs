@@ -18,7 +18,7 @@ use crate::{
     memory::{self, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
     pictures::{Series, plot_curves},
     run::{Checkpoint, CheckpointKind, Episode, EpisodeStore, LatentEpisode, MemoryTraining, Metrics, Result, RunError, RunFolder},
-    vision::{EncoderScratch, Vae},
+    vision::{Encoder, EncoderScratch, Vae},
 };
 
 /// Frames that are encoded in one call.
@@ -69,7 +69,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 }
 
 /// One memory to be trained.
-pub(super) struct Job<'a> {
+pub struct Job<'a> {
     pub config: &'a MemoryTraining,
     pub latent: usize,
     pub actions: usize,
@@ -92,7 +92,7 @@ fn saved(directory: &Path) -> Result<Option<Checkpoint<State>>> {
 
 /// Trains to the last update, or until the held-out likelihood has stopped rising; resumes by itself. The weights of the best held-out
 /// likelihood are in `weights.safetensors`.
-pub(super) fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
+pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
     let Job { config, latent, actions, seed, .. } = job;
     let (mut trainer, mut state) = match saved(&job.directory)? {
         Some(Checkpoint { tensors, state }) => {
@@ -235,7 +235,7 @@ fn evaluate(
 }
 
 /// Writes the latents of every episode, by the V that is in the folder now.
-pub(super) fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let (weights, vision) = Agent::load_vision(folder)?;
     let (episodes, latents) = (folder.episodes(), folder.latents());
@@ -255,14 +255,7 @@ pub(super) fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         if context.stop.is_set() {
             return Ok(());
         }
-        let Episode { seed, frame_len, action_len, frames, actions, rewards, terminated } = Episode::load(&episodes.path(index))?;
-        let n = rewards.len() + 1;
-        let (mut mean, mut log_variance) = (vec![0.0; n * config.latent], vec![0.0; n * config.latent]);
-        for (at, chunk) in frames.chunks(CHUNK * frame_len).enumerate() {
-            let rows = at * CHUNK * config.latent..(at * CHUNK + chunk.len() / frame_len) * config.latent;
-            encoder.encode_with_variance(scratch, chunk, &mut mean[rows.clone()], &mut log_variance[rows]);
-        }
-        let latent = LatentEpisode { seed, latent: config.latent, action_len, mean, log_variance, actions, rewards, terminated, vision };
+        let latent = encoded(&encoder, scratch, Episode::load(&episodes.path(index))?, vision);
         latent.save(&latents.path(index))?;
         context.report.advance(done.fetch_add(1, Ordering::Relaxed) + 1, "");
         Ok(())
@@ -272,9 +265,21 @@ pub(super) fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.check(folder)
 }
 
+/// What V makes of an episode; `vision` is the number of V's weights (see [`Agent::load_vision`]).
+pub fn encoded(encoder: &Encoder, scratch: &mut EncoderScratch, episode: Episode, vision: u64) -> LatentEpisode {
+    let Episode { seed, frame_len, action_len, frames, actions, rewards, terminated } = episode;
+    let (n, latent) = (rewards.len() + 1, encoder.latent());
+    let (mut mean, mut log_variance) = (vec![0.0; n * latent], vec![0.0; n * latent]);
+    for (at, chunk) in frames.chunks(CHUNK * frame_len).enumerate() {
+        let rows = at * CHUNK * latent..(at * CHUNK + chunk.len() / frame_len) * latent;
+        encoder.encode_with_variance(scratch, chunk, &mut mean[rows.clone()], &mut log_variance[rows]);
+    }
+    LatentEpisode { seed, latent, action_len, mean, log_variance, actions, rewards, terminated, vision }
+}
+
 /// The latents of a run, and how values are drawn from them.
 #[derive(Clone)]
-pub(super) struct Latents {
+pub struct Latents {
     store: EpisodeStore,
     /// Standard deviation of the draws of each dimension; `None`: V's posterior.
     sd: Option<Vec<f32>>,
@@ -391,7 +396,7 @@ impl Latents {
 }
 
 /// Whole episodes, with samples that never change, and the floor: the mean entropy of their targets.
-pub(super) fn held_out_batches(latents: &Latents, indices: &[usize], seed: u64) -> Result<(Vec<SequenceBatch>, f64)> {
+pub fn held_out_batches(latents: &Latents, indices: &[usize], seed: u64) -> Result<(Vec<SequenceBatch>, f64)> {
     let mut batches = Vec::new();
     let (mut entropy, mut steps) = (0.0, 0usize);
     for &index in indices {

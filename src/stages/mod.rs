@@ -16,10 +16,12 @@ use crate::{
     worlds::{Bridge, World},
 };
 
+pub(crate) use collect::Drivers;
 pub use collect::collect;
 pub use controller::{Evolution, controller};
 pub use evaluate::{evaluate, outcomes};
 pub use memory::memory;
+pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
 pub use vision::vision;
 
 /// What every stage is given beside the folder.
@@ -52,7 +54,7 @@ pub fn held_out(index: usize) -> bool {
 }
 
 /// The held-out episodes that losses are taken on: the first hundred, so that memory is bounded however many there are.
-fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| held_out(i)).take(100)
 }
 

@@ -1,0 +1,412 @@
+//! `compare likelihood`: every memory trained and judged on the same latents.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use rayon::prelude::*;
+use serde::de::DeserializeOwned;
+
+use super::{
+    Spec,
+    judge::{Finished, Test, judge},
+    report,
+};
+use crate::{
+    agent::Agent,
+    controller::Actions,
+    memory::SequenceBatch,
+    run::{
+        Checkpoint, CheckpointKind, EpisodeStore, LatentEpisode, MemoryTraining, Metrics, Preset, Result, RunError, RunFolder, seeds,
+        write_json,
+    },
+    stages::{self, Context, Job, Latents, held_out_batches, train_memory},
+    vision::{EncoderScratch, Vae},
+};
+
+/// Version of the files of finished runs.
+const FORMAT: u32 = 1;
+
+/// Learning rates, in parts of the preset's, and dropouts that `rmdn` and `frmdn` are tried with.
+const GRID: [(f64, f64); 4] = [(1.0, 0.0), (1.0, 0.1), (2.0, 0.0), (2.0, 0.1)];
+/// Part of the updates that such a trial has.
+const GRID_UPDATES: u64 = 4;
+
+/// What is to be compared.
+pub struct Likelihood {
+    /// Run folders whose V has been trained (`frmdn vision`): episodes, latents, and the settings of the memories' training.
+    pub data: Vec<PathBuf>,
+    /// The memories; the first data's settings are those of all.
+    pub variants: Vec<Spec>,
+    /// Seeds 1 to this of each.
+    pub seeds: u64,
+    /// Variants that are also trained without the last driver, on the first data and seed.
+    pub shifted: Vec<Spec>,
+    /// Variants that are also trained with these target noises, on the first data and seed.
+    pub noisy: Vec<Spec>,
+    /// Noises in parts of the latents' standard deviation.
+    pub noises: Vec<f64>,
+    /// Test episodes, spread over the drivers.
+    pub test_episodes: usize,
+    /// Folder of finished runs and the report.
+    pub out: PathBuf,
+    /// Folder of runs that are not finished yet.
+    pub work: PathBuf,
+    /// The command, for the report.
+    pub command: String,
+}
+
+/// One run: a memory on some data.
+#[derive(Clone, Debug)]
+struct Planned {
+    data: usize,
+    spec: Spec,
+    seed: u64,
+    shifted: bool,
+    noise: f64,
+    /// Number in the grid, where it is a trial of it.
+    trial: Option<usize>,
+}
+
+impl Planned {
+    fn name(&self, data: &str) -> String {
+        let mut name = format!("{data}-{}-{}", self.spec.to_string().replace([':', '='], "_"), self.seed);
+        if self.shifted {
+            name.push_str("-shifted");
+        }
+        if self.noise > 0.0 {
+            name.push_str(&format!("-noise{}", self.noise));
+        }
+        if let Some(trial) = self.trial {
+            name = format!("grid-{name}-{trial}");
+        }
+        name
+    }
+}
+
+/// Data that are ready to be learned from.
+struct Data {
+    name: String,
+    folder: RunFolder,
+    vision: u64,
+    latent: usize,
+    actions: usize,
+    test: EpisodeStore,
+}
+
+/// Trains and judges what is missing, and writes the report.
+pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
+    let folders = plan.data.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+    // Every variant's settings are looked at before anything is computed.
+    for spec in plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy) {
+        spec.apply(folders[0].preset())?;
+    }
+    let mut data = Vec::new();
+    for folder in folders {
+        data.push(prepare(folder, plan, context)?);
+    }
+    if let Some(other) = data.iter().skip(1).find(|d| d.folder.preset().memory != data[0].folder.preset().memory) {
+        return Err(RunError::Config(format!(
+            "{} and {} train memories with other settings: make both with the same --set memory.…",
+            data[0].name, other.name
+        )));
+    }
+    let trials: Vec<Planned> = ["rmdn", "frmdn"]
+        .iter()
+        .flat_map(|name| (0..GRID.len()).map(move |trial| (name, trial)))
+        .map(|(name, trial)| {
+            let spec = name.parse().map_err(RunError::Config)?;
+            Ok(Planned { data: 0, spec, seed: 1, shifted: false, noise: 0.0, trial: Some(trial) })
+        })
+        .collect::<Result<_>>()?;
+    run_all(plan, &data, &trials, &[0; 2], context)?;
+    let chosen = choose(plan, &data, &trials)?;
+    context
+        .report
+        .say(&format!("chosen on held-out episodes: rmdn {:?}, frmdn {:?} (learning rate ×, dropout)", GRID[chosen[0]], GRID[chosen[1]]));
+    let mut runs = Vec::new();
+    for seed in 1..=plan.seeds {
+        for at in 0..data.len() {
+            let one = |spec: &Spec| Planned { data: at, spec: spec.clone(), seed, shifted: false, noise: 0.0, trial: None };
+            runs.extend(plan.variants.iter().map(one));
+        }
+        if seed == 1 {
+            let first = |spec: &Spec| Planned { data: 0, spec: spec.clone(), seed, shifted: false, noise: 0.0, trial: None };
+            runs.extend(plan.shifted.iter().map(|spec| Planned { shifted: true, ..first(spec) }));
+            let noisy = plan.noises.iter().flat_map(|&noise| plan.noisy.iter().map(move |spec| (noise, spec)));
+            runs.extend(noisy.map(|(noise, spec)| Planned { noise, ..first(spec) }));
+        }
+    }
+    run_all(plan, &data, &runs, &chosen, context)?;
+    let trials = finished(plan, &data, &trials)?;
+    let finished = finished(plan, &data, &runs)?;
+    report::write(plan, &data.iter().map(|d| d.folder.preset()).collect::<Vec<_>>(), &GRID, &chosen, &trials, &finished)
+}
+
+fn open(path: &Path) -> Result<RunFolder> {
+    let folder = RunFolder::open(path)?;
+    if !path.join("vision/weights.safetensors").exists() {
+        return Err(RunError::Missing {
+            what: "a trained V",
+            path: path.to_path_buf(),
+            command: format!("frmdn vision --run {}", path.display()),
+        });
+    }
+    Ok(folder)
+}
+
+/// Encodes the run's episodes, and records and encodes the test episodes, where they are missing.
+fn prepare(folder: RunFolder, plan: &Likelihood, context: &Context<'_>) -> Result<Data> {
+    stages::encode(&folder, context)?;
+    let preset = folder.preset();
+    let mut world = context.world(&preset.environment)?;
+    if preset.collect.random_start {
+        world = world.with_random_start().map_err(RunError::Config)?;
+    }
+    let (weights, vision) = Agent::load_vision(&folder)?;
+    let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
+    let test = EpisodeStore::new(folder.path("test-latents"));
+    let missing: Vec<usize> = (0..plan.test_episodes)
+        .into_par_iter()
+        .filter(|&i| !test.has(i) || LatentEpisode::load(&test.path(i)).is_ok_and(|l| l.vision != vision))
+        .collect();
+    if !missing.is_empty() {
+        let encoder = Vae::from_params(preset.vision.model, &weights).map_err(|e| RunError::Failed(format!("compare: {e}")))?.encoder();
+        let drivers = stages::Drivers::new(preset, &world)?;
+        let done = AtomicU64::new((plan.test_episodes - missing.len()) as u64);
+        context.report.begin("test episodes", "episodes", done.load(Ordering::Relaxed), plan.test_episodes as u64);
+        let outcome = missing.par_iter().try_for_each_init(EncoderScratch::default, |scratch, &index| {
+            if context.stop.is_set() {
+                return Ok(());
+            }
+            let seed = seeds::LIKELIHOOD.start + index as u64;
+            let episode = drivers.record(preset.collect.driver(index), preset.collect.steps, seed)?;
+            stages::encoded(&encoder, scratch, episode, vision).save(&test.path(index))?;
+            context.report.advance(done.fetch_add(1, Ordering::Relaxed) + 1, "");
+            Ok(())
+        });
+        context.report.end();
+        outcome?;
+        interrupted(plan, context)?;
+    }
+    let name = folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned());
+    Ok(Data { name, latent: preset.vision.model.latent, folder, vision, actions, test })
+}
+
+fn interrupted(plan: &Likelihood, context: &Context<'_>) -> Result<()> {
+    if context.stop.is_set() { Err(RunError::Interrupted { command: plan.command.clone() }) } else { Ok(()) }
+}
+
+/// The settings of a run: the data's, the variant's, and what the grid chose.
+fn settings(data: &Data, run: &Planned, chosen: &[usize; 2]) -> Result<MemoryTraining> {
+    let Preset { mut memory, .. } = run.spec.apply(data.folder.preset())?;
+    let (rate, dropout) = GRID[run.trial.unwrap_or(chosen[usize::from(run.spec.has_flow())])];
+    memory.learning_rate *= rate;
+    memory.model.loss.dropout = dropout;
+    memory.noise = run.noise;
+    if run.trial.is_some() {
+        memory.updates = memory.updates.div_ceil(GRID_UPDATES);
+        memory.evaluate_every = memory.evaluate_every.min(memory.updates);
+    }
+    Ok(memory)
+}
+
+fn result_path(plan: &Likelihood, data: &[Data], run: &Planned) -> PathBuf {
+    plan.out.join("runs").join(format!("{}.json", run.name(&data[run.data].name)))
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
+    serde_json::from_str(&text).map_err(|e| RunError::damaged(path, e, "Delete it and type the same command again."))
+}
+
+/// The finished runs among `runs`.
+fn finished(plan: &Likelihood, data: &[Data], runs: &[Planned]) -> Result<Vec<Finished>> {
+    runs.iter().map(|run| result_path(plan, data, run)).filter(|path| path.exists()).map(|path| read(&path)).collect()
+}
+
+/// The better of the grid for `rmdn` and for `frmdn`, by held-out nats.
+fn choose(plan: &Likelihood, data: &[Data], trials: &[Planned]) -> Result<[usize; 2]> {
+    let mut chosen = [0; 2];
+    for (family, trials) in trials.chunks(GRID.len()).enumerate() {
+        let mut best = f64::INFINITY;
+        for run in trials {
+            let done: Finished = read(&result_path(plan, data, run))?;
+            let least = done.curve.iter().map(|[_, nats]| *nats).fold(f64::INFINITY, f64::min);
+            if least < best {
+                (best, chosen[family]) = (least, run.trial.unwrap_or_default());
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// Trains and judges the runs that are not finished, one on each core: a single memory gains little from a second one.
+fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: &[usize; 2], context: &Context<'_>) -> Result<()> {
+    let mut queue = VecDeque::new();
+    let mut total = 0;
+    for run in runs {
+        let settings = settings(&data[run.data], run, chosen)?;
+        let path = result_path(plan, data, run);
+        if path.exists() {
+            let done: Finished = read(&path)?;
+            if done.settings != settings || done.vision != format!("{:016x}", data[run.data].vision) || done.format != FORMAT {
+                return Err(RunError::Config(format!(
+                    "{} was made with other settings or another V. Choose another folder with --out DIR, or delete it to make it anew",
+                    path.display()
+                )));
+            }
+        } else {
+            total += settings.updates;
+            queue.push_back((run, settings));
+        }
+    }
+    if queue.is_empty() {
+        return Ok(());
+    }
+    context.report.begin("compare", "updates", 0, total);
+    let progress = Progress { context, done: AtomicU64::new(0) };
+    let (queue, failure) = (Mutex::new(queue), Mutex::new(None));
+    let next = || queue.lock().expect("no thread panics while it takes a run").pop_front();
+    std::thread::scope(|scope| {
+        for _ in 0..rayon::current_num_threads() {
+            scope.spawn(|| {
+                let one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+                while let Some((run, settings)) = next() {
+                    let outcome = match &one {
+                        Ok(pool) => pool.install(|| execute(plan, data, run, &settings, &progress)),
+                        Err(e) => Err(RunError::Failed(format!("cannot start a thread: {e}"))),
+                    };
+                    if let Err(e) = outcome {
+                        queue.lock().expect("no thread panics while it takes a run").clear();
+                        failure.lock().expect("no thread panics while it fails").get_or_insert(e);
+                    }
+                }
+            });
+        }
+    });
+    context.report.end();
+    match failure.into_inner().expect("no thread panics while it fails") {
+        Some(e) => Err(e),
+        None => interrupted(plan, context),
+    }
+}
+
+/// Where the trainings of several threads tell of their progress.
+struct Progress<'a> {
+    context: &'a Context<'a>,
+    done: AtomicU64,
+}
+
+/// One training's part of it.
+struct Part<'a> {
+    all: &'a Progress<'a>,
+    name: String,
+    at: AtomicU64,
+}
+
+impl crate::run::Reporter for Part<'_> {
+    fn begin(&self, _: &str, _: &str, done: u64, _: u64) {
+        self.all.done.fetch_add(done, Ordering::Relaxed);
+        self.at.store(done, Ordering::Relaxed);
+    }
+
+    fn advance(&self, done: u64, note: &str) {
+        let before = self.at.swap(done, Ordering::Relaxed);
+        let all = self.all.done.fetch_add(done - before, Ordering::Relaxed) + done - before;
+        self.all.context.report.advance(all, &format!("{}: {note}", self.name));
+    }
+
+    fn end(&self) {}
+
+    fn say(&self, line: &str) {
+        tracing::debug!("{}: {line}", self.name);
+    }
+}
+
+/// One run from its last checkpoint to its file of results.
+fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTraining, progress: &Progress<'_>) -> Result<()> {
+    let Data { name, folder, vision, latent, actions, test } = &data[run.data];
+    let preset = folder.preset();
+    let key = run.name(name);
+    let directory = plan.work.join(&key);
+    let kept = |i: &usize| !run.shifted || preset.collect.driver(*i) + 1 < preset.collect.policies().len();
+    let training: Vec<usize> = (0..preset.collect.episodes).filter(|i| !stages::held_out(*i)).filter(kept).collect();
+    let held: Vec<usize> = stages::held_out_indices(preset.collect.episodes).filter(kept).collect();
+    let latents = Latents::new(folder, settings, &training)?;
+    let held = held_out_batches(&latents, &held, preset.seed)?;
+    let floor = held.1;
+    let spread = latents.spread(&training)?;
+    let part = Part { all: progress, name: key.clone(), at: AtomicU64::new(0) };
+    let Context { stop, device, bridge, .. } = *progress.context;
+    let context = Context { report: &part, stop, device, bridge };
+    let job = Job {
+        config: settings,
+        latent: *latent,
+        actions: *actions,
+        seed: run.seed,
+        directory: directory.clone(),
+        latents: latents.clone(),
+        training,
+        held,
+        resume: plan.command.clone(),
+    };
+    let start = Instant::now();
+    let outcome = train_memory(job, &context);
+    let made = part.at.load(Ordering::Relaxed);
+    let seconds = start.elapsed().as_secs_f64();
+    let diverged = match outcome {
+        Ok(()) => None,
+        Err(e @ RunError::NonFinite { .. }) => Some(e.to_string()),
+        Err(e) => return Err(e),
+    };
+    let curve = Metrics::read(&directory.join("metrics.jsonl"))?;
+    let curve = curve.iter().filter_map(|l| Some([l["update"].as_f64()?, l["held_out_nll"].as_f64()? - floor])).collect();
+    let mut finished = Finished {
+        format: FORMAT,
+        data: name.clone(),
+        target_kl: preset.vision.target_kl,
+        vision: format!("{vision:016x}"),
+        variant: run.spec.to_string(),
+        seed: run.seed,
+        split: if run.shifted { "shifted" } else { "all" }.into(),
+        settings: settings.clone(),
+        parameters: crate::memory::init(&settings.model, *latent, *actions, 0).count(),
+        diverged,
+        seconds_per_update: seconds / (made.max(1) as f64),
+        curve,
+        episodes: Vec::new(),
+        calibration: Default::default(),
+        open_loop: Vec::new(),
+        step_us: [0.0; 2],
+    };
+    if finished.diverged.is_none() && run.trial.is_none() {
+        let weights = Checkpoint::<crate::memory::MemoryConfig>::load(
+            &directory.join("weights.safetensors"),
+            CheckpointKind::Memory,
+            "Delete its folder and type the same command again.",
+        )?;
+        let test = test_batches(&latents, test, plan.test_episodes, preset, spread)?;
+        (finished.episodes, finished.calibration, finished.open_loop, finished.step_us) =
+            judge(settings, *actions, &weights.tensors, &test)?;
+    }
+    write_json(&result_path(plan, data, run), &finished)
+}
+
+fn test_batches(latents: &Latents, store: &EpisodeStore, episodes: usize, preset: &Preset, spread: Vec<f64>) -> Result<Test> {
+    let one = |index: usize| {
+        let episode = LatentEpisode::load(&store.path(index))?;
+        let mut batch = SequenceBatch::zeros(episode.steps(), 1, episode.latent, episode.action_len);
+        let rng = &mut frmdn_engine::random::stream(preset.seed, "compare/test", &[index as u64]);
+        latents.fill(&mut batch, 0, &episode, 0, episode.steps(), rng);
+        let floor = latents.floor(&episode);
+        Ok((episode, batch, floor, preset.collect.driver(index)))
+    };
+    Ok(Test { episodes: (0..episodes).map(one).collect::<Result<_>>()?, spread })
+}

@@ -1,0 +1,13 @@
+//! Memories side by side by protocol: which predicts best, and what for.
+//!
+//! A comparison is a folder of finished runs, one JSON file each, and a report made from all there are: stopped, it goes on with the
+//! same command, and another variant or seed costs only its own runs.
+
+mod judge;
+mod likelihood;
+mod report;
+mod spec;
+mod statistics;
+
+pub use likelihood::{Likelihood, likelihood};
+pub use spec::Spec;

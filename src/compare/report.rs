@@ -1,0 +1,495 @@
+//! The report: Markdown, HTML, JSON and pictures from the runs that are finished.
+
+use std::{fmt::Write, path::PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Likelihood,
+    judge::{Finished, TestEpisode},
+    statistics::{Interval, Sample, bootstrap, holm},
+};
+use crate::{
+    memory::{Calibration, Judged},
+    pictures::{Series, plot_curves},
+    run::{Preset, Result, write_atomically, write_json},
+};
+
+/// What was declared before the first run: the part of `rmdn`'s nats above the floor that a memory removes at least.
+const EXPECTED: [(&str, f64); 2] = [("frmdn", 0.10), ("frmdn-conditional", 0.25)];
+const BASELINE: &str = "rmdn";
+/// Memories that pictures show.
+const SHOWN: [&str; 6] = ["rmdn", "rmdn-lowrank-cov", "rmdn-full", "frmdn", "frmdn-conditional", "frmdn-spline"];
+
+enum Block {
+    Heading(String),
+    Text(String),
+    Table(Vec<String>, Vec<Vec<String>>),
+    Picture(String, String),
+}
+
+/// Runs on one regime's data.
+struct Regime<'a> {
+    target_kl: f64,
+    runs: Vec<&'a Finished>,
+}
+
+impl Regime<'_> {
+    fn of(&self, variant: &str) -> Vec<&Finished> {
+        self.runs.iter().copied().filter(|r| r.variant == variant && r.diverged.is_none()).collect()
+    }
+
+    fn samples(&self, variant: &str, chosen: &dyn Fn(&TestEpisode) -> bool) -> Vec<Sample> {
+        let sample = |r: &&Finished| Sample {
+            cell: format!("{}/{}", r.data, r.seed),
+            episodes: r.episodes.iter().filter(|e| chosen(e)).map(TestEpisode::above).collect(),
+        };
+        self.of(variant).iter().map(sample).collect()
+    }
+
+    fn above(&self, variant: &str, chosen: &dyn Fn(&TestEpisode) -> bool) -> Option<Interval> {
+        let samples = self.samples(variant, chosen);
+        bootstrap(&samples, &samples, |a, _| a)
+    }
+
+    /// Part of `other`'s nats above the floor that `variant` removes.
+    fn removed(&self, variant: &str, other: &str) -> Option<Interval> {
+        let all = |_: &TestEpisode| true;
+        bootstrap(&self.samples(variant, &all), &self.samples(other, &all), |a, b| 1.0 - a / b)
+    }
+
+    fn floor(&self, variant: &str) -> f64 {
+        let (mut floor, mut steps) = (0.0, 0.0);
+        for e in self.of(variant).iter().flat_map(|r| &r.episodes) {
+            floor += e.floor;
+            steps += e.sums.steps;
+        }
+        floor / f64::max(steps, 1.0)
+    }
+
+    fn sums(&self, variant: &str) -> Judged {
+        let mut all = Judged::default();
+        self.of(variant).iter().flat_map(|r| &r.episodes).for_each(|e| all += e.sums);
+        all
+    }
+
+    fn mean(&self, variant: &str, value: impl Fn(&Finished) -> f64) -> f64 {
+        let runs = self.of(variant);
+        runs.iter().map(|r| value(r)).sum::<f64>() / runs.len().max(1) as f64
+    }
+}
+
+fn percent(i: Option<Interval>) -> String {
+    i.map_or("–".into(), |i| format!("{:+.1} % [{:+.1}, {:+.1}]", 100.0 * i.value, 100.0 * i.ci95[0], 100.0 * i.ci95[1]))
+}
+
+fn nats(i: Option<Interval>) -> String {
+    i.map_or("–".into(), |i| format!("{:.3} [{:.3}, {:.3}]", i.value, i.ci95[0], i.ci95[1]))
+}
+
+/// Held-out nats above the floor of a run after `seconds` of training on one core, between two held-out losses along a line.
+fn at_time(run: &Finished, seconds: f64) -> Option<f64> {
+    let update = seconds / run.seconds_per_update;
+    let at = run.curve.iter().position(|[u, _]| *u >= update);
+    match at {
+        None => run.curve.last().map(|[_, nats]| *nats),
+        Some(0) => None,
+        Some(i) => {
+            let ([u0, n0], [u1, n1]) = (run.curve[i - 1], run.curve[i]);
+            Some(n0 + (n1 - n0) * (update - u0) / (u1 - u0))
+        }
+    }
+}
+
+/// Writes everything into the folder; returns the path of report.md.
+pub fn write(
+    plan: &Likelihood,
+    presets: &[&Preset],
+    grid: &[(f64, f64)],
+    chosen: &[usize; 2],
+    trials: &[Finished],
+    finished: &[Finished],
+) -> Result<PathBuf> {
+    let variants: Vec<String> = plan.variants.iter().map(ToString::to_string).collect();
+    let plain = |r: &&Finished| r.split == "all" && r.settings.noise == 0.0;
+    let mut kls: Vec<f64> = Vec::new();
+    finished.iter().for_each(|r| {
+        if !kls.contains(&r.target_kl) {
+            kls.push(r.target_kl)
+        }
+    });
+    let regimes: Vec<Regime<'_>> = kls
+        .iter()
+        .map(|&target_kl| Regime { target_kl, runs: finished.iter().filter(plain).filter(|r| r.target_kl == target_kl).collect() })
+        .collect();
+    let drivers = presets[0].collect.policies();
+    let mut blocks = vec![
+        Block::Heading("Memories compared in likelihood".into()),
+        Block::Text(format!("Made by `{}`.", plan.command)),
+        Block::Text(format!(
+            "{} episodes of at most {} steps a V, drivers in turn: {}; every tenth is held out to stop training by. {} test episodes on tracks \
+             that neither V nor M has seen. Targets are draws from V's posterior, so that the mean negative log-likelihood minus their entropy \
+             (the floor) is the mean KL divergence from prediction to posterior: **nats above the floor**, the primary figure. Memories: {} \
+             cells, {} sequences of {} steps an update, at most {} updates; the weights of the best held-out likelihood are judged. Intervals: \
+             95 %, paired hierarchical bootstrap (V and seed, then episodes). Times are those of one core beside another that trains too.",
+            presets[0].collect.episodes,
+            presets[0].collect.steps,
+            drivers.join(", "),
+            plan.test_episodes,
+            presets[0].memory.model.hidden,
+            presets[0].memory.batch,
+            presets[0].memory.sequence,
+            presets[0].memory.updates
+        )),
+    ];
+    let mut out = Map::new();
+    for (n, regime) in regimes.iter().enumerate() {
+        blocks.extend(main_tables(regime, &variants, &drivers));
+        for variant in &variants {
+            if let Some(above) = regime.above(variant, &|_| true) {
+                let sums = regime.sums(variant);
+                let figures = json!({
+                    "nats_above_floor": above.value,
+                    "nats_per_step": sums.nll / sums.steps,
+                    "ci95": above.ci95,
+                    "floor": regime.floor(variant),
+                    "seeds": regime.of(variant).len(),
+                    "target_kl": regime.target_kl,
+                    "removed_of_rmdn": regime.removed(variant, BASELINE).map(|i| json!({ "value": i.value, "ci95": i.ci95 })),
+                });
+                let entry = out.entry(variant.clone()).or_insert_with(|| if n == 0 { figures.clone() } else { json!({}) });
+                entry[format!("kl{}", regime.target_kl)] = figures;
+            }
+        }
+    }
+    blocks.extend(expectations(&regimes));
+    blocks.extend(claims(&regimes));
+    blocks.extend(noises(plan, finished));
+    blocks.extend(shifted(plan, finished, drivers.len()));
+    if let Some(regime) = regimes.first() {
+        blocks.extend(pictures(plan, regime)?);
+    }
+    blocks.push(Block::Heading("Learning rate and dropout".into()));
+    blocks.push(Block::Text(
+        "The same grid for both, a quarter of the updates each, on held-out episodes of the first data; variants with a flow inherit \
+         `frmdn`'s choice, the others `rmdn`'s."
+            .into(),
+    ));
+    let rows = trials.iter().enumerate().map(|(i, t)| {
+        let (family, trial) = (i / grid.len(), i % grid.len());
+        let best = t.curve.iter().map(|[_, nats]| *nats).fold(f64::INFINITY, f64::min);
+        let mark = if chosen[family] == trial { " ← chosen" } else { "" };
+        vec![t.variant.clone(), format!("{:e}", t.settings.learning_rate), format!("{}", grid[trial].1), format!("{best:.3}{mark}")]
+    });
+    blocks.push(Block::Table(
+        ["memory", "learning rate", "dropout", "held-out nats above the floor"].map(String::from).to_vec(),
+        rows.collect(),
+    ));
+    write_json(&plan.out.join("report.json"), &Value::Object(out))?;
+    let path = plan.out.join("report.md");
+    let (markdown, html) = (markdown(&blocks), html(&blocks));
+    write_atomically(&plan.out.join("report.html"), |w| std::io::Write::write_all(w, html.as_bytes()))?;
+    write_atomically(&path, |w| std::io::Write::write_all(w, markdown.as_bytes()))?;
+    Ok(path)
+}
+
+fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Vec<Block> {
+    let there: Vec<&String> = variants.iter().filter(|v| !regime.of(v).is_empty()).collect();
+    let removed: Vec<Option<Interval>> = there.iter().map(|v| regime.removed(v, BASELINE)).collect();
+    let others: Vec<usize> = (0..there.len()).filter(|&i| there[i] != BASELINE && removed[i].is_some()).collect();
+    // The primary contrast stands alone; the rest is corrected.
+    let rest: Vec<usize> = others.iter().copied().filter(|&i| there[i] != EXPECTED[0].0).collect();
+    let corrected = holm(&rest.iter().map(|&i| removed[i].map_or(1.0, |r| r.p)).collect::<Vec<_>>());
+    let p = |i: usize| match rest.iter().position(|&r| r == i) {
+        Some(at) => format!("{:.4}", corrected[at]),
+        None if others.contains(&i) => removed[i].map_or_else(String::new, |r| format!("{:.4} (primary)", r.p)),
+        None => String::new(),
+    };
+    let baseline_seconds = regime.of(BASELINE).iter().map(|r| r.seconds_per_update * r.curve.last().map_or(0.0, |c| c[0])).sum::<f64>()
+        / regime.of(BASELINE).len().max(1) as f64;
+    let rows = there.iter().enumerate().map(|(i, v)| {
+        let (sums, runs) = (regime.sums(v), regime.of(v));
+        let all = regime.runs.iter().filter(|r| r.variant == **v).count();
+        let judged = sums.evaluation();
+        vec![
+            (*v).clone(),
+            nats(regime.above(v, &|_| true)),
+            format!("{:.3}", sums.nll / sums.steps),
+            percent(removed[i]),
+            p(i),
+            format!("{:.3}", regime.mean(v, |r| at_time(r, baseline_seconds).unwrap_or(f64::NAN))),
+            format!("{:.3}", judged.reward_correlation),
+            format!("{:.4}", judged.done_bce),
+            format!("{}", runs.first().map_or(0, |r| r.parameters)),
+            format!("{:.1}", 1e3 * regime.mean(v, |r| r.seconds_per_update)),
+            format!("{:.0} / {:.0}", regime.mean(v, |r| r.step_us[0]), regime.mean(v, |r| r.step_us[1])),
+            format!("{} of {all}", all - runs.len()),
+        ]
+    });
+    let heading = [
+        "memory",
+        "nats above the floor",
+        "nats a step",
+        "removed of rmdn's",
+        "p (Holm)",
+        "held out, in rmdn's time",
+        "reward correlation",
+        "end, nats",
+        "parameters",
+        "ms an update",
+        "µs a step, median / 99 %",
+        "diverged",
+    ];
+    let mut blocks = vec![
+        Block::Heading(format!("V at {} nats a frame", regime.target_kl)),
+        Block::Text(format!(
+            "Floor {:.3} nats a step; {} runs. “In rmdn's time”: held-out nats above the floor after as many seconds of one core as `rmdn` \
+             took for all of its updates (another number of updates along the same schedule).",
+            regime.floor(BASELINE),
+            regime.runs.len()
+        )),
+        Block::Table(heading.map(String::from).to_vec(), rows.collect()),
+    ];
+    let rows = there.iter().map(|v| {
+        let of = |d: usize| nats(regime.above(v, &|e: &TestEpisode| e.driver == d));
+        std::iter::once((*v).clone()).chain((0..drivers.len()).map(of)).collect()
+    });
+    let heading = std::iter::once("memory").chain(drivers.iter().copied()).map(String::from).collect();
+    blocks.push(Block::Text("Nats above the floor by who drove the test episode:".into()));
+    blocks.push(Block::Table(heading, rows.collect()));
+    let horizons: Vec<f64> =
+        there.first().and_then(|v| regime.of(v).first().map(|r| r.open_loop.iter().map(|o| o[0]).collect())).unwrap_or_default();
+    let mut rows: Vec<Vec<String>> = there
+        .iter()
+        .map(|v| {
+            let of = |h: usize| format!("{:.3}", regime.mean(v, |r| r.open_loop[h][1]));
+            let mut calibration = Calibration::default();
+            regime.of(v).iter().for_each(|r| calibration += r.calibration);
+            let errors = [Calibration::error(&calibration.values), Calibration::error(&calibration.likelihoods)];
+            let errors = errors.map(|e| format!("{:.1} %", 100.0 * e));
+            std::iter::once((*v).clone()).chain((0..horizons.len()).map(of)).chain(errors).collect()
+        })
+        .collect();
+    if let Some(v) = there.first() {
+        let of = |h: usize| format!("{:.3}", regime.mean(v, |r| r.open_loop[h][2]));
+        rows.push(std::iter::once("copy".into()).chain((0..horizons.len()).map(of)).chain(["–".into(), "–".into()]).collect());
+    }
+    let heading = std::iter::once("memory".to_owned()).chain(horizons.iter().map(|h| format!("{h} steps")));
+    let heading = heading.chain(["PIT of values".into(), "PIT of likelihoods".into()]).collect();
+    blocks.push(Block::Text(
+        "Open loop: squared error of the mean of eight rollouts with the real actions against V's means, over the latents' variance; `copy` \
+         holds the last latent. Calibration: mean distance from level of rank histograms, of each value among 19 draws, and of the \
+         likelihood of the whole latent among those of the draws."
+            .into(),
+    ));
+    blocks.push(Block::Table(heading, rows));
+    blocks
+}
+
+fn expectations(regimes: &[Regime<'_>]) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading("What was expected, and what came out".into())];
+    for (variant, least) in EXPECTED {
+        let seen: Vec<String> = regimes
+            .iter()
+            .filter_map(|r| {
+                let i = r.removed(variant, BASELINE)?;
+                let verdict = if i.value >= least && i.ci95[0] > 0.0 { "as expected" } else { "not as expected" };
+                Some(format!("{} at {} nats a frame: {verdict}", percent(Some(i)), r.target_kl))
+            })
+            .collect();
+        let expected =
+            format!("`{variant}` removes at least {:.0} % of `rmdn`'s nats above the floor, interval clear of zero", 100.0 * least);
+        blocks.push(Block::Text(format!(
+            "Expected: {expected}. Seen: {}.",
+            if seen.is_empty() { "no run yet".into() } else { seen.join("; ") }
+        )));
+    }
+    blocks
+}
+
+fn claims(regimes: &[Regime<'_>]) -> Vec<Block> {
+    let mut blocks = vec![Block::Heading("The paper's claims".into())];
+    for regime in regimes {
+        let mut answers = Vec::new();
+        for few in ["frmdn:components=1", "frmdn:components=2"] {
+            if let Some(i) = regime.removed(few, "rmdn:components=20") {
+                answers.push(format!(
+                    "fewer components needed: `{few}` removes {} of what `rmdn:components=20` is above the floor",
+                    percent(Some(i))
+                ));
+            }
+        }
+        let (a, b) = (regime.of("frmdn"), regime.of(BASELINE));
+        if !a.is_empty() && !b.is_empty() {
+            let diverged = |v: &str| regime.runs.iter().filter(|r| r.variant == v && r.diverged.is_some()).count();
+            answers.push(format!(
+                "only marginally harder to train: {} of {} `frmdn` and {} of {} `rmdn` runs diverged; an update takes {:.2} times `rmdn`'s",
+                diverged("frmdn"),
+                a.len() + diverged("frmdn"),
+                diverged(BASELINE),
+                b.len() + diverged(BASELINE),
+                regime.mean("frmdn", |r| r.seconds_per_update) / regime.mean(BASELINE, |r| r.seconds_per_update)
+            ));
+            answers.push(format!(
+                "fast enough for real time: a step with a draw takes {:.0} µs (99 %: {:.0} µs); Car-Racing has 50 frames a second",
+                regime.mean("frmdn", |r| r.step_us[0]),
+                regime.mean("frmdn", |r| r.step_us[1])
+            ));
+            let model = a[0].settings.model;
+            let d = model.density(32).map_or(0, |d| d.outputs());
+            answers.push(format!(
+                "parameters O(K d (1 + d′)): the head has K (1 + d (2 + d′)) = {d} outputs at K = {}, d = 32, d′ = {}, a full covariance {}",
+                model.components,
+                model.rank,
+                model.components * (1 + 32 + 32 * 33 / 2)
+            ));
+        }
+        for answer in answers {
+            blocks.push(Block::Text(format!("At {} nats a frame: {answer}.", regime.target_kl)));
+        }
+    }
+    blocks
+}
+
+fn noises(plan: &Likelihood, finished: &[Finished]) -> Vec<Block> {
+    let mut rows = Vec::new();
+    let of = |variant: &str, noise: f64| -> Vec<Sample> {
+        let runs = finished.iter().filter(|r| r.variant == variant && r.split == "all" && r.settings.noise == noise && r.seed == 1);
+        let runs = runs.filter(|r| finished.first().is_some_and(|first| r.data == first.data));
+        runs.map(|r| Sample { cell: r.data.clone(), episodes: r.episodes.iter().map(TestEpisode::above).collect() }).collect()
+    };
+    for noise in std::iter::once(0.0).chain(plan.noises.iter().copied()) {
+        for variant in &plan.noisy {
+            let mine = of(&variant.to_string(), noise);
+            let name = if noise == 0.0 { "V's posterior".to_owned() } else { format!("{noise} of the latents' sd") };
+            let above = bootstrap(&mine, &mine, |a, _| a);
+            let removed = bootstrap(&mine, &of(BASELINE, noise), |a, b| 1.0 - a / b);
+            let difference = bootstrap(&of(BASELINE, noise), &mine, |a, b| a - b);
+            if above.is_some() {
+                rows.push(vec![name, variant.to_string(), nats(above), percent(removed), nats(difference)]);
+            }
+        }
+    }
+    if rows.len() <= plan.noisy.len() {
+        return Vec::new();
+    }
+    vec![
+        Block::Heading("Gain against target noise".into()),
+        Block::Text("Latents drawn around V's means with another noise, in training and test; first data, one seed.".into()),
+        Block::Table(["noise", "memory", "nats above the floor", "removed of rmdn's", "nats gained"].map(String::from).to_vec(), rows),
+    ]
+}
+
+fn shifted(plan: &Likelihood, finished: &[Finished], drivers: usize) -> Vec<Block> {
+    let last = |r: &Finished| Sample {
+        cell: r.data.clone(),
+        episodes: r.episodes.iter().filter(|e| e.driver + 1 == drivers).map(TestEpisode::above).collect(),
+    };
+    let of = |variant: &str, split: &str| -> Vec<Sample> {
+        let runs = finished.iter().filter(|r| r.variant == variant && r.split == split && r.settings.noise == 0.0 && r.seed == 1);
+        runs.filter(|r| finished.first().is_some_and(|first| r.data == first.data) && r.diverged.is_none()).map(last).collect()
+    };
+    let rows: Vec<Vec<String>> = plan
+        .shifted
+        .iter()
+        .map(ToString::to_string)
+        .filter(|v| !of(v, "shifted").is_empty())
+        .map(|v| {
+            let interval = |split: &str| nats(bootstrap(&of(&v, split), &of(&v, split), |a, _| a));
+            let removed = percent(bootstrap(&of(&v, "shifted"), &of(BASELINE, "shifted"), |a, b| 1.0 - a / b));
+            vec![v.clone(), interval("all"), interval("shifted"), removed]
+        })
+        .collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let heading = ["memory", "trained on all drivers", "trained without the last", "removed of rmdn's, shifted"];
+    vec![
+        Block::Heading("Shifted split".into()),
+        Block::Text("Nats above the floor on the last driver's test episodes; first data, one seed.".into()),
+        Block::Table(heading.map(String::from).to_vec(), rows),
+    ]
+}
+
+fn pictures(plan: &Likelihood, regime: &Regime<'_>) -> Result<Vec<Block>> {
+    let shown: Vec<&str> = SHOWN.into_iter().filter(|v| !regime.of(v).is_empty()).collect();
+    let mut blocks = vec![Block::Heading(format!("Pictures, V at {} nats a frame", regime.target_kl))];
+    let mut add = |file: &str, title: &str, x: &str, y: &str, series: Vec<Series>| -> Result<()> {
+        plot_curves(title, x, y, &series, &plan.out.join(file))?;
+        blocks.push(Block::Picture(file.into(), title.into()));
+        Ok(())
+    };
+    let curves = shown.iter().map(|v| {
+        let runs = regime.of(v);
+        let points = runs[0].curve.iter().enumerate().skip(1).map(|(i, [u, _])| {
+            let at: Vec<f64> = runs.iter().filter_map(|r| r.curve.get(i).map(|c| c[1])).collect();
+            (*u, at.iter().sum::<f64>() / at.len() as f64)
+        });
+        Series::new(v, points.collect())
+    });
+    add("training.png", "Held-out likelihood in training", "update", "nats above the floor", curves.collect())?;
+    let copy = |v: &str, at: usize| {
+        let horizons: Vec<f64> = regime.of(v)[0].open_loop.iter().map(|o| o[0]).collect();
+        horizons.iter().enumerate().map(|(h, x)| (*x, regime.mean(v, |r| r.open_loop[h][at]))).collect::<Vec<_>>()
+    };
+    let mut open: Vec<Series> = shown.iter().map(|v| Series::new(v, copy(v, 1))).collect();
+    open.truncate(5);
+    if let Some(v) = shown.first() {
+        open.push(Series::new("copy", copy(v, 2)));
+    }
+    add("open-loop.png", "Open-loop error", "steps ahead", "squared error / variance", open)?;
+    for (file, title, which) in [("pit-values.png", "PIT of values", 0), ("pit-likelihoods.png", "PIT of likelihoods", 1)] {
+        let series = shown.iter().map(|v| {
+            let mut all = Calibration::default();
+            regime.of(v).iter().for_each(|r| all += r.calibration);
+            let counts = if which == 0 { all.values } else { all.likelihoods };
+            let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
+            Series::new(v, counts.iter().enumerate().map(|(i, &c)| (i as f64, c as f64 / level)).collect())
+        });
+        add(file, title, "rank among 19 draws", "share / level", series.collect())?;
+    }
+    Ok(blocks)
+}
+
+fn markdown(blocks: &[Block]) -> String {
+    let mut out = String::new();
+    for (i, block) in blocks.iter().enumerate() {
+        // Writing to a string does not fail.
+        let _ = match block {
+            Block::Heading(text) => writeln!(out, "{} {text}\n", if i == 0 { "#" } else { "##" }),
+            Block::Text(text) => writeln!(out, "{text}\n"),
+            Block::Table(heading, rows) => {
+                let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+                let body: String = rows.iter().map(|r| line(r)).collect();
+                writeln!(out, "{}|{}\n{body}", line(heading), "---|".repeat(heading.len()))
+            }
+            Block::Picture(file, title) => writeln!(out, "![{title}]({file})\n"),
+        };
+    }
+    out
+}
+
+fn html(blocks: &[Block]) -> String {
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut out = String::from(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Memories compared in likelihood</title>\n<style>body{font:15px/1.5 \
+         sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}table{border-collapse:collapse;font-size:13px}td,th{border:1px solid \
+         #bbb;padding:.2em .5em;text-align:right}td:first-child,th:first-child{text-align:left}img{max-width:100%}</style></head><body>\n",
+    );
+    for (i, block) in blocks.iter().enumerate() {
+        let level = if i == 0 { 1 } else { 2 };
+        let _ = match block {
+            Block::Heading(text) => writeln!(out, "<h{level}>{}</h{level}>", escape(text)),
+            Block::Text(text) => writeln!(out, "<p>{}</p>", escape(text).replace("**", "").replace('`', "")),
+            Block::Table(heading, rows) => {
+                let line = |cells: &[String], tag: &str| {
+                    format!("<tr>{}</tr>\n", cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape(c))).collect::<String>())
+                };
+                let body: String = rows.iter().map(|r| line(r, "td")).collect();
+                writeln!(out, "<table>\n{}{body}</table>", line(heading, "th"))
+            }
+            Block::Picture(file, title) => writeln!(out, "<p><img src=\"{file}\" alt=\"{}\"></p>", escape(title)),
+        };
+    }
+    out + "</body></html>\n"
+}

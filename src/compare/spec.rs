@@ -1,0 +1,72 @@
+//! One variant of a comparison, with the settings in which it differs.
+
+use std::str::FromStr;
+
+use crate::run::{Preset, Result, RunError};
+
+/// A variant by name, and keys of `memory.model` that it changes: `rmdn`, `rmdn:components=20`, `frmdn:components=2:rank=1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    text: String,
+}
+
+impl FromStr for Spec {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() || text.split(':').skip(1).any(|part| !part.contains('=')) {
+            return Err(format!("`{text}` is no variant: write its name, and settings after colons, for example rmdn:components=20"));
+        }
+        Ok(Self { text: text.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Spec {
+    /// Name of the variant without settings.
+    pub fn variant(&self) -> &str {
+        self.text.split(':').next().unwrap_or_default()
+    }
+
+    /// Whether it has a flow: such variants inherit the learning rate and dropout chosen for `frmdn`, the others those for `rmdn`.
+    pub fn has_flow(&self) -> bool {
+        self.variant().starts_with("frmdn") || self.variant() == "rmdn-linear"
+    }
+
+    /// `preset` with this memory.
+    pub fn apply(&self, preset: &Preset) -> Result<Preset> {
+        let mut sets = vec![format!("memory.model.variant={}", self.variant())];
+        sets.extend(self.text.split(':').skip(1).map(|set| format!("memory.model.{set}")));
+        let preset = preset.clone().with(&sets)?;
+        if preset.memory.model.is_trained() {
+            Ok(preset)
+        } else {
+            Err(RunError::Config(format!(
+                "--variants {self}: it has no likelihood; `copy` is in every report as the baseline of open-loop errors"
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_with_settings_become_presets_and_others_are_refused() {
+        let tiny = Preset::resolve("tiny", &[]).unwrap();
+        let of = |text: &str| text.parse::<Spec>().unwrap().apply(&tiny);
+        let model = of("rmdn:components=20:rank=1").unwrap().memory.model;
+        assert_eq!((model.variant.to_string(), model.components, model.rank), ("rmdn".into(), 20, 1));
+        assert!("rmdn:components".parse::<Spec>().unwrap_err().contains("rmdn:components=20"));
+        assert!(of("none").unwrap_err().to_string().contains("no likelihood"));
+        assert!(of("gru").unwrap_err().to_string().contains("gru"));
+        assert!(of("rmdn:cells=3").unwrap_err().to_string().contains("allowed here"));
+    }
+}
