@@ -34,7 +34,7 @@ use crate::{
 const FORMAT: u32 = 1;
 
 /// Learning rates, in parts of the preset's, and dropouts that `rmdn` and `frmdn` are tried with.
-const GRID: [(f64, f64); 4] = [(1.0, 0.0), (1.0, 0.1), (2.0, 0.0), (2.0, 0.1)];
+const GRID: [(f64, f64); 6] = [(1.0, 0.0), (1.0, 0.1), (2.0, 0.0), (2.0, 0.1), (4.0, 0.0), (4.0, 0.1)];
 /// Part of the updates that such a trial has.
 const GRID_UPDATES: u64 = 4;
 

@@ -217,12 +217,14 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
             format!("{:.3}", sums.nll / sums.steps),
             percent(removed[i]),
             p(i),
-            format!("{:.3}", regime.mean(v, |r| at_time(r, baseline_seconds).unwrap_or(f64::NAN))),
+            Some(regime.mean(v, |r| at_time(r, baseline_seconds).unwrap_or(f64::NAN)))
+                .filter(|nats| nats.is_finite())
+                .map_or("–".into(), |nats| format!("{nats:.3}")),
             format!("{:.3}", judged.reward_correlation),
             format!("{:.4}", judged.done_bce),
             format!("{}", runs.first().map_or(0, |r| r.parameters)),
             format!("{:.1}", 1e3 * regime.mean(v, |r| r.seconds_per_update)),
-            format!("{:.0} / {:.0}", regime.mean(v, |r| r.step_us[0]), regime.mean(v, |r| r.step_us[1])),
+            format!("{:.1} / {:.1}", regime.mean(v, |r| r.step_us[0]), regime.mean(v, |r| r.step_us[1])),
             format!("{} of {all}", all - runs.len()),
         ]
     });
@@ -331,7 +333,7 @@ fn claims(regimes: &[Regime<'_>]) -> Vec<Block> {
                 regime.mean("frmdn", |r| r.seconds_per_update) / regime.mean(BASELINE, |r| r.seconds_per_update)
             ));
             answers.push(format!(
-                "fast enough for real time: a step with a draw takes {:.0} µs (99 %: {:.0} µs); Car-Racing has 50 frames a second",
+                "fast enough for real time: a step with a draw takes {:.1} µs (99 %: {:.1} µs); Car-Racing has 50 frames a second",
                 regime.mean("frmdn", |r| r.step_us[0]),
                 regime.mean("frmdn", |r| r.step_us[1])
             ));
