@@ -91,6 +91,13 @@ impl Calibration {
 }
 
 impl MemoryTrainer {
+    /// log p(z′ | past) of every step `[T · B]`, from a zero state.
+    pub fn log_prob(&self, batch: &SequenceBatch) -> Vec<f64> {
+        let mut tape = Tape::default();
+        self.lstm().forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
+        self.density().log_prob(&batch.features(tape.hidden(), self.config.residual), &batch.z_next)
+    }
+
     /// Ranks at every `every`-th step of a single sequence, with draws from (`seed`, `memory/calibration`).
     pub fn calibrate(&self, batch: &SequenceBatch, every: usize, seed: u64) -> Calibration {
         let (density, lstm, d) = (self.density(), self.lstm(), self.latent);
