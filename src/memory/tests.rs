@@ -86,6 +86,71 @@ fn saved_and_restored_in_the_middle_training_goes_on_bit_for_bit() {
     assert_eq!(a.state(), b.state());
 }
 
+/// Two halves, the second from where the first ended, have the likelihood of the whole; from zeros they do not.
+#[test]
+fn carried_states_join_pieces_to_a_sequence() {
+    let whole = SequenceBatch { mask: vec![1.0; 10 * 3], ..batch(10, 3) };
+    let half = |from: usize| {
+        let cut = |v: &[f32]| v[from * v.len() / 10..(from + 5) * v.len() / 10].to_vec();
+        SequenceBatch {
+            z: cut(&whole.z),
+            actions: cut(&whole.actions),
+            z_next: cut(&whole.z_next),
+            reward: cut(&whole.reward),
+            done: cut(&whole.done),
+            mask: cut(&whole.mask),
+            ..SequenceBatch::zeros(5, 3, LATENT, ACTIONS)
+        }
+    };
+    for device in [None, Some(crate::device::under_test())] {
+        let mut trainer = MemoryTrainer::new(&config(Variant::Frmdn), LATENT, ACTIONS, 1).on(device.as_ref());
+        let mut nll = |batch: &SequenceBatch| (trainer.step(batch, 0.0, 0).unwrap().nll, trainer.last().to_vec());
+        let (want, end) = nll(&whole);
+        let (first, state) = nll(&half(0));
+        let (second, joined) = nll(&SequenceBatch { start: state, ..half(5) });
+        assert!(((first + second) / 2.0 - want).abs() < 1e-5 * want.abs(), "{first} {second} {want}");
+        assert!(end.iter().zip(&joined).all(|(a, b)| (a - b).abs() < 1e-5));
+        assert!(((first + nll(&half(5)).0) / 2.0 - want).abs() > 1e-3);
+    }
+}
+
+/// Dropout and scheduled sampling act in training alone, are the same on any number of threads and another at every update.
+#[test]
+fn dropout_and_scheduled_sampling_are_functions_of_seed_and_update() {
+    let data = batch(12, 20);
+    for loss in [LossConfig { dropout: 0.5, ..LossConfig::default() }, LossConfig { scheduled_sampling: 0.5, ..LossConfig::default() }] {
+        let c = MemoryConfig { loss, ..config(Variant::Frmdn) };
+        let step = |c: &MemoryConfig, threads: usize, update: u64| {
+            pool(threads).install(|| MemoryTrainer::new(c, LATENT, ACTIONS, 1).step(&data, 1e-2, update).unwrap())
+        };
+        assert_eq!(step(&c, 1, 3), step(&c, 2, 3));
+        assert_ne!(step(&c, 1, 3), step(&c, 1, 4));
+        let plain = config(Variant::Frmdn);
+        assert_ne!(step(&c, 1, 3), step(&plain, 1, 3));
+        let evaluated = |c: &MemoryConfig| MemoryTrainer::new(c, LATENT, ACTIONS, 1).evaluate(std::slice::from_ref(&data));
+        assert_eq!(evaluated(&c), evaluated(&plain));
+    }
+}
+
+/// Means that are changes: a latent that only drifts is predicted from the start.
+#[test]
+fn residual_means_count_from_the_present_latent() {
+    let c = MemoryConfig { residual: true, ..config(Variant::Frmdn) };
+    let weights = init(&c, LATENT, ACTIONS, 1);
+    let memory = load(&c, LATENT, ACTIONS, &weights).unwrap();
+    let (mut state, mut scratch) = (vec![0.0; memory.state_len()], Scratch::default());
+    let mut centre = |z: [f32; LATENT]| {
+        state.fill(0.0);
+        memory.step(1, &z, &[0.0; ACTIONS], &mut state, &mut scratch);
+        let mut out = [0.0; LATENT];
+        memory.predict_mean(&state, &mut out).unwrap();
+        out
+    };
+    // The flow is the identity at first: a latent that is moved by 5 moves the prediction by 5 and what the network says of it.
+    let (near, far) = (centre([0.0; LATENT]), centre([5.0; LATENT]));
+    assert!(near.iter().zip(&far).all(|(a, b)| (b - a - 5.0).abs() < 3.0), "{near:?} {far:?}");
+}
+
 #[test]
 fn padding_counts_nowhere() {
     let clean = batch(8, 4);
@@ -239,8 +304,11 @@ fn engine_and_burn_together_give_the_gradients_of_burn_alone() {
 /// Three updates of every variant, reward and end heads included: engine and burn's own device.
 #[test]
 fn a_device_trains_like_the_engine() {
-    for variant in Variant::trained() {
-        let c = MemoryConfig { loss: LossConfig { done_positive_weight: 3.0, ..LossConfig::default() }, ..config(variant) };
+    let plain = |variant| MemoryConfig { loss: LossConfig { done_positive_weight: 3.0, ..LossConfig::default() }, ..config(variant) };
+    let options = LossConfig { dropout: 0.3, scheduled_sampling: 0.4, ..LossConfig::default() };
+    let all = Variant::trained().map(plain).chain([MemoryConfig { residual: true, loss: options, ..config(Variant::FrmdnConditional) }]);
+    for c in all {
+        let variant = c.variant;
         let data = batch(6, 9);
         let mut engine = MemoryTrainer::new(&c, LATENT, ACTIONS, 1);
         let mut device = MemoryTrainer::new(&c, LATENT, ACTIONS, 1).on(Some(&crate::device::under_test()));
@@ -262,9 +330,27 @@ fn a_device_trains_like_the_engine() {
     }
 }
 
+/// `stack2` shows the latent before, `copy` predicts the present one.
+#[test]
+fn the_variants_without_a_network_hold_the_latent() {
+    let of = |variant| load(&config(variant), LATENT, ACTIONS, &Params::default()).unwrap();
+    let (stack, copy) = (of(Variant::Stack2), of(Variant::Copy));
+    assert_eq!((stack.hidden_len(), config(Variant::Stack2).hidden_len(LATENT), copy.hidden_len()), (LATENT, LATENT, 0));
+    let (seen, mut scratch) = ([1.0, 2.0, 3.0, 4.0], Scratch::default());
+    for memory in [&stack, &copy] {
+        let mut state = vec![0.0; memory.state_len()];
+        memory.step(1, &seen, &[0.0; ACTIONS], &mut state, &mut scratch);
+        assert_eq!(state, seen);
+    }
+    assert_eq!(stack.hidden(&seen), seen);
+    let mut z = [0.0; LATENT];
+    copy.predict(&seen, 1.0, &mut [stream(0, "t", &[])], &mut z, &mut [Prediction::default()], &mut scratch).unwrap();
+    assert_eq!(z, seen);
+}
+
 #[test]
 fn what_predicts_nothing_says_so_and_none_has_no_state() {
-    for variant in [Variant::None, Variant::Untrained] {
+    for variant in [Variant::None, Variant::Untrained, Variant::Stack2] {
         let c = config(variant);
         let memory = load(&c, LATENT, ACTIONS, &init(&c, LATENT, ACTIONS, 1)).unwrap();
         let state = vec![0.0; memory.state_len()];

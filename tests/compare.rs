@@ -1,0 +1,123 @@
+//! `compare likelihood`: resumed to the same figures, extended by what is missing only, and refused where it must be.
+
+mod common;
+
+use std::path::Path;
+
+use common::{error, frmdn};
+use serde_json::Value;
+
+const SETS: [&str; 12] = [
+    "collect.episodes=20",
+    "collect.steps=80",
+    "collect.policy=brownian,scripted",
+    "vision.model.width=4",
+    "vision.batch=16",
+    "vision.updates=40",
+    "vision.evaluate_every=20",
+    "memory.batch=4",
+    "memory.sequence=16",
+    "memory.updates=240",
+    "memory.evaluate_every=20",
+    "memory.model.hidden=16",
+];
+
+fn vision(run: &Path) {
+    let mut args = vec!["vision", "tiny", "--run", run.to_str().unwrap()];
+    SETS.iter().for_each(|set| args.extend(["--set", set]));
+    let out = frmdn(&args);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn arguments<'a>(data: &'a str, out: &'a str, variants: &'a str) -> Vec<&'a str> {
+    let fixed = ["--seeds", "1", "--test-episodes", "6", "--shifted", "frmdn", "--noisy", "rmdn", "--noises", "0.1"];
+    [&["compare", "likelihood", data, "--out", out, "--variants", variants][..], &fixed].concat()
+}
+
+/// Everything of the finished runs that is no time.
+fn figures(out: &Path) -> Vec<(String, Value)> {
+    let mut all: Vec<(String, Value)> = std::fs::read_dir(out.join("runs"))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let mut value: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            value["seconds_per_update"].take();
+            value["step_us"].take();
+            (path.file_name().unwrap().to_string_lossy().into_owned(), value)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+#[test]
+fn killed_and_typed_again_it_comes_to_the_same_figures_and_is_extended_by_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let data = path("data");
+    vision(&data);
+    let (data, calm, killed) = (data.to_str().unwrap().to_owned(), path("calm"), path("killed"));
+    let run = |out: &Path, variants: &str| {
+        let done = frmdn(&arguments(&data, out.to_str().unwrap(), variants));
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    let report = run(&calm, "rmdn,frmdn");
+    assert!(report.contains("nats above the floor") && report.contains("not as expected") | report.contains("as expected"), "{report}");
+    for file in ["report.md", "report.html", "report.json", "training.png", "open-loop.png", "pit-values.png", "pit-likelihoods.png"] {
+        assert!(calm.join(file).is_file(), "{file}");
+    }
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(calm.join("report.json")).unwrap()).unwrap();
+    for variant in ["rmdn", "frmdn"] {
+        let v = &json[variant];
+        let (above, raw, floor) =
+            (v["nats_above_floor"].as_f64().unwrap(), v["nats_per_step"].as_f64().unwrap(), v["floor"].as_f64().unwrap());
+        assert!((raw - floor - above).abs() < 1e-6 && v["ci95"][0].as_f64().unwrap() <= above && v["seeds"] == 1, "{v}");
+    }
+    // Killed again and again, a little later each time, until it comes through.
+    for wait in 1.. {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_frmdn"))
+            .args(arguments(&data, killed.to_str().unwrap(), "rmdn,frmdn"))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(150 * wait));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success() && wait > 1, "it was never killed");
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(figures(&calm), figures(&killed));
+    // Another variant costs its own run; the finished ones are not touched.
+    let before = std::fs::metadata(calm.join("runs/data-rmdn-1.json")).unwrap().modified().unwrap();
+    let report = run(&calm, "rmdn,frmdn,rmdn:components=2");
+    assert!(report.contains("rmdn:components=2"));
+    assert_eq!(std::fs::metadata(calm.join("runs/data-rmdn-1.json")).unwrap().modified().unwrap(), before);
+    assert_eq!(figures(&calm).len(), figures(&killed).len() + 1);
+
+    let refused = |variants: &str, words: &[&str]| {
+        let text = error(&frmdn(&arguments(&data, calm.to_str().unwrap(), variants)));
+        words.iter().for_each(|word| assert!(text.contains(word), "{text}"));
+    };
+    refused("rmdn,none", &["none", "no likelihood"]);
+    refused("rmdn:components=0", &["components = 0", "1..=40"]);
+    // Results of other settings are not mixed with new ones.
+    let file = calm.join("runs/data-rmdn-1.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"updates\": 240", "\"updates\": 241")).unwrap();
+    refused("rmdn,frmdn", &["data-rmdn-1.json", "other settings", "--out"]);
+    std::fs::write(&file, &text[..text.len() / 2]).unwrap();
+    refused("rmdn,frmdn", &["data-rmdn-1.json", "damaged", "Delete it"]);
+}
+
+#[test]
+fn a_folder_without_a_trained_v_is_refused_with_the_command_that_trains_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let text = error(&frmdn(&["compare", "likelihood", dir.path().to_str().unwrap(), "--out", out.to_str().unwrap()]));
+    assert!(text.contains("no run folder") && text.contains("frmdn train"), "{text}");
+    assert!(!out.exists());
+}
