@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Context, held_out, held_out_indices, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
+    memory::posterior_entropy,
     pictures::{Panel, Series, plot_curves},
     run::{Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder},
     vision::{BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer, VaeTrainerConfig},
@@ -136,6 +137,7 @@ fn evaluate(
         state.stale = 0;
         Agent::save_vision(folder, trainer.weights())?;
         reconstructions(folder, trainer.weights(), held)?;
+        posterior(folder, trainer.weights(), held)?;
     } else {
         state.stale += 1;
     }
@@ -211,6 +213,37 @@ fn reconstructions(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<
     let row = |frames: &[u8]| frames.chunks(FRAME).map(|f| Panel::new(SIDE, SIDE, f.to_vec()).enlarged(2)).collect::<Vec<_>>();
     let rows = vec![Panel::row(row(&picked)).titled("HELD-OUT FRAMES"), Panel::row(row(&rebuilt)).titled("RECONSTRUCTIONS")];
     Panel::column(rows).save(&folder.path("pictures/reconstructions.png"))
+}
+
+/// Mean entropy of the posterior and KL of each dimension over the held-out frames, the dimension that says most first: one at the
+/// prior's entropy says nothing, and no memory can gain anything on it.
+fn posterior(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
+    let config = folder.preset().vision.model;
+    let encoder = Vae::from_params(config, weights).map_err(|e| RunError::Failed(format!("vision: {e}")))?.encoder();
+    let (d, n, mut scratch) = (config.latent, held.len() / FRAME, EncoderScratch::default());
+    // Per dimension: Σ entropy, Σ KL.
+    let mut sums = vec![[0.0; 2]; d];
+    for frames in held.chunks(64 * FRAME) {
+        let rows = frames.len() / FRAME;
+        let (mut mean, mut log_variance) = (vec![0.0; rows * d], vec![0.0; rows * d]);
+        encoder.encode_with_variance(&mut scratch, frames, &mut mean, &mut log_variance);
+        for (i, (m, v)) in mean.iter().zip(&log_variance).enumerate() {
+            let (m, v) = (f64::from(*m), f64::from(*v));
+            sums[i % d][0] += posterior_entropy(&[v as f32]);
+            sums[i % d][1] += 0.5 * (m * m + v.exp() - v - 1.0);
+        }
+    }
+    sums.iter_mut().for_each(|sum| *sum = sum.map(|x| x / n as f64));
+    sums.sort_by(|a, b| b[1].total_cmp(&a[1]));
+    let curve = |at: usize| sums.iter().enumerate().map(|(i, sum)| (i as f64 + 1.0, sum[at])).collect();
+    let prior = posterior_entropy(&[0.0]);
+    let series = [
+        Series::new("entropy of the posterior", curve(0)),
+        Series::new("KL", curve(1)),
+        Series::new("entropy of the prior", vec![(1.0, prior), (d as f64, prior)]),
+    ];
+    let title = format!("V: what each dimension says ({:.1} nats a frame)", sums.iter().map(|s| s[1]).sum::<f64>());
+    plot_curves(&title, "dimension, by KL", "nats", &series, &folder.path("pictures/posterior.png"))
 }
 
 fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
