@@ -56,13 +56,7 @@ impl Agent {
             ))
         })?;
         let file = Checkpoint::<AgentInfo>::load(&path, CheckpointKind::Agent, "Restore the file from where it came.")?;
-        let part = |prefix: &str| {
-            let of = file.tensors.0.iter().filter_map(|t| t.name.strip_prefix(prefix).map(|name| (name.to_owned(), t)));
-            of.fold(Params::default(), |mut all, (name, t)| {
-                all.push(name, &t.shape, t.value.clone());
-                all
-            })
-        };
+        let part = |prefix: &str| file.tensors.part(prefix);
         let controller = Some(part("controller.")).filter(|c| !c.0.is_empty());
         Ok(Self { info: file.state, vision: part("vision."), memory: part("memory."), controller, origin: path })
     }
@@ -193,7 +187,9 @@ impl Agent {
 
 /// Values of an action, as the shapes of what was trained on them tell; 0 where nothing has seen an action yet.
 fn action_width(config: &MemoryConfig, latent: usize, memory: &Params, controller: Option<&Params>) -> usize {
-    let rows = |params: &Params, name: &str| params.0.iter().find(|t| t.name == name).and_then(|t| t.shape.first().copied());
+    let rows = |params: &Params, name: &str| {
+        params.0.iter().find(|t| t.name == name || t.name == format!("member0.{name}")).and_then(|t| t.shape.first().copied())
+    };
     let seen = if config.is_recurrent() { rows(memory, "lstm.weight_input").map(|n| n.saturating_sub(latent)) } else { None };
     seen.or_else(|| rows(controller?, "weight")).unwrap_or(0)
 }

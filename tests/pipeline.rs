@@ -3,25 +3,37 @@
 mod common;
 
 use common::{frmdn, train};
+use frmdn::memory::Variant;
 
 #[test]
 fn every_memory_goes_through_the_whole_pipeline() {
-    for variant in ["rmdn", "rmdn-lowrank", "frmdn-diagonal", "untrained", "none"] {
+    let plain = Variant::ALL.map(|v| (v.to_string(), Vec::new()));
+    let options = ["memory.model.residual=true", "memory.carry=true", "memory.noise=0.1", "memory.input_noise=0.1"];
+    let mut cases = plain.to_vec();
+    cases.push(("frmdn".into(), [&options[..], &["memory.model.loss.dropout=0.1", "memory.model.loss.scheduled_sampling=0.2"]].concat()));
+    cases.push(("rmdn".into(), vec!["memory.model.members=2"]));
+    for (variant, options) in cases {
         let dir = tempfile::tempdir().unwrap();
         let set = format!("memory.model.variant={variant}");
-        let out = train(dir.path(), "2").args(["--set", &set, "--set", "controller.generations=2"]).output().unwrap();
+        let sets = ["controller.generations=2"].into_iter().chain(options.iter().copied()).flat_map(|set| ["--set", set]);
+        let out = train(dir.path(), "2").args(["--set", &set]).args(sets).output().unwrap();
         assert!(out.status.success(), "{variant}: {}", String::from_utf8_lossy(&out.stderr));
         let table = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(table.contains(variant) && table.contains("score"), "{table}");
-        let weights = if variant == "none" { 3 * 33 } else { 3 * (32 + 16 + 1) };
+        assert!(table.contains(&variant) && table.contains("score"), "{table}");
+        let weights = match variant.as_str() {
+            "none" | "copy" => 3 * 33,
+            "stack2" => 3 * (32 + 32 + 1),
+            _ if options.contains(&"memory.model.members=2") => 3 * (32 + 2 * 16 + 1),
+            _ => 3 * (32 + 16 + 1),
+        };
         let run = dir.path().to_str().unwrap();
         let text = String::from_utf8_lossy(&frmdn(&["inspect", run]).stdout).into_owned();
         assert!(text.contains("controller.weight") && text.contains(&weights.to_string()), "{variant}: {text}");
         // Those that predict can dream, the others say why not.
         let dream = frmdn(&["dream", run, "--out", dir.path().join("d.gif").to_str().unwrap(), "--warm-up", "5", "--steps", "5"]);
-        if matches!(variant, "untrained" | "none") {
+        if matches!(variant.as_str(), "untrained" | "none" | "stack2") {
             let text = common::error(&dream);
-            assert!(text.contains("cannot dream") && text.contains(variant), "{text}");
+            assert!(text.contains("cannot dream") && text.contains(&variant), "{text}");
             assert!(!dir.path().join("d.gif").exists());
         } else {
             assert!(dream.status.success(), "{variant}: {}", String::from_utf8_lossy(&dream.stderr));

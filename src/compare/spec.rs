@@ -44,6 +44,9 @@ impl Spec {
         let mut sets = vec![format!("memory.model.variant={}", self.variant())];
         sets.extend(self.text.split(':').skip(1).map(|set| format!("memory.model.{set}")));
         let preset = preset.clone().with(&sets)?;
+        if preset.memory.model.members > 1 {
+            return Err(RunError::Config(format!("--variants {self}: members are compared one by one; leave out members")));
+        }
         if preset.memory.model.is_trained() {
             Ok(preset)
         } else {

@@ -7,6 +7,7 @@ use frmdn_engine::{
     params::ParamError,
     random::Pcg64,
 };
+use rand::RngExt;
 
 use super::{MemoryConfig, Variant, heads::Heads};
 
@@ -66,6 +67,10 @@ pub trait Memory: Send + Sync {
 pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Params) -> Result<Box<dyn Memory>, ParamError> {
     if !config.is_recurrent() {
         return Ok(Box::new(Held { variant: config.variant, latent }));
+    }
+    if config.members > 1 {
+        let member = |m: usize| load(&config.member(), latent, actions, &params.part(&format!("member{m}.")));
+        return Ok(Box::new(Ensemble((0..config.members).map(member).collect::<Result<_, _>>()?)));
     }
     let (h, features) = (config.hidden, config.features(latent));
     let mut lstm = Lstm::new(latent + actions, h);
@@ -210,5 +215,76 @@ impl Memory for Recurrent {
         let h = self.hidden(state);
         density.center(&[h, &state[2 * self.hidden_len()..]].concat(), z);
         Ok(heads.foresee(h))
+    }
+}
+
+/// Members that predict as one mixture. A row's state is the h of all, then the members' own states.
+struct Ensemble(Vec<Box<dyn Memory>>);
+
+impl Ensemble {
+    /// Where a member's own state is in a row's.
+    fn own(&self, member: usize) -> std::ops::Range<usize> {
+        let before: usize = self.0[..member].iter().map(|m| m.state_len()).sum();
+        let from = self.hidden_len() + before;
+        from..from + self.0[member].state_len()
+    }
+}
+
+impl Memory for Ensemble {
+    fn hidden_len(&self) -> usize {
+        self.0.iter().map(|m| m.hidden_len()).sum()
+    }
+
+    fn state_len(&self) -> usize {
+        self.hidden_len() + self.0.iter().map(|m| m.state_len()).sum::<usize>()
+    }
+
+    fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch) {
+        let (len, mut at) = (self.state_len(), 0);
+        for (m, member) in self.0.iter().enumerate() {
+            let own = self.own(m);
+            let mut states: Vec<f32> = state.chunks_exact(len).flat_map(|row| row[own.clone()].iter().copied()).collect();
+            member.step(rows, z, a, &mut states, scratch);
+            for (row, state) in state.chunks_exact_mut(len).zip(states.chunks_exact(own.len())) {
+                row[at..at + member.hidden_len()].copy_from_slice(member.hidden(state));
+                row[own.clone()].copy_from_slice(state);
+            }
+            at += member.hidden_len();
+        }
+    }
+
+    fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
+        &state[..self.hidden_len()]
+    }
+
+    fn predict(
+        &self,
+        state: &[f32],
+        temperature: f32,
+        rngs: &mut [Pcg64],
+        z: &mut [f32],
+        foreseen: &mut [Prediction],
+        scratch: &mut Scratch,
+    ) -> Result<(), NoPrediction> {
+        let latent = z.len() / rngs.len().max(1);
+        let rows = state.chunks_exact(self.state_len()).zip(rngs.chunks_exact_mut(1));
+        for ((state, rng), (z, foreseen)) in rows.zip(z.chunks_exact_mut(latent).zip(foreseen.chunks_exact_mut(1))) {
+            // A draw from the mixture: latent, reward and end of one member.
+            let drawn = rng[0].random_range(0..self.0.len());
+            self.0[drawn].predict(&state[self.own(drawn)], temperature, rng, z, foreseen, scratch)?;
+        }
+        Ok(())
+    }
+
+    fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
+        let (n, mut mean, mut one) = (self.0.len() as f32, Prediction::default(), vec![0.0; z.len()]);
+        z.fill(0.0);
+        for (m, member) in self.0.iter().enumerate() {
+            let foreseen = member.predict_mean(&state[self.own(m)], &mut one)?;
+            z.iter_mut().zip(&one).for_each(|(z, one)| *z += one / n);
+            mean.reward += foreseen.reward / n;
+            mean.done += foreseen.done / n;
+        }
+        Ok(mean)
     }
 }

@@ -5,6 +5,7 @@ use frmdn_engine::{
     Params,
     random::{fill_normal, fill_uniform, stream},
 };
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 /// The memories by name.
@@ -134,12 +135,20 @@ pub struct MemoryConfig {
     /// Means are changes of the present latent (in the mixture's space), which the head then sees too.
     #[serde(default)]
     pub residual: bool,
+    /// Memories that are trained apart, from other first weights and on other batches, and predict as one mixture; the controller sees
+    /// the h of all.
+    #[serde(default = "one")]
+    pub members: usize,
     /// What is in the loss beside the likelihood, and how steps are bounded.
     #[serde(default)]
     pub loss: LossConfig,
     /// Spectral radius of each gate's recurrent weights in the variant `untrained`.
     #[serde(default = "default_spectral_radius")]
     pub spectral_radius: f64,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn default_spectral_radius() -> f64 {
@@ -185,6 +194,7 @@ impl Default for MemoryConfig {
             flow_couplings: 2,
             flow_hidden: 64,
             residual: false,
+            members: one(),
             loss: LossConfig::default(),
             spectral_radius: default_spectral_radius(),
         }
@@ -201,6 +211,7 @@ impl MemoryConfig {
         range("hidden", self.hidden, 1, 4096)?;
         range("components", self.components, 1, 40)?;
         range("rank", self.rank, 0, 8)?;
+        range("members", self.members, 1, if self.is_trained() { 16 } else { 1 })?;
         range("flow_couplings", self.flow_couplings, 1, 16)?;
         range("flow_hidden", self.flow_hidden, 1, 4096)?;
         let positive = |key: &str, value: f64| {
@@ -225,8 +236,18 @@ impl MemoryConfig {
         match self.variant {
             Variant::None | Variant::Copy => 0,
             Variant::Stack2 => latent,
-            _ => self.hidden,
+            _ => self.members * self.hidden,
         }
+    }
+
+    /// One memory of an ensemble; the memory itself where it is alone.
+    pub fn member(&self) -> Self {
+        Self { members: 1, ..*self }
+    }
+
+    /// The root of all that is random in member `index`.
+    pub fn member_seed(seed: u64, index: usize) -> u64 {
+        if index == 0 { seed } else { stream(seed, "memory/member", &[index as u64]).random() }
     }
 
     /// Values that density and heads see: h, and the present latent where means are changes of it.
@@ -255,11 +276,15 @@ impl MemoryConfig {
         let draw = self
             .density(latent)
             .map_or(0, |d| 2 * (features * (d.outputs() / d.components + d.components * d.choices() + 2) + d.flow_products(features)));
-        [step as f64, (step + draw) as f64]
+        // All members run, one is drawn from.
+        [(self.members * step) as f64, (self.members * step + draw) as f64]
     }
 
     /// The same of one step of a sequence in training: forward, all components, and back to weights and inputs.
     pub fn training_operations(&self, latent: usize, actions: usize) -> f64 {
+        if self.members > 1 {
+            return self.members as f64 * self.member().training_operations(latent, actions);
+        }
         let rest = self.density(latent).map_or(0, |d| self.features(latent) * (d.outputs() - d.outputs() / d.components));
         3.0 * (self.operations(latent, actions)[1] + 2.0 * rest as f64)
     }
@@ -278,11 +303,15 @@ impl MemoryConfig {
 /// `lstm.weight_input` [latent + actions, 4 H], `lstm.weight_hidden` [H, 4 H], `lstm.bias` [4 H] (gates i, f, g, o; uniform
 /// ± 1/√H as PyTorch's, the forget gate's bias raised by 1), the density's tensors, `reward.*` and `done.*` [H, 1]. The
 /// untrained memory's recurrent weights are normal, each gate's block scaled to the configured spectral radius, so that
-/// what it has seen fades slowly.
+/// what it has seen fades slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
 pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Params {
     let mut params = Params::default();
     if !config.is_recurrent() {
         return params;
+    }
+    if config.members > 1 {
+        let members = (0..config.members).map(|m| init(&config.member(), latent, actions, MemoryConfig::member_seed(seed, m)));
+        return Params::joined("member", members);
     }
     let (h, inputs) = (config.hidden, latent + actions);
     let bound = 1.0 / (h as f32).sqrt();

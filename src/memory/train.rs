@@ -75,9 +75,9 @@ impl MemoryTrainer {
     /// A fresh memory of a variant that is trained.
     ///
     /// # Panics
-    /// If the variant is not trained (see [`MemoryConfig::is_trained`]): a programming error.
+    /// If the variant is not trained (see [`MemoryConfig::is_trained`]) or an ensemble: a programming error.
     pub fn new(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Self {
-        assert!(config.is_trained(), "{} is never trained", config.variant);
+        assert!(config.is_trained() && config.members == 1, "{} is never trained, and members are trained apart", config.variant);
         let weights = init(config, latent, actions, seed);
         let adam = Adam::new(&weights, AdamConfig { clip_norm: Some(config.loss.clip_norm), ..AdamConfig::default() });
         Self { config: *config, latent, actions, weights, adam, seed, last: Vec::new(), device: None }

@@ -5,7 +5,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use frmdn_engine::random::{Pcg64, fill_normal, stream};
+use frmdn_engine::{
+    Params,
+    random::{Pcg64, fill_normal, stream},
+};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,7 +18,7 @@ use super::{Context, held_out_indices, learning_rate, windows::Windows};
 use crate::{
     agent::Agent,
     controller::Actions,
-    memory::{self, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
+    memory::{self, MemoryConfig, MemoryEvaluation, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
     pictures::{Series, plot_curves},
     run::{Checkpoint, CheckpointKind, Episode, EpisodeStore, LatentEpisode, MemoryTraining, Metrics, Result, RunError, RunFolder},
     vision::{Encoder, EncoderScratch, Vae},
@@ -53,19 +56,75 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
         return Ok(());
     }
-    let finished = |state: &State| state.update >= config.updates || state.stale >= config.patience;
-    if let Some(saved) = saved(&directory)?
-        && finished(&saved.state)
-    {
-        return Ok(());
-    }
     let held_out: Vec<usize> = held_out_indices(preset.collect.episodes).collect();
     let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !super::held_out(i)).collect();
-    let latents = Latents::new(folder, config, &training)?;
-    let held = held_out_batches(&latents, &held_out, preset.seed)?;
-    let job = Job { config, latent, actions, seed: preset.seed, directory, latents, training, held, resume: folder.resume_command() };
-    train(job, context)?;
-    draw(folder, &folder.path("memory/metrics.jsonl"))
+    let members = config.model.members;
+    let member = MemoryTraining { model: config.model.member(), ..config.clone() };
+    let directory = |index: usize| if members == 1 { directory.clone() } else { directory.join(format!("member{index}")) };
+    let finished = |state: &State| state.update >= config.updates || state.stale >= config.patience;
+    for index in 0..members {
+        if let Some(saved) = saved(&directory(index))?
+            && finished(&saved.state)
+        {
+            continue;
+        }
+        let latents = Latents::new(folder, config, &training)?;
+        let held = held_out_batches(&latents, &held_out, preset.seed)?;
+        let (training, resume) = (training.clone(), folder.resume_command());
+        let seed = MemoryConfig::member_seed(preset.seed, index);
+        let job = Job { config: &member, latent, actions, seed, directory: directory(index), latents, training, held, resume };
+        train(job, context)?;
+        draw(folder, &directory(index).join("metrics.jsonl"))?;
+    }
+    if members > 1 && !folder.path("memory/weights.safetensors").exists() {
+        let held = held_out_batches(&Latents::new(folder, config, &training)?, &held_out, preset.seed)?;
+        join(folder, &member, [latent, actions], held, directory)?;
+    }
+    Ok(())
+}
+
+/// Makes one memory of the members in their folders, with a line of metrics for their mixture.
+fn join(
+    folder: &RunFolder,
+    member: &MemoryTraining,
+    [latent, actions]: [usize; 2],
+    (batches, floor): (Vec<SequenceBatch>, f64),
+    directory: impl Fn(usize) -> PathBuf,
+) -> Result<()> {
+    let (members, mut weights) = (folder.preset().memory.model.members, Vec::new());
+    // Per held-out step: Σ over members of the density, by logarithms; and every member's other figures.
+    let (mut mixture, mut all): (Vec<f64>, Vec<MemoryEvaluation>) = (Vec::new(), Vec::new());
+    for index in 0..members {
+        let path = directory(index).join("weights.safetensors");
+        let tensors = Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory, REMEDY)?.tensors;
+        let trainer = MemoryTrainer::new(&member.model, latent, actions, 0)
+            .with_weights(&tensors)
+            .map_err(|e| RunError::damaged(&path, e, REMEDY))?;
+        let log_prob: Vec<f64> = batches.iter().flat_map(|batch| trainer.log_prob(batch)).collect();
+        if mixture.is_empty() {
+            mixture = vec![f64::NEG_INFINITY; log_prob.len()];
+        }
+        for (a, b) in mixture.iter_mut().zip(log_prob) {
+            *a = a.max(b) + (-(*a - b).abs()).exp().ln_1p();
+        }
+        all.push(trainer.evaluate(&batches));
+        weights.push(tensors);
+    }
+    let n = members as f64;
+    let nll = n.ln() - mixture.iter().sum::<f64>() / mixture.len().max(1) as f64;
+    let mean = |of: fn(&MemoryEvaluation) -> f64| all.iter().map(of).sum::<f64>() / n;
+    let line = json!({
+        "update": member.updates,
+        "held_out_nll": nll,
+        "best_nll": nll,
+        "member_nll": all.iter().map(|e| e.nll).collect::<Vec<_>>(),
+        "floor": floor,
+        "reward_mse": mean(|e| e.reward_mse),
+        "reward_correlation": mean(|e| e.reward_correlation),
+        "done_bce": mean(|e| e.done_bce),
+    });
+    Metrics::resume(&folder.path("memory/metrics.jsonl"), "update", 0)?.append(&line)?;
+    Agent::save_memory(folder, &Params::joined("member", weights))
 }
 
 /// One memory to be trained.

@@ -60,6 +60,26 @@ impl Params {
         &self.0.iter().find(|p| p.name == name).unwrap_or_else(|| panic!("no tensor {name}")).value
     }
 
+    /// The lists one after the other, their names beginning with `prefix` and the list's number: `prefix0.…`, `prefix1.…`.
+    pub fn joined(prefix: &str, lists: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for (i, list) in lists.into_iter().enumerate() {
+            list.0.into_iter().for_each(|p| all.push(format!("{prefix}{i}.{}", p.name), &p.shape, p.value));
+        }
+        all
+    }
+
+    /// The tensors whose names begin with `prefix`, without it.
+    pub fn part(&self, prefix: &str) -> Self {
+        let mut part = Self::default();
+        for p in &self.0 {
+            if let Some(name) = p.name.strip_prefix(prefix) {
+                part.push(name, &p.shape, p.value.clone());
+            }
+        }
+        part
+    }
+
     /// Number of scalars in all tensors.
     pub fn count(&self) -> usize {
         self.0.iter().map(|p| p.value.len()).sum()
