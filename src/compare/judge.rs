@@ -49,6 +49,14 @@ pub struct Finished {
     pub seconds_per_update: f64,
     /// Update and held-out nats above the floor.
     pub curve: Vec<[f64; 2]>,
+    /// What was measured on test episodes; nothing of trials and of runs that diverged.
+    #[serde(flatten)]
+    pub measured: Measured,
+}
+
+/// What is measured of a trained memory.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
     /// One entry a test episode.
     pub episodes: Vec<TestEpisode>,
     /// Ranks among draws.
@@ -88,12 +96,7 @@ pub struct Test {
 }
 
 /// Everything that is measured of `weights`.
-pub fn judge(
-    config: &MemoryTraining,
-    actions: usize,
-    weights: &Params,
-    test: &Test,
-) -> Result<(Vec<TestEpisode>, Calibration, Vec<[f64; 3]>, [f64; 2])> {
+pub fn judge(config: &MemoryTraining, actions: usize, weights: &Params, test: &Test) -> Result<Measured> {
     let latent = test.spread.len();
     let wrong = |e: frmdn_engine::params::ParamError| RunError::Failed(format!("a memory's weights do not fit its settings: {e}"));
     let trainer = MemoryTrainer::new(&config.model, latent, actions, 0).with_weights(weights).map_err(wrong)?;
@@ -108,7 +111,7 @@ pub fn judge(
     }
     let memory = memory::load(&config.model, latent, actions, weights).map_err(wrong)?;
     let open_loop = open_loop(memory.as_ref(), test)?;
-    Ok((episodes.collect(), calibration, open_loop, timed(memory.as_ref(), latent, actions)?))
+    Ok(Measured { episodes: episodes.collect(), calibration, open_loop, step_us: timed(memory.as_ref(), latent, actions)? })
 }
 
 /// Errors of rollouts with the real actions: the mean of several against V's means.

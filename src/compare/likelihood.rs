@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Spec,
-    judge::{Finished, Test, judge},
+    judge::{Finished, Measured, Test, judge},
     report,
 };
 use crate::{
@@ -381,10 +381,7 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
         diverged,
         seconds_per_update: seconds / (made.max(1) as f64),
         curve,
-        episodes: Vec::new(),
-        calibration: Default::default(),
-        open_loop: Vec::new(),
-        step_us: [0.0; 2],
+        measured: Measured::default(),
     };
     if finished.diverged.is_none() && run.trial.is_none() {
         let weights = Checkpoint::<crate::memory::MemoryConfig>::load(
@@ -393,8 +390,7 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
             "Delete its folder and type the same command again.",
         )?;
         let test = test_batches(&latents, test, plan.test_episodes, preset, spread)?;
-        (finished.episodes, finished.calibration, finished.open_loop, finished.step_us) =
-            judge(settings, *actions, &weights.tensors, &test)?;
+        finished.measured = judge(settings, *actions, &weights.tensors, &test)?;
     }
     write_json(&result_path(plan, data, run), &finished)
 }

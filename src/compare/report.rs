@@ -42,7 +42,7 @@ impl Regime<'_> {
     fn samples(&self, variant: &str, chosen: &dyn Fn(&TestEpisode) -> bool) -> Vec<Sample> {
         let sample = |r: &&Finished| Sample {
             cell: format!("{}/{}", r.data, r.seed),
-            episodes: r.episodes.iter().filter(|e| chosen(e)).map(TestEpisode::above).collect(),
+            episodes: r.measured.episodes.iter().filter(|e| chosen(e)).map(TestEpisode::above).collect(),
         };
         self.of(variant).iter().map(sample).collect()
     }
@@ -60,7 +60,7 @@ impl Regime<'_> {
 
     fn floor(&self, variant: &str) -> f64 {
         let (mut floor, mut steps) = (0.0, 0.0);
-        for e in self.of(variant).iter().flat_map(|r| &r.episodes) {
+        for e in self.of(variant).iter().flat_map(|r| &r.measured.episodes) {
             floor += e.floor;
             steps += e.sums.steps;
         }
@@ -69,7 +69,7 @@ impl Regime<'_> {
 
     fn sums(&self, variant: &str) -> Judged {
         let mut all = Judged::default();
-        self.of(variant).iter().flat_map(|r| &r.episodes).for_each(|e| all += e.sums);
+        self.of(variant).iter().flat_map(|r| &r.measured.episodes).for_each(|e| all += e.sums);
         all
     }
 
@@ -224,7 +224,7 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
             format!("{:.4}", judged.done_bce),
             format!("{}", runs.first().map_or(0, |r| r.parameters)),
             format!("{:.1}", 1e3 * regime.mean(v, |r| r.seconds_per_update)),
-            format!("{:.1} / {:.1}", regime.mean(v, |r| r.step_us[0]), regime.mean(v, |r| r.step_us[1])),
+            format!("{:.1} / {:.1}", regime.mean(v, |r| r.measured.step_us[0]), regime.mean(v, |r| r.measured.step_us[1])),
             format!("{} of {all}", all - runs.len()),
         ]
     });
@@ -260,20 +260,20 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
     blocks.push(Block::Text("Nats above the floor by who drove the test episode:".into()));
     blocks.push(Block::Table(heading, rows.collect()));
     let horizons: Vec<f64> =
-        there.first().and_then(|v| regime.of(v).first().map(|r| r.open_loop.iter().map(|o| o[0]).collect())).unwrap_or_default();
+        there.first().and_then(|v| regime.of(v).first().map(|r| r.measured.open_loop.iter().map(|o| o[0]).collect())).unwrap_or_default();
     let mut rows: Vec<Vec<String>> = there
         .iter()
         .map(|v| {
-            let of = |h: usize| format!("{:.3}", regime.mean(v, |r| r.open_loop[h][1]));
+            let of = |h: usize| format!("{:.3}", regime.mean(v, |r| r.measured.open_loop[h][1]));
             let mut calibration = Calibration::default();
-            regime.of(v).iter().for_each(|r| calibration += r.calibration);
+            regime.of(v).iter().for_each(|r| calibration += r.measured.calibration);
             let errors = [Calibration::error(&calibration.values), Calibration::error(&calibration.likelihoods)];
             let errors = errors.map(|e| format!("{:.1} %", 100.0 * e));
             std::iter::once((*v).clone()).chain((0..horizons.len()).map(of)).chain(errors).collect()
         })
         .collect();
     if let Some(v) = there.first() {
-        let of = |h: usize| format!("{:.3}", regime.mean(v, |r| r.open_loop[h][2]));
+        let of = |h: usize| format!("{:.3}", regime.mean(v, |r| r.measured.open_loop[h][2]));
         rows.push(std::iter::once("copy".into()).chain((0..horizons.len()).map(of)).chain(["–".into(), "–".into()]).collect());
     }
     let heading = std::iter::once("memory".to_owned()).chain(horizons.iter().map(|h| format!("{h} steps")));
@@ -334,8 +334,8 @@ fn claims(regimes: &[Regime<'_>]) -> Vec<Block> {
             ));
             answers.push(format!(
                 "fast enough for real time: a step with a draw takes {:.1} µs (99 %: {:.1} µs); Car-Racing has 50 frames a second",
-                regime.mean("frmdn", |r| r.step_us[0]),
-                regime.mean("frmdn", |r| r.step_us[1])
+                regime.mean("frmdn", |r| r.measured.step_us[0]),
+                regime.mean("frmdn", |r| r.measured.step_us[1])
             ));
             let model = a[0].settings.model;
             let d = model.density(32).map_or(0, |d| d.outputs());
@@ -358,7 +358,7 @@ fn noises(plan: &Likelihood, finished: &[Finished]) -> Vec<Block> {
     let of = |variant: &str, noise: f64| -> Vec<Sample> {
         let runs = finished.iter().filter(|r| r.variant == variant && r.split == "all" && r.settings.noise == noise && r.seed == 1);
         let runs = runs.filter(|r| finished.first().is_some_and(|first| r.data == first.data));
-        runs.map(|r| Sample { cell: r.data.clone(), episodes: r.episodes.iter().map(TestEpisode::above).collect() }).collect()
+        runs.map(|r| Sample { cell: r.data.clone(), episodes: r.measured.episodes.iter().map(TestEpisode::above).collect() }).collect()
     };
     for noise in std::iter::once(0.0).chain(plan.noises.iter().copied()) {
         for variant in &plan.noisy {
@@ -385,7 +385,7 @@ fn noises(plan: &Likelihood, finished: &[Finished]) -> Vec<Block> {
 fn shifted(plan: &Likelihood, finished: &[Finished], drivers: usize) -> Vec<Block> {
     let last = |r: &Finished| Sample {
         cell: r.data.clone(),
-        episodes: r.episodes.iter().filter(|e| e.driver + 1 == drivers).map(TestEpisode::above).collect(),
+        episodes: r.measured.episodes.iter().filter(|e| e.driver + 1 == drivers).map(TestEpisode::above).collect(),
     };
     let of = |variant: &str, split: &str| -> Vec<Sample> {
         let runs = finished.iter().filter(|r| r.variant == variant && r.split == split && r.settings.noise == 0.0 && r.seed == 1);
@@ -431,8 +431,8 @@ fn pictures(plan: &Likelihood, regime: &Regime<'_>) -> Result<Vec<Block>> {
     });
     add("training.png", "Held-out likelihood in training", "update", "nats above the floor", curves.collect())?;
     let copy = |v: &str, at: usize| {
-        let horizons: Vec<f64> = regime.of(v)[0].open_loop.iter().map(|o| o[0]).collect();
-        horizons.iter().enumerate().map(|(h, x)| (*x, regime.mean(v, |r| r.open_loop[h][at]))).collect::<Vec<_>>()
+        let horizons: Vec<f64> = regime.of(v)[0].measured.open_loop.iter().map(|o| o[0]).collect();
+        horizons.iter().enumerate().map(|(h, x)| (*x, regime.mean(v, |r| r.measured.open_loop[h][at]))).collect::<Vec<_>>()
     };
     let mut open: Vec<Series> = shown.iter().map(|v| Series::new(v, copy(v, 1))).collect();
     open.truncate(5);
@@ -443,7 +443,7 @@ fn pictures(plan: &Likelihood, regime: &Regime<'_>) -> Result<Vec<Block>> {
     for (file, title, which) in [("pit-values.png", "PIT of values", 0), ("pit-likelihoods.png", "PIT of likelihoods", 1)] {
         let series = shown.iter().map(|v| {
             let mut all = Calibration::default();
-            regime.of(v).iter().for_each(|r| all += r.calibration);
+            regime.of(v).iter().for_each(|r| all += r.measured.calibration);
             let counts = if which == 0 { all.values } else { all.likelihoods };
             let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
             Series::new(v, counts.iter().enumerate().map(|(i, &c)| (i as f64, c as f64 / level)).collect())

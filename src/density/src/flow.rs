@@ -79,9 +79,9 @@ struct Coupling {
 #[derive(Clone, Debug)]
 enum Moves {
     /// Equation 6: y_moved exp(s) + t, with s within ± bound.
-    Affine { log_scale: Linear, shift: Linear, bound: Vec<f32> },
+    Affine { log_scale: Box<Linear>, shift: Box<Linear>, bound: Vec<f32> },
     /// Equation 9.
-    Spline(Linear),
+    Spline(Box<Linear>),
 }
 
 impl Coupling {
@@ -93,11 +93,11 @@ impl Coupling {
         let (k, m) = if i.is_multiple_of(2) { (first, second) } else { (second, first) };
         let seen = if flow.conditional { features } else { 0 };
         let moves = if flow.kind == FlowKind::Spline {
-            Moves::Spline(layer(params, &name("spline"), hidden, moved * SPLINE)?)
+            Moves::Spline(Box::new(layer(params, &name("spline"), hidden, moved * SPLINE)?))
         } else {
             Moves::Affine {
-                log_scale: layer(params, &name("log_scale"), hidden, moved)?,
-                shift: layer(params, &name("shift"), hidden, moved)?,
+                log_scale: Box::new(layer(params, &name("log_scale"), hidden, moved)?),
+                shift: Box::new(layer(params, &name("shift"), hidden, moved)?),
                 bound: params.get(&name("bound"), &[moved])?.to_vec(),
             }
         };
