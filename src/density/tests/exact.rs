@@ -1,6 +1,9 @@
 //! The density against independent computation: f64 from the equations, finite differences, integrals, dense matrices.
 
+mod equations;
+
 use burn::tensor::Device;
+use equations::{determinant_any, linear, reference, reference_flow, wide};
 use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, FlowKind, Form, SampleScratch, constant, gradient, tracked};
 use frmdn_engine::{
     Params,
@@ -59,176 +62,6 @@ fn shaken(config: &DensityConfig) -> Params {
         p.value.iter_mut().zip(noise).for_each(|(v, n)| *v += 0.4 * n);
     }
     params
-}
-
-/// Equation 9 of one value, bin by bin.
-fn reference_spline(raw: &[f64], x: f64) -> (f64, f64) {
-    if x.abs() >= 4.0 {
-        return (x, 0.0);
-    }
-    let bins = |raw: &[f64]| {
-        let total: f64 = raw.iter().map(|v| v.exp()).sum();
-        raw.iter().map(|v| 8.0 * (0.001 + (1.0 - 0.008) * v.exp() / total)).collect::<Vec<f64>>()
-    };
-    let (w, h) = (bins(&raw[..8]), bins(&raw[8..16]));
-    let slope = |k: usize| if k == 0 || k == 8 { 1.0 } else { 0.001 + (1.0 + (raw[15 + k] + (0.999f64.exp() - 1.0).ln()).exp()).ln() };
-    let (mut k, mut left, mut bottom) = (0, -4.0, -4.0);
-    while k < 7 && x >= left + w[k] {
-        left += w[k];
-        bottom += h[k];
-        k += 1;
-    }
-    let (s, xi, d0, d1) = (h[k] / w[k], (x - left) / w[k], slope(k), slope(k + 1));
-    let below = s + (d1 + d0 - 2.0 * s) * xi * (1.0 - xi);
-    let y = bottom + h[k] * (s * xi * xi + d0 * xi * (1.0 - xi)) / below;
-    let dy = s * s * (d1 * xi * xi + 2.0 * s * xi * (1.0 - xi) + d0 * (1.0 - xi).powi(2)) / (below * below);
-    (y, dy.ln())
-}
-
-/// x = f(y) and log|det|, from equations 6, 9 and 10.
-fn reference_flow(config: &DensityConfig, params: &Params, h: &[f64], y: &[f64]) -> (Vec<f64>, f64) {
-    let (d, mut x, mut log_det) = (config.dim, y.to_vec(), 0.0);
-    let Some(FlowConfig { kind, couplings, conditional, .. }) = config.flow else { return (x, 0.0) };
-    if kind == FlowKind::Linear {
-        let (lower, upper, diagonal) = (value(params, "flow.lower"), value(params, "flow.upper"), value(params, "flow.log_diagonal"));
-        let v: Vec<f64> = (0..d).map(|i| diagonal[i].exp() * y[i] + (i + 1..d).map(|j| upper[i * d + j] * y[j]).sum::<f64>()).collect();
-        return ((0..d).map(|i| v[i] + (0..i).map(|j| lower[i * d + j] * v[j]).sum::<f64>()).collect(), diagonal.iter().sum());
-    }
-    for i in 0..couplings {
-        let (kept, moved) = if i % 2 == 0 { (0..d / 2, d / 2..d) } else { (d / 2..d, 0..d / 2) };
-        let mut a = x[kept].to_vec();
-        if conditional {
-            a.extend_from_slice(h);
-        }
-        for layer in ["layer1", "layer2", "layer3"] {
-            let outputs = linear(params, &format!("flow.{i}.{layer}"), &a);
-            a = outputs.into_iter().map(|v| if v > 0.0 { v } else { 0.01 * v }).collect();
-        }
-        if kind == FlowKind::Spline {
-            let raw = linear(params, &format!("flow.{i}.spline"), &a);
-            for (raw, at) in raw.chunks(23).zip(moved) {
-                let (to, log_slope) = reference_spline(raw, x[at]);
-                x[at] = to;
-                log_det += log_slope;
-            }
-            continue;
-        }
-        let (s, t) = (linear(params, &format!("flow.{i}.log_scale"), &a), linear(params, &format!("flow.{i}.shift"), &a));
-        let bound = value(params, &format!("flow.{i}.bound"));
-        for (j, at) in moved.enumerate() {
-            let s = s[j].tanh() * bound[j];
-            x[at] = x[at] * s.exp() + t[j];
-            log_det += s;
-        }
-    }
-    (x, log_det)
-}
-
-fn value(params: &Params, name: &str) -> Vec<f64> {
-    wide(params.value(name))
-}
-
-fn linear(params: &Params, name: &str, x: &[f64]) -> Vec<f64> {
-    let (w, b) = (value(params, &format!("{name}.weight")), value(params, &format!("{name}.bias")));
-    (0..b.len()).map(|j| b[j] + x.iter().enumerate().map(|(i, x)| x * w[i * b.len() + j]).sum::<f64>()).collect()
-}
-
-/// log p(y | h) from equations 1, 2, 7 and 8 with dense matrices, in f64.
-fn reference(config: &DensityConfig, params: &Params, h: &[f64], y: &[f64]) -> f64 {
-    let (d, n) = (config.dim, config.components);
-    let (mut x, log_det) = reference_flow(config, params, h, y);
-    if config.residual {
-        let (anchor, _) = reference_flow(config, params, h, &h[h.len() - d..]);
-        x.iter_mut().zip(anchor).for_each(|(x, a)| *x -= a);
-    }
-    let logits = linear(params, "head.logits", h);
-    let (mean, log_d) = (linear(params, "head.mean", h), linear(params, "head.log_precision", h));
-    let d_of = |k: usize, i: usize| log_d[k * d + i].clamp(-12.0, 12.0).exp();
-    if config.form == Form::Factored {
-        return log_det
-            + (0..d)
-                .map(|i| {
-                    let l = &logits[i * n..(i + 1) * n];
-                    let total: f64 = l.iter().map(|l| l.exp()).sum();
-                    let p: f64 = (0..n)
-                        .map(|k| {
-                            let (v, e) = (d_of(k, i), x[i] - mean[k * d + i]);
-                            l[k].exp() / total * (v / (2.0 * std::f64::consts::PI)).sqrt() * (-0.5 * v * e * e).exp()
-                        })
-                        .sum();
-                    p.ln()
-                })
-                .sum::<f64>();
-    }
-    let factors: Vec<Vec<f64>> = (0..config.columns())
-        .map(|a| match config.form {
-            Form::Tied => value(params, &format!("tied.factor{a}")),
-            _ => linear(params, &format!("head.factor{a}"), h),
-        })
-        .collect();
-    let lower = if config.form == Form::Full { linear(params, "head.lower", h) } else { Vec::new() };
-    let total: f64 = logits.iter().map(|l| l.exp()).sum();
-    let mut p = 0.0;
-    for k in 0..n {
-        let outer = |i: usize, j: usize| factors.iter().map(|u| u[k * d + i] * u[k * d + j]).sum::<f64>();
-        let diagonal = |sign: i32| -> Vec<Vec<f64>> {
-            (0..d).map(|i| (0..d).map(|j| outer(i, j) + if i == j { d_of(k, i).powi(sign) } else { 0.0 }).collect()).collect()
-        };
-        let dense: Vec<Vec<f64>> = match config.form {
-            Form::Full => {
-                let a = |i: usize, j: usize| match j.cmp(&i) {
-                    std::cmp::Ordering::Less => lower[k * d * (d - 1) / 2 + i * (i - 1) / 2 + j],
-                    std::cmp::Ordering::Equal => 1.0,
-                    std::cmp::Ordering::Greater => 0.0,
-                };
-                (0..d).map(|i| (0..d).map(|j| (0..d).map(|m| a(i, m) * d_of(k, m) * a(j, m)).sum()).collect()).collect()
-            }
-            Form::LowRankCovariance => inverse(diagonal(-1)),
-            _ => diagonal(1),
-        };
-        let e: Vec<f64> = (0..d).map(|i| x[i] - mean[k * d + i]).collect();
-        let quadratic: f64 = (0..d).map(|i| (0..d).map(|j| e[i] * dense[i][j] * e[j]).sum::<f64>()).sum();
-        let norm = (determinant(dense) / (2.0 * std::f64::consts::PI).powi(d as i32)).sqrt();
-        p += logits[k].exp() / total * norm * (-0.5 * quadratic).exp();
-    }
-    p.ln() + log_det
-}
-
-/// The inverse of a positive definite matrix, by Gauss and Jordan.
-fn inverse(m: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
-    let n = m.len();
-    let mut m: Vec<Vec<f64>> =
-        m.into_iter().enumerate().map(|(i, row)| [row, (0..n).map(|j| f64::from(u8::from(i == j))).collect()].concat()).collect();
-    for i in 0..n {
-        let pivot = m[i][i];
-        m[i].iter_mut().for_each(|v| *v /= pivot);
-        let row = m[i].clone();
-        for (at, other) in m.iter_mut().enumerate().filter(|(at, _)| *at != i) {
-            let f = other[i];
-            assert!(at != i);
-            other.iter_mut().zip(&row).for_each(|(v, r)| *v -= f * r);
-        }
-    }
-    m.into_iter().map(|row| row[n..].to_vec()).collect()
-}
-
-fn determinant(mut m: Vec<Vec<f64>>) -> f64 {
-    let n = m.len();
-    // The matrices are positive definite: no pivoting is needed.
-    (0..n)
-        .map(|i| {
-            let row = m[i].clone();
-            for lower in &mut m[i + 1..] {
-                let f = lower[i] / row[i];
-                lower.iter_mut().zip(&row).for_each(|(v, r)| *v -= f * r);
-            }
-            row[i]
-        })
-        .product()
-}
-
-fn wide(v: &[f32]) -> Vec<f64> {
-    v.iter().map(|&v| f64::from(v)).collect()
 }
 
 #[test]
@@ -369,26 +202,6 @@ fn flows_are_inverted_and_their_determinants_are_the_jacobians() {
             assert!((log_det[row] - want).abs() < 1e-4 * want.abs().max(1.0), "{c:?}: {} {want}", log_det[row]);
         }
     }
-}
-
-/// A determinant with pivoting.
-fn determinant_any(mut m: Vec<Vec<f64>>) -> f64 {
-    let n = m.len();
-    let mut det = 1.0;
-    for i in 0..n {
-        let p = (i..n).max_by(|&a, &b| m[a][i].abs().total_cmp(&m[b][i].abs())).unwrap();
-        if p != i {
-            m.swap(i, p);
-            det = -det;
-        }
-        det *= m[i][i];
-        let row = m[i].clone();
-        for lower in &mut m[i + 1..] {
-            let f = lower[i] / row[i];
-            lower.iter_mut().zip(&row).for_each(|(v, r)| *v -= f * r);
-        }
-    }
-    det
 }
 
 #[test]
