@@ -1,5 +1,7 @@
 //! What M is trained and judged on.
 
+use std::borrow::Cow;
+
 /// A batch of sequences, time first. Padding has mask 0 and counts nowhere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SequenceBatch {
@@ -65,13 +67,13 @@ impl SequenceBatch {
     }
 
     /// Rows of what density and heads see: `hidden` `[T · B, h]`, and the present latent beside it if `residual`.
-    pub(super) fn features(&self, hidden: &[f32], residual: bool) -> Vec<f32> {
+    pub(super) fn features<'a>(&self, hidden: &'a [f32], residual: bool) -> Cow<'a, [f32]> {
         if !residual {
-            return hidden.to_vec();
+            return Cow::Borrowed(hidden);
         }
         let n = self.steps * self.batch;
         let (h, d) = (hidden.len() / n, self.z.len() / n);
-        hidden.chunks_exact(h).zip(self.z.chunks_exact(d)).flat_map(|(h, z)| h.iter().chain(z).copied()).collect()
+        Cow::Owned(hidden.chunks_exact(h).zip(self.z.chunks_exact(d)).flat_map(|(h, z)| h.iter().chain(z).copied()).collect())
     }
 
     /// Rows [z, a].

@@ -1,5 +1,7 @@
 //! Training of M: the recurrence forward and back on the engine, the density by burn's autodiff in between.
 
+use std::borrow::Cow;
+
 use burn::tensor::Device;
 use frmdn_density::{Definition, Density, SampleScratch};
 use frmdn_engine::{
@@ -263,8 +265,10 @@ impl MemoryTrainer {
         let mut tape = Tape::default();
         lstm.forward_from(&batch.start, &inputs, batch.steps, batch.batch, &mut tape);
         let kept = self.kept(batch, first, update);
-        let mut seen = tape.hidden().to_vec();
-        seen.iter_mut().zip(&kept).for_each(|(h, k)| *h *= k);
+        let seen = match kept.len() {
+            0 => Cow::Borrowed(tape.hidden()),
+            _ => Cow::Owned(tape.hidden().iter().zip(&kept).map(|(h, k)| h * k).collect()),
+        };
 
         let density = self.config.density(self.latent).expect("a variant that is trained has a density");
         let weights: Vec<f32> = batch.mask.iter().map(|&m| (f64::from(m) / count) as f32).collect();

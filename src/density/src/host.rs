@@ -187,7 +187,7 @@ impl Density {
     pub fn sample(&self, h: &[f32], temperature: f32, rngs: &mut [Pcg64], y: &mut [f32], scratch: &mut SampleScratch) {
         let (f, d, n, rows) = (self.features, self.config.dim, self.config.components, rngs.len());
         assert_eq!((h.len(), y.len()), (rows * f, rows * d), "rows of features, and of draws");
-        let SampleScratch { logits, order, features, raw, buffers, flow } = scratch;
+        let SampleScratch { logits, order, members, features, raw, buffers, flow } = scratch;
         let buffers = buffers.get_or_insert_with(|| Buffers::new(&self.config));
         let (width, choices) = (self.config.component_width(), self.config.choices());
         logits.resize(rows * n * choices, 0.0);
@@ -202,7 +202,8 @@ impl Density {
         order.sort_unstable();
         let scale = f64::from(temperature).sqrt();
         for group in order.chunk_by(|a, b| a.0 == b.0) {
-            let mut members: Vec<usize> = group.iter().map(|&(_, at)| at / choices).collect();
+            members.clear();
+            members.extend(group.iter().map(|&(_, at)| at / choices));
             members.dedup();
             features.clear();
             members.iter().for_each(|&row| features.extend_from_slice(&h[row * f..(row + 1) * f]));
@@ -238,7 +239,9 @@ impl Density {
                 }
             }
         }
-        y.iter_mut().zip(self.anchors(h, flow)).for_each(|(y, anchor)| *y += anchor);
+        if self.config.residual {
+            y.iter_mut().zip(self.anchors(h, flow)).for_each(|(y, anchor)| *y += anchor);
+        }
         self.flow.inverse(h, y, flow);
     }
 
@@ -358,6 +361,8 @@ pub struct SampleScratch {
     logits: Vec<f32>,
     /// Component and row (or, with a mixture for each value, row and value), sorted.
     order: Vec<(usize, usize)>,
+    /// Rows of one component.
+    members: Vec<usize>,
     features: Vec<f32>,
     raw: Vec<f32>,
     buffers: Option<Buffers>,
