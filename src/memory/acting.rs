@@ -47,7 +47,8 @@ pub trait Memory: Send + Sync {
     /// h of one row's state.
     fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32];
 
-    /// Draws the next latents `z` [rows, latent] of the rows of `state` at `temperature` (0: the likeliest component's mean),
+    /// Draws the next latents `z` [rows, latent] of the rows of `state` at `temperature` (0: the likeliest component's mean, of an
+    /// ensemble that of its first member),
     /// row i from `rngs[i]`, and tells reward and end of each.
     fn predict(
         &self,
@@ -59,7 +60,7 @@ pub trait Memory: Send + Sync {
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction>;
 
-    /// The centre of the next latent's density ([`Density::center`]) instead of a draw.
+    /// The centre of the next latent's density ([`Density::center`]; of an ensemble the mean of its members') instead of a draw.
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction>;
 }
 
@@ -218,7 +219,7 @@ impl Memory for Recurrent {
     }
 }
 
-/// Members that predict as one mixture. A row's state is the h of all, then the members' own states.
+/// Members that predict as one mixture (equation 20). A row's state is the h of all, then the members' own states.
 struct Ensemble(Vec<Box<dyn Memory>>);
 
 impl Ensemble {
@@ -269,8 +270,8 @@ impl Memory for Ensemble {
         let latent = z.len() / rngs.len().max(1);
         let rows = state.chunks_exact(self.state_len()).zip(rngs.chunks_exact_mut(1));
         for ((state, rng), (z, foreseen)) in rows.zip(z.chunks_exact_mut(latent).zip(foreseen.chunks_exact_mut(1))) {
-            // A draw from the mixture: latent, reward and end of one member.
-            let drawn = rng[0].random_range(0..self.0.len());
+            // A draw from the mixture: latent, reward and end of one member. All are as likely: without chance it is the first.
+            let drawn = if temperature > 0.0 { rng[0].random_range(0..self.0.len()) } else { 0 };
             self.0[drawn].predict(&state[self.own(drawn)], temperature, rng, z, foreseen, scratch)?;
         }
         Ok(())

@@ -66,7 +66,7 @@ impl SequenceBatch {
         self.start.len() / self.batch * column
     }
 
-    /// Rows of what density and heads see: `hidden` `[T · B, h]`, and the present latent beside it if `residual`.
+    /// Rows of what the density sees: `hidden` `[T · B, h]`, and the present latent beside it if `residual` (equation 13).
     pub(super) fn features<'a>(&self, hidden: &'a [f32], residual: bool) -> Cow<'a, [f32]> {
         if !residual {
             return Cow::Borrowed(hidden);

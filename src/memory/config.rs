@@ -20,7 +20,7 @@ pub enum Variant {
     RmdnLowrank,
     /// Covariances D + U Uᵀ. Ours.
     RmdnLowrankCov,
-    /// Any precision, by its Cholesky factor: the ceiling of a Gaussian head.
+    /// Any precision A D Aᵀ, A unit lower triangular: the ceiling of a Gaussian head.
     RmdnFull,
     /// One learned invertible matrix before a diagonal mixture: the smallest flow.
     RmdnLinear,
@@ -135,7 +135,7 @@ pub struct MemoryConfig {
     /// Means are changes of the present latent (in the mixture's space), which the head then sees too.
     #[serde(default)]
     pub residual: bool,
-    /// Memories that are trained apart, from other first weights and on other batches, and predict as one mixture; the controller sees
+    /// Memories that are trained apart, from other first weights and on other batches, and predict as one mixture (equation 20); the controller sees
     /// the h of all.
     #[serde(default = "one")]
     pub members: usize,
@@ -170,10 +170,10 @@ pub struct LossConfig {
     /// On Car-Racing latents the norm is 20 to 45 all along; a limit of 10, which cuts every update, cost 0.65 nats a step
     /// after 1,500 updates of the preset `tiny`.
     pub clip_norm: f64,
-    /// Part of h that heads and density do not see in training, another one at every step.
+    /// Part of h that heads and density do not see in training, another one at every step (equation 18).
     pub dropout: f64,
     /// Part of the latents that the memory is fed which are its own draws instead of what was seen: the network runs once on what
-    /// was seen, draws from every prediction, and learns on the mixed inputs (parallel scheduled sampling).
+    /// was seen, draws from every prediction, and learns on the mixed inputs (parallel scheduled sampling, equation 19).
     pub scheduled_sampling: f64,
 }
 
@@ -250,7 +250,7 @@ impl MemoryConfig {
         if index == 0 { seed } else { stream(seed, "memory/member", &[index as u64]).random() }
     }
 
-    /// Values that density and heads see: h, and the present latent where means are changes of it.
+    /// Values that the density sees: h, and the present latent where means are changes of it.
     pub fn features(&self, latent: usize) -> usize {
         self.hidden + if self.residual { latent } else { 0 }
     }
@@ -374,7 +374,7 @@ fn spectral_radius(matrix: &[f64], n: usize) -> f64 {
     log_norm.exp()
 }
 
-/// Entropy Σ ½ log(2πe σ²) of Gaussians with these log-variances, in nats: the floor of a likelihood of their draws.
+/// Entropy Σ ½ log(2πe σ²) of Gaussians with these log-variances, in nats: the floor of a likelihood of their draws (equation 21).
 pub fn posterior_entropy(log_variance: &[f32]) -> f64 {
     let constant = (2.0 * std::f64::consts::PI * std::f64::consts::E).ln();
     log_variance.iter().map(|&v| 0.5 * (constant + f64::from(v))).sum()

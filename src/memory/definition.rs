@@ -66,7 +66,7 @@ impl MemoryDefinition {
         found.expect("every name is in the list above").2.clone()
     }
 
-    /// One step: `x` [rows, latent + actions], h and c [rows, hidden] to the next h and c.
+    /// One step (equation 14): `x` [rows, latent + actions], h and c [rows, hidden] to the next h and c.
     pub fn step(&self, x: Tensor<2>, hidden: Tensor<2>, cells: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let (h, [rows, _]) = (self.config.hidden, x.dims());
         let gates = x.matmul(self.get("lstm.weight_input")) + hidden.matmul(self.get("lstm.weight_hidden")) + self.get("lstm.bias");
@@ -75,13 +75,13 @@ impl MemoryDefinition {
         (sigmoid(gate(3)) * cells.clone().tanh(), cells)
     }
 
-    /// Reward, and the logit of the end, of each row of `hidden` `[rows, 1]`.
+    /// Reward, and the logit of the end (equation 16), of each row of `hidden` `[rows, 1]`.
     pub fn heads(&self, hidden: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let head = |name: &str| hidden.clone().matmul(self.get(&format!("{name}.weight"))) + self.get(&format!("{name}.bias"));
         (head("reward"), head("done"))
     }
 
-    /// The loss of `batch`, divided by `count`, back to all weights: what the trainer's shards do on the engine. `kept` `[T · B, hidden]`
+    /// The loss (equation 17) of `batch`, divided by `count`, back to all weights: what the trainer's shards do on the engine. `kept` `[T · B, hidden]`
     /// multiplies h where heads and density see it (dropout); empty for all.
     pub(super) fn differentiate(&self, batch: &SequenceBatch, kept: &[f32], count: f64, device: &Device) -> Differentiated {
         let (steps, size, h) = (batch.steps, batch.batch, self.config.hidden);

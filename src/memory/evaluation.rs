@@ -83,7 +83,14 @@ impl std::ops::AddAssign for Calibration {
 }
 
 impl Calibration {
-    /// Mean distance of the bins' shares from level, in parts of level: 0 for a perfect histogram.
+    /// What [`Calibration::error`] is on average for `ranks` independent ranks of a perfect prediction: a bin's count is about normal.
+    pub fn chance(ranks: u64) -> f64 {
+        let bins = (DRAWS + 1) as f64;
+        (2.0 / std::f64::consts::PI * (bins - 1.0) / (ranks.max(1) as f64)).sqrt()
+    }
+
+    /// Mean distance of the bins' shares from level, in parts of level: 0 for a level histogram, near [`Calibration::chance`] for a
+    /// perfect prediction's.
     pub fn error(counts: &[u64; DRAWS + 1]) -> f64 {
         let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
         counts.iter().map(|&c| (c as f64 / level - 1.0).abs()).sum::<f64>() / counts.len() as f64

@@ -1,4 +1,4 @@
-//! The two linear heads beside the density: reward and end of the step, both on h.
+//! The two linear heads beside the density: reward and end of the step, both on h (equations 16 and 17).
 
 use frmdn_engine::{Params, linear::dot, params::ParamError};
 
@@ -69,7 +69,7 @@ impl Heads {
 
     /// Adds one step of weight `weight` in the loss, and its gradient by h to `d_hidden`.
     ///
-    /// The loss of the end is that of the logit l + log w with positive steps counted w times: its minimum is at the true
+    /// The loss of the end (equation 17) is that of the logit l + log w with positive steps counted w times: its minimum is at the true
     /// log odds l, so that counting them more often leaves the prediction calibrated.
     pub fn add(&mut self, h: &[f32], reward: f32, done: f32, weight: f64, d_hidden: &mut [f32]) {
         let (predicted, logit) = self.predict(h);

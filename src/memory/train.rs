@@ -149,7 +149,8 @@ impl MemoryTrainer {
         take("weights", &mut trainer.weights)?;
         take("adam.first", &mut trainer.adam.first)?;
         take("adam.second", &mut trainer.adam.second)?;
-        trainer.last = tensors.value("last").to_vec();
+        let last = tensors.0.iter().find(|p| p.name == "last").ok_or_else(|| ParamError::Missing("last".into()))?;
+        trainer.last = last.value.clone();
         trainer.adam.updates = state.updates;
         Ok(trainer)
     }
@@ -194,7 +195,7 @@ impl MemoryTrainer {
         all
     }
 
-    /// Factors of h `[T · B, hidden]` by dropout, 0 or 1/(1 − p); empty without. A sequence has its own stream: `first` is the number of
+    /// Factors of h `[T · B, hidden]` by dropout (equation 18), 0 or 1/(1 − p); empty without. A sequence has its own stream: `first` is the number of
     /// the first in the whole batch.
     fn kept(&self, batch: &SequenceBatch, first: usize, update: u64) -> Vec<f32> {
         let (p, h) = (self.config.loss.dropout, self.config.hidden);
@@ -211,7 +212,7 @@ impl MemoryTrainer {
         kept
     }
 
-    /// The batch with some of its inputs replaced by the memory's own draws of them (see [`super::LossConfig::scheduled_sampling`]).
+    /// The batch with some of its inputs replaced by the memory's own draws of them (equation 19, see [`super::LossConfig::scheduled_sampling`]).
     fn mixed(&self, batch: &SequenceBatch, update: u64) -> SequenceBatch {
         let (lstm, density) = (self.lstm(), self.density());
         let (d, p) = (self.latent, self.config.loss.scheduled_sampling);
@@ -258,7 +259,7 @@ impl MemoryTrainer {
         lstm
     }
 
-    /// Loss sums and gradients of one shard; the loss is divided by `count`, the number of real steps of the whole batch.
+    /// Loss sums and gradients of one shard (equation 17); the loss is divided by `count`, the number of real steps of the whole batch.
     fn share(&self, lstm: &Lstm, batch: &SequenceBatch, first: usize, count: f64, update: u64) -> Differentiated {
         let (h, n) = (self.config.hidden, batch.steps * batch.batch);
         let inputs = batch.inputs();

@@ -33,7 +33,7 @@ def shapes(config):
     yield from layer("head.log_precision", features, k * d)
     if form in ("low-rank", "low-rank-covariance"):
         for a in range(r):
-            yield from layer(f"head.factor{a}", features, k * d)
+            yield from layer(f"head.direction{a}", features, k * d)
     if form == "full":
         yield from layer("head.lower", features, k * d * (d - 1) // 2)
     if form == "tied":

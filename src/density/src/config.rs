@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
-    /// No joint components: a one-dimensional mixture for each value (Ha & Schmidhuber 2018).
+    /// No joint components: a one-dimensional mixture for each value (equation 11; Ha & Schmidhuber 2018).
     Factored,
     /// P = D.
     Diagonal,
@@ -64,7 +64,7 @@ pub struct DensityConfig {
     pub rank: usize,
     /// The flow between targets and the mixture's space, if any.
     pub flow: Option<FlowConfig>,
-    /// The last `dim` features are a point y₀ of the target's space, and means are f(y₀) + μ_k: a mixture of changes.
+    /// The last `dim` features are a point y₀ of the target's space, and means are f(y₀) + μ_k: a mixture of changes (equation 13).
     pub residual: bool,
 }
 
@@ -75,6 +75,24 @@ impl DensityConfig {
     /// A mixture of `components` diagonal Gaussians over `dim` values, the start of every other configuration.
     pub fn diagonal(dim: usize, components: usize) -> Self {
         Self { dim, components, form: Form::Diagonal, rank: 0, flow: None, residual: false }
+    }
+
+    /// Names an impossible value.
+    pub fn validate(&self) -> Result<(), String> {
+        let Self { dim, components, rank, .. } = *self;
+        for (name, value, least) in [("dimensions", dim, 1), ("components", components, 1)] {
+            if value < least {
+                return Err(format!("{name} = {value} is impossible: it must be at least {least}"));
+            }
+        }
+        if self.columns() > dim {
+            return Err(format!("rank = {rank} is impossible: it must be at most the number of dimensions, {dim}"));
+        }
+        match self.couplings() {
+            Some(_) if dim < 2 => Err("couplings need at least two dimensions: half of the values decide how the others are moved".into()),
+            Some(flow) if flow.couplings == 0 || flow.hidden == 0 => Err("a flow needs at least one coupling and one hidden value".into()),
+            _ => Ok(()),
+        }
     }
 
     /// Columns of U: 0 in the forms that have none.
@@ -104,7 +122,7 @@ impl DensityConfig {
         let logits = self.components * self.choices();
         let mut parts = vec![("logits".into(), logits), ("mean".into(), wide), ("log_precision".into(), wide)];
         match self.form {
-            Form::LowRank | Form::LowRankCovariance => parts.extend((0..self.rank).map(|a| (format!("factor{a}"), wide))),
+            Form::LowRank | Form::LowRankCovariance => parts.extend((0..self.rank).map(|a| (format!("direction{a}"), wide))),
             Form::Full => parts.push(("lower".into(), wide * (self.dim - 1) / 2)),
             Form::Factored | Form::Diagonal | Form::Tied => {}
         }
@@ -135,7 +153,7 @@ impl DensityConfig {
     /// | tensor | shape |
     /// |---|---|
     /// | `head.{logits, mean, log_precision}.weight` | `[features, K]` (`[features, d·K]` factored), `[features, K·d]` twice |
-    /// | `head.factor{a}.weight` | `[features, K·d]`: column a of every U |
+    /// | `head.direction{a}.weight` | `[features, K·d]`: column a of every V, U = D^½ V (of a covariance D^-½ V) |
     /// | `head.lower.weight` | `[features, K·d(d−1)/2]`: A below its diagonal, row after row |
     /// | `tied.factor{a}` | `[K·d]`, where U is a free parameter |
     /// | `flow.{i}.layer{1,2,3}.weight` | `[kept (+ features), hidden]`, `[hidden, hidden]` twice |
@@ -199,13 +217,13 @@ impl DensityConfig {
                 value.fill(1.0);
             } else if ["log_scale", "shift", "spline", "flow.lower", "flow.upper", "log_diagonal"].into_iter().any(is) {
                 // The identity.
-            } else if is("tied") || (is("factor") && is("bias")) {
+            } else if is("tied") || (is("direction") && is("bias")) {
                 normal(0.1 / (self.dim as f32).sqrt());
             } else if is("mean.bias") {
                 normal(0.5);
             } else if is("weight") {
                 let bound = 1.0 / (shape[0] as f32).sqrt();
-                fill_uniform(rng, if is("factor") || is("lower") { 0.1 * bound } else { bound }, &mut value);
+                fill_uniform(rng, if is("direction") || is("lower") { 0.1 * bound } else { bound }, &mut value);
             }
             params.push(name, &shape, value);
         }

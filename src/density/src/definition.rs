@@ -58,7 +58,7 @@ impl Definition {
     /// If a tensor is missing or has another shape.
     ///
     /// # Panics
-    /// If a length disagrees.
+    /// If there are no rows or a length disagrees.
     pub fn loss_and_gradient(
         config: DensityConfig,
         params: &Params,
@@ -69,7 +69,7 @@ impl Definition {
         let (device, rows) = (Device::flex().autodiff(), weights.len());
         let features = h.len() / rows;
         let definition = Self::new(config, features, params, &device)?;
-        let mut all: Option<LossAndGradient> = None;
+        let mut all = LossAndGradient { log_prob: Vec::new(), parameters: definition.zeros(), features: Vec::new() };
         // A few rows at a time: what is kept for the way back then stays in the cache.
         let parts = h.chunks(TOGETHER * features).zip(y.chunks(TOGETHER * config.dim)).zip(weights.chunks(TOGETHER));
         for ((h, y), weights) in parts {
@@ -77,25 +77,11 @@ impl Definition {
             let h = tracked(h, rows, features, &device);
             let log_prob = definition.log_prob(h.clone(), constant(y, rows, config.dim, &device));
             let gradients = (log_prob.clone() * constant(weights, rows, 1, &device)).sum().neg().backward();
-            let part = LossAndGradient {
-                log_prob: log_prob.into_data().try_to_vec().expect("likelihoods are f32"),
-                parameters: definition.gradients(&gradients),
-                features: gradient(&h, &gradients),
-            };
-            match &mut all {
-                None => all = Some(part),
-                Some(all) => {
-                    all.log_prob.extend(part.log_prob);
-                    all.parameters.add_assign(&part.parameters);
-                    all.features.extend(part.features);
-                }
-            }
+            all.log_prob.extend(log_prob.into_data().try_to_vec::<f32>().expect("likelihoods are f32"));
+            all.parameters.add_assign(&definition.gradients(&gradients));
+            all.features.extend(gradient(&h, &gradients));
         }
-        Ok(all.unwrap_or_else(|| LossAndGradient {
-            log_prob: Vec::new(),
-            parameters: definition.gradients(&Tensor::<1>::zeros([1], &device).require_grad().sum().backward()),
-            features: Vec::new(),
-        }))
+        Ok(all)
     }
 
     /// Tensors of `params` on `device` (an autodiff device for training).
@@ -111,6 +97,15 @@ impl Definition {
     /// What it is made of.
     pub fn config(&self) -> &DensityConfig {
         &self.config
+    }
+
+    /// Zeros in the shapes of all parameters.
+    fn zeros(&self) -> Params {
+        let mut out = Params::default();
+        for (name, shape, _) in &self.tensors {
+            out.push(name, shape, vec![0.0; shape.iter().product()]);
+        }
+        out
     }
 
     /// Gradients of all parameters in their order.

@@ -23,10 +23,26 @@ fn row(i: usize) -> usize {
     i * i.saturating_sub(1) / 2
 }
 
+/// C⁻¹ t in place, C = L Lᵀ with `l` `[r, r]`, by the two triangular systems.
+fn solve(l: &[f64], t: &mut [f64]) {
+    let r = t.len();
+    for i in 0..r {
+        t[i] = (t[i] - (0..i).map(|k| l[i * r + k] * t[k]).sum::<f64>()) / l[i * r + i];
+    }
+    for i in (0..r).rev() {
+        t[i] = (t[i] - (i + 1..r).map(|k| l[k * r + i] * t[k]).sum::<f64>()) / l[i * r + i];
+    }
+}
+
 impl Gaussian {
     /// A Gaussian of no dimension, to be set.
     pub fn new(form: Form) -> Self {
         Self { form, d: Vec::new(), u: Vec::new(), l: Vec::new(), rank: 0 }
+    }
+
+    /// Its form.
+    pub(crate) fn form(&self) -> Form {
+        self.form
     }
 
     /// Takes on log D and U (column after column; in the full form A below its diagonal, row after row).
@@ -78,10 +94,10 @@ impl Gaussian {
         self.d.iter().map(|d| d.ln()).sum::<f64>() + sign * capacitance
     }
 
-    /// eᵀ P e. Equation 4: Σ dᵢ eᵢ² + ‖Uᵀ e‖²; of a covariance (equation 7) Σ dᵢ eᵢ² − ‖L⁻¹ Uᵀ D e‖² with C = L Lᵀ; in the full form
-    /// (equation 8) ‖√D Aᵀ e‖². `t` is a buffer.
+    /// eᵀ P e. Equation 4: Σ dᵢ eᵢ² + ‖Uᵀ e‖²; of a covariance (equation 7) Σ dᵢ (e − U t)ᵢ² + ‖t‖² with t = C⁻¹ Uᵀ D e; in the full
+    /// form (equation 8) ‖√D Aᵀ e‖². `t` is a buffer.
     pub fn quadratic(&self, e: &[f64], t: &mut Vec<f64>) -> f64 {
-        let Self { form, d, u, l, rank: r } = self;
+        let Self { form, d, u, l, .. } = self;
         let weighted = |e: &[f64]| -> f64 { d.iter().zip(e).map(|(d, e)| d * e * e).sum() };
         match form {
             Form::Full => {
@@ -95,10 +111,10 @@ impl Gaussian {
             Form::LowRankCovariance => {
                 t.clear();
                 t.extend(self.columns().map(|u| u.iter().zip(e.iter().zip(d)).map(|(u, (e, d))| u * e * d).sum::<f64>()));
-                for i in 0..*r {
-                    t[i] = (t[i] - (0..i).map(|k| l[i * r + k] * t[k]).sum::<f64>()) / l[i * r + i];
-                }
-                weighted(e) - t.iter().map(|t| t * t).sum::<f64>()
+                solve(l, t);
+                let rest = |i: usize| e[i] - self.columns().zip(t.iter()).map(|(u, t)| u[i] * t).sum::<f64>();
+                let moved: f64 = d.iter().enumerate().map(|(i, d)| d * rest(i).powi(2)).sum();
+                moved + t.iter().map(|t| t * t).sum::<f64>()
             }
             _ => weighted(e) + self.columns().map(|u| u.iter().zip(e).map(|(u, e)| u * e).sum::<f64>().powi(2)).sum::<f64>(),
         }
@@ -108,7 +124,7 @@ impl Gaussian {
     /// P⁻¹ v = D⁻¹ v − D⁻¹ U C⁻¹ Uᵀ D⁻¹ v. Of a covariance D^-½ ε₁ + U ε₂. In the full form A⁻ᵀ D^-½ ε₁.
     pub fn sample(&self, rng: &mut Pcg64, v: &mut Vec<f64>, t: &mut Vec<f64>) {
         let normal = |rng: &mut Pcg64| -> f64 { StandardNormal.sample(rng) };
-        let Self { form, d, u, l, rank: r } = self;
+        let Self { form, d, u, l, .. } = self;
         v.clear();
         if matches!(form, Form::Full | Form::LowRankCovariance) {
             v.extend(d.iter().map(|d| normal(rng) / d.sqrt()));
@@ -133,13 +149,7 @@ impl Gaussian {
         v.iter_mut().zip(d).for_each(|(v, d)| *v /= d);
         t.clear();
         t.extend(self.columns().map(|u| u.iter().zip(v.iter()).map(|(u, v)| u * v).sum::<f64>()));
-        // C⁻¹ t by the two triangular systems.
-        for i in 0..*r {
-            t[i] = (t[i] - (0..i).map(|k| l[i * r + k] * t[k]).sum::<f64>()) / l[i * r + i];
-        }
-        for i in (0..*r).rev() {
-            t[i] = (t[i] - (i + 1..*r).map(|k| l[k * r + i] * t[k]).sum::<f64>()) / l[i * r + i];
-        }
+        solve(l, t);
         for (u, t) in self.columns().zip(t) {
             v.iter_mut().zip(u.iter().zip(d)).for_each(|(v, (u, d))| *v -= u / d * *t);
         }
@@ -148,13 +158,13 @@ impl Gaussian {
 
 #[cfg(test)]
 mod tests {
-    use faer_free::{determinant, inverse};
+    use dense::{determinant, inverse};
 
     use super::*;
     use frmdn_engine::random::stream;
 
     /// Dense linear algebra by Gauss–Jordan, independent of what is tested.
-    mod faer_free {
+    mod dense {
         pub fn inverse(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
             let n = a.len();
             let mut m: Vec<Vec<f64>> =

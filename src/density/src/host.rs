@@ -127,7 +127,7 @@ impl Density {
         rows
     }
 
-    /// Base images of the points that a residual density's means count from; empty where they count from zero.
+    /// f(y₀) of equation 13 for each row; empty where means count from zero.
     fn anchors(&self, h: &[f32], scratch: &mut FlowScratch) -> Vec<f32> {
         if !self.config.residual {
             return Vec::new();
@@ -138,7 +138,7 @@ impl Density {
         anchors
     }
 
-    /// log p(y | h) of each row: `h` is `[rows, features]`, `y` `[rows, dim]` (equation 1).
+    /// log p(y | h) of each row: `h` is `[rows, features]`, `y` `[rows, dim]` (equations 1 and 11).
     ///
     /// # Panics
     /// If a length disagrees.
@@ -178,8 +178,8 @@ impl Density {
         out
     }
 
-    /// A draw from p(· | h) at temperature τ for each of `rows` rows: mixture logits divided by τ, noise times √τ, in the
-    /// mixture's space. τ = 0 gives the likeliest component's mean. `h` is [rows, features], `y` receives [rows, dim]; row i draws
+    /// A draw from p(· | h) at temperature τ for each of `rows` rows (equation 12): mixture logits divided by τ, noise times √τ, in
+    /// the mixture's space. τ = 0 gives the likeliest component's mean. `h` is [rows, features], `y` receives [rows, dim]; row i draws
     /// from `rngs[i]`, and what it draws does not depend on the other rows.
     ///
     /// # Panics
@@ -188,7 +188,11 @@ impl Density {
         let (f, d, n, rows) = (self.features, self.config.dim, self.config.components, rngs.len());
         assert_eq!((h.len(), y.len()), (rows * f, rows * d), "rows of features, and of draws");
         let SampleScratch { logits, order, members, features, raw, buffers, flow } = scratch;
-        let buffers = buffers.get_or_insert_with(|| Buffers::new(&self.config));
+        // Buffers that served a density of another form are made anew.
+        let buffers = match buffers {
+            Some(there) if there.gaussian.form() == self.config.form => there,
+            other => other.insert(Buffers::new(&self.config)),
+        };
         let (width, choices) = (self.config.component_width(), self.config.choices());
         logits.resize(rows * n * choices, 0.0);
         self.logits.forward(h, rows, false, logits);
@@ -355,7 +359,7 @@ impl Density {
     }
 }
 
-/// Buffers of [`Density::sample`], reused from call to call with the same density.
+/// Buffers of [`Density::sample`], reused from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct SampleScratch {
     logits: Vec<f32>,

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! (1)  p(y | h) = |det ∂f/∂y| Σ_k π_k(h) N(f(y); μ_k(h), P_k⁻¹)
-//! (2)  P_k = D_k + U_k U_kᵀ,   D_k = diag(d_k) > 0,   U_k of rank r
+//! (2)  P_k = D_k + U_k U_kᵀ,   D_k = diag(d_k) > 0,   U_k = √D_k V_k of rank r
 //! (3)  log det P = Σ log d_i + log det(I + Uᵀ D⁻¹ U)
 //! (4)  eᵀ P e = Σ d_i e_i² + ‖Uᵀ e‖²
 //! (5)  N(0, P⁻¹) ∋ P⁻¹ (√D ε₁ + U ε₂)
@@ -15,14 +15,19 @@
 //! and, beyond the paper,
 //!
 //! ```text
-//! (7)  P⁻¹ = D⁻¹ + U Uᵀ:  log det P = Σ log d_i − log det C,   eᵀ P e = Σ d_i e_i² − ‖L⁻¹ Uᵀ D e‖²,   C = I + Uᵀ D U = L Lᵀ
+//! (7)  P⁻¹ = D⁻¹ + U Uᵀ,   U = D^-½ V:  log det P = Σ log d_i − log det C,   eᵀ P e = ‖√D (e − U t)‖² + ‖t‖²,   C = I + Uᵀ D U,   t = C⁻¹ Uᵀ D e
 //! (8)  P = A D Aᵀ,  A unit lower triangular:  log det P = Σ log d_i,   eᵀ P e = ‖√D Aᵀ e‖²
-//! (9)  couplings by rational-quadratic splines (module `spline`)
-//! (10) f(y) = L U y,   log|det| = Σ log U_ii
+//! (9)  couplings y_moved ← g(y_moved; θ(y_kept)), g a rational-quadratic spline (module `spline`),   log|det| = Σ log g′
+//! (10) f(y) = L U y,   L unit lower, U upper triangular,   log|det| = Σ log U_ii
+//! (11) p(y | h) = |det ∂f/∂y| Π_i Σ_k π_ik(h) N(f(y)_i; μ_ik(h), 1/d_ik(h)):   a mixture for each value
+//! (12) at temperature τ: π_k(τ) ∝ π_k^(1/τ),   noise of the chosen component times √τ,   then y = f⁻¹(x)
+//! (13) μ_k ← f(y₀) + μ_k:   means are changes of a given point y₀ ([`DensityConfig::residual`])
 //! ```
 //!
-//! conditioners of the couplings that see h as well, and means that are changes of a given point
-//! ([`DensityConfig::residual`]). The module knows nothing of reinforcement learning. [`Definition`] is the density in burn
+//! The head gives log d, and V instead of U: it has no unit, so that one learning rate suits densities of any sharpness (the tied U is
+//! itself a parameter). In (6), s = b tanh(·) with learned bounds b that begin at 1; θ, s and t are networks of three hidden layers with LeakyReLU that see
+//! y_kept and, if the flow is conditional, h. Everywhere |log d| ≤ 12, or a latent without noise would take the likelihood to infinity.
+//! In (3)–(8) the index k is left out. The module knows nothing of reinforcement learning. [`Definition`] is the density in burn
 //! tensors, for training by autodiff; [`Density`] is the same on the CPU engine, for likelihoods, draws and summaries; tests hold
 //! them equal.
 //!

@@ -5,9 +5,9 @@ use std::f64::consts::PI;
 use frmdn_engine::random::Pcg64;
 use rand::RngExt;
 
-use crate::{DensityConfig, LOG_PRECISION_LIMIT, gaussian::Gaussian};
+use crate::{DensityConfig, Form, LOG_PRECISION_LIMIT, gaussian::Gaussian};
 
-/// One component at one row: the head's outputs `[mean d | log d d | U or A]`.
+/// One component at one row: the head's outputs `[mean d | log d d | V, U (tied) or A]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component<'a> {
     dim: usize,
@@ -32,7 +32,17 @@ impl<'a> Component<'a> {
 
     /// Makes `out` this component's Gaussian around zero.
     pub fn gaussian(&self, out: &mut Gaussian) {
-        out.set((0..self.dim).map(|i| self.log_precision(i)), self.raw[2 * self.dim..].iter().map(|&v| f64::from(v)));
+        // U from V: the head's numbers have no unit.
+        let power = match out.form() {
+            Form::LowRank => 0.5,
+            Form::LowRankCovariance => -0.5,
+            _ => 0.0,
+        };
+        let scaled = |(i, &v): (usize, &f32)| {
+            let scale = if power == 0.0 { 1.0 } else { (power * self.log_precision(i % self.dim)).exp() };
+            f64::from(v) * scale
+        };
+        out.set((0..self.dim).map(|i| self.log_precision(i)), self.raw[2 * self.dim..].iter().enumerate().map(scaled));
     }
 
     /// log N(x; μ, P⁻¹).

@@ -3,7 +3,7 @@
 mod equations;
 
 use burn::tensor::Device;
-use equations::{determinant_any, linear, reference, reference_flow, wide};
+use equations::{determinant_any, linear, moments_at, reference, reference_flow, wide};
 use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, FlowKind, Form, SampleScratch, constant, gradient, tracked};
 use frmdn_engine::{
     Params,
@@ -40,7 +40,12 @@ fn variants() -> Vec<DensityConfig> {
         config(4, 3, Form::LowRank, 2, flow(FlowKind::Affine, true)),
         config(4, 3, Form::LowRank, 1, flow(FlowKind::Spline, false)),
         config(5, 2, Form::Factored, 0, flow(FlowKind::Spline, true)),
+        config(4, 3, Form::LowRank, 2, flow(FlowKind::Spline, true)),
+        config(4, 3, Form::Tied, 2, affine()),
         config(4, 3, Form::Diagonal, 0, flow(FlowKind::Linear, false)),
+        // One component; no column of U.
+        config(4, 1, Form::LowRank, 2, affine()),
+        config(4, 3, Form::LowRank, 0, affine()),
     ];
     all.push(DensityConfig { residual: true, ..config(3, 2, Form::LowRank, 1, flow(FlowKind::Affine, true)) });
     all.push(DensityConfig { residual: true, ..config(2, 2, Form::Full, 0, flow(FlowKind::Linear, false)) });
@@ -101,8 +106,8 @@ fn gradients_are_finite_differences() {
         let mut work = params.clone();
         for (at, tensor) in burn.gradients(&grads).0.iter().enumerate() {
             assert_eq!((&tensor.name, &tensor.shape), (&params.0[at].name, &params.0[at].shape));
-            // Every seventh entry of every tensor.
-            for i in (0..tensor.value.len()).step_by(7) {
+            // All entries of a small tensor, every seventh of a larger one.
+            for i in (0..tensor.value.len()).step_by(if tensor.value.len() <= 12 { 1 } else { 7 }) {
                 let old = work.0[at].value[i];
                 let mut shifted = |by: f32| {
                     work.0[at].value[i] = old + by;
@@ -111,7 +116,7 @@ fn gradients_are_finite_differences() {
                 let ((up, a), (down, b)) = (shifted(3e-5), shifted(-3e-5));
                 work.0[at].value[i] = old;
                 let (got, want) = (f64::from(tensor.value[i]), (up - down) / (a - b));
-                assert!((got - want).abs() < 2e-3 * want.abs().max(1.0), "{c:?} {} {i}: {got} {want}", tensor.name);
+                assert!((got - want).abs() < 5e-4 * want.abs().max(0.1), "{c:?} {} {i}: {got} {want}", tensor.name);
             }
         }
         for (i, got) in gradient(&features, &grads).into_iter().enumerate() {
@@ -142,6 +147,10 @@ fn densities_integrate_to_one() {
     let mut two = one.map(|form| config(2, 2, form, 1, None)).to_vec();
     two.extend([
         config(2, 2, Form::LowRank, 1, affine()),
+        config(2, 2, Form::Diagonal, 0, affine()),
+        config(2, 2, Form::Tied, 1, affine()),
+        config(2, 2, Form::LowRankCovariance, 1, affine()),
+        config(2, 2, Form::LowRank, 1, flow(FlowKind::Affine, true)),
         config(2, 2, Form::LowRankCovariance, 1, flow(FlowKind::Affine, true)),
         config(2, 2, Form::LowRank, 1, flow(FlowKind::Spline, true)),
         config(2, 2, Form::Diagonal, 0, linear),
@@ -246,72 +255,61 @@ fn factors_and_log_scales_have_a_gradient_from_the_start() {
         let (h, y) = (normal("h", 8 * FEATURES), normal("y", 8 * 4));
         let grads = burn.log_prob(constant(&h, 8, FEATURES, &device), constant(&y, 8, 4, &device)).sum().backward();
         for tensor in burn.gradients(&grads).0 {
-            if ["factor", "log_scale", "shift", "spline", "lower", "upper", "log_diagonal"].iter().any(|part| tensor.name.contains(part)) {
+            if ["factor", "direction", "log_scale", "shift", "spline", "lower", "upper", "log_diagonal"]
+                .iter()
+                .any(|part| tensor.name.contains(part))
+            {
                 assert!(tensor.value.iter().any(|g| g.abs() > 1e-4), "{} would never move", tensor.name);
             }
         }
     }
 }
 
+/// Draws, sent through the flow, have the mean and the covariance of the mixture at every temperature, on the engine and in burn; at 0 they
+/// are the likeliest component's mean.
 #[test]
-fn samples_follow_the_density_and_the_temperature() {
+fn draws_have_the_moments_of_the_mixture_at_every_temperature() {
     let h = [0.3f32, -0.2, 0.5];
-    let n = 20_000;
-    for c in variants().into_iter().map(|c| DensityConfig { dim: c.dim.min(3), ..c }) {
-        let (d, params) = (c.dim, shaken(&c));
+    let n = 40_000;
+    for c in variants() {
+        let (d, params, rows) = (c.dim, shaken(&c), h.repeat(n));
         let density = Density::new(c, FEATURES, &params).unwrap();
-        let mut rng = stream(1, "samples", &[]);
-        let mut y = vec![0.0f32; n * d];
-        let mut scratch = SampleScratch::default();
-        y.chunks_exact_mut(d).for_each(|y| density.sample(&h, 1.0, std::slice::from_mut(&mut rng), y, &mut scratch));
-        // E over samples of p(y′)/p(y) with y′ = y + shift is 1 for every shift: importance weights of the shifted density.
-        for shift in [[0.05f32, 0.0, 0.0], [0.0, -0.05, 0.03], [0.02, 0.02, 0.05]] {
-            let moved: Vec<f32> = y.chunks_exact(d).flat_map(|y| y.iter().zip(shift).map(|(y, s)| y + s).collect::<Vec<_>>()).collect();
-            let rows = h.repeat(n);
-            let (a, b) = (density.log_prob(&rows, &moved), density.log_prob(&rows, &y));
-            let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| (a - b).exp()).collect();
-            let (mean, sd) = moments(&ratios);
-            assert!((mean - 1.0).abs() < 5.0 * sd / (n as f64).sqrt(), "{c:?} {shift:?}: {mean} ± {sd}");
-        }
-        // burn's draws from chances that are given: the same means, and the same mean log-likelihood.
         let device = Device::flex();
-        let mut chances = vec![0.0; n * c.choices()];
-        frmdn_engine::random::fill_uniform(&mut rng, 0.5, &mut chances);
-        chances.iter_mut().for_each(|u| *u += 0.5);
-        let mut noise = vec![0.0; n * (d + c.columns())];
-        fill_normal(&mut rng, &mut noise);
         let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
         let given = |v: &[f32]| constant(v, n, v.len() / n, &device);
-        let on_burn: Vec<f32> = burn.sample(given(&h.repeat(n)), 1.0, given(&chances), given(&noise)).into_data().try_to_vec().unwrap();
-        let likelihoods = |y: &[f32]| density.log_prob(&h.repeat(n), y);
-        let mut pairs = vec![(likelihoods(&y), likelihoods(&on_burn))];
-        pairs.extend((0..d).map(|i| {
-            let column = |y: &[f32]| y.iter().skip(i).step_by(d).map(|&v| f64::from(v)).collect::<Vec<f64>>();
-            (column(&y), column(&on_burn))
-        }));
-        for (a, b) in pairs {
-            let ((mean_a, sd_a), (mean_b, sd_b)) = (moments(&a), moments(&b));
-            let error = 5.0 * ((sd_a * sd_a + sd_b * sd_b) / n as f64).sqrt();
-            assert!((mean_a - mean_b).abs() < error, "{c:?}: {mean_a} {mean_b} ± {error}");
+        let mut rng = stream(1, "samples", &[]);
+        for temperature in [0.0f32, 1.0, 2.5] {
+            let (mean, covariance) = moments_at(&c, &params, &wide(&h), f64::from(temperature));
+            let mut on_engine = vec![0.0f32; n * d];
+            let mut scratch = SampleScratch::default();
+            on_engine.chunks_exact_mut(d).for_each(|y| density.sample(&h, temperature, std::slice::from_mut(&mut rng), y, &mut scratch));
+            let mut chances = vec![0.0; n * c.choices()];
+            frmdn_engine::random::fill_uniform(&mut rng, 0.5, &mut chances);
+            chances.iter_mut().for_each(|u| *u += 0.5);
+            let mut noise = vec![0.0; n * (d + c.columns())];
+            fill_normal(&mut rng, &mut noise);
+            let on_burn: Vec<f32> =
+                burn.sample(given(&rows), temperature, given(&chances), given(&noise)).into_data().try_to_vec().unwrap();
+            for (name, mut x) in [("engine", on_engine), ("burn", on_burn)] {
+                density.forward(&rows, &mut x);
+                if temperature == 0.0 {
+                    let near = |x: &[f32]| x.iter().zip(&mean).all(|(x, m)| (f64::from(*x) - m).abs() < 1e-4 * m.abs().max(1.0));
+                    assert!(x.chunks_exact(d).all(near), "{name} {c:?}: {:?} {mean:?}", &x[..d]);
+                    continue;
+                }
+                let from_mean = |x: &[f32], i: usize| f64::from(x[i]) - mean[i];
+                for i in 0..d {
+                    let (got, sd) = moments(&x.chunks_exact(d).map(|x| from_mean(x, i)).collect::<Vec<_>>());
+                    assert!(got.abs() < 5.0 * sd / (n as f64).sqrt(), "{name} {c:?} at {temperature}, value {i}: off by {got}");
+                    for j in 0..=i {
+                        let products: Vec<f64> = x.chunks_exact(d).map(|x| from_mean(x, i) * from_mean(x, j)).collect();
+                        let (got, sd) = moments(&products);
+                        let (want, error) = (covariance[i][j], 5.0 * sd / (n as f64).sqrt());
+                        assert!((got - want).abs() < error, "{name} {c:?} at {temperature}, {i} {j}: {got} {want} ± {error}");
+                    }
+                }
+            }
         }
-        // Temperature 0: always the same point, the likeliest component's mean. A large one: wider than at 1, and finite.
-        let mut draw = |t: f32| -> Vec<f32> {
-            let mut v = vec![0.0; d * 500];
-            v.chunks_exact_mut(d).for_each(|y| density.sample(&h, t, std::slice::from_mut(&mut rng), y, &mut scratch));
-            v
-        };
-        let cold = draw(0.0);
-        assert!(cold.chunks_exact(d).all(|y| y == &cold[..d]));
-        let on_burn = burn.sample(given(&h.repeat(n)), 0.0, given(&chances), given(&noise)).into_data().try_to_vec::<f32>().unwrap();
-        assert!(
-            on_burn[..d].iter().zip(&cold).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)),
-            "{c:?}: {:?} {:?}",
-            &on_burn[..d],
-            &cold[..d]
-        );
-        let spread = |v: &[f32]| moments(&v.iter().step_by(d).map(|&v| f64::from(v)).collect::<Vec<_>>()).1;
-        let (warm, hot) = (draw(1.0), draw(16.0));
-        assert!(hot.iter().all(|v| v.is_finite()) && spread(&hot) > 1.3 * spread(&warm), "{c:?} {} {}", spread(&hot), spread(&warm));
     }
 }
 
@@ -348,16 +346,56 @@ fn extreme_inputs_stay_finite() {
     for c in variants() {
         let params = shaken(&c);
         let device = Device::flex().autodiff();
-        for size in [0.0f32, 1e-20, 30.0] {
-            let (h, y) = (vec![size; FEATURES], vec![-size; c.dim]);
+        for (size, far) in [(0.0f32, 0.0f32), (1e-20, 1e-20), (30.0, 30.0), (3.0, 1e4)] {
+            let (h, y) = (vec![size; FEATURES], vec![-far; c.dim]);
             let on_engine = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y)[0];
             let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
             let loss = burn.log_prob(constant(&h, 1, FEATURES, &device), constant(&y, 1, c.dim, &device)).sum();
             let on_burn = f64::from(loss.clone().into_scalar::<f32>());
             assert!(on_engine.is_finite() && on_burn.is_finite(), "{c:?} {size}: {on_engine} {on_burn}");
             assert_eq!(burn.gradients(&loss.backward()).first_non_finite(), None, "{c:?} {size}");
+            let mut drawn = vec![0.0; c.dim];
+            let rng = &mut [stream(1, "extreme", &[])];
+            Density::new(c, FEATURES, &params).unwrap().sample(&h, 100.0, rng, &mut drawn, &mut SampleScratch::default());
+            assert!(drawn.iter().all(|v| v.is_finite()), "{c:?} {size}: {drawn:?}");
         }
     }
+}
+
+/// log d beyond its limits counts as the limit, and has no gradient there.
+#[test]
+fn precisions_are_clamped() {
+    for form in [Form::Factored, Form::Diagonal, Form::LowRank, Form::Tied, Form::LowRankCovariance, Form::Full] {
+        let c = config(2, 2, form, 1, None);
+        for bias in [14.0, -14.0] {
+            let mut params = shaken(&c);
+            params.0.iter_mut().find(|p| p.name == "head.log_precision.bias").unwrap().value.fill(bias);
+            let h = [0.1f32, 0.0, 0.1];
+            // Near the first component's mean: at the upper limit standard deviations are e⁻⁶.
+            let y = [0, 1].map(|i| linear(&params, "head.mean", &wide(&h))[i] as f32 + 2e-3);
+            let want = reference(&c, &params, &wide(&h), &wide(&y));
+            let device = Device::flex().autodiff();
+            let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
+            let log_prob = burn.log_prob(constant(&h, 1, FEATURES, &device), constant(&y, 1, 2, &device));
+            let (on_engine, on_burn) =
+                (Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y)[0], log_prob.clone().into_scalar::<f32>());
+            for got in [on_engine, f64::from(on_burn)] {
+                assert!((got - want).abs() < 1e-4 * want.abs().max(1.0), "{c:?} {bias}: {got} {want}");
+            }
+            let gradients = burn.gradients(&log_prob.sum().backward());
+            assert!(gradients.value("head.log_precision.bias").iter().all(|g| *g == 0.0));
+        }
+    }
+}
+
+#[test]
+fn impossible_densities_are_named() {
+    let error = |c: DensityConfig| c.validate().unwrap_err();
+    assert!(error(config(1, 3, Form::Diagonal, 0, affine())).contains("two dimensions"));
+    assert!(error(config(0, 3, Form::Diagonal, 0, None)).contains("dimensions = 0"));
+    assert!(error(config(2, 0, Form::Diagonal, 0, None)).contains("components = 0"));
+    assert!(error(config(2, 1, Form::LowRank, 3, None)).contains("rank = 3"));
+    assert!(variants().iter().all(|c| c.validate().is_ok()));
 }
 
 /// The centre is where f gives Σ π μ (and the point that means count from).

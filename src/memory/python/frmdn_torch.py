@@ -64,12 +64,14 @@ def load(path, dtype=torch.float32):
 
 
 class Memory(torch.nn.Module):
-    """An LSTM, and the density of the next latent given its hidden state."""
+    """An LSTM (equation 14), and the density of the next latent given its hidden state (equation 15)."""
 
     def __init__(self, config, tensors):
         super().__init__()
         if config["variant"] not in VARIANTS:
             raise ValueError(f"{config['variant']} has no density")
+        if config.get("members", 1) > 1:
+            raise ValueError("this is an ensemble: load its members one by one, memory/member0/weights.safetensors and so on")
         self.config = config
         self.form, self.flow, self.conditional = VARIANTS[config["variant"]]
         self.names = {name: name.replace(".", "__") for name in tensors}
@@ -125,7 +127,7 @@ class Memory(torch.nn.Module):
             each = (0.5 * (log_d - log_d.exp() * e * e - constant)).transpose(1, 2)
             return (F.log_softmax(logits.reshape(-1, d, k), -1) + each).logsumexp(-1).sum(-1) + log_det
         if self.form == "full":
-            a = torch.zeros(*e.shape, d, dtype=e.dtype)
+            a = torch.zeros(*e.shape, d, dtype=e.dtype, device=e.device)
             i, j = torch.tril_indices(d, d, -1)
             a[..., i, j] = self.linear("head.lower", h).reshape(len(y), k, -1)
             e = e + (a.transpose(-1, -2) @ e[..., None])[..., 0]  # equation 8: A' e
@@ -133,22 +135,23 @@ class Memory(torch.nn.Module):
         else:
             rank = self.config["rank"] if self.form in ("low-rank", "tied", "low-rank-covariance") else 0
             if self.form == "tied":
-                columns = [self[f"tied.factor{a}"].reshape(1, k, d).expand(len(y), k, d) for a in range(rank)]
+                half = (-0.5 * log_d).exp()
+                columns = [self[f"tied.factor{a}"].reshape(1, k, d) * half for a in range(rank)]
             else:
-                columns = [wide(f"factor{a}") for a in range(rank)]
+                columns = [wide(f"direction{a}") for a in range(rank)]
             covariance = self.form == "low-rank-covariance"
             quadratic, log_det_p = (log_d.exp() * e * e).sum(-1), log_d.sum(-1)
             if columns:
-                u = torch.stack(columns, -1)  # [n, k, d, rank]
-                scaled = u * ((0.5 if covariance else -0.5) * log_d).exp()[..., None]
-                cholesky = torch.linalg.cholesky(torch.eye(rank, dtype=u.dtype) + scaled.transpose(-1, -2) @ scaled)
+                v = torch.stack(columns, -1)  # [n, k, d, rank]
+                scaled = ((0.5 * log_d).exp() * e)[..., None]
+                cholesky = torch.linalg.cholesky(torch.eye(rank, dtype=v.dtype, device=v.device) + v.mT @ v)
                 log_det_c = 2 * cholesky.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+                t = v.mT @ scaled
                 if covariance:  # equation 7
-                    t = scaled.transpose(-1, -2) @ ((0.5 * log_d).exp() * e)[..., None]
-                    t = torch.linalg.solve_triangular(cholesky, t, upper=False)
-                    quadratic, log_det_p = quadratic - (t * t).sum((-1, -2)), log_det_p - log_det_c
+                    t = torch.cholesky_solve(t, cholesky)
+                    rest = scaled - v @ t
+                    quadratic, log_det_p = (rest * rest).sum((-1, -2)) + (t * t).sum((-1, -2)), log_det_p - log_det_c
                 else:  # equations 3 and 4
-                    t = u.transpose(-1, -2) @ e[..., None]
                     quadratic, log_det_p = quadratic + (t * t).sum((-1, -2)), log_det_p + log_det_c
         each = 0.5 * (log_det_p - quadratic - d * constant)
         return (F.log_softmax(logits, -1) + each).logsumexp(-1) + log_det

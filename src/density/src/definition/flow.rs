@@ -65,9 +65,9 @@ impl Definition {
                 // U = E (I + E⁻¹ N) with E the diagonal: each row of N divided by its own entry.
                 let scale = log_diagonal.neg().exp();
                 let above = self.get("flow.upper") * triangle(dim, true, &device) * scale.clone().transpose();
-                let v = solve_unit(below.unsqueeze_dim::<3>(0), x.transpose().unsqueeze_dim::<3>(0));
+                let v = solve_unit(below.unsqueeze_dim::<3>(0), x.transpose().unsqueeze_dim::<3>(0), false);
                 let v = v * scale.transpose().unsqueeze_dim::<3>(0);
-                solve_unit(above.unsqueeze_dim::<3>(0), v).squeeze_dim::<2>(0).transpose()
+                solve_unit(above.unsqueeze_dim::<3>(0), v, true).squeeze_dim::<2>(0).transpose()
             }
             (Some(flow), _) => {
                 let mut halves = self.halves(x);
@@ -129,20 +129,23 @@ fn identity(n: usize, device: &Device) -> Tensor<2> {
     constant(&(0..n * n).map(|i| f32::from(u8::from(i % n == i / n))).collect::<Vec<_>>(), n, n, device)
 }
 
-/// v of (I + N) v = w, with N `[b, d, d]` strictly triangular and w `[b, d, c]`: (I + N)⁻¹ = Π (I + M^(2^k)) with M = −N, whose
-/// powers end at d.
-pub(super) fn solve_unit(n: Tensor<3>, w: Tensor<3>) -> Tensor<3> {
-    let dim = n.dims()[1];
-    let (mut power, mut v) = (n.neg(), w);
-    let mut reached = 1;
-    loop {
-        v = v.clone() + power.clone().matmul(v);
-        reached *= 2;
-        if reached >= dim {
-            return v;
-        }
-        power = power.clone().matmul(power);
+/// v of (I + N) v = w, with N `[b, d, d]` strictly upper or lower triangular and w `[b, d, c]`, row after row: the product of
+/// I + (−N)^(2^k) would be fewer operations, but loses all digits to cancellation when N's entries are near one.
+pub(super) fn solve_unit(n: Tensor<3>, w: Tensor<3>, upper: bool) -> Tensor<3> {
+    let ([b, dim, _], columns) = (n.dims(), w.dims()[2]);
+    let mut known: Option<Tensor<3>> = None;
+    for step in 0..dim {
+        let (i, solved) = if upper { (dim - 1 - step, dim - step..dim) } else { (step, 0..step) };
+        let row = w.clone().slice([0..b, i..i + 1, 0..columns]);
+        known = Some(match known {
+            None => row,
+            Some(known) => {
+                let row = row - n.clone().slice([0..b, i..i + 1, solved]).matmul(known.clone());
+                Tensor::cat(if upper { vec![row, known] } else { vec![known, row] }, 1)
+            }
+        });
     }
+    known.unwrap_or(w)
 }
 
 /// Equation 9 on each value of `x` `[rows, moved]` with the numbers `raw` `[rows, moved · (3 bins − 1)]`, or its inverse; and the sum of

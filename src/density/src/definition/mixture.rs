@@ -1,4 +1,4 @@
-//! Equation 1 in tensors.
+//! Equations 1–4, 7, 8 and 11 in tensors.
 
 use burn::{Tensor, tensor::Device};
 
@@ -15,13 +15,14 @@ impl Definition {
             x = x - anchor;
         }
         let log_d = clamped(self.wide("log_precision", &h));
-        // With a = √D e and V = D^-½ U both equations are sums over dimensions of products of a and V:
-        // eᵀ P e = ‖a‖² + ‖Vᵀ a‖² and C = I + Vᵀ V.
+        // With a = √D e and V = D^-½ U, which the head gives, the equations are sums over dimensions of products of a and V: eᵀ P e = ‖a‖² + ‖Vᵀ a‖² and
+        // C = I + Vᵀ V. Of a covariance V = √D U and eᵀ P e = ‖a − V t‖² + ‖t‖² with t = C⁻¹ Vᵀ a.
         let e = x.unsqueeze_dim::<3>(1) - self.wide("mean", &h);
         let e = if form == Form::Full { self.rotated(e, &h) } else { e };
         let a = e * (log_d.clone() * 0.5).exp();
         let logits = self.linear("head.logits", h.clone());
         let constant = 0.5 * dim as f64 * (2.0 * std::f64::consts::PI).ln();
+        // Equation 11.
         if form == Form::Factored {
             let logits = logits.reshape([rows * dim, components]);
             let joint = ((log_d - a.clone() * a) * 0.5).swap_dims(1, 2).reshape([rows * dim, components]) + logits.clone();
@@ -29,25 +30,27 @@ impl Definition {
             return each.reshape([rows, dim]).sum_dim(1) + log_det - constant;
         }
         let over_dimensions = |x: Tensor<3>| -> Tensor<2> { x.sum_dim(2).reshape([rows, components]) };
-        let v: Vec<Tensor<3>> = match self.config.columns() {
-            0 => Vec::new(),
-            columns => {
-                // Of a covariance V = √D U (equation 7).
-                let scale = (log_d.clone() * if form == Form::LowRankCovariance { 0.5 } else { -0.5 }).exp();
-                (0..columns).map(|j| self.factor(j, &h) * scale.clone()).collect()
-            }
-        };
+        let v: Vec<Tensor<3>> = (0..self.config.columns())
+            .map(|j| match form {
+                Form::Tied => self.tied(j) * (log_d.clone() * -0.5).exp(),
+                _ => self.wide(&format!("direction{j}"), &h),
+            })
+            .collect();
         let mut projections: Vec<Tensor<2>> = v.iter().map(|v| over_dimensions(v.clone() * a.clone())).collect();
         let l = cholesky(&v, &over_dimensions);
-        let mut quadratic = over_dimensions(a.clone() * a);
         let mut log_det_p = over_dimensions(log_d);
-        // Equations 3 and 4, or 7.
-        let sign = if form == Form::LowRankCovariance { -1.0 } else { 1.0 };
-        if form == Form::LowRankCovariance {
+        // Equations 3 and 4, or 7: with t = C⁻¹ Vᵀ a both are a sum of squares, so that rounding never takes it below zero.
+        let (sign, a) = if form == Form::LowRankCovariance {
             forward_substitution(&l, &mut projections);
-        }
+            back_substitution(&l, &mut projections);
+            let rest = v.iter().zip(&projections).fold(a, |a, (v, t)| a - v.clone() * t.clone().unsqueeze_dim::<3>(2));
+            (-1.0, rest)
+        } else {
+            (1.0, a)
+        };
+        let mut quadratic = over_dimensions(a.clone() * a);
         for projection in projections {
-            quadratic = quadratic + projection.clone() * projection * sign;
+            quadratic = quadratic + projection.clone() * projection;
         }
         for (i, row) in l.iter().enumerate() {
             log_det_p = log_det_p + row[i].clone().log() * (2.0 * sign);
@@ -62,15 +65,12 @@ impl Definition {
         self.linear(&format!("head.{name}"), h.clone()).reshape([rows, self.config.components, self.config.dim])
     }
 
-    /// Column `j` of every U `[rows or 1, components, dim]`.
-    pub(super) fn factor(&self, j: usize, h: &Tensor<2>) -> Tensor<3> {
-        match self.config.form {
-            Form::Tied => self.get(&format!("tied.factor{j}")).reshape([1, self.config.components, self.config.dim]),
-            _ => self.wide(&format!("factor{j}"), h),
-        }
+    /// Column `j` of every U `[1, components, dim]`, where U is a free parameter.
+    pub(super) fn tied(&self, j: usize) -> Tensor<3> {
+        self.get(&format!("tied.factor{j}")).reshape([1, self.config.components, self.config.dim])
     }
 
-    /// The base image of the point that means count from, where they do.
+    /// f(y₀) of equation 13, where means are changes.
     pub(super) fn anchor(&self, h: &Tensor<2>) -> Option<Tensor<2>> {
         let [rows, features] = h.dims();
         let point = || h.clone().slice([0..rows, features - self.config.dim..features]);
@@ -125,6 +125,16 @@ pub(super) fn forward_substitution(l: &[Vec<Tensor<2>>], t: &mut [Tensor<2>]) {
     for i in 0..t.len() {
         for k in 0..i {
             t[i] = t[i].clone() - l[i][k].clone() * t[k].clone();
+        }
+        t[i] = t[i].clone() / l[i][i].clone();
+    }
+}
+
+/// L⁻ᵀ t in place.
+pub(super) fn back_substitution(l: &[Vec<Tensor<2>>], t: &mut [Tensor<2>]) {
+    for i in (0..t.len()).rev() {
+        for k in i + 1..t.len() {
+            t[i] = t[i].clone() - l[k][i].clone() * t[k].clone();
         }
         t[i] = t[i].clone() / l[i][i].clone();
     }

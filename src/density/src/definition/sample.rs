@@ -7,7 +7,7 @@ use crate::{
     DensityConfig, Form, LOG_PRECISION_LIMIT,
     definition::{
         flow::solve_unit,
-        mixture::{cholesky, forward_substitution, places},
+        mixture::{back_substitution, cholesky, forward_substitution, places},
     },
 };
 
@@ -33,10 +33,16 @@ impl Definition {
             let scale = (log_d.clone() * -0.5).exp();
             let e1 = noise.clone().slice([0..rows, 0..dim]);
             let e2 = |j: usize| noise.clone().slice([0..rows, dim + j..dim + j + 1]);
-            let factors: Vec<Tensor<2>> = (0..self.config.columns()).map(|j| pick(self.factor(j, &h).repeat_to(rows))).collect();
+            // Columns of V = D^-½ U; of a covariance D^½ U.
+            let directions: Vec<Tensor<2>> = (0..self.config.columns())
+                .map(|j| match form {
+                    Form::Tied => pick(self.tied(j).repeat_dim(0, rows)) * scale.clone(),
+                    _ => part(&format!("direction{j}"), dim),
+                })
+                .collect();
             let draw = match form {
                 Form::Factored | Form::Diagonal => e1 * scale,
-                Form::LowRankCovariance => factors.into_iter().enumerate().fold(e1 * scale, |v, (j, u)| v + u * e2(j)),
+                Form::LowRankCovariance => directions.into_iter().enumerate().fold(e1, |w, (j, v)| w + v * e2(j)) * scale,
                 Form::Full if dim == 1 => e1 * scale,
                 // A⁻ᵀ D^-½ ε.
                 Form::Full => {
@@ -45,21 +51,16 @@ impl Definition {
                     let (i, j) = (places(dim, 0, &device), places(dim, 1, &device));
                     let lower: Tensor<3> = lower.unsqueeze_dim::<3>(1) * j.transpose().unsqueeze_dim::<3>(0);
                     let n = lower.matmul(i.unsqueeze_dim::<3>(0).repeat_dim(0, rows));
-                    solve_unit(n, (e1 * scale).unsqueeze_dim::<3>(2)).reshape([rows, dim])
+                    solve_unit(n, (e1 * scale).unsqueeze_dim::<3>(2), true).reshape([rows, dim])
                 }
                 // Equation 5 with V = D^-½ U: P⁻¹ v = D^-½ (w − V C⁻¹ Vᵀ w), w = ε₁ + V ε₂, C = I + Vᵀ V.
                 Form::LowRank | Form::Tied => {
-                    let v: Vec<Tensor<2>> = factors.into_iter().map(|u| u * scale.clone()).collect();
+                    let v = directions;
                     let mut w = v.iter().enumerate().fold(e1, |w, (j, v)| w + v.clone() * e2(j));
                     let l = cholesky(&v, &|x: Tensor<2>| x.sum_dim(1));
                     let mut t: Vec<Tensor<2>> = v.iter().map(|v| (v.clone() * w.clone()).sum_dim(1)).collect();
                     forward_substitution(&l, &mut t);
-                    for i in (0..t.len()).rev() {
-                        for k in i + 1..t.len() {
-                            t[i] = t[i].clone() - l[k][i].clone() * t[k].clone();
-                        }
-                        t[i] = t[i].clone() / l[i][i].clone();
-                    }
+                    back_substitution(&l, &mut t);
                     for (v, t) in v.into_iter().zip(t) {
                         w = w - v * t;
                     }
@@ -75,23 +76,20 @@ impl Definition {
     }
 }
 
-trait RepeatTo {
-    /// With its first dimension, if it is 1, repeated to `rows`.
-    fn repeat_to(self, rows: usize) -> Self;
-}
-
-impl RepeatTo for Tensor<3> {
-    fn repeat_to(self, rows: usize) -> Self {
-        if self.dims()[0] == rows { self } else { self.repeat_dim(0, rows) }
-    }
-}
-
 /// 1 for the component that was chosen, else 0: `logits` `[n, components]`, `uniform` `[n, 1]`.
 fn chosen(logits: Tensor<2>, temperature: f32, uniform: Tensor<2>) -> Tensor<2> {
     let [n, components] = logits.dims();
     let most = logits.clone().max_dim(1);
     if temperature <= 0.0 {
-        return logits.greater_equal(most).float();
+        // The first of the likeliest.
+        let likeliest = logits.greater_equal(most).float();
+        let mut free = Tensor::ones([n, 1], &likeliest.device());
+        let columns = (0..components).map(|k| {
+            let here = likeliest.clone().slice([0..n, k..k + 1]) * free.clone();
+            free = free.clone() - here.clone();
+            here
+        });
+        return Tensor::cat(columns.collect(), 1);
     }
     let weights = ((logits - most) / f64::from(temperature)).exp();
     let at = uniform * weights.clone().sum_dim(1);

@@ -76,48 +76,75 @@ pub fn linear(params: &Params, name: &str, x: &[f64]) -> Vec<f64> {
     (0..b.len()).map(|j| b[j] + x.iter().enumerate().map(|(i, x)| x * w[i * b.len() + j]).sum::<f64>()).collect()
 }
 
-/// log p(y | h) from equations 1, 2, 7 and 8 with dense matrices, in f64.
+/// log p(y | h) from equations 1, 2, 7, 8, 11 and 13 with dense matrices, in f64.
 pub fn reference(config: &DensityConfig, params: &Params, h: &[f64], y: &[f64]) -> f64 {
-    let (d, n) = (config.dim, config.components);
+    let d = config.dim;
     let (mut x, log_det) = reference_flow(config, params, h, y);
     if config.residual {
         let (anchor, _) = reference_flow(config, params, h, &h[h.len() - d..]);
         x.iter_mut().zip(anchor).for_each(|(x, a)| *x -= a);
     }
-    let logits = linear(params, "head.logits", h);
+    if config.form == Form::Factored {
+        let of_value = |(i, mixture): (usize, Vec<(f64, f64, f64)>)| {
+            let p: f64 = mixture
+                .into_iter()
+                .map(|(weight, mean, d)| {
+                    let e = x[i] - mean;
+                    weight * (d / (2.0 * std::f64::consts::PI)).sqrt() * (-0.5 * d * e * e).exp()
+                })
+                .sum();
+            p.ln()
+        };
+        return log_det + factored(config, params, h).into_iter().enumerate().map(of_value).sum::<f64>();
+    }
+    let mut p = 0.0;
+    for (weight, mean, dense) in components(config, params, h) {
+        let e: Vec<f64> = (0..d).map(|i| x[i] - mean[i]).collect();
+        let quadratic: f64 = (0..d).map(|i| (0..d).map(|j| e[i] * dense[i][j] * e[j]).sum::<f64>()).sum();
+        let norm = (determinant(dense) / (2.0 * std::f64::consts::PI).powi(d as i32)).sqrt();
+        p += weight * norm * (-0.5 * quadratic).exp();
+    }
+    p.ln() + log_det
+}
+
+fn softmax(logits: &[f64]) -> Vec<f64> {
+    let total: f64 = logits.iter().map(|l| l.exp()).sum();
+    logits.iter().map(|l| l.exp() / total).collect()
+}
+
+/// Weight, mean and precision of every component of every value's mixture (equation 11).
+fn factored(config: &DensityConfig, params: &Params, h: &[f64]) -> Vec<Vec<(f64, f64, f64)>> {
+    let (d, n) = (config.dim, config.components);
+    let (logits, mean, log_d) = (linear(params, "head.logits", h), linear(params, "head.mean", h), linear(params, "head.log_precision", h));
+    let of = |i: usize| softmax(&logits[i * n..(i + 1) * n]);
+    (0..d)
+        .map(|i| of(i).into_iter().enumerate().map(|(k, w)| (w, mean[k * d + i], log_d[k * d + i].clamp(-12.0, 12.0).exp())).collect())
+        .collect()
+}
+
+/// Weight, mean and dense precision of every joint component (equations 2, 7 and 8).
+fn components(config: &DensityConfig, params: &Params, h: &[f64]) -> Vec<(f64, Vec<f64>, Vec<Vec<f64>>)> {
+    let d = config.dim;
     let (mean, log_d) = (linear(params, "head.mean", h), linear(params, "head.log_precision", h));
     let d_of = |k: usize, i: usize| log_d[k * d + i].clamp(-12.0, 12.0).exp();
-    if config.form == Form::Factored {
-        return log_det
-            + (0..d)
-                .map(|i| {
-                    let l = &logits[i * n..(i + 1) * n];
-                    let total: f64 = l.iter().map(|l| l.exp()).sum();
-                    let p: f64 = (0..n)
-                        .map(|k| {
-                            let (v, e) = (d_of(k, i), x[i] - mean[k * d + i]);
-                            l[k].exp() / total * (v / (2.0 * std::f64::consts::PI)).sqrt() * (-0.5 * v * e * e).exp()
-                        })
-                        .sum();
-                    p.ln()
-                })
-                .sum::<f64>();
-    }
     let factors: Vec<Vec<f64>> = (0..config.columns())
         .map(|a| match config.form {
             Form::Tied => value(params, &format!("tied.factor{a}")),
-            _ => linear(params, &format!("head.factor{a}"), h),
+            _ => linear(params, &format!("head.direction{a}"), h),
         })
         .collect();
     let lower = if config.form == Form::Full { linear(params, "head.lower", h) } else { Vec::new() };
-    let total: f64 = logits.iter().map(|l| l.exp()).sum();
-    let mut p = 0.0;
-    for k in 0..n {
-        let outer = |i: usize, j: usize| factors.iter().map(|u| u[k * d + i] * u[k * d + j]).sum::<f64>();
+    let precision = |k: usize| -> Vec<Vec<f64>> {
+        let scale = |i: usize| match config.form {
+            Form::LowRank => d_of(k, i).sqrt(),
+            Form::LowRankCovariance => 1.0 / d_of(k, i).sqrt(),
+            _ => 1.0,
+        };
+        let outer = |i: usize, j: usize| factors.iter().map(|u| u[k * d + i] * scale(i) * u[k * d + j] * scale(j)).sum::<f64>();
         let diagonal = |sign: i32| -> Vec<Vec<f64>> {
             (0..d).map(|i| (0..d).map(|j| outer(i, j) + if i == j { d_of(k, i).powi(sign) } else { 0.0 }).collect()).collect()
         };
-        let dense: Vec<Vec<f64>> = match config.form {
+        match config.form {
             Form::Full => {
                 let a = |i: usize, j: usize| match j.cmp(&i) {
                     std::cmp::Ordering::Less => lower[k * d * (d - 1) / 2 + i * (i - 1) / 2 + j],
@@ -128,13 +155,47 @@ pub fn reference(config: &DensityConfig, params: &Params, h: &[f64], y: &[f64]) 
             }
             Form::LowRankCovariance => inverse(diagonal(-1)),
             _ => diagonal(1),
-        };
-        let e: Vec<f64> = (0..d).map(|i| x[i] - mean[k * d + i]).collect();
-        let quadratic: f64 = (0..d).map(|i| (0..d).map(|j| e[i] * dense[i][j] * e[j]).sum::<f64>()).sum();
-        let norm = (determinant(dense) / (2.0 * std::f64::consts::PI).powi(d as i32)).sqrt();
-        p += logits[k].exp() / total * norm * (-0.5 * quadratic).exp();
+        }
+    };
+    let weights = softmax(&linear(params, "head.logits", h)).into_iter().enumerate();
+    weights.map(|(k, weight)| (weight, mean[k * d..(k + 1) * d].to_vec(), precision(k))).collect()
+}
+
+/// Mean and covariance, in the mixture's space, of draws at `temperature` (equation 12); at 0 the likeliest component's mean, and zero.
+pub fn moments_at(config: &DensityConfig, params: &Params, h: &[f64], temperature: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let d = config.dim;
+    // π^(1/τ) anew, or all of it on the largest.
+    let tempered = |weights: Vec<f64>| -> Vec<f64> {
+        let most = weights.iter().copied().fold(0.0, f64::max);
+        let w: Vec<f64> =
+            weights.iter().map(|w| if temperature == 0.0 { f64::from(u8::from(*w == most)) } else { w.powf(1.0 / temperature) }).collect();
+        let total: f64 = w.iter().sum();
+        w.into_iter().map(|w| w / total).collect()
+    };
+    let anchor = if config.residual { reference_flow(config, params, h, &h[h.len() - d..]).0 } else { vec![0.0; d] };
+    let (mut mean, mut second) = (vec![0.0; d], vec![vec![0.0; d]; d]);
+    if config.form == Form::Factored {
+        for (i, mixture) in factored(config, params, h).into_iter().enumerate() {
+            let weights = tempered(mixture.iter().map(|m| m.0).collect());
+            for (w, (_, m, precision)) in weights.into_iter().zip(mixture) {
+                mean[i] += w * m;
+                second[i][i] += w * (m * m + temperature / precision);
+            }
+        }
+        (0..d).for_each(|i| (0..d).filter(|j| *j != i).for_each(|j| second[i][j] = mean[i] * mean[j]));
+    } else {
+        let all = components(config, params, h);
+        let weights = tempered(all.iter().map(|c| c.0).collect());
+        for (w, (_, m, precision)) in weights.into_iter().zip(all) {
+            let covariance = inverse(precision);
+            for i in 0..d {
+                mean[i] += w * m[i];
+                (0..d).for_each(|j| second[i][j] += w * (m[i] * m[j] + temperature * covariance[i][j]));
+            }
+        }
     }
-    p.ln() + log_det
+    let covariance = (0..d).map(|i| (0..d).map(|j| second[i][j] - mean[i] * mean[j]).collect()).collect();
+    (mean.iter().zip(anchor).map(|(m, a)| m + a).collect(), covariance)
 }
 
 /// The inverse of a positive definite matrix, by Gauss and Jordan.
@@ -146,9 +207,8 @@ fn inverse(m: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
         let pivot = m[i][i];
         m[i].iter_mut().for_each(|v| *v /= pivot);
         let row = m[i].clone();
-        for (at, other) in m.iter_mut().enumerate().filter(|(at, _)| *at != i) {
+        for (_, other) in m.iter_mut().enumerate().filter(|(at, _)| *at != i) {
             let f = other[i];
-            assert!(at != i);
             other.iter_mut().zip(&row).for_each(|(v, r)| *v -= f * r);
         }
     }
