@@ -38,8 +38,10 @@ fn arguments<'a>(data: &'a str, out: &'a str, variants: &'a str) -> Vec<&'a str>
 fn figures(out: &Path) -> Vec<(String, Value)> {
     let mut all: Vec<(String, Value)> = std::fs::read_dir(out.join("runs"))
         .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
+        .map(|entry| entry.unwrap().path())
+        // A file that a kill caught half written has another name.
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .map(|path| {
             let mut value: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
             value["seconds_per_update"].take();
             value["step_us"].take();
@@ -97,6 +99,19 @@ fn killed_and_typed_again_it_comes_to_the_same_figures_and_is_extended_by_what_i
     assert!(report.contains("rmdn:components=2"));
     assert_eq!(std::fs::metadata(calm.join("runs/data-rmdn-1.json")).unwrap().modified().unwrap(), before);
     assert_eq!(figures(&calm).len(), figures(&killed).len() + 1);
+
+    // The report alone is that of what is finished; without anything finished there is none.
+    let only =
+        |out: &Path, more: &[&str]| frmdn(&[&arguments(&data, out.to_str().unwrap(), "rmdn,frmdn,rmdn:components=2")[..], more].concat());
+    let done = only(&calm, &["--report"]);
+    let same = |text: &str| text.lines().skip_while(|line| !line.starts_with("## ")).map(str::to_owned).collect::<Vec<_>>();
+    assert!(done.status.success() && same(&String::from_utf8_lossy(&done.stdout)) == same(&report));
+    assert!(error(&only(&path("nothing"), &["--report"])).contains("without --report"));
+    // Another length of training, with the rate as it is.
+    let longer = only(&path("longer"), &["--no-grid", "--set", "memory.updates=250"]);
+    assert!(longer.status.success() && !String::from_utf8_lossy(&longer.stdout).contains("dropout"));
+    assert!(figures(&path("longer")).iter().all(|(_, run)| run["settings"]["updates"] == 250));
+    assert!(error(&only(&path("longer"), &["--set", "vision.target_kl=16"])).contains("only keys of memory"));
 
     let refused = |variants: &str, words: &[&str]| {
         let text = error(&frmdn(&arguments(&data, calm.to_str().unwrap(), variants)));

@@ -43,6 +43,15 @@ pub struct LikelihoodArgs {
     /// Test episodes, on tracks that nothing else uses, spread over the drivers.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(3..=1000))]
     test_episodes: u64,
+    /// Change a setting of all memories, for example memory.updates=12000. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Train with the learning rate and dropout of the settings instead of choosing them from a grid.
+    #[arg(long)]
+    no_grid: bool,
+    /// Train nothing: write the report from the runs that are finished.
+    #[arg(long)]
+    report: bool,
     /// Folder of the report and of finished runs.
     #[arg(long, value_name = "DIR", default_value = "runs/likelihood")]
     out: PathBuf,
@@ -69,6 +78,9 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         test_episodes: args.test_episodes as usize,
         work: args.work.clone().unwrap_or_else(|| args.out.join("unfinished")),
         out: args.out.clone(),
+        sets: args.sets.clone(),
+        grid: !args.no_grid,
+        train: !args.report,
         command: std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" "),
     };
     let report = likelihood(&plan, context)?;

@@ -45,7 +45,7 @@ pub struct Finished {
     pub parameters: usize,
     /// What stopped it, if a loss or gradient was not finite.
     pub diverged: Option<String>,
-    /// Seconds of one update (with its share of held-out losses), on one core.
+    /// Seconds of one update on one core: the lower decile, which other work on the machine hardly touches.
     pub seconds_per_update: f64,
     /// Update and held-out nats above the floor.
     pub curve: Vec<[f64; 2]>,

@@ -58,6 +58,12 @@ pub struct Likelihood {
     pub out: PathBuf,
     /// Folder of runs that are not finished yet.
     pub work: PathBuf,
+    /// Changes of the memories' settings, `memory.key=value`, for all variants.
+    pub sets: Vec<String>,
+    /// Whether learning rate and dropout are chosen from a grid; else they are the settings'.
+    pub grid: bool,
+    /// Whether missing runs are made; else the report is made from those that are finished.
+    pub train: bool,
     /// The command, for the report.
     pub command: String,
 }
@@ -94,6 +100,8 @@ impl Planned {
 struct Data {
     name: String,
     folder: RunFolder,
+    /// The folder's settings with the plan's changes.
+    preset: Preset,
     vision: u64,
     latent: usize,
     actions: usize,
@@ -103,15 +111,20 @@ struct Data {
 /// Trains and judges what is missing, and writes the report.
 pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
     let folders = plan.data.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
-    // Every variant's settings are looked at before anything is computed.
-    for spec in plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy) {
-        spec.apply(folders[0].preset())?;
+    if let Some(set) = plan.sets.iter().find(|set| !set.trim().starts_with("memory.")) {
+        return Err(RunError::Config(format!("--set {set}: V is trained already; only keys of memory can be changed here")));
     }
     let mut data = Vec::new();
     for folder in folders {
-        data.push(prepare(folder, plan, context)?);
+        let preset = folder.preset().clone().with(&plan.sets)?;
+        // Every variant's settings are looked at before anything is computed.
+        for spec in plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy) {
+            spec.apply(&preset)?;
+        }
+        data.push((folder, preset));
     }
-    if let Some(other) = data.iter().skip(1).find(|d| d.folder.preset().memory != data[0].folder.preset().memory) {
+    let data = data.into_iter().map(|(folder, preset)| prepare(folder, preset, plan, context)).collect::<Result<Vec<_>>>()?;
+    if let Some(other) = data.iter().skip(1).find(|d| d.preset.memory != data[0].preset.memory) {
         return Err(RunError::Config(format!(
             "{} and {} train memories with other settings: make both with the same --set memory.…",
             data[0].name, other.name
@@ -119,17 +132,20 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
     }
     let trials: Vec<Planned> = ["rmdn", "frmdn"]
         .iter()
+        .filter(|_| plan.grid)
         .flat_map(|name| (0..GRID.len()).map(move |trial| (name, trial)))
         .map(|(name, trial)| {
             let spec = name.parse().map_err(RunError::Config)?;
             Ok(Planned { data: 0, spec, seed: 1, shifted: false, noise: 0.0, trial: Some(trial) })
         })
         .collect::<Result<_>>()?;
-    run_all(plan, &data, &trials, &[0; 2], context)?;
-    let chosen = choose(plan, &data, &trials)?;
-    context
-        .report
-        .say(&format!("chosen on held-out episodes: rmdn {:?}, frmdn {:?} (learning rate ×, dropout)", GRID[chosen[0]], GRID[chosen[1]]));
+    if plan.train {
+        run_all(plan, &data, &trials, None, context)?;
+    }
+    let chosen = if plan.grid { choose(plan, &data, &trials)? } else { None };
+    if let Some([rmdn, frmdn]) = chosen.map(|chosen| chosen.map(|at| GRID[at])) {
+        context.report.say(&format!("chosen on held-out episodes: rmdn {rmdn:?}, frmdn {frmdn:?} (learning rate ×, dropout)"));
+    }
     let mut runs = Vec::new();
     for seed in 1..=plan.seeds {
         for at in 0..data.len() {
@@ -143,10 +159,16 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
             runs.extend(noisy.map(|(noise, spec)| Planned { noise, ..first(spec) }));
         }
     }
-    run_all(plan, &data, &runs, &chosen, context)?;
+    if plan.train {
+        run_all(plan, &data, &runs, chosen, context)?;
+    }
     let trials = finished(plan, &data, &trials)?;
     let finished = finished(plan, &data, &runs)?;
-    report::write(plan, &data.iter().map(|d| d.folder.preset()).collect::<Vec<_>>(), &GRID, &chosen, &trials, &finished)
+    if finished.is_empty() {
+        return Err(RunError::Config(format!("no run of these is finished in {}: type the command without --report", plan.out.display())));
+    }
+    let grid = chosen.map(|chosen| report::Grid { points: &GRID, chosen, trials: &trials });
+    report::write(plan, &data.iter().map(|d| &d.preset).collect::<Vec<_>>(), grid, &finished)
 }
 
 fn open(path: &Path) -> Result<RunFolder> {
@@ -162,9 +184,8 @@ fn open(path: &Path) -> Result<RunFolder> {
 }
 
 /// Encodes the run's episodes, and records and encodes the test episodes, where they are missing.
-fn prepare(folder: RunFolder, plan: &Likelihood, context: &Context<'_>) -> Result<Data> {
+fn prepare(folder: RunFolder, preset: Preset, plan: &Likelihood, context: &Context<'_>) -> Result<Data> {
     stages::encode(&folder, context)?;
-    let preset = folder.preset();
     let mut world = context.world(&preset.environment)?;
     if preset.collect.random_start {
         world = world.with_random_start().map_err(RunError::Config)?;
@@ -178,7 +199,7 @@ fn prepare(folder: RunFolder, plan: &Likelihood, context: &Context<'_>) -> Resul
         .collect();
     if !missing.is_empty() {
         let encoder = Vae::from_params(preset.vision.model, &weights).map_err(|e| RunError::Failed(format!("compare: {e}")))?.encoder();
-        let drivers = stages::Drivers::new(preset, &world)?;
+        let drivers = stages::Drivers::new(&preset, &world)?;
         let done = AtomicU64::new((plan.test_episodes - missing.len()) as u64);
         context.report.begin("test episodes", "episodes", done.load(Ordering::Relaxed), plan.test_episodes as u64);
         let outcome = missing.par_iter().try_for_each_init(EncoderScratch::default, |scratch, &index| {
@@ -196,7 +217,7 @@ fn prepare(folder: RunFolder, plan: &Likelihood, context: &Context<'_>) -> Resul
         interrupted(plan, context)?;
     }
     let name = folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned());
-    Ok(Data { name, latent: preset.vision.model.latent, folder, vision, actions, test })
+    Ok(Data { name, latent: preset.vision.model.latent, folder, preset, vision, actions, test })
 }
 
 fn interrupted(plan: &Likelihood, context: &Context<'_>) -> Result<()> {
@@ -204,11 +225,13 @@ fn interrupted(plan: &Likelihood, context: &Context<'_>) -> Result<()> {
 }
 
 /// The settings of a run: the data's, the variant's, and what the grid chose.
-fn settings(data: &Data, run: &Planned, chosen: &[usize; 2]) -> Result<MemoryTraining> {
-    let Preset { mut memory, .. } = run.spec.apply(data.folder.preset())?;
-    let (rate, dropout) = GRID[run.trial.unwrap_or(chosen[usize::from(run.spec.has_flow())])];
-    memory.learning_rate *= rate;
-    memory.model.loss.dropout = dropout;
+fn settings(data: &Data, run: &Planned, chosen: Option<[usize; 2]>) -> Result<MemoryTraining> {
+    let Preset { mut memory, .. } = run.spec.apply(&data.preset)?;
+    if let Some(at) = run.trial.or(chosen.map(|chosen| chosen[usize::from(run.spec.has_flow())])) {
+        let (rate, dropout) = GRID[at];
+        memory.learning_rate *= rate;
+        memory.model.loss.dropout = dropout;
+    }
     memory.noise = run.noise;
     if run.trial.is_some() {
         memory.updates = memory.updates.div_ceil(GRID_UPDATES);
@@ -231,8 +254,11 @@ fn finished(plan: &Likelihood, data: &[Data], runs: &[Planned]) -> Result<Vec<Fi
     runs.iter().map(|run| result_path(plan, data, run)).filter(|path| path.exists()).map(|path| read(&path)).collect()
 }
 
-/// The better of the grid for `rmdn` and for `frmdn`, by held-out nats.
-fn choose(plan: &Likelihood, data: &[Data], trials: &[Planned]) -> Result<[usize; 2]> {
+/// The best of the grid for `rmdn` and for `frmdn`, by held-out nats, once all of it is there.
+fn choose(plan: &Likelihood, data: &[Data], trials: &[Planned]) -> Result<Option<[usize; 2]>> {
+    if trials.iter().any(|run| !result_path(plan, data, run).exists()) {
+        return Ok(None);
+    }
     let mut chosen = [0; 2];
     for (family, trials) in trials.chunks(GRID.len()).enumerate() {
         let mut best = f64::INFINITY;
@@ -244,11 +270,11 @@ fn choose(plan: &Likelihood, data: &[Data], trials: &[Planned]) -> Result<[usize
             }
         }
     }
-    Ok(chosen)
+    Ok(Some(chosen))
 }
 
 /// Trains and judges the runs that are not finished, one on each core: a single memory gains little from a second one.
-fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: &[usize; 2], context: &Context<'_>) -> Result<()> {
+fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[usize; 2]>, context: &Context<'_>) -> Result<()> {
     let mut queue = VecDeque::new();
     let mut total = 0;
     for run in runs {
@@ -309,6 +335,21 @@ struct Part<'a> {
     all: &'a Progress<'a>,
     name: String,
     at: AtomicU64,
+    /// Seconds of the updates, and when the last one ended.
+    times: Mutex<(Vec<f64>, Option<Instant>)>,
+}
+
+impl<'a> Part<'a> {
+    fn new(all: &'a Progress<'a>, name: String) -> Self {
+        Self { all, name, at: AtomicU64::new(0), times: Mutex::default() }
+    }
+
+    /// The lower decile of the times of an update: what it takes where nothing else disturbs it.
+    fn seconds_per_update(&self) -> f64 {
+        let mut times = self.times.lock().expect("no thread panics while it looks at the clock").0.clone();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 10).copied().unwrap_or_default()
+    }
 }
 
 impl crate::run::Reporter for Part<'_> {
@@ -318,6 +359,12 @@ impl crate::run::Reporter for Part<'_> {
     }
 
     fn advance(&self, done: u64, note: &str) {
+        {
+            let (times, last) = &mut *self.times.lock().expect("no thread panics while it looks at the clock");
+            let now = Instant::now();
+            times.extend(last.map(|last| (now - last).as_secs_f64()));
+            *last = Some(now);
+        }
         let before = self.at.swap(done, Ordering::Relaxed);
         let all = self.all.done.fetch_add(done - before, Ordering::Relaxed) + done - before;
         self.all.context.report.advance(all, &format!("{}: {note}", self.name));
@@ -332,8 +379,7 @@ impl crate::run::Reporter for Part<'_> {
 
 /// One run from its last checkpoint to its file of results.
 fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTraining, progress: &Progress<'_>) -> Result<()> {
-    let Data { name, folder, vision, latent, actions, test } = &data[run.data];
-    let preset = folder.preset();
+    let Data { name, folder, preset, vision, latent, actions, test } = &data[run.data];
     let key = run.name(name);
     let directory = plan.work.join(&key);
     let kept = |i: &usize| !run.shifted || preset.collect.driver(*i) + 1 < preset.collect.policies().len();
@@ -343,7 +389,7 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
     let held = held_out_batches(&latents, &held, preset.seed)?;
     let floor = held.1;
     let spread = latents.spread(&training)?;
-    let part = Part { all: progress, name: key.clone(), at: AtomicU64::new(0) };
+    let part = Part::new(progress, key.clone());
     let Context { stop, device, bridge, .. } = *progress.context;
     let context = Context { report: &part, stop, device, bridge };
     let job = Job {
@@ -357,11 +403,7 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
         held,
         resume: plan.command.clone(),
     };
-    let start = Instant::now();
-    let outcome = train_memory(job, &context);
-    let made = part.at.load(Ordering::Relaxed);
-    let seconds = start.elapsed().as_secs_f64();
-    let diverged = match outcome {
+    let diverged = match train_memory(job, &context) {
         Ok(()) => None,
         Err(e @ RunError::NonFinite { .. }) => Some(e.to_string()),
         Err(e) => return Err(e),
@@ -379,7 +421,7 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
         settings: settings.clone(),
         parameters: crate::memory::init(&settings.model, *latent, *actions, 0).count(),
         diverged,
-        seconds_per_update: seconds / (made.max(1) as f64),
+        seconds_per_update: part.seconds_per_update(),
         curve,
         measured: Measured::default(),
     };

@@ -73,6 +73,11 @@ impl Regime<'_> {
         all
     }
 
+    /// Seconds of one update: the quickest of the runs, because other work on the machine only ever adds to them.
+    fn seconds(&self, variant: &str) -> f64 {
+        self.of(variant).iter().map(|r| r.seconds_per_update).fold(f64::INFINITY, f64::min)
+    }
+
     fn mean(&self, variant: &str, value: impl Fn(&Finished) -> f64) -> f64 {
         let runs = self.of(variant);
         runs.iter().map(|r| value(r)).sum::<f64>() / runs.len().max(1) as f64
@@ -87,9 +92,8 @@ fn nats(i: Option<Interval>) -> String {
     i.map_or("–".into(), |i| format!("{:.3} [{:.3}, {:.3}]", i.value, i.ci95[0], i.ci95[1]))
 }
 
-/// Held-out nats above the floor of a run after `seconds` of training on one core, between two held-out losses along a line.
-fn at_time(run: &Finished, seconds: f64) -> Option<f64> {
-    let update = seconds / run.seconds_per_update;
+/// Held-out nats above the floor of a run after `update` updates, between two held-out losses along a line.
+fn at_update(run: &Finished, update: f64) -> Option<f64> {
     let at = run.curve.iter().position(|[u, _]| *u >= update);
     match at {
         None => run.curve.last().map(|[_, nats]| *nats),
@@ -101,15 +105,18 @@ fn at_time(run: &Finished, seconds: f64) -> Option<f64> {
     }
 }
 
+/// The grid that learning rate and dropout were chosen from.
+pub struct Grid<'a> {
+    /// Factors of the learning rate, and dropouts.
+    pub points: &'a [(f64, f64)],
+    /// The best for `rmdn` and for `frmdn`.
+    pub chosen: [usize; 2],
+    /// All of it for `rmdn`, then for `frmdn`.
+    pub trials: &'a [Finished],
+}
+
 /// Writes everything into the folder; returns the path of report.md.
-pub fn write(
-    plan: &Likelihood,
-    presets: &[&Preset],
-    grid: &[(f64, f64)],
-    chosen: &[usize; 2],
-    trials: &[Finished],
-    finished: &[Finished],
-) -> Result<PathBuf> {
+pub fn write(plan: &Likelihood, presets: &[&Preset], grid: Option<Grid<'_>>, finished: &[Finished]) -> Result<PathBuf> {
     let variants: Vec<String> = plan.variants.iter().map(ToString::to_string).collect();
     let plain = |r: &&Finished| r.split == "all" && r.settings.noise == 0.0;
     let mut kls: Vec<f64> = Vec::new();
@@ -131,7 +138,8 @@ pub fn write(
              that neither V nor M has seen. Targets are draws from V's posterior, so that the mean negative log-likelihood minus their entropy \
              (the floor) is the mean KL divergence from prediction to posterior: **nats above the floor**, the primary figure. Memories: {} \
              cells, {} sequences of {} steps an update, at most {} updates; the weights of the best held-out likelihood are judged. Intervals: \
-             95 %, paired hierarchical bootstrap (V and seed, then episodes). Times are those of one core beside another that trains too.",
+             95 %, paired hierarchical bootstrap (V and seed, then episodes). Times of an update: one core, the lower decile of the updates of the \
+             quickest run; a step with a draw: one row.",
             presets[0].collect.episodes,
             presets[0].collect.steps,
             drivers.join(", "),
@@ -164,33 +172,32 @@ pub fn write(
     }
     blocks.extend(expectations(&regimes));
     blocks.extend(claims(&regimes));
-    blocks.extend(noises(plan, finished));
+    blocks.extend(noises(plan, finished)?);
     blocks.extend(shifted(plan, finished, drivers.len()));
     if let Some(regime) = regimes.first() {
         blocks.extend(pictures(plan, regime)?);
     }
-    blocks.push(Block::Heading("Learning rate and dropout".into()));
-    blocks.push(Block::Text(
-        "The same grid for both, a quarter of the updates each, on held-out episodes of the first data; variants with a flow inherit \
-         `frmdn`'s choice, the others `rmdn`'s."
-            .into(),
-    ));
-    let rows = trials.iter().enumerate().map(|(i, t)| {
-        let (family, trial) = (i / grid.len(), i % grid.len());
-        let best = t.curve.iter().map(|[_, nats]| *nats).fold(f64::INFINITY, f64::min);
-        let mark = if chosen[family] == trial { " ← chosen" } else { "" };
-        vec![t.variant.clone(), format!("{:e}", t.settings.learning_rate), format!("{}", grid[trial].1), format!("{best:.3}{mark}")]
-    });
-    blocks.push(Block::Table(
-        ["memory", "learning rate", "dropout", "held-out nats above the floor"].map(String::from).to_vec(),
-        rows.collect(),
-    ));
+    blocks.extend(grid.iter().flat_map(searched));
     write_json(&plan.out.join("report.json"), &Value::Object(out))?;
     let path = plan.out.join("report.md");
     let (markdown, html) = (markdown(&blocks), html(&blocks));
     write_atomically(&plan.out.join("report.html"), |w| std::io::Write::write_all(w, html.as_bytes()))?;
     write_atomically(&path, |w| std::io::Write::write_all(w, markdown.as_bytes()))?;
     Ok(path)
+}
+
+fn searched(grid: &Grid<'_>) -> Vec<Block> {
+    let text = "The same grid for both, a quarter of the updates each, on held-out episodes of the first data; variants with a flow inherit \
+                `frmdn`'s choice, the others `rmdn`'s.";
+    let rows = grid.trials.iter().enumerate().map(|(i, t)| {
+        let (family, trial) = (i / grid.points.len(), i % grid.points.len());
+        let best = t.curve.iter().map(|[_, nats]| *nats).fold(f64::INFINITY, f64::min);
+        let mark = if grid.chosen[family] == trial { " ← chosen" } else { "" };
+        let dropout = grid.points[trial].1;
+        vec![t.variant.clone(), format!("{:e}", t.settings.learning_rate), format!("{dropout}"), format!("{best:.3}{mark}")]
+    });
+    let heading = ["memory", "learning rate", "dropout", "held-out nats above the floor"].map(String::from).to_vec();
+    vec![Block::Heading("Learning rate and dropout".into()), Block::Text(text.into()), Block::Table(heading, rows.collect())]
 }
 
 fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Vec<Block> {
@@ -205,8 +212,7 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
         None if others.contains(&i) => removed[i].map_or_else(String::new, |r| format!("{:.4} (primary)", r.p)),
         None => String::new(),
     };
-    let baseline_seconds = regime.of(BASELINE).iter().map(|r| r.seconds_per_update * r.curve.last().map_or(0.0, |c| c[0])).sum::<f64>()
-        / regime.of(BASELINE).len().max(1) as f64;
+    let baseline_seconds = regime.seconds(BASELINE) * regime.mean(BASELINE, |r| r.curve.last().map_or(0.0, |c| c[0]));
     let rows = there.iter().enumerate().map(|(i, v)| {
         let (sums, runs) = (regime.sums(v), regime.of(v));
         let all = regime.runs.iter().filter(|r| r.variant == **v).count();
@@ -217,13 +223,14 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
             format!("{:.3}", sums.nll / sums.steps),
             percent(removed[i]),
             p(i),
-            Some(regime.mean(v, |r| at_time(r, baseline_seconds).unwrap_or(f64::NAN)))
+            Some(regime.mean(v, |r| at_update(r, baseline_seconds / regime.seconds(v)).unwrap_or(f64::NAN)))
                 .filter(|nats| nats.is_finite())
                 .map_or("–".into(), |nats| format!("{nats:.3}")),
             format!("{:.3}", judged.reward_correlation),
             format!("{:.4}", judged.done_bce),
             format!("{}", runs.first().map_or(0, |r| r.parameters)),
-            format!("{:.1}", 1e3 * regime.mean(v, |r| r.seconds_per_update)),
+            format!("{:.1}", 1e3 * regime.seconds(v)),
+            format!("{:.0}", regime.seconds(v) * regime.mean(v, |r| r.curve.last().map_or(0.0, |c| c[0]))),
             format!("{:.1} / {:.1}", regime.mean(v, |r| r.measured.step_us[0]), regime.mean(v, |r| r.measured.step_us[1])),
             format!("{} of {all}", all - runs.len()),
         ]
@@ -239,6 +246,7 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
         "end, nats",
         "parameters",
         "ms an update",
+        "s in all",
         "µs a step, median / 99 %",
         "diverged",
     ];
@@ -246,7 +254,8 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
         Block::Heading(format!("V at {} nats a frame", regime.target_kl)),
         Block::Text(format!(
             "Floor {:.3} nats a step; {} runs. “In rmdn's time”: held-out nats above the floor after as many seconds of one core as `rmdn` \
-             took for all of its updates (another number of updates along the same schedule).",
+             took for all of its updates (another number of updates along the same schedule). A memory with fewer runs is compared with `rmdn`'s \
+             on the same V and seed.",
             regime.floor(BASELINE),
             regime.runs.len()
         )),
@@ -261,6 +270,7 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
     blocks.push(Block::Table(heading, rows.collect()));
     let horizons: Vec<f64> =
         there.first().and_then(|v| regime.of(v).first().map(|r| r.measured.open_loop.iter().map(|o| o[0]).collect())).unwrap_or_default();
+    let mut ranks = 0;
     let mut rows: Vec<Vec<String>> = there
         .iter()
         .map(|v| {
@@ -268,6 +278,7 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
             let mut calibration = Calibration::default();
             regime.of(v).iter().for_each(|r| calibration += r.measured.calibration);
             let errors = [Calibration::error(&calibration.values), Calibration::error(&calibration.likelihoods)];
+            ranks = calibration.likelihoods.iter().sum::<u64>();
             let errors = errors.map(|e| format!("{:.1} %", 100.0 * e));
             std::iter::once((*v).clone()).chain((0..horizons.len()).map(of)).chain(errors).collect()
         })
@@ -278,12 +289,13 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
     }
     let heading = std::iter::once("memory".to_owned()).chain(horizons.iter().map(|h| format!("{h} steps")));
     let heading = heading.chain(["PIT of values".into(), "PIT of likelihoods".into()]).collect();
-    blocks.push(Block::Text(
+    blocks.push(Block::Text(format!(
         "Open loop: squared error of the mean of eight rollouts with the real actions against V's means, over the latents' variance; `copy` \
          holds the last latent. Calibration: mean distance from level of rank histograms, of each value among 19 draws, and of the \
-         likelihood of the whole latent among those of the draws."
-            .into(),
-    ));
+         likelihood of the whole latent among those of the draws; for {ranks} latents of a perfect memory chance alone makes the latter about \
+         {:.1} %.",
+        100.0 * Calibration::chance(ranks)
+    )));
     blocks.push(Block::Table(heading, rows));
     blocks
 }
@@ -321,6 +333,21 @@ fn claims(regimes: &[Regime<'_>]) -> Vec<Block> {
                 ));
             }
         }
+        for wider in ["rmdn:components=10", "rmdn:components=20"] {
+            if let (Some(i), Some(other), Some(own)) =
+                (regime.removed("frmdn", wider), regime.of(wider).first(), regime.of("frmdn").first())
+            {
+                answers.push(format!(
+                    "against a wider head: `frmdn` ({} parameters, {:.1} ms an update) removes {} of what `{wider}` ({} parameters, {:.1} ms) is \
+                     above the floor",
+                    own.parameters,
+                    1e3 * regime.seconds("frmdn"),
+                    percent(Some(i)),
+                    other.parameters,
+                    1e3 * regime.seconds(wider)
+                ));
+            }
+        }
         let (a, b) = (regime.of("frmdn"), regime.of(BASELINE));
         if !a.is_empty() && !b.is_empty() {
             let diverged = |v: &str| regime.runs.iter().filter(|r| r.variant == v && r.diverged.is_some()).count();
@@ -330,7 +357,7 @@ fn claims(regimes: &[Regime<'_>]) -> Vec<Block> {
                 a.len() + diverged("frmdn"),
                 diverged(BASELINE),
                 b.len() + diverged(BASELINE),
-                regime.mean("frmdn", |r| r.seconds_per_update) / regime.mean(BASELINE, |r| r.seconds_per_update)
+                regime.seconds("frmdn") / regime.seconds(BASELINE)
             ));
             answers.push(format!(
                 "fast enough for real time: a step with a draw takes {:.1} µs (99 %: {:.1} µs); Car-Racing has 50 frames a second",
@@ -353,33 +380,44 @@ fn claims(regimes: &[Regime<'_>]) -> Vec<Block> {
     blocks
 }
 
-fn noises(plan: &Likelihood, finished: &[Finished]) -> Vec<Block> {
-    let mut rows = Vec::new();
+fn noises(plan: &Likelihood, finished: &[Finished]) -> Result<Vec<Block>> {
+    let (mut rows, mut curves) = (Vec::new(), vec![Vec::new(); plan.noisy.len()]);
     let of = |variant: &str, noise: f64| -> Vec<Sample> {
         let runs = finished.iter().filter(|r| r.variant == variant && r.split == "all" && r.settings.noise == noise && r.seed == 1);
         let runs = runs.filter(|r| finished.first().is_some_and(|first| r.data == first.data));
         runs.map(|r| Sample { cell: r.data.clone(), episodes: r.measured.episodes.iter().map(TestEpisode::above).collect() }).collect()
     };
     for noise in std::iter::once(0.0).chain(plan.noises.iter().copied()) {
-        for variant in &plan.noisy {
+        for (variant, curve) in plan.noisy.iter().zip(&mut curves) {
             let mine = of(&variant.to_string(), noise);
             let name = if noise == 0.0 { "V's posterior".to_owned() } else { format!("{noise} of the latents' sd") };
             let above = bootstrap(&mine, &mine, |a, _| a);
             let removed = bootstrap(&mine, &of(BASELINE, noise), |a, b| 1.0 - a / b);
             let difference = bootstrap(&of(BASELINE, noise), &mine, |a, b| a - b);
+            if let (true, Some(removed)) = (noise > 0.0, removed) {
+                curve.push((noise.log10(), 100.0 * removed.value));
+            }
             if above.is_some() {
                 rows.push(vec![name, variant.to_string(), nats(above), percent(removed), nats(difference)]);
             }
         }
     }
     if rows.len() <= plan.noisy.len() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    vec![
-        Block::Heading("Gain against target noise".into()),
+    let mut series: Vec<Series> = Vec::new();
+    for (variant, mut curve) in plan.noisy.iter().zip(curves).filter(|(_, curve)| !curve.is_empty()) {
+        curve.sort_by(|a, b| a.0.total_cmp(&b.0));
+        series.push(Series::new(&variant.to_string(), curve));
+    }
+    let (file, title) = ("target-noise.png", "Gain against target noise");
+    plot_curves(title, "log10 (noise / the latents' standard deviation)", "% of rmdn's nats removed", &series, &plan.out.join(file))?;
+    Ok(vec![
+        Block::Heading(title.into()),
         Block::Text("Latents drawn around V's means with another noise, in training and test; first data, one seed.".into()),
         Block::Table(["noise", "memory", "nats above the floor", "removed of rmdn's", "nats gained"].map(String::from).to_vec(), rows),
-    ]
+        Block::Picture(file.into(), title.into()),
+    ])
 }
 
 fn shifted(plan: &Likelihood, finished: &[Finished], drivers: usize) -> Vec<Block> {

@@ -102,8 +102,11 @@ pub struct MemoryTraining {
     pub sequence: usize,
     /// Most updates.
     pub updates: u64,
-    /// Adam's rate at the start; falls to a tenth along a cosine.
+    /// Adam's rate at the start; falls along a cosine.
     pub learning_rate: f64,
+    /// What it falls to, in parts of itself.
+    #[serde(default = "a_tenth")]
+    pub final_rate: f64,
     /// Episodes of latents that are in memory at a time.
     pub window_episodes: usize,
     /// Updates on one window before the next is loaded.
@@ -122,6 +125,10 @@ pub struct MemoryTraining {
     /// Standard deviation of normal noise on the latents that M is fed (not on those it predicts), in the same parts.
     #[serde(default)]
     pub input_noise: f64,
+}
+
+fn a_tenth() -> f64 {
+    0.1
 }
 
 /// Evolution of C.
@@ -259,6 +266,9 @@ impl Preset {
         at_least("vision.patience", v.patience, 1)?;
         let m = &self.memory;
         m.model.validate().map_err(|e| format!("memory.model: {e}"))?;
+        if let Some(density) = m.model.density(v.model.latent) {
+            density.validate().map_err(|e| format!("memory.model with vision.model.latent = {}: {e}", v.model.latent))?;
+        }
         at_least("memory.batch", m.batch as u64, 1)?;
         at_least("memory.sequence", m.sequence as u64, 1)?;
         if m.sequence > self.collect.steps {
@@ -273,6 +283,9 @@ impl Preset {
         at_least("memory.window_updates", m.window_updates, 1)?;
         at_least("memory.evaluate_every", m.evaluate_every, 1)?;
         at_least("memory.patience", m.patience, 1)?;
+        if !(m.final_rate > 0.0 && m.final_rate <= 1.0) {
+            return Err(format!("memory.final_rate = {} is impossible: it must be above 0 and at most 1", m.final_rate));
+        }
         for (key, value) in [("memory.noise", m.noise), ("memory.input_noise", m.input_noise)] {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(format!("{key} = {value} is impossible: it must be a number of at least 0"));

@@ -184,7 +184,7 @@ pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
             Ok(batch) => batch,
             Err(e) => break Err(e),
         };
-        let rate = learning_rate(config.learning_rate, update, config.updates);
+        let rate = learning_rate(config.learning_rate, config.final_rate, update, config.updates);
         let step = match trainer.step(&batch, rate, update) {
             Ok(step) => step,
             Err(e) => break Err(job.non_finite(e.tensor, e.update)),

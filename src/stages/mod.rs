@@ -58,10 +58,10 @@ pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| held_out(i)).take(100)
 }
 
-/// Cosine from `start` at update 0 to a tenth of it at `updates`.
-fn learning_rate(start: f64, update: u64, updates: u64) -> f64 {
+/// Cosine from `start` at update 0 to `end` times it at `updates`.
+fn learning_rate(start: f64, end: f64, update: u64, updates: u64) -> f64 {
     let part = update as f64 / updates as f64;
-    start * (0.55 + 0.45 * (std::f64::consts::PI * part).cos())
+    start * (0.5 * (1.0 + end) + 0.5 * (1.0 - end) * (std::f64::consts::PI * part).cos())
 }
 
 #[cfg(test)]
@@ -69,9 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_learning_rate_falls_to_a_tenth() {
-        assert!((learning_rate(2.0, 0, 100) - 2.0).abs() < 1e-12);
-        assert!((learning_rate(2.0, 50, 100) - 1.1).abs() < 1e-12);
-        assert!((learning_rate(2.0, 100, 100) - 0.2).abs() < 1e-12);
+    fn the_learning_rate_falls_to_a_part_of_itself() {
+        assert!((learning_rate(2.0, 0.1, 0, 100) - 2.0).abs() < 1e-12);
+        assert!((learning_rate(2.0, 0.1, 50, 100) - 1.1).abs() < 1e-12);
+        assert!((learning_rate(2.0, 0.1, 100, 100) - 0.2).abs() < 1e-12);
     }
 }

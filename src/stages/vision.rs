@@ -14,6 +14,8 @@ use crate::{
     vision::{BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer, VaeTrainerConfig},
 };
 
+/// What Adam's rate falls to, in parts of the preset's.
+const FINAL_RATE: f64 = 0.1;
 /// Frames of the held-out loss.
 const HELD_OUT_FRAMES: usize = 1024;
 /// Frames of the picture of reconstructions.
@@ -82,7 +84,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             Ok(episodes) => batch(episodes, config.batch, preset.seed, update, &mut frames),
             Err(e) => break Err(e),
         }
-        let rate = learning_rate(config.learning_rate, update, config.updates);
+        let rate = learning_rate(config.learning_rate, FINAL_RATE, update, config.updates);
         let step = match trainer.step(&frames, rate, update, preset.seed) {
             Ok(step) => step,
             Err(e) => {
