@@ -1,7 +1,7 @@
 //! `compare likelihood`: every memory trained and judged on the same latents.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Spec,
     judge::{Finished, Measured, Test, judge},
+    linear::{self, Linear},
     report,
 };
 use crate::{
@@ -167,8 +168,9 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
     if finished.is_empty() {
         return Err(RunError::Config(format!("no run of these is finished in {}: type the command without --report", plan.out.display())));
     }
+    let linear = data.iter().map(|data| plain(plan, data)).collect::<Result<Vec<_>>>()?;
     let grid = chosen.map(|chosen| report::Grid { points: &GRID, chosen, trials: &trials });
-    report::write(plan, &data.iter().map(|d| &d.preset).collect::<Vec<_>>(), grid, &finished)
+    report::write(plan, &data.iter().map(|d| &d.preset).collect::<Vec<_>>(), &linear, grid, &finished)
 }
 
 fn open(path: &Path) -> Result<RunFolder> {
@@ -435,6 +437,28 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
         finished.measured = judge(settings, *actions, &weights.tensors, &test)?;
     }
     write_json(&result_path(plan, data, run), &finished)
+}
+
+/// The linear predictor on `data`, kept in linear.json.
+fn plain(plan: &Likelihood, data: &Data) -> Result<Linear> {
+    let path = plan.out.join("linear.json");
+    let mut kept: BTreeMap<String, Linear> = if path.exists() { read(&path)? } else { BTreeMap::new() };
+    let settings = &data.preset.memory;
+    let vision = format!("{:016x}", data.vision);
+    if let Some(there) = kept.get(&data.name).filter(|l| l.vision == vision && l.inputs == settings.inputs) {
+        return Ok(there.clone());
+    }
+    let training: Vec<usize> = (0..data.preset.collect.episodes).filter(|i| !stages::held_out(*i)).collect();
+    let latents = Latents::new(&data.folder, settings, &training)?;
+    let every = training.len().div_ceil(linear::EPISODES);
+    let training: Vec<usize> = training.into_iter().step_by(every).collect();
+    let (training, _) = held_out_batches(&latents, &training, data.preset.seed)?;
+    let test = test_batches(&latents, &data.test, plan.test_episodes, &data.preset, Vec::new())?;
+    let [diagonal, full] = linear::linear(&training, &test)?;
+    let linear = Linear { vision, inputs: settings.inputs, diagonal, full };
+    kept.insert(data.name.clone(), linear.clone());
+    write_json(&path, &kept)?;
+    Ok(linear)
 }
 
 fn test_batches(latents: &Latents, store: &EpisodeStore, episodes: usize, preset: &Preset, spread: Vec<f64>) -> Result<Test> {

@@ -5,6 +5,7 @@
 
 mod judge;
 mod likelihood;
+mod linear;
 mod report;
 mod spec;
 mod statistics;

@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 use super::{
     Likelihood,
     judge::{Finished, TestEpisode},
+    linear::{self, Linear},
     statistics::{Interval, Sample, bootstrap, holm},
 };
 use crate::{
     memory::{Calibration, Judged},
     pictures::{Series, plot_curves},
-    run::{Preset, Result, write_atomically, write_json},
+    run::{Inputs, Preset, Result, write_atomically, write_json},
 };
 
 /// What was declared before the first run: the part of `rmdn`'s nats above the floor that a memory removes at least.
@@ -116,7 +117,7 @@ pub struct Grid<'a> {
 }
 
 /// Writes everything into the folder; returns the path of report.md.
-pub fn write(plan: &Likelihood, presets: &[&Preset], grid: Option<Grid<'_>>, finished: &[Finished]) -> Result<PathBuf> {
+pub fn write(plan: &Likelihood, presets: &[&Preset], linear: &[Linear], grid: Option<Grid<'_>>, finished: &[Finished]) -> Result<PathBuf> {
     let variants: Vec<String> = plan.variants.iter().map(ToString::to_string).collect();
     let plain = |r: &&Finished| r.split == "all" && r.settings.noise == 0.0;
     let mut kls: Vec<f64> = Vec::new();
@@ -150,9 +151,14 @@ pub fn write(plan: &Likelihood, presets: &[&Preset], grid: Option<Grid<'_>>, fin
             presets[0].memory.updates
         )),
     ];
+    if presets[0].memory.inputs == Inputs::Means {
+        blocks.push(Block::Text("Memories are fed V's means, not draws from its posterior; what they predict are draws.".into()));
+    }
     let mut out = Map::new();
     for (n, regime) in regimes.iter().enumerate() {
-        blocks.extend(main_tables(regime, &variants, &drivers));
+        let mine: Vec<&Linear> =
+            linear.iter().zip(presets).filter(|(_, p)| p.vision.target_kl == regime.target_kl).map(|(linear, _)| linear).collect();
+        blocks.extend(main_tables(regime, &variants, &drivers, &mine));
         for variant in &variants {
             if let Some(above) = regime.above(variant, &|_| true) {
                 let sums = regime.sums(variant);
@@ -200,7 +206,7 @@ fn searched(grid: &Grid<'_>) -> Vec<Block> {
     vec![Block::Heading("Learning rate and dropout".into()), Block::Text(text.into()), Block::Table(heading, rows.collect())]
 }
 
-fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Vec<Block> {
+fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str], linear: &[&Linear]) -> Vec<Block> {
     let there: Vec<&String> = variants.iter().filter(|v| !regime.of(v).is_empty()).collect();
     let removed: Vec<Option<Interval>> = there.iter().map(|v| regime.removed(v, BASELINE)).collect();
     let others: Vec<usize> = (0..there.len()).filter(|&i| there[i] != BASELINE && removed[i].is_some()).collect();
@@ -261,6 +267,18 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str]) -> Ve
         )),
         Block::Table(heading.map(String::from).to_vec(), rows.collect()),
     ];
+    if !linear.is_empty() {
+        let mean = |of: fn(&Linear) -> f64| linear.iter().map(|l| of(l)).sum::<f64>() / linear.len() as f64;
+        blocks.push(Block::Text(format!(
+            "For scale: a linear map of the last {} latents and {} actions, fitted to {} episodes, with one Gaussian that never changes stands at \
+             {:.3} (diagonal) and {:.3} nats (full covariance) above the floor.",
+            linear::PAST,
+            linear::ACTIONS,
+            linear::EPISODES,
+            mean(|l| l.diagonal),
+            mean(|l| l.full)
+        )));
+    }
     let rows = there.iter().map(|v| {
         let of = |d: usize| nats(regime.above(v, &|e: &TestEpisode| e.driver == d));
         std::iter::once((*v).clone()).chain((0..drivers.len()).map(of)).collect()

@@ -90,6 +90,17 @@ pub struct VisionTraining {
     pub patience: u64,
 }
 
+/// Latents that M is fed; those that it predicts are always draws.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inputs {
+    /// The draws that were predicted a step before: what a dream feeds it.
+    #[default]
+    Draws,
+    /// V's means: what acting feeds it.
+    Means,
+}
+
 /// Training of M.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +130,9 @@ pub struct MemoryTraining {
     /// time); else every sequence starts anywhere, from a zero state.
     #[serde(default)]
     pub carry: bool,
+    /// What M is fed.
+    #[serde(default)]
+    pub inputs: Inputs,
     /// Standard deviation of the latents around V's mean, in parts of each dimension's own; 0: V's posterior.
     #[serde(default)]
     pub noise: f64,

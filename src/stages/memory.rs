@@ -20,7 +20,7 @@ use crate::{
     controller::Actions,
     memory::{self, MemoryConfig, MemoryEvaluation, MemoryState, MemoryTrainer, SequenceBatch, posterior_entropy},
     pictures::{Series, plot_curves},
-    run::{Checkpoint, CheckpointKind, Episode, EpisodeStore, LatentEpisode, MemoryTraining, Metrics, Result, RunError, RunFolder},
+    run::{Checkpoint, CheckpointKind, Episode, EpisodeStore, Inputs, LatentEpisode, MemoryTraining, Metrics, Result, RunError, RunFolder},
     vision::{Encoder, EncoderScratch, Vae},
 };
 
@@ -342,6 +342,8 @@ pub struct Latents {
     store: EpisodeStore,
     /// Standard deviation of the draws of each dimension; `None`: V's posterior.
     sd: Option<Vec<f32>>,
+    /// What M is fed.
+    inputs: Inputs,
     /// Standard deviation of what is added to M's inputs; `None`: nothing.
     input_sd: Option<Vec<f32>>,
     /// Most steps of an episode.
@@ -354,7 +356,7 @@ const SPREAD_EPISODES: usize = 100;
 impl Latents {
     pub fn new(folder: &RunFolder, config: &MemoryTraining, training: &[usize]) -> Result<Self> {
         let store = folder.latents();
-        let mut latents = Self { store, sd: None, input_sd: None, longest: folder.preset().collect.steps };
+        let mut latents = Self { store, sd: None, inputs: config.inputs, input_sd: None, longest: folder.preset().collect.steps };
         if config.noise > 0.0 || config.input_noise > 0.0 {
             let sd = latents.spread(training)?;
             let part = |of: f64| (of > 0.0).then(|| sd.iter().map(|sd| (of * sd) as f32).collect());
@@ -405,7 +407,7 @@ impl Latents {
     }
 
     /// Copies a piece of `steps` steps from `first` into column `column` of `batch`. Inputs and targets share their samples:
-    /// the z that is predicted at one step is the z that is seen at the next.
+    /// the z that is predicted at one step is the z that is seen at the next, unless means are fed.
     pub fn fill(&self, batch: &mut SequenceBatch, column: usize, episode: &LatentEpisode, first: usize, steps: usize, rng: &mut Pcg64) {
         if steps == 0 {
             return;
@@ -415,7 +417,8 @@ impl Latents {
         self.sample(episode, first, steps + 1, rng, &mut z);
         for t in 0..steps {
             let row = t * b + column;
-            batch.z[row * d..(row + 1) * d].copy_from_slice(&z[t * d..(t + 1) * d]);
+            let fed = if self.inputs == Inputs::Means { &episode.mean[(first + t) * d..][..d] } else { &z[t * d..(t + 1) * d] };
+            batch.z[row * d..(row + 1) * d].copy_from_slice(fed);
             batch.z_next[row * d..(row + 1) * d].copy_from_slice(&z[(t + 1) * d..(t + 2) * d]);
             let from = (first + t) * a;
             batch.actions[row * a..(row + 1) * a].copy_from_slice(&episode.actions[from..from + a]);
@@ -500,7 +503,7 @@ mod tests {
     }
 
     fn latents() -> Latents {
-        Latents { store: EpisodeStore::new(PathBuf::new()), sd: None, input_sd: None, longest: 9 }
+        Latents { store: EpisodeStore::new(PathBuf::new()), sd: None, inputs: Inputs::Draws, input_sd: None, longest: 9 }
     }
 
     /// The action that leads from z_t to z_{t+1} is a_t; `done` belongs to the step that ended the episode.
@@ -517,6 +520,20 @@ mod tests {
                 assert_eq!(batch.done[row], f32::from(t > 7.5), "{t}");
                 assert_eq!(batch.mask[row], 1.0);
             }
+        }
+    }
+
+    /// Fed means, M sees no noise; what it predicts stays a draw.
+    #[test]
+    fn means_are_fed_where_they_are_asked_for() {
+        let mut noisy = episode(9);
+        noisy.log_variance.fill(0.0);
+        let latents = Latents { inputs: Inputs::Means, ..latents() };
+        let batch = latents.sequences(&[noisy], 3, 5, &mut stream(1, "t", &[]));
+        for row in 0..15 {
+            let t = batch.actions[row] - 100.0;
+            assert_eq!(batch.z[row * 2..row * 2 + 2], [t, -t]);
+            assert!((batch.z_next[row * 2] - (t + 1.0)).abs() > 1e-4);
         }
     }
 

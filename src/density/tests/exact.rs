@@ -298,15 +298,13 @@ fn draws_have_the_moments_of_the_mixture_at_every_temperature() {
                     continue;
                 }
                 let from_mean = |x: &[f32], i: usize| f64::from(x[i]) - mean[i];
-                for i in 0..d {
+                let (tolerance, at) = (5.0 / (n as f64).sqrt(), format!("{name} {c:?} at {temperature}"));
+                for (i, j) in (0..d).flat_map(|i| (0..=i).map(move |j| (i, j))) {
+                    let (got, sd) = moments(&x.chunks_exact(d).map(|x| from_mean(x, i) * from_mean(x, j)).collect::<Vec<_>>());
+                    let want = covariance[i][j];
+                    assert!((got - want).abs() < sd * tolerance, "{at}, {i} {j}: {got} {want} ± {}", sd * tolerance);
                     let (got, sd) = moments(&x.chunks_exact(d).map(|x| from_mean(x, i)).collect::<Vec<_>>());
-                    assert!(got.abs() < 5.0 * sd / (n as f64).sqrt(), "{name} {c:?} at {temperature}, value {i}: off by {got}");
-                    for j in 0..=i {
-                        let products: Vec<f64> = x.chunks_exact(d).map(|x| from_mean(x, i) * from_mean(x, j)).collect();
-                        let (got, sd) = moments(&products);
-                        let (want, error) = (covariance[i][j], 5.0 * sd / (n as f64).sqrt());
-                        assert!((got - want).abs() < error, "{name} {c:?} at {temperature}, {i} {j}: {got} {want} ± {error}");
-                    }
+                    assert!(got.abs() < sd * tolerance, "{at}, value {i}: off by {got} ± {}", sd * tolerance);
                 }
             }
         }
