@@ -81,10 +81,15 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         sets: args.sets.clone(),
         grid: !args.no_grid,
         train: !args.report,
-        command: std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" "),
+        command: std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" "),
     };
     let report = likelihood(&plan, context)?;
     println!("{}", std::fs::read_to_string(&report)?);
     println!("report: {} (and report.html, report.json, pictures beside it)", report.display());
     Ok(())
+}
+
+/// An argument as a shell takes it.
+fn quoted(argument: String) -> String {
+    if argument.is_empty() || argument.contains(char::is_whitespace) { format!("'{argument}'") } else { argument }
 }
