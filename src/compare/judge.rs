@@ -46,6 +46,7 @@ pub struct Finished {
     /// What stopped it, if a loss or gradient was not finite.
     pub diverged: Option<String>,
     /// Seconds of one update on one core: the lower decile, which other work on the machine hardly touches.
+    /// 0 if they are unknown, because the run was judged only after it had been interrupted.
     pub seconds_per_update: f64,
     /// Update and held-out nats above the floor.
     pub curve: Vec<[f64; 2]>,

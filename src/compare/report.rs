@@ -76,7 +76,8 @@ impl Regime<'_> {
 
     /// Seconds of one update: the quickest of the runs, because other work on the machine only ever adds to them.
     fn seconds(&self, variant: &str) -> f64 {
-        self.of(variant).iter().map(|r| r.seconds_per_update).fold(f64::INFINITY, f64::min)
+        let known = self.of(variant).into_iter().map(|r| r.seconds_per_update).filter(|s| *s > 0.0);
+        known.fold(f64::INFINITY, f64::min)
     }
 
     fn mean(&self, variant: &str, value: impl Fn(&Finished) -> f64) -> f64 {
