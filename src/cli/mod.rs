@@ -155,9 +155,9 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Train(args) => train::train(args, &context),
         Command::Collect(args) => train::collect(args, &context),
-        Command::Vision(args) => train::stage(args, &context, &["collect", "vision"]),
-        Command::Memory(args) => train::stage(args, &context, &["collect", "vision", "memory"]),
-        Command::Controller(args) => train::stage(args, &context, &["collect", "vision", "memory", "controller"]),
+        Command::Vision(args) => train::stage(args, &context, &["first", "collect", "vision"]),
+        Command::Memory(args) => train::stage(args, &context, &["first", "collect", "vision", "memory"]),
+        Command::Controller(args) => train::stage(args, &context, &["first", "collect", "vision", "memory", "controller"]),
         Command::Evaluate(args) => evaluate::evaluate(args, &context),
         Command::Play(args) => play::play(args, &context),
         Command::Dream(args) => dream::dream(args, &context),

@@ -14,7 +14,8 @@ use crate::{
 
 type Stage = fn(&RunFolder, &Context<'_>) -> crate::run::Result<()>;
 
-const STAGES: [(&str, Stage); 5] = [
+const STAGES: [(&str, Stage); 6] = [
+    ("first", stages::first),
     ("collect", stages::collect),
     ("vision", stages::vision),
     ("memory", stages::memory),
@@ -45,7 +46,7 @@ pub struct CollectArgs {
 pub fn collect(args: &CollectArgs, context: &Context<'_>) -> Result<()> {
     let mut run = args.run.clone();
     run.sets.extend(args.policy.iter().map(|policy| format!("collect.policy={policy}")));
-    stage(&run, context, &["collect"])
+    stage(&run, context, &["first", "collect"])
 }
 
 /// The named stages: the last one and those it needs, which return at once where they are finished.
@@ -103,7 +104,8 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
         ("memory", format!("{}: {memory}", preset.memory.model.variant)),
         ("controller", format!("{} generations, {} frames driven", c["generation"], c["frames"])),
     ];
-    let mut rows: Vec<Vec<String>> = rows.into_iter().map(|(name, what)| vec![name.into(), clock(seconds(name)), what]).collect();
+    let first = preset.first.iter().map(|first| ("first", format!("an agent of preset {} for data", first.preset)));
+    let mut rows: Vec<Vec<String>> = first.chain(rows).map(|(name, what)| vec![name.into(), clock(seconds(name)), what]).collect();
     let text = std::fs::read_to_string(folder.path("evaluation/summary.json"))?;
     let scores: Value = serde_json::from_str(&text)?;
     let score = |of: &Value| {

@@ -201,7 +201,7 @@ fn prepare(folder: RunFolder, preset: Preset, plan: &Likelihood, context: &Conte
         .collect();
     if !missing.is_empty() {
         let encoder = Vae::from_params(preset.vision.model, &weights).map_err(|e| RunError::Failed(format!("compare: {e}")))?.encoder();
-        let drivers = stages::Drivers::new(&preset, &world)?;
+        let drivers = stages::Drivers::new(&folder, &world)?;
         let done = AtomicU64::new((plan.test_episodes - missing.len()) as u64);
         context.report.begin("test episodes", "episodes", done.load(Ordering::Relaxed), plan.test_episodes as u64);
         let outcome = missing.par_iter().try_for_each_init(EncoderScratch::default, |scratch, &index| {

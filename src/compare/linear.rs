@@ -1,6 +1,9 @@
 //! The plainest predictor, for scale: a linear map of the last latents and actions, with one Gaussian that never changes.
 
-use frmdn_engine::matmul::{Mat, matmul};
+use frmdn_engine::{
+    cholesky::Cholesky,
+    matmul::{Mat, matmul},
+};
 use serde::{Deserialize, Serialize};
 
 use super::judge::Test;
@@ -57,34 +60,8 @@ fn add_gram(a: &[f32], m: usize, b: &[f32], n: usize, sum: &mut [f64]) {
     }
 }
 
-/// The lower factor L of a = L Lᵀ, `[n, n]`.
-fn cholesky(mut a: Vec<f64>, n: usize) -> Result<Vec<f64>> {
-    for i in 0..n {
-        for j in 0..=i {
-            let rest = a[i * n + j] - (0..j).map(|k| a[i * n + k] * a[j * n + k]).sum::<f64>();
-            if i == j && rest <= 0.0 {
-                return Err(RunError::Failed("the linear predictor's equations have no solution: the latents never change".into()));
-            }
-            a[i * n + j] = if i == j { rest.sqrt() } else { rest / a[j * n + j] };
-        }
-    }
-    Ok(a)
-}
-
-/// L⁻¹ b in place.
-fn forward(l: &[f64], b: &mut [f64]) {
-    let n = b.len();
-    for i in 0..n {
-        b[i] = (b[i] - (0..i).map(|k| l[i * n + k] * b[k]).sum::<f64>()) / l[i * n + i];
-    }
-}
-
-/// L⁻ᵀ b in place.
-fn back(l: &[f64], b: &mut [f64]) {
-    let n = b.len();
-    for i in (0..n).rev() {
-        b[i] = (b[i] - (i + 1..n).map(|k| l[k * n + i] * b[k]).sum::<f64>()) / l[i * n + i];
-    }
+fn still() -> RunError {
+    RunError::Failed("the linear predictor's equations have no solution: the latents never change".into())
 }
 
 /// What the map with `weight` `[width, d]` leaves of every step's target.
@@ -110,12 +87,11 @@ pub fn linear(training: &[SequenceBatch], test: &Test) -> Result<[f64; 2]> {
     }
     let ridge = RIDGE * (0..w).map(|i| gram[i * w + i]).sum::<f64>() / w as f64;
     (0..w).for_each(|i| gram[i * w + i] += ridge);
-    let l = cholesky(gram, w)?;
+    let gram = Cholesky::new(gram, w).ok_or_else(still)?;
     let mut weight = vec![0.0f32; w * d];
     for j in 0..d {
         let mut column: Vec<f64> = (0..w).map(|i| right[i * d + j]).collect();
-        forward(&l, &mut column);
-        back(&l, &mut column);
+        gram.solve(&mut column);
         column.iter().enumerate().for_each(|(i, v)| weight[i * d + j] = *v as f32);
     }
     let mut covariance = vec![0.0; d * d];
@@ -127,14 +103,13 @@ pub fn linear(training: &[SequenceBatch], test: &Test) -> Result<[f64; 2]> {
     let diagonal: Vec<f64> = (0..d * d).map(|i| if i / d == i % d { covariance[i] } else { 0.0 }).collect();
     let mut above = [0.0; 2];
     for (above, covariance) in above.iter_mut().zip([diagonal, covariance]) {
-        let l = cholesky(covariance, d)?;
-        let log_det: f64 = (0..d).map(|i| 2.0 * l[i * d + i].ln()).sum();
+        let l = Cholesky::new(covariance, d).ok_or_else(still)?;
         let (mut nats, mut steps) = (0.0, 0.0);
         for (_, batch, floor, _) in &test.episodes {
             for e in residuals(batch, &weight).chunks_exact(d) {
                 let mut e: Vec<f64> = e.iter().map(|&v| f64::from(v)).collect();
-                forward(&l, &mut e);
-                nats += 0.5 * (log_det + e.iter().map(|v| v * v).sum::<f64>() + d as f64 * (2.0 * std::f64::consts::PI).ln());
+                l.forward(&mut e);
+                nats += 0.5 * (l.log_det() + e.iter().map(|v| v * v).sum::<f64>() + d as f64 * (2.0 * std::f64::consts::PI).ln());
             }
             nats -= floor;
             steps += batch.steps as f64;

@@ -18,5 +18,8 @@ pub use episode::{Episode, EpisodeStore, LatentEpisode};
 pub use error::{Result, RunError};
 pub use folder::RunFolder;
 pub use metrics::Metrics;
-pub use preset::{CollectConfig, ControllerConfig, EvaluateConfig, Inputs, MemoryTraining, Preset, SHIPPED, VisionTraining};
+pub use preset::{
+    CollectConfig, ControllerConfig, ControllerInputs, ControllerStart, EvaluateConfig, FIRST, FirstConfig, Inputs, LateConfig,
+    MemoryTraining, Preset, SHIPPED, VisionTraining,
+};
 pub use report::{Interrupt, Reporter};

@@ -27,6 +27,9 @@ pub struct Preset {
     pub environment: String,
     /// Root seed of every random stream of the run.
     pub seed: u64,
+    /// An earlier round: an agent that is trained before anything else and drives some of the episodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstConfig>,
     /// Collection of episodes.
     pub collect: CollectConfig,
     /// V and its training.
@@ -39,12 +42,23 @@ pub struct Preset {
     pub evaluate: EvaluateConfig,
 }
 
+/// Name of the agent of the earlier round among the drivers, and of its folder in the run folder.
+pub const FIRST: &str = "first";
+
+/// An earlier round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstConfig {
+    /// Name of its preset, or path of a TOML file. Environment and seed are the run's own.
+    pub preset: String,
+}
+
 /// Collection of episodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectConfig {
-    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), or the path of a run or checkpoint; several,
-    /// with commas between, take turns.
+    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), `first` (the agent of the earlier round), or the path of a
+    /// run or checkpoint; several, with commas between, take turns.
     pub policy: String,
     /// Number of episodes; every tenth is held out.
     pub episodes: usize,
@@ -165,6 +179,85 @@ pub struct ControllerConfig {
     pub select_every: u64,
     /// Selection tracks of such a test.
     pub select_tracks: usize,
+    /// What the evolved weights multiply.
+    #[serde(default)]
+    pub inputs: ControllerInputs,
+    /// Where the evolution begins.
+    #[serde(default)]
+    pub start: ControllerStart,
+    /// Axes of h, where `inputs` are principal ones.
+    #[serde(default)]
+    pub axes: usize,
+    /// Of the tracks, at most that many are ones that most candidates have failed.
+    #[serde(default)]
+    pub hard_tracks: usize,
+    /// Further tracks of a generation's better half.
+    #[serde(default)]
+    pub more_tracks: usize,
+    /// Evolutions begun; the one that is best after `start_generations` goes on.
+    #[serde(default = "once")]
+    pub starts: u64,
+    /// Generations of a start.
+    #[serde(default = "ten")]
+    pub start_generations: u64,
+    /// Tests without an improvement after which the evolution starts again from the best mean, with half the step size and twice the
+    /// population. 0: never.
+    #[serde(default)]
+    pub patience: u64,
+    /// Tested means that the final choice is made from, by successive halving on further selection tracks. 0 and 1: the best of the tests.
+    #[serde(default)]
+    pub finalists: usize,
+    /// Larger generations for good drivers.
+    #[serde(default)]
+    pub late: Option<LateConfig>,
+}
+
+/// What the evolved weights multiply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControllerInputs {
+    /// [z, h] as they are.
+    #[default]
+    Raw,
+    /// Each value less its mean, in units of its standard deviation.
+    Standard,
+    /// z like that, and h along its widest principal axes.
+    Principal,
+}
+
+/// Where an evolution begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControllerStart {
+    /// At weights of zero.
+    #[default]
+    Origin,
+    /// At the weights that come closest, by ridge regression, to what the agent in `first` did.
+    First,
+}
+
+/// Larger generations for good drivers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateConfig {
+    /// Score on the selection tracks from which they are used.
+    pub score: f64,
+    /// Candidates per generation.
+    pub population: usize,
+    /// Tracks per candidate.
+    pub tracks: usize,
+    /// Of these, at most that many which most candidates have failed.
+    pub hard_tracks: usize,
+    /// Further tracks of the better half.
+    pub more_tracks: usize,
+}
+
+fn once() -> u64 {
+    1
+}
+
+fn ten() -> u64 {
+    10
 }
 
 /// The final evaluation.
@@ -255,7 +348,10 @@ impl Preset {
             })?;
         }
         for policy in self.collect.policies() {
-            if !["brownian", "scripted"].contains(&policy) && !Path::new(policy).is_dir() {
+            if policy == FIRST && self.first.is_none() {
+                return Err("collect.policy: there is no `first` agent without a table [first] that names its preset".into());
+            }
+            if !["brownian", "scripted", FIRST].contains(&policy) && !Path::new(policy).is_dir() {
                 return Err(format!("collect.policy: `{policy}` is neither brownian nor scripted, nor the folder of a run or checkpoint"));
             }
         }
@@ -312,7 +408,19 @@ impl Preset {
         positive("controller.sigma", c.sigma)?;
         at_least("controller.select_every", c.select_every, 1)?;
         at_least("controller.select_tracks", c.select_tracks as u64, 1)?;
-        let needed = c.generations * c.tracks as u64;
+        at_least("controller.starts", c.starts, 1)?;
+        if c.start == ControllerStart::First && !self.collect.policies().contains(&FIRST) {
+            return Err("controller.start = \"first\" needs episodes of that agent: name `first` in collect.policy too".into());
+        }
+        at_least("controller.start_generations", c.start_generations, 1)?;
+        if c.inputs == ControllerInputs::Principal {
+            at_least("controller.axes", c.axes as u64, 1)?;
+        }
+        if let Some(late) = &c.late {
+            at_least("controller.late.population", late.population as u64, 4)?;
+            at_least("controller.late.tracks", late.tracks as u64, 1)?;
+        }
+        let needed = c.generations * (c.tracks + c.more_tracks).max(c.late.as_ref().map_or(0, |l| l.tracks + l.more_tracks)) as u64;
         let there = super::seeds::EVOLVE.end - super::seeds::EVOLVE.start;
         if needed > there {
             return Err(format!("controller.generations × controller.tracks = {needed} is impossible: there are {there} training tracks"));

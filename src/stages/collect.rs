@@ -16,7 +16,7 @@ use crate::{
     agent::Agent,
     controller::LinearController,
     rollout::{ActingModel, AgentDriven, Blind, Driven, Policy, step},
-    run::{Episode, Preset, Result, RunError, RunFolder, seeds},
+    run::{Episode, FIRST, Result, RunError, RunFolder, seeds},
     worlds::World,
 };
 
@@ -32,7 +32,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if preset.collect.random_start {
         world = world.with_random_start().map_err(RunError::Config)?;
     }
-    let drivers = Drivers::new(preset, &world)?;
+    let drivers = Drivers::new(folder, &world)?;
     let total = (preset.collect.episodes * preset.collect.steps) as u64;
     let done = AtomicU64::new(total - (missing.len() * preset.collect.steps) as u64);
     context.report.begin("collect", "frames", done.load(Ordering::Relaxed), total);
@@ -73,13 +73,15 @@ pub struct Drivers<'a> {
 
 impl<'a> Drivers<'a> {
     /// Loads the agents among them.
-    pub fn new(preset: &Preset, world: &'a World) -> Result<Self> {
+    pub fn new(folder: &RunFolder, world: &'a World) -> Result<Self> {
+        let preset = folder.preset();
         let load = |policy: &str| {
+            let first = folder.path(FIRST);
             Ok(match policy {
                 "brownian" => Driver::Policy(Policy::Blind(Blind::Brownian)),
                 "scripted" => Driver::Policy(Policy::Scripted { noise: WANDER }),
                 path => {
-                    let agent = Agent::load(Path::new(path))?;
+                    let agent = Agent::load(if path == FIRST { &first } else { Path::new(path) })?;
                     Driver::Agent(Box::new((agent.acting_model(world)?, agent.controller()?)))
                 }
             })

@@ -6,6 +6,7 @@
 mod collect;
 mod controller;
 mod evaluate;
+mod first;
 mod memory;
 mod vision;
 mod windows;
@@ -20,6 +21,7 @@ pub(crate) use collect::Drivers;
 pub use collect::collect;
 pub use controller::{Evolution, controller};
 pub use evaluate::{evaluate, outcomes};
+pub use first::first;
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
 pub use vision::vision;

@@ -72,6 +72,13 @@ impl CmaEs {
         Ok(())
     }
 
+    /// The same search with `population` candidates from the next generation on.
+    pub fn with_population(mut self, population: usize) -> Result<Self, CmaError> {
+        self.state.config.population = Some(population);
+        self.strategy = self.state.config.strategy()?;
+        Ok(self)
+    }
+
     /// Generations that were told.
     pub fn generation(&self) -> u64 {
         self.state.generation

@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod adam;
+pub mod cholesky;
 pub mod conv;
 mod gather;
 pub mod limit;

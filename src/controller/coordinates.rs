@@ -1,0 +1,238 @@
+//! The coordinates that a controller is evolved in: standardised values of [z, h], or fewer of them along h's principal axes.
+
+use serde::{Deserialize, Serialize};
+
+use super::LinearController;
+
+/// An affine map of [z, h]: coordinate i is rows\[i\] · ([z, h] − mean).
+///
+/// One step size of CMA-ES then means the same change of an action for every weight, whatever the scale of what it multiplies. The
+/// map is folded into the weights, so that what acts is a [`LinearController`] on [z, h] itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coordinates {
+    mean: Vec<f64>,
+    /// One row of `mean.len()` values for each coordinate.
+    rows: Vec<f64>,
+}
+
+/// First and second moments of [z, h], summed over rows.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    n: f64,
+    sum: Vec<f64>,
+    /// Sums of products, `[features, features]`.
+    products: Vec<f64>,
+}
+
+impl Moments {
+    /// Of no rows yet.
+    pub fn new(features: usize) -> Self {
+        Self { n: 0.0, sum: vec![0.0; features], products: vec![0.0; features * features] }
+    }
+
+    /// Counts one row.
+    pub fn add(&mut self, row: &[f32]) {
+        self.n += 1.0;
+        let d = self.sum.len();
+        for (i, &x) in row.iter().enumerate() {
+            let x = f64::from(x);
+            self.sum[i] += x;
+            // The lower triangle.
+            self.products[i * d..=i * d + i].iter_mut().zip(row).for_each(|(s, &y)| *s += x * f64::from(y));
+        }
+    }
+
+    fn mean(&self) -> Vec<f64> {
+        self.sum.iter().map(|s| s / self.n.max(1.0)).collect()
+    }
+
+    fn covariance(&self, i: usize, j: usize) -> f64 {
+        let d = self.sum.len();
+        (self.products[i.max(j) * d + i.min(j)] - self.sum[i] * self.sum[j] / self.n.max(1.0)) / self.n.max(1.0)
+    }
+
+    fn sd(&self, i: usize) -> f64 {
+        self.covariance(i, i).max(0.0).sqrt()
+    }
+}
+
+/// A feature that varies less than this does not vary: its weight has no effect instead of a huge one.
+const STILL: f64 = 1e-6;
+
+impl Coordinates {
+    /// [z, h] itself.
+    pub fn raw(features: usize) -> Self {
+        let mut rows = vec![0.0; features * features];
+        rows.iter_mut().step_by(features + 1).for_each(|x| *x = 1.0);
+        Self { mean: vec![0.0; features], rows }
+    }
+
+    /// Every value less its mean, in units of its standard deviation.
+    pub fn standard(moments: &Moments) -> Self {
+        let d = moments.sum.len();
+        let mut rows = vec![0.0; d * d];
+        (0..d).filter(|&i| moments.sd(i) > STILL).for_each(|i| rows[i * d + i] = 1.0 / moments.sd(i));
+        Self { mean: moments.mean(), rows }
+    }
+
+    /// The first `latent` values standardised, and the rest, which must be more than `axes` values, along its `axes` widest
+    /// principal axes, in units of the widest one's standard deviation.
+    pub fn principal(moments: &Moments, latent: usize, axes: usize) -> Self {
+        let d = moments.sum.len();
+        let mut map = Self::standard(moments);
+        map.rows.truncate(latent * d);
+        let n = d - latent;
+        let covariance: Vec<f64> = (0..n * n).map(|at| moments.covariance(latent + at / n, latent + at % n)).collect();
+        let found = principal_axes(&covariance, n, axes);
+        let scale = found.first().map_or(1.0, |(variance, _)| 1.0 / variance.sqrt().max(STILL));
+        for (_, axis) in found {
+            map.rows.resize(map.rows.len() + latent, 0.0);
+            map.rows.extend(axis.iter().map(|x| x * scale));
+        }
+        map
+    }
+
+    /// Number of coordinates.
+    pub fn len(&self) -> usize {
+        self.rows.len() / self.mean.len().max(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Number of parameters of a controller in these coordinates.
+    pub fn count(&self, actions: usize) -> usize {
+        LinearController::count(self.len(), actions)
+    }
+
+    /// The controller with the parameters `x`: for each action one weight for each coordinate and a bias.
+    pub fn controller(&self, actions: usize, x: &[f64]) -> LinearController {
+        let (d, n) = (self.mean.len(), self.len());
+        let mut weights = Vec::with_capacity(LinearController::count(d, actions));
+        for x in x.chunks_exact(n + 1) {
+            let mut row = vec![0.0; d];
+            for (x, line) in x.iter().zip(self.rows.chunks_exact(d)) {
+                row.iter_mut().zip(line).for_each(|(w, r)| *w += x * r);
+            }
+            let bias = x[n] - row.iter().zip(&self.mean).map(|(w, m)| w * m).sum::<f64>();
+            weights.extend(row.into_iter().chain([bias]).map(|w| w as f32));
+        }
+        LinearController::new(d, actions, weights)
+    }
+
+    /// The coordinates of one row of [z, h].
+    pub fn of(&self, features: &[f32]) -> Vec<f64> {
+        let d = self.mean.len();
+        let centred: Vec<f64> = features.iter().zip(&self.mean).map(|(&x, m)| f64::from(x) - m).collect();
+        self.rows.chunks_exact(d).map(|row| row.iter().zip(&centred).map(|(r, x)| r * x).sum()).collect()
+    }
+}
+
+/// The `count` largest eigenvalues of a symmetric positive matrix with their vectors, by orthogonal iteration (Golub & Van Loan,
+/// section 8.2). Axes of nearly the same variance may be mixed; as coordinates they serve as well.
+fn principal_axes(matrix: &[f64], n: usize, count: usize) -> Vec<(f64, Vec<f64>)> {
+    const ROUNDS: usize = 300;
+    let product = |v: &[f64]| -> Vec<f64> { matrix.chunks_exact(n).map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum()).collect() };
+    // Cosines of different frequencies are independent, and no axis of a real covariance is orthogonal to all of them.
+    let mut axes: Vec<Vec<f64>> = (0..count.min(n))
+        .map(|j| (0..n).map(|i| (std::f64::consts::PI * (i as f64 + 0.5) * j as f64 / n as f64).cos()).collect())
+        .collect();
+    orthonormalise(&mut axes);
+    for _ in 0..ROUNDS {
+        axes.iter_mut().for_each(|v| *v = product(v));
+        orthonormalise(&mut axes);
+    }
+    axes.into_iter().map(|v| (product(&v).iter().zip(&v).map(|(a, b)| a * b).sum(), v)).collect()
+}
+
+/// Gram and Schmidt's, each vector twice, so that rounding does not count.
+fn orthonormalise(axes: &mut [Vec<f64>]) {
+    for j in 0..axes.len() {
+        let (done, rest) = axes.split_at_mut(j);
+        let v = &mut rest[0];
+        for _ in 0..2 {
+            for u in done.iter() {
+                let along: f64 = u.iter().zip(v.iter()).map(|(a, b)| a * b).sum();
+                v.iter_mut().zip(u).for_each(|(v, u)| *v -= along * u);
+            }
+        }
+        let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        v.iter_mut().for_each(|x| *x /= norm.max(f64::MIN_POSITIVE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use frmdn_engine::random::{fill_normal, stream};
+
+    use super::*;
+
+    /// Rows [z, h] = [3 + 2 a, b, 5 b + 0.1 c, 7] of independent standard normal a, b, c.
+    fn moments() -> (Moments, Vec<[f32; 4]>) {
+        let mut rng = stream(1, "coordinates-test", &[]);
+        let rows: Vec<[f32; 4]> = (0..20_000)
+            .map(|_| {
+                let mut e = [0.0f32; 3];
+                fill_normal(&mut rng, &mut e);
+                [3.0 + 2.0 * e[0], e[1], 5.0 * e[1] + 0.1 * e[2], 7.0]
+            })
+            .collect();
+        let mut moments = Moments::new(4);
+        rows.iter().for_each(|r| moments.add(r));
+        (moments, rows)
+    }
+
+    fn spread(map: &Coordinates, rows: &[[f32; 4]]) -> Vec<[f64; 2]> {
+        let all: Vec<Vec<f64>> = rows.iter().map(|r| map.of(r)).collect();
+        (0..map.len())
+            .map(|i| {
+                let mean = all.iter().map(|c| c[i]).sum::<f64>() / all.len() as f64;
+                [mean, (all.iter().map(|c| (c[i] - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt()]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn standard_coordinates_have_mean_zero_and_deviation_one_and_what_is_still_counts_nothing() {
+        let (moments, rows) = moments();
+        for (i, [mean, sd]) in spread(&Coordinates::standard(&moments), &rows).into_iter().enumerate() {
+            assert!(mean.abs() < 1e-6 && (sd - if i == 3 { 0.0 } else { 1.0 }).abs() < 1e-5, "{i}: {mean} {sd}");
+        }
+    }
+
+    /// The covariance of (b, 5 b + 0.1 c, 0) has its widest axis along (1, 5, 0)/√26, with variance 26 (+ 0.01 · 25/26).
+    #[test]
+    fn principal_coordinates_find_the_widest_axis() {
+        let (moments, rows) = moments();
+        let map = Coordinates::principal(&moments, 1, 1);
+        assert_eq!(map.len(), 2);
+        let [_, [mean, sd]] = spread(&map, &rows)[..] else { panic!("two coordinates") };
+        assert!(mean.abs() < 1e-6 && (sd - 1.0).abs() < 1e-5, "{mean} {sd}");
+        let axis: Vec<f64> = map.rows[4..].iter().map(|x| x * 26f64.sqrt()).collect();
+        let sign = axis[1].signum();
+        for (found, wanted) in axis.iter().zip([0.0, 1.0, 5.0, 0.0]) {
+            assert!((sign * found * 26f64.sqrt() - wanted).abs() < 0.1, "{axis:?}");
+        }
+    }
+
+    /// W c + b of the coordinates c is what the folded controller gives for [z, h].
+    #[test]
+    fn the_map_is_folded_into_the_weights() {
+        let (moments, rows) = moments();
+        for map in [Coordinates::raw(4), Coordinates::standard(&moments), Coordinates::principal(&moments, 1, 2)] {
+            let x: Vec<f64> = (0..map.count(2)).map(|i| (i as f64).sin()).collect();
+            let controller = map.controller(2, &x);
+            for row in &rows[..20] {
+                let c = map.of(row);
+                let mut out = [0.0; 2];
+                controller.outputs(&row[..1], &row[1..], &mut out);
+                for (out, x) in out.iter().zip(x.chunks_exact(map.len() + 1)) {
+                    let wanted = x[map.len()] + c.iter().zip(x).map(|(c, x)| c * x).sum::<f64>();
+                    assert!((f64::from(*out) - wanted).abs() < 1e-4, "{out} {wanted}");
+                }
+            }
+        }
+    }
+}

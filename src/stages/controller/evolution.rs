@@ -1,0 +1,186 @@
+//! The state of an evolution: all that is needed to go on bit for bit.
+
+use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig};
+use frmdn_engine::{Params, random::stream};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::tracks::Tracks;
+use crate::{
+    controller::{Coordinates, LinearController},
+    run::{Checkpoint, CheckpointKind, ControllerConfig, Preset, Result, RunFolder},
+};
+
+const REMEDY: &str = "Delete the folder controller/ of the run and type the same train command again: the evolution starts anew.";
+
+/// Means that are remembered for the final choice.
+const FINALISTS: usize = 8;
+
+/// A mean of the search distribution that was tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finalist {
+    /// Generation it was tested after.
+    pub generation: u64,
+    /// Mean score on the selection tracks.
+    pub score: f64,
+    /// Its parameters.
+    pub x: Vec<f64>,
+}
+
+/// An evolution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Evolution {
+    /// The optimiser.
+    pub optimiser: CmaEs,
+    /// Where its starts begin.
+    pub origin: Vec<f64>,
+    /// What its parameters multiply.
+    pub coordinates: Coordinates,
+    /// Generations driven so far, over all starts.
+    pub generation: u64,
+    /// Frames driven so far, selection included.
+    pub frames: u64,
+    /// Tracks used and failed.
+    pub tracks: Tracks,
+    /// The population is past the score from which generations are larger.
+    pub late: bool,
+    /// Sum of the distribution's means since the last test, and their number.
+    pub means: (Vec<f64>, u64),
+    /// The best tested means, best first.
+    pub finalists: Vec<Finalist>,
+    /// Optimisers of the starts that are over, with the score each had reached.
+    pub starts: Vec<(f64, CmaEs)>,
+    /// Tests since the best one.
+    pub stale: u64,
+    /// Restarts from the best mean.
+    pub restarts: u64,
+    /// The final choice was made.
+    pub chosen: bool,
+}
+
+impl Evolution {
+    /// The first start, at `origin`.
+    pub fn new(preset: &Preset, coordinates: Coordinates, origin: Vec<f64>) -> std::result::Result<Self, CmaError> {
+        let n = origin.len();
+        Ok(Self {
+            optimiser: optimiser(preset, &origin, 0, preset.controller.sigma, preset.controller.population)?,
+            coordinates,
+            origin,
+            generation: 0,
+            frames: 0,
+            tracks: Tracks::default(),
+            late: false,
+            means: (vec![0.0; n], 0),
+            finalists: Vec::new(),
+            starts: Vec::new(),
+            stale: 0,
+            restarts: 0,
+            chosen: false,
+        })
+    }
+
+    /// The state saved in `folder`, if any.
+    pub fn load(folder: &RunFolder) -> Result<Option<Self>> {
+        let path = folder.path("controller/state.safetensors");
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(Checkpoint::load(&path, CheckpointKind::ControllerState, REMEDY)?.state))
+    }
+
+    pub(super) fn save(&self, folder: &RunFolder) -> Result<()> {
+        let checkpoint = Checkpoint { tensors: Params::default(), state: self };
+        checkpoint.save(&folder.path("controller/state.safetensors"), CheckpointKind::ControllerState)
+    }
+
+    /// The controller with the parameters `x`.
+    pub(super) fn controller(&self, actions: usize, x: &[f64]) -> LinearController {
+        self.coordinates.controller(actions, x)
+    }
+
+    /// Tracks of all candidates, of which hard ones, and further tracks of the better half.
+    pub(super) fn shape(&self, config: &ControllerConfig) -> [usize; 3] {
+        match &config.late {
+            Some(late) if self.late => [late.tracks, late.hard_tracks, late.more_tracks],
+            _ => [config.tracks, config.hard_tracks, config.more_tracks],
+        }
+    }
+
+    /// Told a generation's losses, moves on.
+    pub(super) fn tell(&mut self, losses: &[f64]) -> std::result::Result<(), CmaError> {
+        self.optimiser.tell(losses)?;
+        self.generation += 1;
+        self.means.0.iter_mut().zip(self.optimiser.mean()).for_each(|(sum, m)| *sum += m);
+        self.means.1 += 1;
+        Ok(())
+    }
+
+    /// The mean of the distribution's means since the last test: the noise of single generations averages out.
+    pub(super) fn average(&self) -> Vec<f64> {
+        self.means.0.iter().map(|sum| sum / self.means.1.max(1) as f64).collect()
+    }
+
+    /// Takes a test of `x` into account. Returns whether it was the best so far.
+    pub(super) fn tested(&mut self, x: Vec<f64>, score: f64) -> bool {
+        self.means = (vec![0.0; x.len()], 0);
+        let best = self.best().is_none_or(|(best, _)| score > best);
+        self.stale = if best { 0 } else { self.stale + 1 };
+        // Behind those of the same score: the earlier one stays ahead.
+        let at = self.finalists.partition_point(|f| f.score >= score);
+        self.finalists.insert(at, Finalist { generation: self.generation, score, x });
+        self.finalists.truncate(FINALISTS);
+        best
+    }
+
+    /// Best score on the selection tracks and its generation.
+    pub fn best(&self) -> Option<(f64, u64)> {
+        self.finalists.first().map(|f| (f.score, f.generation))
+    }
+
+    /// After a test that came to `score`: another start, the best of the starts, larger generations, or a restart, as the preset says.
+    pub(super) fn next(&mut self, preset: &Preset, score: f64) -> std::result::Result<Option<String>, CmaError> {
+        let config = &preset.controller;
+        let begun = self.starts.len() as u64;
+        if begun < config.starts && self.generation == (begun + 1) * config.start_generations {
+            self.starts.push((score, self.optimiser.clone()));
+            if begun + 1 < config.starts {
+                self.optimiser = optimiser(preset, &self.origin, begun + 1, config.sigma, config.population)?;
+                return Ok(Some(format!("start {} of {} ends at {score:.0}", begun + 1, config.starts)));
+            }
+            let best = (0..self.starts.len()).fold(0, |best, i| if self.starts[i].0 > self.starts[best].0 { i } else { best });
+            self.optimiser = self.starts[best].1.clone();
+            self.starts.iter_mut().for_each(|s| s.1 = self.optimiser.clone());
+            return Ok(Some(format!("start {} of {} ends at {score:.0}; going on with start {}", begun + 1, config.starts, best + 1)));
+        }
+        if let Some(late) = &config.late
+            && !self.late
+            && begun >= config.starts.min(1)
+            && score >= late.score
+        {
+            self.late = true;
+            self.optimiser = self.optimiser.clone().with_population(late.population)?;
+            return Ok(Some(format!("past {:.0}: generations of {} candidates from here on", late.score, late.population)));
+        }
+        if config.patience > 0 && self.stale >= config.patience {
+            self.stale = 0;
+            self.restarts += 1;
+            let sigma = self.optimiser.sigma() * 0.5;
+            let population = self.optimiser.population() * 2;
+            self.optimiser = optimiser(preset, &self.finalists[0].x, config.starts + self.restarts, sigma, population)?;
+            return Ok(Some(format!(
+                "no better for {} tests: again from the best mean, {population} candidates, sigma {sigma:.3}",
+                config.patience
+            )));
+        }
+        Ok(None)
+    }
+}
+
+/// Start number `start`, at `origin`.
+fn optimiser(preset: &Preset, origin: &[f64], start: u64, sigma: f64, population: usize) -> std::result::Result<CmaEs, CmaError> {
+    let seed = if start == 0 { preset.seed } else { stream(preset.seed, "controller/start", &[start]).random() };
+    let covariance = preset.controller.covariance;
+    let mut optimiser = CmaEs::new(CmaEsConfig { dimension: origin.len(), population: Some(population), sigma0: sigma, covariance, seed })?;
+    optimiser.start_at(origin)?;
+    Ok(optimiser)
+}

@@ -1,0 +1,244 @@
+//! Evolution of the controller by CMA-ES in the real environment.
+
+mod evolution;
+mod fit;
+mod tracks;
+
+use std::sync::atomic::AtomicU64;
+
+use frmdn_cma_es::CmaError;
+use serde_json::json;
+
+use super::{Context, held_out};
+use crate::{
+    agent::Agent,
+    controller::{Coordinates, LinearController, Moments},
+    memory::Scratch,
+    pictures::{Series, plot_curves},
+    rollout::{ActingModel, DriveOptions, Job, Outcome, Summary},
+    run::{ControllerInputs, ControllerStart, LatentEpisode, Metrics, Preset, Result, RunError, RunFolder, seeds},
+    worlds::World,
+};
+
+pub use evolution::Evolution;
+
+/// Evolves the controller up to the preset's number of generations.
+pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+    let preset = folder.preset();
+    let config = &preset.controller;
+    let saved = Evolution::load(folder)?;
+    if saved.as_ref().is_some_and(|state| state.generation >= config.generations && state.chosen) {
+        return Ok(());
+    }
+    let world = context.world(&preset.environment)?;
+    let model = Agent::load_model(folder, &world)?;
+    let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
+    let mut state = match saved {
+        Some(state) => state,
+        None => {
+            let coordinates = coordinates(folder, &model)?;
+            let start = match config.start {
+                ControllerStart::Origin => vec![0.0; coordinates.count(model.actions.width())],
+                ControllerStart::First => fit::fit(folder, &world, &model, &coordinates)?,
+            };
+            Evolution::new(preset, coordinates, start).map_err(failed)?
+        }
+    };
+    let metrics_path = folder.path("controller/metrics.jsonl");
+    let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
+    let arena = Arena { preset, model: &model, world: &world, max_steps, context };
+    context.report.begin("controller", "generations", state.generation, config.generations);
+    let outcome = loop {
+        let next = if state.generation < config.generations {
+            generation(folder, &arena, &mut state, &mut metrics)
+        } else if state.chosen {
+            break Ok(());
+        } else {
+            choose(folder, &arena, &mut state)
+        };
+        if next.is_err() {
+            break next;
+        }
+    };
+    context.report.end();
+    outcome?;
+    draw(folder, &metrics_path)
+}
+
+fn failed(e: CmaError) -> RunError {
+    RunError::Failed(format!("controller: {e}"))
+}
+
+/// Training episodes that the moments of [z, h] are taken from.
+const MOMENT_EPISODES: usize = 100;
+
+/// The coordinates that the preset asks for, from training episodes: V's means, and M's h on having seen what came before.
+fn coordinates(folder: &RunFolder, model: &ActingModel) -> Result<Coordinates> {
+    let (preset, features) = (folder.preset(), model.features());
+    let config = &preset.controller;
+    if config.inputs == ControllerInputs::Raw {
+        return Ok(Coordinates::raw(features));
+    }
+    let latents = folder.latents();
+    let (mut moments, mut scratch) = (Moments::new(features), Scratch::default());
+    let mut row = vec![0.0; features];
+    for index in (0..preset.collect.episodes).filter(|&i| !held_out(i)).take(MOMENT_EPISODES) {
+        let episode = LatentEpisode::load(&latents.path(index))?;
+        let mut state = vec![0.0; model.memory.state_len()];
+        for (z, a) in episode.mean.chunks_exact(episode.latent).zip(episode.actions.chunks_exact(episode.action_len)) {
+            row[..z.len()].copy_from_slice(z);
+            row[z.len()..].copy_from_slice(model.memory.hidden(&state));
+            moments.add(&row);
+            model.memory.step(1, z, a, &mut state, &mut scratch);
+        }
+    }
+    Ok(match config.inputs {
+        ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
+            Coordinates::principal(&moments, model.latent, config.axes)
+        }
+        _ => Coordinates::standard(&moments),
+    })
+}
+
+/// Where candidates drive, and with what.
+struct Arena<'a> {
+    preset: &'a Preset,
+    model: &'a ActingModel,
+    world: &'a World,
+    max_steps: u32,
+    context: &'a Context<'a>,
+}
+
+impl Arena<'_> {
+    /// Every one of `controllers` on every one of `tracks`: the outcomes of the first, of the second, ….
+    fn drive(&self, controllers: &[&LinearController], tracks: &[u64], options: DriveOptions) -> Result<Option<Vec<Vec<Outcome>>>> {
+        let jobs: Vec<Job<'_>> =
+            controllers.iter().flat_map(|&controller| tracks.iter().map(move |&seed| Job { controller, seed })).collect();
+        let outcomes = self.model.drive(self.world, &jobs, options, self.context.stop, &AtomicU64::new(0)).map_err(RunError::Failed)?;
+        Ok(outcomes.map(|all| all.chunks(tracks.len()).map(<[Outcome]>::to_vec).collect()))
+    }
+}
+
+fn frames(outcomes: &[Vec<Outcome>]) -> u64 {
+    outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum()
+}
+
+fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
+    outcomes.iter().map(of).sum::<f64>() / outcomes.len() as f64
+}
+
+/// One generation: ask, drive, tell, now and then test the mean, save.
+fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metrics: &mut Metrics) -> Result<()> {
+    let (config, actions, context) = (&arena.preset.controller, arena.model.actions.width(), arena.context);
+    let candidates: Vec<LinearController> = state.optimiser.ask().iter().map(|x| state.controller(actions, x)).collect();
+    let give_up_after = (config.give_up_after > 0).then_some(config.give_up_after);
+    let options = DriveOptions { give_up_after, max_steps: arena.max_steps };
+    let [tracks, hard, more] = state.shape(config);
+    // A generation that is interrupted is driven again as a whole: its candidates and tracks are known.
+    let mut seen = state.tracks.clone();
+    let chosen = seen.choose(arena.preset.seed, state.generation, tracks + more, hard);
+    let (first, rest) = chosen.split_at(tracks);
+    let all: Vec<&LinearController> = candidates.iter().collect();
+    let Some(mut outcomes) = arena.drive(&all, first, options)? else { return context.check(folder) };
+    let score = |outcomes: &[Outcome]| mean(outcomes, |o| o.fitness);
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
+    for (i, track) in first.iter().enumerate() {
+        seen.learn(*track, outcomes.iter().filter(|o| o[i].completed).count(), outcomes.len());
+    }
+    let fitness: Vec<f64> = outcomes.iter().map(|o| score(o)).collect();
+    // The race: the better half drive on, and only among themselves the further tracks change the order.
+    let half = all.len() / 2;
+    if more > 0 {
+        let better: Vec<&LinearController> = order[..half].iter().map(|&i| all[i]).collect();
+        let Some(further) = arena.drive(&better, rest, options)? else { return context.check(folder) };
+        for (i, track) in rest.iter().enumerate() {
+            seen.learn(*track, further.iter().filter(|o| o[i].completed).count(), further.len());
+        }
+        for (&i, further) in order.iter().zip(further) {
+            outcomes[i].extend(further);
+        }
+        order[..half].sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
+    }
+    // CMA-ES looks at the order alone.
+    let mut losses = vec![0.0; all.len()];
+    order.iter().enumerate().for_each(|(rank, &i)| losses[i] = rank as f64);
+    state.tell(&losses).map_err(failed)?;
+    state.tracks = seen;
+    state.frames += frames(&outcomes);
+    let finished = outcomes.iter().flatten().filter(|o| o.completed).count() as f64 / outcomes.iter().map(Vec::len).sum::<usize>() as f64;
+    let Summary { mean: average, sd, .. } = Summary::of(&fitness);
+    let best = fitness.iter().copied().fold(f64::MIN, f64::max);
+    let mut line = json!({ "generation": state.generation, "fitness_mean": average, "fitness_sd": sd, "fitness_best": best,
+        "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(), "sigma": state.optimiser.sigma() });
+    let ends_start =
+        state.generation.is_multiple_of(config.start_generations) && state.generation <= config.starts * config.start_generations;
+    if state.generation.is_multiple_of(config.select_every) || state.generation == config.generations || ends_start {
+        let x = state.average();
+        let controller = state.controller(actions, &x);
+        let selection: Vec<u64> = (seeds::SELECTION.start..).take(config.select_tracks).collect();
+        let Some(outcomes) = arena.drive(&[&controller], &selection, DriveOptions::default())? else { return context.check(folder) };
+        state.frames += frames(&outcomes);
+        let score = mean(&outcomes[0], |o| o.score);
+        line["selection_mean"] = json!(score);
+        line["selection_finished"] = json!(mean(&outcomes[0], |o| f64::from(u8::from(o.completed))));
+        if state.tested(x, score) {
+            Agent::save_controller(folder, &controller)?;
+        }
+        if let Some(what) = state.next(arena.preset, score).map_err(failed)? {
+            context.report.say(&format!("controller {}: {what}", state.generation));
+            line["note"] = json!(what);
+        }
+    }
+    line["frames"] = json!(state.frames);
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
+    metrics.append(&line)?;
+    state.save(folder)?;
+    let note = state.best().map_or(String::new(), |(score, at)| format!(", best mean on selection {score:.0} (generation {at})"));
+    context.report.advance(state.generation, &format!("fitness {average:.0} ± {sd:.0}, best {best:.0}{note}"));
+    Ok(())
+}
+
+/// The final choice among the best tested means, by successive halving: each round on as many further selection tracks as all
+/// before, the better half stays. Every score counts all tracks so far.
+fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Result<()> {
+    let (config, actions) = (&arena.preset.controller, arena.model.actions.width());
+    let mut left: Vec<(usize, f64)> = state.finalists.iter().take(config.finalists.max(1)).map(|f| f.score).enumerate().collect();
+    let mut driven = config.select_tracks;
+    let mut count = 0;
+    while left.len() > 1 {
+        let controllers: Vec<LinearController> = left.iter().map(|(i, _)| state.controller(actions, &state.finalists[*i].x)).collect();
+        let first = seeds::SELECTION.start + driven as u64;
+        let further: Vec<u64> = (first..first + driven as u64).collect();
+        let all: Vec<&LinearController> = controllers.iter().collect();
+        let Some(outcomes) = arena.drive(&all, &further, DriveOptions::default())? else { return arena.context.check(folder) };
+        count += frames(&outcomes);
+        left.iter_mut().zip(&outcomes).for_each(|((_, score), o)| *score = f64::midpoint(*score, mean(o, |o| o.score)));
+        driven *= 2;
+        left.sort_by(|a, b| b.1.total_cmp(&a.1));
+        left.truncate(left.len().div_ceil(2));
+    }
+    if let Some(&(best, score)) = left.first() {
+        let finalist = &state.finalists[best];
+        Agent::save_controller(folder, &state.controller(actions, &finalist.x))?;
+        arena
+            .context
+            .report
+            .say(&format!("controller: the mean of generation {} is chosen, {score:.1} on {driven} selection tracks", finalist.generation));
+    }
+    state.frames += count;
+    state.chosen = true;
+    state.save(folder)
+}
+
+fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
+    let lines = Metrics::read(metrics)?;
+    let pick =
+        |key: &str| -> Vec<(f64, f64)> { lines.iter().filter_map(|l| Some((l["generation"].as_f64()?, l[key].as_f64()?))).collect() };
+    let series = [
+        Series::new("best candidate (fitness)", pick("fitness_best")),
+        Series::new("mean of candidates (fitness)", pick("fitness_mean")),
+        Series::new("distribution's mean (selection tracks)", pick("selection_mean")),
+    ];
+    plot_curves("Controller", "generation", "score", &series, &folder.path("pictures/controller.png"))
+}

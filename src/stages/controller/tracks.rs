@@ -1,0 +1,75 @@
+//! Which tracks a generation drives on: fresh ones, and some that the population still fails.
+
+use frmdn_engine::random::stream;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::run::seeds;
+
+/// Most tracks that are remembered: the latest.
+const POOL: usize = 128;
+
+/// The tracks used so far, and those that are hard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tracks {
+    used: u64,
+    /// Tracks that most candidates of a generation did not finish, oldest first.
+    hard: Vec<u64>,
+}
+
+impl Tracks {
+    /// `count` tracks, of which `hard` come from those that were failed as far as there are such.
+    pub fn choose(&mut self, seed: u64, generation: u64, count: usize, hard: usize) -> Vec<u64> {
+        let mut rng = stream(seed, "controller/tracks", &[generation]);
+        let mut pool = self.hard.clone();
+        let mut chosen: Vec<u64> =
+            (0..hard.min(count).min(pool.len())).map(|_| pool.swap_remove(rng.random_range(0..pool.len()))).collect();
+        let span = seeds::EVOLVE.end - seeds::EVOLVE.start;
+        while chosen.len() < count {
+            chosen.push(seeds::EVOLVE.start + self.used % span);
+            self.used += 1;
+        }
+        chosen
+    }
+
+    /// Learns that `finished` of `all` candidates finished `track`.
+    pub fn learn(&mut self, track: u64, finished: usize, all: usize) {
+        self.hard.retain(|t| *t != track);
+        if 2 * finished < all {
+            self.hard.push(track);
+            if self.hard.len() > POOL {
+                self.hard.remove(0);
+            }
+        }
+    }
+
+    /// Number of hard tracks.
+    pub fn hard(&self) -> usize {
+        self.hard.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hard_tracks_come_again_until_they_are_finished() {
+        let mut tracks = Tracks::default();
+        let first = tracks.choose(1, 0, 4, 2);
+        assert_eq!(first, [0, 1, 2, 3].map(|i| seeds::EVOLVE.start + i));
+        tracks.learn(first[0], 3, 8);
+        tracks.learn(first[1], 4, 8);
+        let second = tracks.choose(1, 1, 4, 2);
+        assert_eq!(second, [first[0], first[3] + 1, first[3] + 2, first[3] + 3]);
+        tracks.learn(first[0], 8, 8);
+        assert_eq!((tracks.hard(), tracks.choose(1, 2, 2, 2)[0]), (0, first[3] + 4));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut tracks = Tracks::default();
+        (0..POOL as u64 + 5).for_each(|track| tracks.learn(track, 0, 1));
+        assert_eq!((tracks.hard(), tracks.hard[0]), (POOL, 5));
+    }
+}
