@@ -7,7 +7,10 @@ use std::path::Path;
 use common::{error, frmdn};
 use serde_json::Value;
 
-const SETS: [&str; 12] = [
+const SETS: [&str; 15] = [
+    "gates.pixel_mse=9",
+    "gates.kl=99",
+    "gates.active=0",
     "collect.episodes=20",
     "collect.steps=80",
     "collect.policy=brownian,scripted",

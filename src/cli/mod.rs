@@ -42,6 +42,9 @@ struct Cli {
     /// Seconds that a gym: environment may take for one reset or step; its start may take three times as long.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60.0)]
     env_timeout: f64,
+    /// Go on where V or M falls short of the preset's gates.
+    #[arg(long, global = true)]
+    ignore_gates: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,7 +154,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let context = Context { report: &terminal, stop: &stop, device: &device, bridge: &bridge };
+    let context = Context { report: &terminal, stop: &stop, device: &device, bridge: &bridge, ignore_gates: cli.ignore_gates };
     let outcome = match &cli.command {
         Command::Train(args) => train::train(args, &context),
         Command::Collect(args) => train::collect(args, &context),

@@ -68,6 +68,7 @@ fn go(folder: &RunFolder, context: &Context<'_>, names: &[&str]) -> Result<()> {
             times.append(&serde_json::json!({ "n": 0, "stage": name, "seconds": seconds }))?;
         }
         outcome?;
+        stages::gate(folder, name, context)?;
     }
     Ok(())
 }

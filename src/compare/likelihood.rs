@@ -392,8 +392,8 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
     let floor = held.1;
     let spread = latents.spread(&training)?;
     let part = Part::new(progress, key.clone());
-    let Context { stop, device, bridge, .. } = *progress.context;
-    let context = Context { report: &part, stop, device, bridge };
+    let Context { stop, device, bridge, ignore_gates, .. } = *progress.context;
+    let context = Context { report: &part, stop, device, bridge, ignore_gates };
     let job = Job {
         config: settings,
         latent: *latent,

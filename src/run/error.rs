@@ -71,6 +71,16 @@ pub enum RunError {
         /// What to try.
         remedy: String,
     },
+    /// V or M is not good enough for what would be built on it.
+    #[error("{stage}: {what}. {remedy} To go on with it as it is, type the same command with --ignore-gates.")]
+    Gate {
+        /// Stage that fell short.
+        stage: &'static str,
+        /// Figure and gate.
+        what: String,
+        /// What to change.
+        remedy: &'static str,
+    },
     /// A stage needs the outcome of an earlier one.
     #[error("{what} is missing in {}. Type: {command}", path.display())]
     Missing {

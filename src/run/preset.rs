@@ -30,6 +30,9 @@ pub struct Preset {
     /// An earlier round: an agent that is trained before anything else and drives some of the episodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstConfig>,
+    /// What V and M must reach before anything is built on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GatesConfig>,
     /// Collection of episodes.
     pub collect: CollectConfig,
     /// V and its training.
@@ -51,6 +54,22 @@ pub const FIRST: &str = "first";
 pub struct FirstConfig {
     /// Name of its preset, or path of a TOML file. Environment and seed are the run's own.
     pub preset: String,
+}
+
+/// What V and M must reach on held-out episodes before the next stage begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatesConfig {
+    /// Mean squared error of a pixel's value (0..1) in V's reconstruction, at most.
+    pub pixel_mse: f64,
+    /// Distance of V's KL from its target, in parts of the target, at most.
+    pub kl: f64,
+    /// Active dimensions of the latent, at least.
+    pub active: u64,
+    /// M's nats a step above the floor, at most.
+    pub above_floor: f64,
+    /// Correlation of M's rewards with the real ones, at least.
+    pub reward_correlation: f64,
 }
 
 /// Collection of episodes.
@@ -207,6 +226,10 @@ pub struct ControllerConfig {
     /// Tested means that the final choice is made from, by successive halving on further selection tracks. 0 and 1: the best of the tests.
     #[serde(default)]
     pub finalists: usize,
+    /// Part of the mean's score that its candidates should reach on average; where they reach less between two tests, steps are made
+    /// shorter by a fifth. CMA-ES itself takes hundreds of generations for that where there are hundreds of parameters. 0: it is left alone.
+    #[serde(default)]
+    pub candidates_keep: f64,
     /// Larger generations for good drivers.
     #[serde(default)]
     pub late: Option<LateConfig>,
@@ -413,6 +436,9 @@ impl Preset {
             return Err("controller.start = \"first\" needs episodes of that agent: name `first` in collect.policy too".into());
         }
         at_least("controller.start_generations", c.start_generations, 1)?;
+        if !(0.0..1.0).contains(&c.candidates_keep) {
+            return Err(format!("controller.candidates_keep = {} is impossible: it must be at least 0 and below 1", c.candidates_keep));
+        }
         if c.inputs == ControllerInputs::Principal {
             at_least("controller.axes", c.axes as u64, 1)?;
         }

@@ -9,11 +9,17 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let Some(first) = &preset.first else { return Ok(()) };
     let sets = [format!("seed={}", preset.seed), format!("environment={}", preset.environment)];
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), Some(Preset::resolve(&first.preset, &sets)?))?;
-    for stage in [self::first, super::collect, super::vision, super::memory, super::controller] {
-        stage(&inner, context).map_err(|e| match e {
-            RunError::Interrupted { .. } => RunError::Interrupted { command: folder.resume_command() },
-            other => other,
-        })?;
-    }
-    Ok(())
+    let work = || {
+        self::first(&inner, context)?;
+        super::collect(&inner, context)?;
+        super::vision(&inner, context)?;
+        super::gate(&inner, "vision", context)?;
+        super::memory(&inner, context)?;
+        super::gate(&inner, "memory", context)?;
+        super::controller(&inner, context)
+    };
+    work().map_err(|e| match e {
+        RunError::Interrupted { .. } => RunError::Interrupted { command: folder.resume_command() },
+        other => other,
+    })
 }

@@ -7,6 +7,7 @@ mod collect;
 mod controller;
 mod evaluate;
 mod first;
+mod gates;
 mod memory;
 mod vision;
 mod windows;
@@ -22,6 +23,7 @@ pub use collect::collect;
 pub use controller::{Evolution, controller};
 pub use evaluate::{evaluate, outcomes};
 pub use first::first;
+pub use gates::gate;
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
 pub use vision::vision;
@@ -36,6 +38,8 @@ pub struct Context<'a> {
     pub device: &'a Device,
     /// How Python is reached, where an environment needs it.
     pub bridge: &'a Bridge,
+    /// Stages that fall short of the preset's gates are reported, and go on.
+    pub ignore_gates: bool,
 }
 
 impl Context<'_> {

@@ -7,7 +7,12 @@ use std::{
 };
 
 /// The settings that make `tiny` micro.
-pub const MICRO: [&str; 24] = [
+pub const MICRO: [&str; 29] = [
+    "gates.pixel_mse=9",
+    "gates.kl=99",
+    "gates.active=0",
+    "gates.above_floor=1e9",
+    "gates.reward_correlation=-1",
     "collect.episodes=20",
     "collect.steps=60",
     "vision.model.width=4",

@@ -79,6 +79,17 @@ impl CmaEs {
         Ok(self)
     }
 
+    /// The same search with its step size multiplied by `factor`.
+    ///
+    /// # Panics
+    /// If `factor` is not a number above 0: a programming error.
+    #[must_use]
+    pub fn with_steps_scaled(mut self, factor: f64) -> Self {
+        assert!(factor.is_finite() && factor > 0.0, "a factor of {factor}");
+        self.state.sigma *= factor;
+        self
+    }
+
     /// Generations that were told.
     pub fn generation(&self) -> u64 {
         self.state.generation

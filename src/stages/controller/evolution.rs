@@ -13,6 +13,9 @@ use crate::{
 
 const REMEDY: &str = "Delete the folder controller/ of the run and type the same train command again: the evolution starts anew.";
 
+/// What steps are multiplied by where candidates are too far from their mean.
+const SHORTER: f64 = 0.8;
+
 /// Means that are remembered for the final choice.
 const FINALISTS: usize = 8;
 
@@ -46,6 +49,9 @@ pub struct Evolution {
     pub late: bool,
     /// Sum of the distribution's means since the last test, and their number.
     pub means: (Vec<f64>, u64),
+    /// Sum of the candidates' mean fitness since the last test.
+    #[serde(default)]
+    pub fitness: f64,
     /// The best tested means, best first.
     pub finalists: Vec<Finalist>,
     /// Optimisers of the starts that are over, with the score each had reached.
@@ -71,6 +77,7 @@ impl Evolution {
             tracks: Tracks::default(),
             late: false,
             means: (vec![0.0; n], 0),
+            fitness: 0.0,
             finalists: Vec::new(),
             starts: Vec::new(),
             stale: 0,
@@ -106,12 +113,13 @@ impl Evolution {
         }
     }
 
-    /// Told a generation's losses, moves on.
-    pub(super) fn tell(&mut self, losses: &[f64]) -> std::result::Result<(), CmaError> {
+    /// Told a generation's losses and the mean of its fitness, moves on.
+    pub(super) fn tell(&mut self, losses: &[f64], fitness: f64) -> std::result::Result<(), CmaError> {
         self.optimiser.tell(losses)?;
         self.generation += 1;
         self.means.0.iter_mut().zip(self.optimiser.mean()).for_each(|(sum, m)| *sum += m);
         self.means.1 += 1;
+        self.fitness += fitness;
         Ok(())
     }
 
@@ -121,8 +129,12 @@ impl Evolution {
     }
 
     /// Takes a test of `x` into account. Returns whether it was the best so far.
-    pub(super) fn tested(&mut self, x: Vec<f64>, score: f64) -> bool {
-        self.means = (vec![0.0; x.len()], 0);
+    pub(super) fn tested(&mut self, x: Vec<f64>, score: f64, config: &ControllerConfig) -> bool {
+        let fitness = self.fitness / self.means.1.max(1) as f64;
+        if score > 0.0 && fitness < config.candidates_keep * score {
+            self.optimiser = self.optimiser.clone().with_steps_scaled(SHORTER);
+        }
+        (self.means, self.fitness) = ((vec![0.0; x.len()], 0), 0.0);
         let best = self.best().is_none_or(|(best, _)| score > best);
         self.stale = if best { 0 } else { self.stale + 1 };
         // Behind those of the same score: the earlier one stays ahead.

@@ -25,19 +25,21 @@ const RIDGE: f64 = 1e-2;
 struct Sums {
     gram: Vec<f64>,
     right: Vec<f64>,
+    /// Of each output: sum and sum of squares.
+    outputs: Vec<[f64; 2]>,
     steps: f64,
 }
 
 /// The parameters, in `coordinates`, of the controller that comes closest to the outputs of the agent in the run folder's `first`, on the
-/// episodes that this agent drove.
-pub fn fit(folder: &RunFolder, world: &World, model: &ActingModel, coordinates: &Coordinates) -> Result<Vec<f64>> {
+/// episodes that this agent drove; and the share of the outputs' variance that it explains.
+pub fn fit(folder: &RunFolder, world: &World, model: &ActingModel, coordinates: &Coordinates) -> Result<(Vec<f64>, f64)> {
     let preset = folder.preset();
     let agent = Agent::load(&folder.path(FIRST))?;
     let (old, controller) = (agent.acting_model(world)?, agent.controller()?);
     let driven = |i: usize| preset.collect.policies()[preset.collect.driver(i)] == FIRST;
     let chosen: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i) && driven(i)).take(EPISODES).collect();
     let (n, actions) = (coordinates.len() + 1, model.actions.width());
-    let zero = || Sums { gram: vec![0.0; n * n], right: vec![0.0; n * actions], steps: 0.0 };
+    let zero = || Sums { gram: vec![0.0; n * n], right: vec![0.0; n * actions], outputs: vec![[0.0; 2]; actions], steps: 0.0 };
     let mut all = zero();
     // A few episodes at a time, added in their order, so that the sums do not depend on threads.
     for chunk in chosen.chunks(8) {
@@ -54,6 +56,7 @@ pub fn fit(folder: &RunFolder, world: &World, model: &ActingModel, coordinates: 
         for part in parts {
             all.gram.iter_mut().zip(part.gram).for_each(|(s, p)| *s += p);
             all.right.iter_mut().zip(part.right).for_each(|(s, p)| *s += p);
+            all.outputs.iter_mut().zip(part.outputs).for_each(|(s, p)| *s = [s[0] + p[0], s[1] + p[1]]);
             all.steps += part.steps;
         }
     }
@@ -62,12 +65,18 @@ pub fn fit(folder: &RunFolder, world: &World, model: &ActingModel, coordinates: 
         || RunError::Failed("controller: the first agent's episodes are empty: delete episodes/ and type the same command again".into());
     let gram = Cholesky::new(all.gram, n).ok_or_else(unsolvable)?;
     let mut x = Vec::with_capacity(n * actions);
+    let (mut explained, mut total) = (0.0, 0.0);
     for action in 0..actions {
-        let mut column: Vec<f64> = (0..n).map(|i| all.right[i * actions + action]).collect();
-        gram.solve(&mut column);
-        x.extend(column);
+        let right: Vec<f64> = (0..n).map(|i| all.right[i * actions + action]).collect();
+        let mut weights = right.clone();
+        gram.solve(&mut weights);
+        let [sum, squares] = all.outputs[action];
+        // Σ y ŷ less the mean's part: with a ridge a little less than what is explained.
+        explained += right.iter().zip(&weights).map(|(r, w)| r * w).sum::<f64>() - sum * sum / all.steps.max(1.0);
+        total += squares - sum * sum / all.steps.max(1.0);
+        x.extend(weights);
     }
-    Ok(x)
+    Ok((x, explained / total.max(f64::MIN_POSITIVE)))
 }
 
 /// Adds one episode, which both agents see.
@@ -83,19 +92,21 @@ fn add(
     let mut z = vec![0.0; old.latent];
     let (mut eyes, mut scratch) = (EncoderScratch::default(), [Scratch::default(), Scratch::default()]);
     let (mut before, mut now) = (vec![0.0; old.memory.state_len()], vec![0.0; new.memory.state_len()]);
-    let mut wanted = vec![0.0; actions];
+    let mut raw = vec![0.0; actions];
     for t in 0..episode.steps() {
         let action = &episode.actions[t * actions..(t + 1) * actions];
         old.encoder.encode(&mut eyes, &episode.frames[t * episode.frame_len..(t + 1) * episode.frame_len], &mut z);
-        controller.outputs(&z, old.memory.hidden(&before), &mut wanted);
+        controller.outputs(&z, old.memory.hidden(&before), &mut raw);
+        let wanted: Vec<f64> = raw.iter().map(|w| f64::from(w.clamp(-MOST, MOST))).collect();
         let seen = &latents.mean[t * new.latent..(t + 1) * new.latent];
         let mut row = coordinates.of(&[seen, new.memory.hidden(&now)].concat());
         row.push(1.0);
         for (i, x) in row.iter().enumerate() {
             sums.gram[i * n..=i * n + i].iter_mut().zip(&row).for_each(|(s, y)| *s += x * y);
             let right = &mut sums.right[i * actions..(i + 1) * actions];
-            right.iter_mut().zip(&wanted).for_each(|(s, w)| *s += x * f64::from(w.clamp(-MOST, MOST)));
+            right.iter_mut().zip(&wanted).for_each(|(s, w)| *s += x * w);
         }
+        sums.outputs.iter_mut().zip(&wanted).for_each(|(s, w)| *s = [s[0] + w, s[1] + w * w]);
         sums.steps += 1.0;
         old.memory.step(1, &z, action, &mut before, &mut scratch[0]);
         new.memory.step(1, seen, action, &mut now, &mut scratch[1]);

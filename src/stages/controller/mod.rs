@@ -39,7 +39,14 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             let coordinates = coordinates(folder, &model)?;
             let start = match config.start {
                 ControllerStart::Origin => vec![0.0; coordinates.count(model.actions.width())],
-                ControllerStart::First => fit::fit(folder, &world, &model, &coordinates)?,
+                ControllerStart::First => {
+                    let (x, explained) = fit::fit(folder, &world, &model, &coordinates)?;
+                    context.report.say(&format!(
+                        "controller: begins at the first agent's ways, {:.0} % of the variance of whose outputs it explains",
+                        100.0 * explained
+                    ));
+                    x
+                }
             };
             Evolution::new(preset, coordinates, start).map_err(failed)?
         }
@@ -163,11 +170,11 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     // CMA-ES looks at the order alone.
     let mut losses = vec![0.0; all.len()];
     order.iter().enumerate().for_each(|(rank, &i)| losses[i] = rank as f64);
-    state.tell(&losses).map_err(failed)?;
+    let Summary { mean: average, sd, .. } = Summary::of(&fitness);
+    state.tell(&losses, average).map_err(failed)?;
     state.tracks = seen;
     state.frames += frames(&outcomes);
     let finished = outcomes.iter().flatten().filter(|o| o.completed).count() as f64 / outcomes.iter().map(Vec::len).sum::<usize>() as f64;
-    let Summary { mean: average, sd, .. } = Summary::of(&fitness);
     let best = fitness.iter().copied().fold(f64::MIN, f64::max);
     let mut line = json!({ "generation": state.generation, "fitness_mean": average, "fitness_sd": sd, "fitness_best": best,
         "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(), "sigma": state.optimiser.sigma() });
@@ -182,7 +189,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
         let score = mean(&outcomes[0], |o| o.score);
         line["selection_mean"] = json!(score);
         line["selection_finished"] = json!(mean(&outcomes[0], |o| f64::from(u8::from(o.completed))));
-        if state.tested(x, score) {
+        if state.tested(x, score, config) {
             Agent::save_controller(folder, &controller)?;
         }
         if let Some(what) = state.next(arena.preset, score).map_err(failed)? {
