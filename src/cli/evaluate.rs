@@ -103,7 +103,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
     }
     for evaluation in &evaluations {
         println!(
-            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} episodes, seeds {}..{}; {:.0} % completed, {:.0} steps an episode\nrule: {}",
+            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} episodes, seeds {}..{}; {:.0} % completed, {:.0} % stopped for good, {:.0} steps an episode\nrule: {}",
             evaluation.environment,
             evaluation.mean,
             evaluation.sd,
@@ -113,6 +113,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             range.start,
             range.end,
             100.0 * evaluation.completed,
+            100.0 * evaluation.stopped,
             evaluation.steps,
             evaluation.rule
         );
