@@ -277,3 +277,28 @@ impl Lane<'_> {
         given_up
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frmdn_env::Info;
+
+    /// Tiles in steps 1 and 50, a stop from step 51 on.
+    #[test]
+    fn standing_still_and_getting_nowhere_are_counted_to_the_end() {
+        let mut outcome = Outcome::default();
+        let mut drive = |steps: std::ops::Range<u32>, tiles: u32, still: bool| {
+            for steps in steps {
+                let info = Info { steps, progress: (tiles, 9), completed: false, still };
+                outcome.add(Step { reward: -0.1, terminated: false, truncated: false, info });
+            }
+            (outcome.stalled, outcome.still, outcome.lost(), outcome.stopped())
+        };
+        assert_eq!(drive(1..50, 1, false), (48, 0, false, false));
+        assert_eq!(drive(50..51, 2, false), (0, 0, false, false));
+        assert_eq!(drive(51..150, 2, true), (99, 99, false, false));
+        assert_eq!(drive(150..151, 2, true), (100, 100, true, true));
+        // It moves again, and still finds no tile.
+        assert_eq!(drive(151..152, 2, false), (101, 0, true, false));
+    }
+}

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene` and `gauges` on `raster`,
-//! and `env`, which puts them together.
+//! `perturbation`, and `env`, which puts them together.
 
 mod car;
 mod config;
