@@ -135,6 +135,18 @@ impl Agent {
         named.map(|(prefix, t)| (format!("{prefix}.{}", t.name), t.shape.clone())).collect()
     }
 
+    /// The first half of the SHA-256 of what it is and of all its weights, in hexadecimal: the same for a run folder and for its checkpoint.
+    pub fn checksum(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        hash.update(serde_json::to_string(&self.info).expect("what an agent is is plain data"));
+        for t in [Some(&self.vision), Some(&self.memory), self.controller.as_ref()].into_iter().flatten().flat_map(|p| &p.0) {
+            hash.update(&t.name);
+            t.value.iter().for_each(|v| hash.update(v.to_le_bytes()));
+        }
+        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// C, if it was evolved.
     pub fn controller(&self) -> Result<LinearController> {
         let features = self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);

@@ -102,8 +102,11 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     for evaluation in &evaluations {
+        // Nothing where none did, or where nobody can tell.
+        let stopped = Some(evaluation.stopped).filter(|share| *share > 0.0);
+        let stopped = stopped.map_or_else(String::new, |share| format!(", {:.0} % stopped for good", 100.0 * share));
         println!(
-            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} episodes, seeds {}..{}; {:.0} % completed, {:.0} steps an episode\nrule: {}",
+            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} episodes, seeds {}..{}; {:.0} % completed{stopped}, {:.0} steps an episode\nrule: {}",
             evaluation.environment,
             evaluation.mean,
             evaluation.sd,

@@ -1,4 +1,4 @@
-//! Memories side by side by protocol: which predicts best, and what for.
+//! Memories side by side by protocol: which predicts best, and what for; and agents under changes they were not trained with.
 //!
 //! A comparison is a folder of finished runs, one JSON file each, and a report made from all there are: stopped, it goes on with the
 //! same command, and another variant or seed costs only its own runs.
@@ -7,8 +7,10 @@ mod judge;
 mod likelihood;
 mod linear;
 mod report;
+mod robustness;
 mod spec;
 mod statistics;
 
 pub use likelihood::{Likelihood, likelihood};
+pub use robustness::{Robustness, robustness};
 pub use spec::Spec;

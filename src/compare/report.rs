@@ -22,7 +22,8 @@ const BASELINE: &str = "rmdn";
 /// Memories that pictures show.
 const SHOWN: [&str; 6] = ["rmdn", "rmdn-lowrank-cov", "rmdn-full", "frmdn", "frmdn-conditional", "frmdn-spline"];
 
-enum Block {
+/// A part of a report.
+pub(super) enum Block {
     Heading(String),
     Text(String),
     Table(Vec<String>, Vec<Vec<String>>),
@@ -526,7 +527,7 @@ fn pictures(plan: &Likelihood, regime: &Regime<'_>) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-fn markdown(blocks: &[Block]) -> String {
+pub(super) fn markdown(blocks: &[Block]) -> String {
     let mut out = String::new();
     for (i, block) in blocks.iter().enumerate() {
         // Writing to a string does not fail.

@@ -52,6 +52,37 @@ pub struct Outcome {
     pub completed: bool,
     /// Progress made and the most there is.
     pub progress: (u32, u32),
+    /// Steps at its end without progress.
+    pub stalled: u32,
+    /// Steps at its end during which nothing moved, where the environment can tell.
+    pub still: u32,
+}
+
+impl Outcome {
+    /// Steps of [`Outcome::stalled`] and [`Outcome::still`] from which an episode counts as one that ended in standstill.
+    const ABSORBED: u32 = 100;
+
+    /// Adds a step.
+    pub(super) fn add(&mut self, step: Step) {
+        self.score += step.reward;
+        self.fitness = self.score;
+        self.steps += 1;
+        self.completed |= step.info.completed;
+        self.stalled = if step.info.progress.0 > self.progress.0 { 0 } else { self.stalled + 1 };
+        self.still = if step.info.still { self.still + 1 } else { 0 };
+        self.progress = step.info.progress;
+    }
+
+    /// It stood still for its last 100 steps or more: it had stopped, and stayed so.
+    pub fn stopped(&self) -> bool {
+        self.still >= Self::ABSORBED
+    }
+
+    /// It made no progress in its last 100 steps or more (where there is such a thing), whether or not it moved, and did not complete
+    /// the task.
+    pub fn lost(&self) -> bool {
+        self.progress.1 > 0 && !self.completed && self.stalled >= Self::ABSORBED
+    }
 }
 
 /// How [`ActingModel::drive`] goes about its jobs.
@@ -84,8 +115,6 @@ struct Lane<'a> {
     job: usize,
     controller: &'a LinearController,
     outcome: Outcome,
-    last_progress: u32,
-    last_gain: u32,
     env: Box<dyn Env>,
 }
 
@@ -183,7 +212,7 @@ impl ActingModel {
                 env.reset(jobs[job].seed, ObservationMut::Frame(frame)).map_err(|e| e.to_string())?;
                 rows.states[at * state_len..(at + 1) * state_len].fill(0.0);
                 let controller = jobs[job].controller;
-                busy.push(Lane { job, controller, outcome: Outcome::default(), last_progress: 0, last_gain: 0, env });
+                busy.push(Lane { job, controller, outcome: Outcome::default(), env });
             }
             let n = busy.len();
             if n == 0 || stop.is_set() {
@@ -235,23 +264,41 @@ impl ActingModel {
 impl Lane<'_> {
     /// Adds a step to the outcome; whether the episode is over (or given up).
     fn count(&mut self, step: Step, options: DriveOptions) -> bool {
-        self.outcome.score += step.reward;
-        self.outcome.steps += 1;
-        self.outcome.completed |= step.info.completed;
-        self.outcome.progress = step.info.progress;
-        self.outcome.fitness = self.outcome.score;
-        if step.info.progress.0 > self.last_progress {
-            (self.last_progress, self.last_gain) = (step.info.progress.0, self.outcome.steps);
-        }
+        self.outcome.add(step);
         if step.done() {
             return true;
         }
         // Without progress to look at nobody can tell.
-        let given_up = step.info.progress.1 > 0 && options.give_up_after.is_some_and(|n| self.outcome.steps - self.last_gain >= n);
+        let given_up = step.info.progress.1 > 0 && options.give_up_after.is_some_and(|n| self.outcome.stalled >= n);
         if given_up {
             // What standing still to the end would have cost: 0.1 for each step that remains.
             self.outcome.fitness -= 0.1 * f64::from(options.max_steps.saturating_sub(self.outcome.steps));
         }
         given_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use frmdn_env::Info;
+
+    /// Tiles in steps 1 and 50, a stop from step 51 on.
+    #[test]
+    fn standing_still_and_getting_nowhere_are_counted_to_the_end() {
+        let mut outcome = Outcome::default();
+        let mut drive = |steps: std::ops::Range<u32>, tiles: u32, still: bool| {
+            for steps in steps {
+                let info = Info { steps, progress: (tiles, 9), completed: false, still };
+                outcome.add(Step { reward: -0.1, terminated: false, truncated: false, info });
+            }
+            (outcome.stalled, outcome.still, outcome.lost(), outcome.stopped())
+        };
+        assert_eq!(drive(1..50, 1, false), (48, 0, false, false));
+        assert_eq!(drive(50..51, 2, false), (0, 0, false, false));
+        assert_eq!(drive(51..150, 2, true), (99, 99, false, false));
+        assert_eq!(drive(150..151, 2, true), (100, 100, true, true));
+        // It moves again, and still finds no tile.
+        assert_eq!(drive(151..152, 2, false), (101, 0, true, false));
     }
 }

@@ -57,6 +57,12 @@ pub struct Evaluation {
     pub rule: String,
     /// Share of episodes that completed the task (finished the lap).
     pub completed: f64,
+    /// Share of episodes that had stopped for good: the car stood still for the last 100 steps or more (0 where nobody can tell).
+    #[serde(default)]
+    pub stopped: f64,
+    /// Share of episodes without progress in the last 100 steps or more that were not completed, those that stopped among them.
+    #[serde(default)]
+    pub lost: f64,
     /// Mean number of steps of an episode.
     pub steps: f64,
     /// One score per seed, in seed order.
@@ -69,6 +75,7 @@ impl Evaluation {
         let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
         let Summary { mean, sd, ci95 } = Summary::of(&scores);
         let n = outcomes.len() as f64;
+        let share = |is: fn(&super::Outcome) -> bool| outcomes.iter().filter(|o| is(o)).count() as f64 / n;
         Self {
             mean,
             sd,
@@ -77,7 +84,9 @@ impl Evaluation {
             seeds: [first, first + outcomes.len() as u64],
             environment: environment.to_owned(),
             rule: rule.to_owned(),
-            completed: outcomes.iter().filter(|o| o.completed).count() as f64 / n,
+            completed: share(|o| o.completed),
+            stopped: share(super::Outcome::stopped),
+            lost: share(super::Outcome::lost),
             steps: outcomes.iter().map(|o| f64::from(o.steps)).sum::<f64>() / n,
             scores,
         }

@@ -88,11 +88,7 @@ pub fn watch(world: &mut dyn Driven, seed: u64, stop: &Interrupt, observe: Witne
         observe(world.env(), &frame, &outcome)?;
         world.act(&frame, &mut action)?;
         let step = step(world, &action, &mut frame)?;
-        outcome.score += step.reward;
-        outcome.fitness = outcome.score;
-        outcome.steps += 1;
-        outcome.completed |= step.info.completed;
-        outcome.progress = step.info.progress;
+        outcome.add(step);
         if step.done() {
             break;
         }

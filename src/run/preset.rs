@@ -107,6 +107,10 @@ pub struct VisionTraining {
     pub model: VaeConfig,
     /// KL per frame in nats that β is adapted to.
     pub target_kl: f64,
+    /// Part of the range that colours of the frames V sees in training are altered by, 0 (not at all) to 1; it reconstructs the frames as
+    /// they were. Latents are always those of unaltered frames.
+    #[serde(default)]
+    pub augment: f64,
     /// Frames per update.
     pub batch: usize,
     /// Most updates.
@@ -390,6 +394,9 @@ impl Preset {
         let v = &self.vision;
         v.model.validate().map_err(|e| format!("vision.model: {e}"))?;
         positive("vision.target_kl", v.target_kl)?;
+        if !(0.0..=1.0).contains(&v.augment) {
+            return Err(format!("vision.augment = {} is impossible: it must be a number from 0 to 1", v.augment));
+        }
         at_least("vision.batch", v.batch as u64, 1)?;
         at_least("vision.updates", v.updates, 1)?;
         positive("vision.learning_rate", v.learning_rate)?;
@@ -514,6 +521,7 @@ mod tests {
         for (set, words) in [
             ("vision.update=7", vec!["vision.update", "allowed here", "updates"]),
             ("visio.updates=7", vec!["visio", "allowed here", "vision"]),
+            ("vision.augment=1.5", vec!["vision.augment = 1.5", "from 0 to 1"]),
             ("vision.updates=0", vec!["vision.updates = 0", "at least 1"]),
             ("vision.updates=x", vec!["vision.updates=x", "u64"]),
             ("controller.population=2", vec!["controller.population = 2", "at least 4"]),

@@ -72,7 +72,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let fresh = outcomes(&world, &model, &controller, start..range.end, context, |first, outcomes| {
         for (seed, o) in (first..).zip(outcomes) {
             metrics.append(&json!({ "seed": seed, "score": o.score, "steps": o.steps, "completed": o.completed,
-                "progress": [o.progress.0, o.progress.1] }))?;
+                "progress": [o.progress.0, o.progress.1], "stalled": o.stalled, "still": o.still }))?;
         }
         Ok(())
     })?;
@@ -94,14 +94,18 @@ fn read_outcomes(path: &Path, first: u64) -> Result<Vec<Outcome>> {
     let lines = Metrics::read(path)?;
     let known = lines.iter().zip(first..).map_while(|(line, seed)| {
         let progress = line["progress"].as_array()?;
-        let part = |i: usize| progress.get(i).and_then(serde_json::Value::as_u64).and_then(|v| u32::try_from(v).ok());
+        let whole = |v: &serde_json::Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
+        let part = |i: usize| progress.get(i).and_then(whole);
         let score = line["score"].as_f64()?;
         (line["seed"].as_u64()? == seed).then_some(Outcome {
             score,
             fitness: score,
-            steps: u32::try_from(line["steps"].as_u64()?).ok()?,
+            steps: whole(&line["steps"])?,
             completed: line["completed"].as_bool()?,
             progress: (part(0)?, part(1)?),
+            // Lines that were written before these were counted lack them.
+            stalled: whole(&line["stalled"]).unwrap_or(0),
+            still: whole(&line["still"]).unwrap_or(0),
         })
     });
     Ok(known.collect())

@@ -56,7 +56,8 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
         None => {
             let beta = BetaConfig { target: config.target_kl, ..BetaConfig::default() };
-            let trainer = VaeTrainer::new(&Vae::init(config.model, preset.seed), VaeTrainerConfig { beta, clip_norm: None });
+            let trainer =
+                VaeTrainer::new(&Vae::init(config.model, preset.seed), VaeTrainerConfig { beta, clip_norm: None, augment: config.augment });
             let state = State { trainer: trainer.save().0, update: 0, best: None, stale: 0, sums: [0.0; 3], count: 0 };
             (trainer, state)
         }

@@ -164,10 +164,10 @@ impl VaeModule {
         x
     }
 
-    /// The loss parts of `frames` [batch, 3, 64, 64] with `noise` [batch, latent]: z = μ + σ·noise.
-    pub fn loss(&self, frames: Tensor<4>, noise: Tensor<2>) -> VaeLoss {
+    /// The loss parts of `frames` [batch, 3, 64, 64] with `noise` [batch, latent]: z = μ + σ·noise, of what the encoder makes of `seen`.
+    pub fn loss(&self, seen: Tensor<4>, frames: Tensor<4>, noise: Tensor<2>) -> VaeLoss {
         let n = frames.dims()[0] as f64;
-        let (mean, log_variance) = self.encode(frames.clone());
+        let (mean, log_variance) = self.encode(seen);
         let deviation = log_variance.clone().mul_scalar(0.5).exp();
         let error = self.decode(mean.clone() + deviation * noise) - frames;
         let kl = (mean.clone() * mean + log_variance.clone().exp() - log_variance).sub_scalar(1.0).mul_scalar(0.5);
@@ -181,10 +181,11 @@ pub fn to_tensor(frames: &[u8], device: &Device) -> Tensor<4> {
     Tensor::<4>::from_data(TensorData::new(x, [frames.len() / FRAME, SIDE, SIDE, 3]), device).permute([0, 3, 1, 2])
 }
 
-/// Squared error and KL of `frames` (means over frames), and the gradients of squared error + `beta` KL.
+/// Squared error and KL of `frames` (means over frames) where the encoder sees `seen`, and the gradients of squared error + `beta` KL.
 pub(super) fn differentiate(
     config: &VaeConfig,
     weights: &Params,
+    seen: &[u8],
     frames: &[u8],
     noise: &[f32],
     beta: f64,
@@ -192,7 +193,7 @@ pub(super) fn differentiate(
 ) -> (f64, f64, Params) {
     let module = VaeModule::from_params(config, weights, device).expect("the trainer's weights have the model's shapes");
     let noise = Tensor::from_data(TensorData::new(noise.to_vec(), [frames.len() / FRAME, config.latent]), device);
-    let VaeLoss { squared_error, kl } = module.loss(to_tensor(frames, device), noise);
+    let VaeLoss { squared_error, kl } = module.loss(to_tensor(seen, device), to_tensor(frames, device), noise);
     let gradients = (squared_error.clone() + kl.clone() * beta).backward();
     let number = |x: Tensor<1>| f64::from(x.into_scalar::<f32>());
     (number(squared_error), number(kl), module.gradients(config, &gradients))
@@ -250,12 +251,13 @@ mod tests {
         fill_normal(&mut stream(2, "noise", &[]), &mut shard.noise);
         let mut network = Network::new(CONFIG);
         network.load(vae.params(), true);
-        shard.forward(&network, &frames);
+        shard.forward(&network, &frames, None);
         shard.backward(&network, 7.0, 1.0 / 3.0);
 
         let module = VaeModule::from_params(&CONFIG, vae.params(), &device).unwrap();
         let noise = Tensor::from_data(TensorData::new(shard.noise.clone(), [3, 6]), &device);
-        let loss = module.loss(to_tensor(&frames, &device), noise);
+        let seen = to_tensor(&frames, &device);
+        let loss = module.loss(seen.clone(), seen, noise);
         let squares = values(loss.squared_error.clone())[0];
         let kl = values(loss.kl.clone())[0];
         close(&[(shard.sums.squares / 3.0) as f32], &[squares], 1e-5, "squared error");

@@ -29,6 +29,8 @@ impl Network {
 #[derive(Clone, Debug)]
 pub(super) struct Shard {
     input: Vec<f32>,
+    /// What is to be reconstructed, where it is not the input.
+    target: Vec<f32>,
     images: [Vec<f32>; 4],
     head: Vec<f32>,
     pub noise: Vec<f32>,
@@ -48,6 +50,7 @@ impl Shard {
     pub fn new(params: &Params) -> Self {
         Self {
             input: Vec::new(),
+            target: Vec::new(),
             images: Default::default(),
             head: Vec::new(),
             noise: Vec::new(),
@@ -63,12 +66,17 @@ impl Shard {
         }
     }
 
-    /// The forward pass: loss parts of `frames` into `sums`. `noise` [n, latent] is added times the deviation;
-    /// where it is empty the mean itself is decoded.
-    pub fn forward(&mut self, net: &Network, frames: &[u8]) {
+    /// The forward pass: loss parts of `frames` into `sums`. The encoder sees `seen` in their place, where there is such. `noise`
+    /// [n, latent] is added times the deviation; where it is empty the mean itself is decoded.
+    pub fn forward(&mut self, net: &Network, frames: &[u8], seen: Option<&[u8]>) {
         let (n, l) = (frames.len() / FRAME, net.config.latent);
         self.input.resize(n * FRAME, 0.0);
-        unit(frames, &mut self.input);
+        unit(seen.unwrap_or(frames), &mut self.input);
+        self.target.clear();
+        if seen.is_some() {
+            self.target.resize(n * FRAME, 0.0);
+            unit(frames, &mut self.target);
+        }
         let mut x = &self.input;
         for (conv, y) in net.encoder.convs.iter().zip(&mut self.images) {
             y.resize(n * conv.output_len(), 0.0);
@@ -110,7 +118,8 @@ impl Shard {
             x = y;
         }
         self.sums.frames = n;
-        for (y, x) in self.pictures[3].chunks_exact(SIDE).zip(self.input.chunks_exact(SIDE)) {
+        let target = if self.target.is_empty() { &self.input } else { &self.target };
+        for (y, x) in self.pictures[3].chunks_exact(SIDE).zip(target.chunks_exact(SIDE)) {
             let row: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
             self.sums.squares += f64::from(row);
         }
@@ -130,7 +139,8 @@ impl Shard {
         };
 
         self.upper.resize(self.pictures[3].len(), 0.0);
-        for ((g, &y), &x) in self.upper.iter_mut().zip(&self.pictures[3]).zip(&self.input) {
+        let target = if self.target.is_empty() { &self.input } else { &self.target };
+        for ((g, &y), &x) in self.upper.iter_mut().zip(&self.pictures[3]).zip(target) {
             *g = scale * 2.0 * (y - x) * y * (1.0 - y);
         }
         for i in (0..4).rev() {

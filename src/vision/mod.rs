@@ -8,6 +8,7 @@
 //! [`definition`] is the burn module: the definition and the autodiff reference. [`Vae`], [`Encoder`], [`Decoder`]
 //! and [`VaeTrainer`] compute the same on the CPU with the engine, several times faster; tests hold them equal.
 
+mod augment;
 pub mod definition;
 mod graph;
 mod loss;

@@ -8,6 +8,7 @@ use frmdn_engine::random::{fill_normal, stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::augment::augment;
 use super::definition;
 use super::graph::{Network, Shard};
 use super::loss::{BetaConfig, BetaState, Sums, VaeEvaluation, VaeMetrics};
@@ -25,6 +26,9 @@ pub struct VaeTrainerConfig {
     pub beta: BetaConfig,
     /// Gradients whose global norm exceeds this are scaled down to it.
     pub clip_norm: Option<f64>,
+    /// Colours of what the encoder sees are altered by up to this part of the range, 0 to 1; what is to be reconstructed is the frame
+    /// as it was, so that V learns to see the same in all of them.
+    pub augment: f64,
 }
 
 /// A loss or gradient that is not a number or infinite. The weights are those before the update.
@@ -118,16 +122,25 @@ impl VaeTrainer {
     pub fn step(&mut self, frames: &[u8], learning_rate: f64, update: u64, seed: u64) -> Result<VaeMetrics, NonFinite> {
         assert!(!frames.is_empty() && frames.len().is_multiple_of(FRAME), "frames are 64×64×3 bytes each, one at least");
         let beta = self.beta.beta;
+        let altered = (self.config.augment > 0.0).then(|| augment(frames, self.config.augment, seed, update));
+        let altered = altered.as_deref();
         let (squared_error, kl) = match self.device.clone() {
-            None => self.on_engine(frames, update, seed),
+            None => self.on_engine(frames, altered, update, seed),
             Some(device) => {
                 let latent = self.network.config.latent;
                 let mut noise = vec![0.0; frames.len() / FRAME * latent];
                 for (i, noise) in noise.chunks_mut(SHARD * latent).enumerate() {
                     fill_normal(&mut stream(seed, "vision/noise", &[update, i as u64]), noise);
                 }
-                let (squared_error, kl, gradients) =
-                    definition::differentiate(&self.network.config, &self.weights, frames, &noise, beta, &device);
+                let (squared_error, kl, gradients) = definition::differentiate(
+                    &self.network.config,
+                    &self.weights,
+                    altered.unwrap_or(frames),
+                    frames,
+                    &noise,
+                    beta,
+                    &device,
+                );
                 self.total = gradients;
                 (squared_error, kl)
             }
@@ -145,7 +158,7 @@ impl VaeTrainer {
     }
 
     /// Squared error and KL, means over `frames`; the gradients are left in `total`.
-    fn on_engine(&mut self, frames: &[u8], update: u64, seed: u64) -> (f64, f64) {
+    fn on_engine(&mut self, frames: &[u8], altered: Option<&[u8]>, update: u64, seed: u64) -> (f64, f64) {
         let n = frames.len() / FRAME;
         let latent = self.network.config.latent;
         let (beta, scale) = (self.beta.beta, 1.0 / n as f32);
@@ -156,7 +169,8 @@ impl VaeTrainer {
         shards.par_iter_mut().zip(frames.par_chunks(SHARD * FRAME)).enumerate().for_each(|(i, (shard, frames))| {
             shard.noise.resize(frames.len() / FRAME * latent, 0.0);
             fill_normal(&mut stream(seed, "vision/noise", &[update, i as u64]), &mut shard.noise);
-            shard.forward(network, frames);
+            let from = i * SHARD * FRAME;
+            shard.forward(network, frames, altered.map(|altered| &altered[from..from + frames.len()]));
             shard.backward(network, beta as f32, scale);
         });
 
@@ -191,7 +205,7 @@ impl VaeTrainer {
         for part in frames.chunks(self.shards.len() * SHARD * FRAME) {
             self.shards.par_iter_mut().zip(part.par_chunks(SHARD * FRAME)).for_each(|(shard, frames)| {
                 shard.noise.clear();
-                shard.forward(network, frames);
+                shard.forward(network, frames, None);
             });
             self.shards[..part.len().div_ceil(SHARD * FRAME)].iter().for_each(|s| sums.add(&s.sums));
         }
@@ -274,14 +288,36 @@ mod tests {
     fn a_device_trains_like_the_engine() {
         let frames = frames(20);
         let vae = Vae::init(CONFIG, 3);
-        let mut engine = VaeTrainer::new(&vae, VaeTrainerConfig::default());
-        let mut device = VaeTrainer::new(&vae, VaeTrainerConfig::default()).on(Some(&crate::device::under_test()));
-        for update in 0..3 {
-            let (a, b) = (engine.step(&frames, 1e-3, update, 1).unwrap(), device.step(&frames, 1e-3, update, 1).unwrap());
-            for (a, b) in [(a.squared_error, b.squared_error), (a.kl, b.kl), (a.gradient_norm, b.gradient_norm)] {
-                assert!((a - b).abs() < 1e-3 * a.abs(), "update {update}: {a} {b}");
+        for augment in [0.0, 0.3] {
+            let config = VaeTrainerConfig { augment, ..VaeTrainerConfig::default() };
+            let mut engine = VaeTrainer::new(&vae, config);
+            let mut device = VaeTrainer::new(&vae, config).on(Some(&crate::device::under_test()));
+            for update in 0..3 {
+                let (a, b) = (engine.step(&frames, 1e-3, update, 1).unwrap(), device.step(&frames, 1e-3, update, 1).unwrap());
+                for (a, b) in [(a.squared_error, b.squared_error), (a.kl, b.kl), (a.gradient_norm, b.gradient_norm)] {
+                    assert!((a - b).abs() < 1e-3 * a.abs(), "augment {augment}, update {update}: {a} {b}");
+                }
             }
         }
+    }
+
+    /// With its last layer at zero the decoder's picture is grey whatever the encoder sees: the error is that of the frames as they
+    /// were, and only the KL tells that it saw others.
+    #[test]
+    fn altered_frames_are_seen_and_unaltered_ones_are_the_target() {
+        let mut params = Vae::init(CONFIG, 3).params().clone();
+        let last = params.0.len() - 2;
+        params.0[last..].iter_mut().for_each(|p| p.value.fill(0.0));
+        let vae = Vae::from_params(CONFIG, &params).unwrap();
+        let frames = frames(20);
+        let step = |augment: f64| {
+            let config = VaeTrainerConfig { augment, ..VaeTrainerConfig::default() };
+            VaeTrainer::new(&vae, config).step(&frames, 1e-3, 0, 9).unwrap()
+        };
+        let (plain, altered) = (step(0.0), step(0.3));
+        assert_eq!(plain.squared_error, altered.squared_error);
+        assert_ne!(plain.kl, altered.kl);
+        assert_eq!(altered, step(0.3));
     }
 
     #[test]

@@ -155,6 +155,9 @@ impl World {
                 ] {
                     text.push_str(if is { what } else { "" });
                 }
+                if let Some(perturbation) = config.perturbation {
+                    text.push_str(&format!(", {}", perturbation.description()));
+                }
                 text
             }
             Kind::Gym(fleet) => {
@@ -212,6 +215,10 @@ mod tests {
         let text = rule("car-racing,rule=v4,domain_randomize=true,continuous=false,random_start=true");
         for word in ["v4", "95 %", "colours", "discrete", "random tile"] {
             assert!(text.contains(word), "{text}");
+        }
+        for perturbation in frmdn_car_racing::Perturbation::ALL {
+            let text = rule(&format!("car-racing,perturb={}", perturbation.name()));
+            assert!(text.starts_with(&rule("car-racing")) && text.ends_with(perturbation.description()), "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Names of environments, with their options.
 
-use frmdn_car_racing::{Actions, CarRacingConfig, Rule};
+use frmdn_car_racing::{Actions, CarRacingConfig, Perturbation, Rule};
 use serde_json::{Map, Value};
 
 /// A name, taken apart.
@@ -11,7 +11,7 @@ pub(super) enum Name {
 }
 
 const NAMES: &str = "car-racing, or gym:ID for an environment of Python's Gymnasium, for example gym:CarRacing-v3";
-const OPTIONS: &str = "rule=v3|v4, domain_randomize=true|false, continuous=true|false, random_start=true|false";
+const OPTIONS: &str = "rule=v3|v4, domain_randomize=true|false, continuous=true|false, random_start=true|false, perturb=";
 
 impl Name {
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -49,10 +49,20 @@ fn car_racing(options: &[(&str, &str)]) -> Result<CarRacingConfig, String> {
             ("domain_randomize", _, Some(yes)) => config.domain_randomize = yes,
             ("continuous", _, Some(yes)) => config.actions = if yes { Actions::Continuous } else { Actions::Discrete },
             ("random_start", _, Some(yes)) => config.random_start = yes,
-            _ => return Err(format!("car-racing has no option {key}={value}; allowed: {OPTIONS}")),
+            ("perturb", name, _) => {
+                let known = Perturbation::ALL.into_iter().find(|p| p.name() == name);
+                config.perturbation =
+                    Some(known.ok_or_else(|| format!("there is no perturbation `{name}`; allowed: perturb={}", perturbations()))?);
+            }
+            _ => return Err(format!("car-racing has no option {key}={value}; allowed: {OPTIONS}{}", perturbations())),
         }
     }
     Ok(config)
+}
+
+/// The names of all perturbations.
+fn perturbations() -> String {
+    Perturbation::ALL.map(Perturbation::name).join("|")
 }
 
 /// A keyword argument: true, false, null and numbers as such, anything else as text.
@@ -84,7 +94,8 @@ mod tests {
             ("pong", vec!["car-racing", "gym:ID"]),
             ("gym:", vec!["gym:CarRacing-v3"]),
             ("car-racing,rule=v5", vec!["rule=v5", "rule=v3|v4"]),
-            ("car-racing,speed=3", vec!["speed=3", "domain_randomize"]),
+            ("car-racing,speed=3", vec!["speed=3", "domain_randomize", "perturb=colour|bars"]),
+            ("car-racing,perturb=rain", vec!["rain", "perturb=colour|bars|blob|noise|throttle|friction"]),
             ("car-racing,fast", vec!["fast", "key=value"]),
             ("atari:Pong", vec!["no such environment", "gym:ID"]),
         ] {

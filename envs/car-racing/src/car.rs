@@ -55,6 +55,8 @@ pub(crate) struct Car {
     pub hull_parts: [Polygon; 4],
     /// The outline of a wheel, in its coordinates.
     pub wheel_shape: Polygon,
+    /// What the road's friction is multiplied by.
+    pub road_friction: f64,
 }
 
 impl Car {
@@ -75,7 +77,7 @@ impl Car {
         let [w0, w1, w2, w3] = WHEELS.map(wheel);
         let hull = Body::new(Vec2::new(start.x as f32, start.y as f32), angle, &hull_parts, 1.0);
         let joints = WHEELS.map(|(x, y)| Joint::new(Vec2::new((x * SIZE) as f32, (y * SIZE) as f32), MAX_MOTOR_TORQUE as f32));
-        Self { bodies: [w0, w1, w2, w3, hull], wheels: [Wheel::default(); 4], joints, hull_parts, wheel_shape }
+        Self { bodies: [w0, w1, w2, w3, hull], wheels: [Wheel::default(); 4], joints, hull_parts, wheel_shape, road_friction: 1.0 }
     }
 
     /// The hull.
@@ -111,7 +113,7 @@ impl Car {
 
             let body = &mut self.bodies[i];
             let wheel = &mut self.wheels[i];
-            let friction_limit = if wheel.on_road { FRICTION_LIMIT * 1.0 } else { FRICTION_LIMIT * 0.6 };
+            let friction_limit = if wheel.on_road { FRICTION_LIMIT * self.road_friction } else { FRICTION_LIMIT * 0.6 };
             let wheel_rad = WHEEL_R * SIZE;
             let wide = |v: Vec2| (f64::from(v.x), f64::from(v.y));
             let forw = wide(body.transform.rotation.apply(Vec2::new(0.0, 1.0)));

@@ -3,6 +3,8 @@
 use frmdn_env::{AgentView, ObservationSpace};
 use serde::{Deserialize, Serialize};
 
+use crate::Perturbation;
+
 /// Side of the agent's picture.
 pub(crate) const AGENT: usize = 64;
 /// Side of the whole picture.
@@ -74,6 +76,9 @@ pub struct CarRacingConfig {
     pub actions: Actions,
     /// Steps after which an episode is truncated.
     pub max_steps: u32,
+    /// A change for tests of robustness. None: the environment as it is, in every bit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perturbation: Option<Perturbation>,
 }
 
 impl Default for CarRacingConfig {
@@ -85,6 +90,7 @@ impl Default for CarRacingConfig {
             domain_randomize: false,
             actions: Actions::default(),
             max_steps: 1000,
+            perturbation: None,
         }
     }
 }
@@ -93,6 +99,16 @@ impl CarRacingConfig {
     /// The environment, before its first reset.
     pub fn init(&self) -> crate::CarRacing {
         crate::CarRacing::new(self.clone())
+    }
+
+    /// What the road's friction is multiplied by: exactly 1 unless perturbed.
+    pub fn road_friction(&self) -> f64 {
+        self.perturbation.map_or(1.0, Perturbation::road_friction)
+    }
+
+    /// The most gas that has an effect: 1 unless perturbed.
+    pub fn most_gas(&self) -> f64 {
+        self.perturbation.map_or(1.0, Perturbation::most_gas)
     }
 }
 

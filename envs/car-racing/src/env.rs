@@ -6,6 +6,7 @@ use crate::car::Car;
 use crate::config::{AGENT, Actions, CarRacingConfig, FULL, Observation, Rule, SCENE};
 use crate::contact::Tiles;
 use crate::gauges;
+use crate::perturbation::{Noise, Perturbation};
 use crate::raster::{Canvas, Palette};
 use crate::rng::Rng;
 use crate::scene::{self, Camera, Colors};
@@ -19,6 +20,9 @@ const BUTTONS: [[f64; 3]; 5] = [[0.0; 3], [0.6, 0.0, 0.0], [-0.6, 0.0, 0.0], [0.
 const LAP_COMPLETE: f64 = 0.95;
 /// Which child of the seed draws the tile of a random start.
 const START_STREAM: u32 = 0;
+/// Below that speed of its hull the car stands still, world units per second: in two seconds it moves by less than a twentieth of its
+/// length.
+const STILL: f32 = 0.1;
 
 /// Car-Racing. Actions are `[steer, gas, brake]` within `[−1, 1] × [0, 1] × [0, 1]`, steering right is positive; or one of
 /// [`Actions::Discrete`].
@@ -51,18 +55,23 @@ struct Episode {
     previous_score: f64,
     time: f64,
     steps: u32,
+    perturbation: Option<Perturbation>,
+    noise: Option<Noise>,
 }
 
 impl Episode {
     fn new(seed: u64, config: &CarRacingConfig) -> Self {
         let mut rng = Rng::new(seed);
         let colors = if config.domain_randomize { Colors::draw(&mut rng) } else { Colors::PLAIN };
+        let perturbation = config.perturbation;
+        let colors = perturbation.map_or(colors, |p| p.colors(colors, seed));
         let track = Track::generate(&mut rng);
         let count = track.points.len();
         let start = if config.random_start { (Rng::child(seed, START_STREAM).random() * count as f64) as usize } else { 0 };
+        let car = Car { road_friction: config.road_friction(), ..Car::new(track.points[start]) };
         let mut episode = Self {
             tiles: Tiles::new(&track.tiles),
-            car: Car::new(track.points[start]),
+            car,
             track,
             colors,
             rule: config.rule,
@@ -74,6 +83,8 @@ impl Episode {
             previous_score: 0.0,
             time: 0.0,
             steps: 0,
+            perturbation,
+            noise: perturbation.and_then(|p| p.noise(seed)),
         };
         episode.advance();
         episode
@@ -98,7 +109,7 @@ impl Episode {
     }
 
     fn draw(&self, canvas: &mut Canvas) {
-        scene::draw(canvas, &Camera::new(&self.car, self.time), &self.track.tiles, &self.tiles, &self.car);
+        scene::draw(canvas, &Camera::new(&self.car, self.time), &self.track.tiles, &self.tiles, &self.car, self.perturbation);
     }
 
     /// The whole picture with its bar, `out` has 96 × 96 × 3 bytes.
@@ -150,13 +161,16 @@ impl CarRacing {
     }
 
     fn observe(&mut self, out: &mut [u8]) {
-        if let Some(episode) = &self.episode {
+        if let Some(episode) = &mut self.episode {
             match self.config.observation {
                 Observation::Agent64 => {
                     episode.draw(&mut self.canvas);
                     self.canvas.resolve(&self.palette, out);
                 }
                 Observation::Full96 => episode.draw_full(&mut self.canvas, &self.palette, out),
+            }
+            if let Some(noise) = &mut episode.noise {
+                noise.add(out);
             }
         }
     }
@@ -190,7 +204,7 @@ impl Env for CarRacing {
             Actions::Continuous => [0, 1, 2].map(|i| f64::from(action[i])),
             Actions::Discrete => BUTTONS[action[0] as usize],
         };
-        episode.car.control(-steer, gas, brake);
+        episode.car.control(-steer, gas.min(self.config.most_gas()), brake);
         episode.advance();
         episode.steps += 1;
         episode.score -= 0.1;
@@ -200,14 +214,16 @@ impl Env for CarRacing {
         let total = episode.track.tiles.len() as u32;
         let mut completed = episode.visited == total || episode.lap;
         let mut terminated = completed;
-        let position = episode.car.hull().transform.position;
+        let hull = episode.car.hull();
+        let (position, velocity) = (hull.transform.position, hull.velocity);
         if f64::from(position.x).abs() > PLAYFIELD || f64::from(position.y).abs() > PLAYFIELD {
             terminated = true;
             completed = false;
             reward = -100.0;
         }
         let truncated = episode.steps >= self.config.max_steps;
-        let info = Info { steps: episode.steps, progress: (episode.visited, total), completed };
+        let info =
+            Info { steps: episode.steps, progress: (episode.visited, total), completed, still: velocity.x.hypot(velocity.y) < STILL };
         self.running = !(terminated || truncated);
         self.observe(out);
         Ok(Step { reward, terminated, truncated, info })

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene` and `gauges` on `raster`,
-//! and `env`, which puts them together.
+//! `perturbation`, and `env`, which puts them together.
 
 mod car;
 mod config;
@@ -27,6 +27,7 @@ mod env;
 mod gauges;
 mod joint;
 mod math;
+mod perturbation;
 mod polygon;
 pub mod pursuit;
 mod raster;
@@ -38,4 +39,5 @@ pub mod track;
 
 pub use config::{Actions, CarRacingConfig, Observation, Rule, agent_view};
 pub use env::CarRacing;
+pub use perturbation::Perturbation;
 pub use state::{BodyState, CarState, WheelState};

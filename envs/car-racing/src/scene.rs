@@ -3,6 +3,7 @@
 use crate::car::{Car, SIZE, WHEEL_R, WHEEL_W};
 use crate::contact::Tiles;
 use crate::math::{Transform, Vec2};
+use crate::perturbation::Perturbation;
 use crate::raster::{Canvas, Color, Palette, WINDOW};
 use crate::rng::Rng;
 use crate::track::{PLAYFIELD, Point, SCALE, Tile, sign};
@@ -100,9 +101,12 @@ impl Camera {
     }
 }
 
-/// Draws everything below the gauges.
-pub(crate) fn draw(canvas: &mut Canvas, camera: &Camera, road: &[Tile], tiles: &Tiles, car: &Car) {
+/// Draws everything below the gauges, and what a perturbation adds.
+pub(crate) fn draw(canvas: &mut Canvas, camera: &Camera, road: &[Tile], tiles: &Tiles, car: &Car, added: Option<Perturbation>) {
     field(canvas, camera);
+    for polygon in added.into_iter().flat_map(Perturbation::ground) {
+        canvas.fill(&polygon, RED);
+    }
     for (i, tile) in road.iter().enumerate() {
         // a tile with its kerb reaches 10 units from the tile's first corners' middle
         let [left, right, ..] = tile.corners;
@@ -120,6 +124,9 @@ pub(crate) fn draw(canvas: &mut Canvas, camera: &Camera, road: &[Tile], tiles: &
     }
     for part in &car.hull_parts {
         body(canvas, camera, part.vertices(), car.hull().transform, HULL);
+    }
+    for polygon in added.into_iter().flat_map(Perturbation::front) {
+        canvas.fill(&polygon, BLACK);
     }
 }
 

@@ -76,7 +76,7 @@ impl Env for DummyEnv {
         let truncated = self.steps >= Self::MAX_STEPS;
         self.running = !(terminated || truncated);
         self.observe(observation);
-        let info = Info { steps: self.steps, progress: (self.steps, Self::MAX_STEPS), completed: terminated };
+        let info = Info { steps: self.steps, progress: (self.steps, Self::MAX_STEPS), completed: terminated, still: false };
         Ok(Step { reward: (self.state >> 11) as f64 / (1u64 << 53) as f64, terminated, truncated, info })
     }
 

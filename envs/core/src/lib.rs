@@ -43,6 +43,8 @@ pub struct Info {
     pub progress: (u32, u32),
     /// The task was completed (Car-Racing: a lap was finished).
     pub completed: bool,
+    /// Nothing moves (Car-Racing: its hull is slower than 0.1 world units a second); false where the environment cannot tell.
+    pub still: bool,
 }
 
 /// A picture for people: RGB rows from the top, 3 bytes a pixel.

@@ -214,7 +214,12 @@ impl Env for GymEnv {
         episode.running = !(terminated || truncated);
         let steps = u32::try_from(episode.rewards.len()).unwrap_or(u32::MAX);
         self.write(out);
-        Ok(Step { reward: stepped.reward, terminated, truncated, info: Info { steps, progress: stepped.progress, completed } })
+        Ok(Step {
+            reward: stepped.reward,
+            terminated,
+            truncated,
+            info: Info { steps, progress: stepped.progress, completed, still: false },
+        })
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -139,7 +139,7 @@ impl Env for FromGymRs {
         let steps = before + 1;
         let truncated = steps >= self.max_steps;
         self.steps = (!done && !truncated).then_some(steps);
-        Ok(Step { reward, terminated: done, truncated, info: Info { steps, progress: (0, 0), completed: false } })
+        Ok(Step { reward, terminated: done, truncated, info: Info { steps, progress: (0, 0), completed: false, still: false } })
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -1,0 +1,41 @@
+//! `frmdn compare robustness`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::compare::typed;
+use crate::{
+    compare::{Robustness, robustness},
+    stages::Context,
+};
+
+#[derive(Args, Debug)]
+pub struct RobustnessArgs {
+    /// Run folders or checkpoints, one a column.
+    #[arg(required = true, value_name = "AGENT")]
+    agents: Vec<PathBuf>,
+    /// Number of test tracks, from the first one.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    episodes: u64,
+    /// Another environment than the agents' own: car-racing, with options after commas (car-racing,rule=v4).
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// Folder of the report and of finished cells.
+    #[arg(long, value_name = "DIR", default_value = "runs/robustness")]
+    out: PathBuf,
+}
+
+pub fn compare(args: &RobustnessArgs, context: &Context<'_>) -> anyhow::Result<()> {
+    let plan = Robustness {
+        agents: args.agents.clone(),
+        episodes: args.episodes,
+        environment: args.env.clone(),
+        out: args.out.clone(),
+        command: typed(),
+    };
+    let report = robustness(&plan, context)?;
+    println!("{}", std::fs::read_to_string(&report)?);
+    println!("report: {} (and report.json beside it)", report.display());
+    Ok(())
+}
