@@ -138,8 +138,9 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
 fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metrics: &mut Metrics) -> Result<()> {
     let (config, actions, context) = (&arena.preset.controller, arena.model.actions.width(), arena.context);
     let candidates: Vec<LinearController> = state.optimiser.ask().iter().map(|x| state.controller(actions, x)).collect();
+    let pushed = state.pushed(config);
     let give_up_after = (config.give_up_after > 0).then_some(config.give_up_after);
-    let options = DriveOptions { give_up_after, max_steps: arena.max_steps };
+    let options = DriveOptions { give_up_after, max_steps: arena.max_steps, pushed };
     let [tracks, hard, more] = state.shape(config);
     // A generation that is interrupted is driven again as a whole: its candidates and tracks are known.
     let mut seen = state.tracks.clone();
@@ -150,18 +151,20 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let score = |outcomes: &[Outcome]| mean(outcomes, |o| o.fitness);
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
-    for (i, track) in first.iter().enumerate() {
-        seen.learn(*track, outcomes.iter().filter(|o| o[i].completed).count(), outcomes.len());
-    }
+    let mut learn = |tracks: &[u64], outcomes: &[Vec<Outcome>]| {
+        // Who was pushed says nothing of the track.
+        for (i, track) in tracks.iter().enumerate().filter(|_| !pushed) {
+            seen.learn(*track, outcomes.iter().filter(|o| o[i].completed).count(), outcomes.len());
+        }
+    };
+    learn(first, &outcomes);
     let fitness: Vec<f64> = outcomes.iter().map(|o| score(o)).collect();
     // The race: the better half drive on, and only among themselves the further tracks change the order.
     let half = all.len() / 2;
     if more > 0 {
         let better: Vec<&LinearController> = order[..half].iter().map(|&i| all[i]).collect();
         let Some(further) = arena.drive(&better, rest, options)? else { return context.check(folder) };
-        for (i, track) in rest.iter().enumerate() {
-            seen.learn(*track, further.iter().filter(|o| o[i].completed).count(), further.len());
-        }
+        learn(rest, &further);
         for (&i, further) in order.iter().zip(further) {
             outcomes[i].extend(further);
         }
@@ -171,13 +174,13 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let mut losses = vec![0.0; all.len()];
     order.iter().enumerate().for_each(|(rank, &i)| losses[i] = rank as f64);
     let Summary { mean: average, sd, .. } = Summary::of(&fitness);
-    state.tell(&losses, average).map_err(failed)?;
+    state.tell(&losses, average, pushed).map_err(failed)?;
     state.tracks = seen;
     state.frames += frames(&outcomes);
     let finished = outcomes.iter().flatten().filter(|o| o.completed).count() as f64 / outcomes.iter().map(Vec::len).sum::<usize>() as f64;
     let best = fitness.iter().copied().fold(f64::MIN, f64::max);
     let mut line = json!({ "generation": state.generation, "fitness_mean": average, "fitness_sd": sd, "fitness_best": best,
-        "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(), "sigma": state.optimiser.sigma() });
+        "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(), "pushed": pushed, "sigma": state.optimiser.sigma() });
     let ends_start =
         state.generation.is_multiple_of(config.start_generations) && state.generation <= config.starts * config.start_generations;
     if state.generation.is_multiple_of(config.select_every) || state.generation == config.generations || ends_start {

@@ -18,16 +18,22 @@ pub struct Tracks {
 }
 
 impl Tracks {
-    /// `count` tracks, of which `hard` come from those that were failed as far as there are such.
+    /// `count` tracks, of which `hard` come from those that were failed as far as there are such, every other one from the first on.
     pub fn choose(&mut self, seed: u64, generation: u64, count: usize, hard: usize) -> Vec<u64> {
         let mut rng = stream(seed, "controller/tracks", &[generation]);
         let mut pool = self.hard.clone();
-        let mut chosen: Vec<u64> =
-            (0..hard.min(count).min(pool.len())).map(|_| pool.swap_remove(rng.random_range(0..pool.len()))).collect();
+        let hard = hard.min(count).min(pool.len());
         let span = seeds::EVOLVE.end - seeds::EVOLVE.start;
+        let (mut left, mut chosen) = (hard, Vec::with_capacity(count));
         while chosen.len() < count {
-            chosen.push(seeds::EVOLVE.start + self.used % span);
-            self.used += 1;
+            let must = count - chosen.len() == left;
+            if left > 0 && (chosen.len() % 2 == 0 || must) {
+                chosen.push(pool.swap_remove(rng.random_range(0..pool.len())));
+                left -= 1;
+            } else {
+                chosen.push(seeds::EVOLVE.start + self.used % span);
+                self.used += 1;
+            }
         }
         chosen
     }
@@ -60,6 +66,7 @@ mod tests {
         assert_eq!(first, [0, 1, 2, 3].map(|i| seeds::EVOLVE.start + i));
         tracks.learn(first[0], 3, 8);
         tracks.learn(first[1], 4, 8);
+        assert_eq!(tracks.clone().choose(1, 1, 1, 2), [first[0]]);
         let second = tracks.choose(1, 1, 4, 2);
         assert_eq!(second, [first[0], first[3] + 1, first[3] + 2, first[3] + 3]);
         tracks.learn(first[0], 8, 8);
