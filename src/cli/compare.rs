@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::score::ScoreArgs;
 use crate::{
     compare::{Likelihood, Spec, likelihood},
     stages::Context,
@@ -13,6 +14,8 @@ use crate::{
 pub enum CompareCommand {
     /// Train memories on the same latents and compare their likelihoods by protocol. The same line again resumes.
     Likelihood(LikelihoodArgs),
+    /// Compare what memories are worth to those who drive, by the experiments e1 to e4. The same line again resumes.
+    Score(ScoreArgs),
 }
 
 /// The memories that are compared by default: all of them, and the baseline and the default with other numbers of components.
@@ -61,7 +64,10 @@ pub struct LikelihoodArgs {
 }
 
 pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Result<()> {
-    let CompareCommand::Likelihood(args) = command;
+    let args = match command {
+        CompareCommand::Likelihood(args) => args,
+        CompareCommand::Score(args) => return super::score::run(args, context),
+    };
     let specs = |list: &[String]| -> anyhow::Result<Vec<Spec>> {
         list.iter().filter(|s| !s.is_empty()).map(|s| s.parse().map_err(anyhow::Error::msg)).collect()
     };
@@ -81,12 +87,17 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         sets: args.sets.clone(),
         grid: !args.no_grid,
         train: !args.report,
-        command: std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" "),
+        command: typed(),
     };
     let report = likelihood(&plan, context)?;
     println!("{}", std::fs::read_to_string(&report)?);
     println!("report: {} (and report.html, report.json, pictures beside it)", report.display());
     Ok(())
+}
+
+/// The command line as it can be typed again.
+pub fn typed() -> String {
+    std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// An argument as a shell takes it.

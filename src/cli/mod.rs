@@ -10,6 +10,7 @@ mod inspect;
 mod plan;
 mod play;
 mod progress;
+mod score;
 mod table;
 mod train;
 

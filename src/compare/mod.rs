@@ -6,9 +6,12 @@
 mod judge;
 mod likelihood;
 mod linear;
+mod queue;
 mod report;
+mod score;
 mod spec;
 mod statistics;
 
 pub use likelihood::{Likelihood, likelihood};
+pub use score::{Experiment, Scale, Score, score};
 pub use spec::Spec;

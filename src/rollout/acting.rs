@@ -7,6 +7,7 @@ use std::sync::{
 
 use frmdn_env::{Env, ObservationMut, Step};
 
+use super::Blackout;
 use crate::{
     controller::{Actions, LinearController},
     memory::{self, Memory},
@@ -61,6 +62,8 @@ pub struct DriveOptions {
     pub give_up_after: Option<u32>,
     /// Steps of a whole episode, for the charge of one that was given up: 0.1 for each that remains, Car-Racing's price.
     pub max_steps: u32,
+    /// Steps whose latent is withheld and drawn by the memory, which must be one that predicts.
+    pub blackout: Option<Blackout>,
 }
 
 /// What an observer of an episode sees at each step, before the environment moves on.
@@ -191,6 +194,11 @@ impl ActingModel {
             }
             frames.fetch_add(n as u64, Ordering::Relaxed);
             self.encoder.encode(&mut rows.vision, &rows.frames[..n * frame_len], &mut rows.latents[..n * self.latent]);
+            if let Some(blackout) = options.blackout {
+                let under = busy.iter().enumerate().map(|(i, lane)| (i, jobs[lane.job].seed, lane.outcome.steps));
+                let filled = blackout.fill(self.memory.as_ref(), under, &rows.states, &mut rows.latents, self.latent, &mut rows.memory);
+                filled.map_err(|e| e.to_string())?;
+            }
             for (i, lane) in busy.iter().enumerate() {
                 let z = &rows.latents[i * self.latent..(i + 1) * self.latent];
                 let h = self.memory.hidden(&rows.states[i * state_len..(i + 1) * state_len]);

@@ -79,10 +79,21 @@ fn coordinates(folder: &RunFolder, model: &ActingModel) -> Result<Coordinates> {
     if config.inputs == ControllerInputs::Raw {
         return Ok(Coordinates::raw(features));
     }
+    let moments = moments(folder, model)?;
+    Ok(match config.inputs {
+        ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
+            Coordinates::principal(&moments, model.latent, config.axes)
+        }
+        _ => Coordinates::standard(&moments),
+    })
+}
+
+/// The moments of [z, h] on training episodes.
+pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments> {
     let latents = folder.latents();
-    let (mut moments, mut scratch) = (Moments::new(features), Scratch::default());
-    let mut row = vec![0.0; features];
-    for index in (0..preset.collect.episodes).filter(|&i| !held_out(i)).take(MOMENT_EPISODES) {
+    let (mut moments, mut scratch) = (Moments::new(model.features()), Scratch::default());
+    let mut row = vec![0.0; model.features()];
+    for index in (0..folder.preset().collect.episodes).filter(|&i| !held_out(i)).take(MOMENT_EPISODES) {
         let episode = LatentEpisode::load(&latents.path(index))?;
         let mut state = vec![0.0; model.memory.state_len()];
         for (z, a) in episode.mean.chunks_exact(episode.latent).zip(episode.actions.chunks_exact(episode.action_len)) {
@@ -92,12 +103,7 @@ fn coordinates(folder: &RunFolder, model: &ActingModel) -> Result<Coordinates> {
             model.memory.step(1, z, a, &mut state, &mut scratch);
         }
     }
-    Ok(match config.inputs {
-        ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
-            Coordinates::principal(&moments, model.latent, config.axes)
-        }
-        _ => Coordinates::standard(&moments),
-    })
+    Ok(moments)
 }
 
 /// Where candidates drive, and with what.
@@ -132,7 +138,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let (config, actions, context) = (&arena.preset.controller, arena.model.actions.width(), arena.context);
     let candidates: Vec<LinearController> = state.optimiser.ask().iter().map(|x| state.controller(actions, x)).collect();
     let give_up_after = (config.give_up_after > 0).then_some(config.give_up_after);
-    let options = DriveOptions { give_up_after, max_steps: arena.max_steps };
+    let options = DriveOptions { give_up_after, max_steps: arena.max_steps, ..DriveOptions::default() };
     let [tracks, hard, more] = state.shape(config);
     // A generation that is interrupted is driven again as a whole: its candidates and tracks are known.
     let mut seen = state.tracks.clone();
