@@ -6,7 +6,7 @@ use frmdn_engine::Params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{BANK_TRACKS, Data, FORMAT, Score, evolve::Search, jobs, keep, kept};
+use super::{BANK_TRACKS, Data, FORMAT, Score, differs, evolve::Search, jobs, keep, kept};
 use crate::{
     controller::LinearController,
     memory::Variant,
@@ -147,10 +147,7 @@ fn evolved(plan: &Score, data: &Data, start: u64, count: usize, context: &Contex
     }
     let file = Checkpoint::<Evolved>::load(&path, CheckpointKind::Controller, "Delete it and type the same command again.")?;
     if file.state.settings != settings {
-        return Err(RunError::Config(format!(
-            "{} was made with other settings or another V. Choose another folder with --out DIR, or delete it to make it anew",
-            path.display()
-        )));
+        return Err(differs(&path));
     }
     let weights =
         file.tensors.get("weights", &shape).map_err(|e| RunError::damaged(&path, e, "Delete it and type the same command again."))?;

@@ -291,12 +291,16 @@ fn kept<T: DeserializeOwned>(path: &Path, settings: &Value) -> Result<Option<T>>
     }
     let found: Kept<T> = read(path)?;
     if &found.settings != settings {
-        return Err(RunError::Config(format!(
-            "{} was made with other settings or another V. Choose another folder with --out DIR, or delete it to make it anew",
-            path.display()
-        )));
+        return Err(differs(path));
     }
     Ok(Some(found.outcome))
+}
+
+fn differs(path: &Path) -> RunError {
+    RunError::Config(format!(
+        "{} was made with other settings or another V. Choose another folder (--out DIR for pieces, --work DIR for memories), or delete it to make it anew",
+        path.display()
+    ))
 }
 
 fn keep<T: Serialize>(path: &Path, settings: &Value, outcome: T) -> Result<()> {
