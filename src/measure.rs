@@ -158,7 +158,7 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
         let count = 64 * threads as u64;
         let jobs: Vec<Job<'_>> = (round * count..(round + 1) * count).map(|seed| Job { controller: &controller, seed }).collect();
         // Straight ahead at half gas leaves the road soon.
-        let options = DriveOptions { give_up_after: Some(150), max_steps: 1000, pushed: false };
+        let options = DriveOptions { give_up_after: Some(150), max_steps: 1000, ..DriveOptions::default() };
         let outcomes = pool.install(|| model.drive(world, &jobs, options, &Interrupt::default(), &AtomicU64::new(0)))?;
         frames += outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum::<u64>();
         if began.elapsed() >= SPAN {
@@ -277,7 +277,7 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         .collect();
     let jobs: Vec<Job<'_>> = drivers.iter().flat_map(|c| (0..episodes as u64).map(move |seed| Job { controller: c, seed })).collect();
     let began = Instant::now();
-    let options = DriveOptions { give_up_after: None, max_steps: 1000, pushed: false };
+    let options = DriveOptions { max_steps: 1000, ..DriveOptions::default() };
     let outcomes = pool(threads)?.install(|| model.drive(world, &jobs, options, &Interrupt::default(), &AtomicU64::new(0)))?;
     let frames = outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum();
     Ok(Generation { candidates, episodes, frames, driving: began.elapsed().as_secs_f64(), optimiser: cost.as_secs_f64() })

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::robustness::{self, RobustnessArgs};
+use super::score::ScoreArgs;
 use crate::{
     compare::{Likelihood, Spec, likelihood},
     stages::Context,
@@ -16,6 +17,8 @@ pub enum CompareCommand {
     Likelihood(LikelihoodArgs),
     /// Drive agents on test tracks under perturbations they were not trained with. The same line again resumes.
     Robustness(RobustnessArgs),
+    /// Compare what memories are worth to those who drive, by the experiments e1 to e4. The same line again resumes.
+    Score(ScoreArgs),
 }
 
 /// The memories that are compared by default: all of them, and the baseline and the default with other numbers of components.
@@ -67,6 +70,7 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
     let args = match command {
         CompareCommand::Likelihood(args) => args,
         CompareCommand::Robustness(args) => return robustness::compare(args, context),
+        CompareCommand::Score(args) => return super::score::run(args, context),
     };
     let specs = |list: &[String]| -> anyhow::Result<Vec<Spec>> {
         list.iter().filter(|s| !s.is_empty()).map(|s| s.parse().map_err(anyhow::Error::msg)).collect()
@@ -95,8 +99,8 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
     Ok(())
 }
 
-/// The command as it was typed.
-pub(super) fn typed() -> String {
+/// The command line as it can be typed again.
+pub fn typed() -> String {
     std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
 }
 

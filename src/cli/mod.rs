@@ -11,6 +11,7 @@ mod plan;
 mod play;
 mod progress;
 mod robustness;
+mod score;
 mod table;
 mod train;
 

@@ -1,7 +1,7 @@
 //! `compare likelihood`: every memory trained and judged on the same latents.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -17,6 +17,7 @@ use super::{
     Spec,
     judge::{Finished, Measured, Test, judge},
     linear::{self, Linear},
+    queue::one_a_core,
     report,
 };
 use crate::{
@@ -173,7 +174,8 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
     report::write(plan, &data.iter().map(|d| &d.preset).collect::<Vec<_>>(), &linear, grid, &finished)
 }
 
-fn open(path: &Path) -> Result<RunFolder> {
+/// A run folder whose V is trained.
+pub fn open(path: &Path) -> Result<RunFolder> {
     let folder = RunFolder::open(path)?;
     if !path.join("vision/weights.safetensors").exists() {
         return Err(RunError::Missing {
@@ -246,7 +248,8 @@ fn result_path(plan: &Likelihood, data: &[Data], run: &Planned) -> PathBuf {
     plan.out.join("runs").join(format!("{}.json", run.name(&data[run.data].name)))
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
+/// A file of results.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
     serde_json::from_str(&text).map_err(|e| RunError::damaged(path, e, "Delete it and type the same command again."))
 }
@@ -277,7 +280,7 @@ fn choose(plan: &Likelihood, data: &[Data], trials: &[Planned]) -> Result<Option
 
 /// Trains and judges the runs that are not finished, one on each core: a single memory gains little from a second one.
 fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[usize; 2]>, context: &Context<'_>) -> Result<()> {
-    let mut queue = VecDeque::new();
+    let mut queue = Vec::new();
     let mut total = 0;
     for run in runs {
         let settings = settings(&data[run.data], run, chosen)?;
@@ -292,7 +295,7 @@ fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[u
             }
         } else {
             total += settings.updates;
-            queue.push_back((run, settings));
+            queue.push((run, settings));
         }
     }
     if queue.is_empty() {
@@ -300,30 +303,10 @@ fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[u
     }
     context.report.begin("compare", "updates", 0, total);
     let progress = Progress { context, done: AtomicU64::new(0) };
-    let (queue, failure) = (Mutex::new(queue), Mutex::new(None));
-    let next = || queue.lock().expect("no thread panics while it takes a run").pop_front();
-    std::thread::scope(|scope| {
-        for _ in 0..rayon::current_num_threads() {
-            scope.spawn(|| {
-                let one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-                while let Some((run, settings)) = next() {
-                    let outcome = match &one {
-                        Ok(pool) => pool.install(|| execute(plan, data, run, &settings, &progress)),
-                        Err(e) => Err(RunError::Failed(format!("cannot start a thread: {e}"))),
-                    };
-                    if let Err(e) = outcome {
-                        queue.lock().expect("no thread panics while it takes a run").clear();
-                        failure.lock().expect("no thread panics while it fails").get_or_insert(e);
-                    }
-                }
-            });
-        }
-    });
+    let outcome = one_a_core(queue, |(run, settings)| execute(plan, data, run, &settings, &progress));
     context.report.end();
-    match failure.into_inner().expect("no thread panics while it fails") {
-        Some(e) => Err(e),
-        None => interrupted(plan, context),
-    }
+    outcome?;
+    interrupted(plan, context)
 }
 
 /// Where the trainings of several threads tell of their progress.

@@ -6,11 +6,14 @@
 mod judge;
 mod likelihood;
 mod linear;
+mod queue;
 mod report;
 mod robustness;
+mod score;
 mod spec;
 mod statistics;
 
 pub use likelihood::{Likelihood, likelihood};
 pub use robustness::{Robustness, robustness};
+pub use score::{Experiment, Scale, Score, score};
 pub use spec::Spec;

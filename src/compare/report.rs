@@ -1,6 +1,9 @@
 //! The report: Markdown, HTML, JSON and pictures from the runs that are finished.
 
-use std::{fmt::Write, path::PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -23,10 +26,14 @@ const BASELINE: &str = "rmdn";
 const SHOWN: [&str; 6] = ["rmdn", "rmdn-lowrank-cov", "rmdn-full", "frmdn", "frmdn-conditional", "frmdn-spline"];
 
 /// A part of a report.
-pub(super) enum Block {
+pub enum Block {
+    /// The first one is the title.
     Heading(String),
+    /// A paragraph of Markdown.
     Text(String),
+    /// Heading and rows.
     Table(Vec<String>, Vec<Vec<String>>),
+    /// File beside the report, and what it shows.
     Picture(String, String),
 }
 
@@ -202,10 +209,15 @@ pub fn write(plan: &Likelihood, presets: &[&Preset], linear: &[Linear], grid: Op
         blocks.extend(pictures(plan, regime)?);
     }
     blocks.extend(grid.iter().flat_map(searched));
-    write_json(&plan.out.join("report.json"), &Value::Object(out))?;
-    let path = plan.out.join("report.md");
-    let (markdown, html) = (markdown(&blocks), html(&blocks));
-    write_atomically(&plan.out.join("report.html"), |w| std::io::Write::write_all(w, html.as_bytes()))?;
+    save(&plan.out, &blocks, &Value::Object(out))
+}
+
+/// Writes report.md, report.html and report.json into `folder`; returns the path of the first.
+pub fn save(folder: &Path, blocks: &[Block], figures: &Value) -> Result<PathBuf> {
+    write_json(&folder.join("report.json"), figures)?;
+    let path = folder.join("report.md");
+    let (markdown, html) = (markdown(blocks), html(blocks));
+    write_atomically(&folder.join("report.html"), |w| std::io::Write::write_all(w, html.as_bytes()))?;
     write_atomically(&path, |w| std::io::Write::write_all(w, markdown.as_bytes()))?;
     Ok(path)
 }
@@ -547,10 +559,11 @@ pub(super) fn markdown(blocks: &[Block]) -> String {
 
 fn html(blocks: &[Block]) -> String {
     let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut out = String::from(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Memories compared in likelihood</title>\n<style>body{font:15px/1.5 \
-         sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}table{border-collapse:collapse;font-size:13px}td,th{border:1px solid \
-         #bbb;padding:.2em .5em;text-align:right}td:first-child,th:first-child{text-align:left}img{max-width:100%}</style></head><body>\n",
+    let title = blocks.iter().find_map(|b| if let Block::Heading(text) = b { Some(escape(text)) } else { None }).unwrap_or_default();
+    let mut out = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>body{{font:15px/1.5 \
+         sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}}table{{border-collapse:collapse;font-size:13px}}td,th{{border:1px solid \
+         #bbb;padding:.2em .5em;text-align:right}}td:first-child,th:first-child{{text-align:left}}img{{max-width:100%}}</style></head><body>\n",
     );
     for (i, block) in blocks.iter().enumerate() {
         let level = if i == 0 { 1 } else { 2 };

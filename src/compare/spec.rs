@@ -39,14 +39,25 @@ impl Spec {
         self.variant().starts_with("frmdn") || self.variant() == "rmdn-linear"
     }
 
-    /// `preset` with this memory.
-    pub fn apply(&self, preset: &Preset) -> Result<Preset> {
+    /// Whether it is trained, and so has a likelihood and can dream.
+    pub fn is_trained(&self, preset: &Preset) -> Result<bool> {
+        Ok(self.resolve(preset)?.memory.model.is_trained())
+    }
+
+    /// `preset` with this memory, whichever it is.
+    pub fn resolve(&self, preset: &Preset) -> Result<Preset> {
         let mut sets = vec![format!("memory.model.variant={}", self.variant())];
         sets.extend(self.text.split(':').skip(1).map(|set| format!("memory.model.{set}")));
         let preset = preset.clone().with(&sets)?;
         if preset.memory.model.members > 1 {
             return Err(RunError::Config(format!("--variants {self}: members are compared one by one; leave out members")));
         }
+        Ok(preset)
+    }
+
+    /// `preset` with this memory, which must be one with a likelihood.
+    pub fn apply(&self, preset: &Preset) -> Result<Preset> {
+        let preset = self.resolve(preset)?;
         if preset.memory.model.is_trained() {
             Ok(preset)
         } else {

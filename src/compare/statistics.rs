@@ -26,18 +26,31 @@ pub struct Interval {
     pub p: f64,
 }
 
-/// Mean nats a step of the cells: a mean over cells of means over steps.
-fn mean(cells: &[&Sample], chosen: &[(usize, Vec<usize>)]) -> f64 {
-    let of = |(cell, episodes): &(usize, Vec<usize>)| {
-        let sums = episodes.iter().map(|&e| cells[*cell].episodes[e]).fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+/// Sums over episodes of one trained memory, or whatever pairs of numbers a statistic is made of.
+type Episodes = Vec<[f64; 2]>;
+
+/// Mean over cells of the ratio of the sums: nats above the floor a step, or, where the second number is 1, a plain mean.
+fn mean(cells: &[Episodes]) -> f64 {
+    let of = |episodes: &Episodes| {
+        let sums = episodes.iter().fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
         sums[0] / sums[1].max(1.0)
     };
-    chosen.iter().map(of).sum::<f64>() / chosen.len() as f64
+    cells.iter().map(of).sum::<f64>() / cells.len() as f64
 }
 
 /// The interval of `figure` of the mean nats a step of `a` and, in the same cells and episodes, of `b`. Cells that one of them lacks
 /// are left out; `None` if there are none.
 pub fn bootstrap(a: &[Sample], b: &[Sample], figure: impl Fn(f64, f64) -> f64) -> Option<Interval> {
+    bootstrap_of(a, b, mean, figure)
+}
+
+/// The same for any `statistic` of the cells' episodes. Replicates in which the figure is not a number are left out.
+pub fn bootstrap_of(
+    a: &[Sample],
+    b: &[Sample],
+    statistic: impl Fn(&[Episodes]) -> f64,
+    figure: impl Fn(f64, f64) -> f64,
+) -> Option<Interval> {
     let pairs: Vec<(&Sample, &Sample)> = a
         .iter()
         .filter_map(|a| b.iter().find(|b| b.cell == a.cell && b.episodes.len() == a.episodes.len()).map(|b| (a, b)))
@@ -48,7 +61,11 @@ pub fn bootstrap(a: &[Sample], b: &[Sample], figure: impl Fn(f64, f64) -> f64) -
     }
     let (a, b): (Vec<&Sample>, Vec<&Sample>) = pairs.into_iter().unzip();
     let all: Vec<(usize, Vec<usize>)> = a.iter().enumerate().map(|(i, s)| (i, (0..s.episodes.len()).collect())).collect();
-    let value = figure(mean(&a, &all), mean(&b, &all));
+    let of = |cells: &[&Sample], chosen: &[(usize, Vec<usize>)]| {
+        let drawn = chosen.iter().map(|(cell, episodes)| episodes.iter().map(|&e| cells[*cell].episodes[e]).collect());
+        statistic(&drawn.collect::<Vec<Episodes>>())
+    };
+    let value = figure(of(&a, &all), of(&b, &all));
     let mut replicates: Vec<f64> = (0..REPLICATES)
         .map(|i| {
             let mut rng = stream(0, "compare/bootstrap", &[i]);
@@ -59,9 +76,13 @@ pub fn bootstrap(a: &[Sample], b: &[Sample], figure: impl Fn(f64, f64) -> f64) -
                     (cell, (0..n).map(|_| rng.random_range(0..n)).collect())
                 })
                 .collect();
-            figure(mean(&a, &chosen), mean(&b, &chosen))
+            figure(of(&a, &chosen), of(&b, &chosen))
         })
+        .filter(|v| v.is_finite())
         .collect();
+    if replicates.is_empty() {
+        return None;
+    }
     replicates.sort_by(f64::total_cmp);
     let quantile = |q: f64| replicates[((replicates.len() - 1) as f64 * q).round() as usize];
     let below = replicates.iter().filter(|v| **v <= 0.0).count().min(replicates.iter().filter(|v| **v >= 0.0).count());

@@ -84,9 +84,39 @@ pub fn dream(
     let work = |scratch: &mut Buffers, (at, outcomes): (usize, &mut [Dreamt])| {
         let jobs = at * share..at * share + outcomes.len();
         let first = jobs.start;
-        scratch.dream(memory, actions, controllers, starts, config, jobs, &mut |job, dreamt| outcomes[job - first] = dreamt)
+        scratch.dream(memory, actions, controllers, starts, config, jobs, &mut |_, _| (), &mut |job, dreamt| outcomes[job - first] = dreamt)
     };
     outcomes.par_chunks_mut(share).enumerate().try_for_each_init(Buffers::default, work)?;
+    Ok(outcomes)
+}
+
+/// The dreams of [`dream`], each with the actions taken in it, `[steps, actions]`: what is driven in the real environment to see what
+/// they would really have brought.
+///
+/// # Errors
+/// If the memory predicts nothing.
+///
+/// # Panics
+/// If a start's or a controller's sizes disagree with the memory.
+pub fn dream_actions(
+    memory: &dyn Memory,
+    actions: &Actions,
+    controllers: &[&LinearController],
+    starts: &[Start],
+    config: DreamConfig,
+) -> Result<Vec<(Dreamt, Vec<f32>)>, NoPrediction> {
+    let mut outcomes = vec![(Dreamt::default(), Vec::new()); controllers.len() * starts.len()];
+    let work = |scratch: &mut Buffers, (at, outcomes): (usize, &mut [(Dreamt, Vec<f32>)])| {
+        let jobs = at * TOGETHER..at * TOGETHER + outcomes.len();
+        let first = jobs.start;
+        let mut taken = vec![Vec::new(); outcomes.len()];
+        let each = &mut |job: usize, action: &[f32]| taken[job - first].extend_from_slice(action);
+        let store = &mut |job: usize, dreamt| outcomes[job - first].0 = dreamt;
+        scratch.dream(memory, actions, controllers, starts, config, jobs, each, store)?;
+        outcomes.iter_mut().zip(taken).for_each(|(outcome, taken)| outcome.1 = taken);
+        Ok(())
+    };
+    outcomes.par_chunks_mut(TOGETHER).enumerate().try_for_each_init(Buffers::default, work)?;
     Ok(outcomes)
 }
 
@@ -103,7 +133,7 @@ struct Buffers {
 }
 
 impl Buffers {
-    #[expect(clippy::too_many_arguments, reason = "private, called once; a struct would only repeat the names")]
+    #[expect(clippy::too_many_arguments, reason = "private, called twice; a struct would only repeat the names")]
     fn dream(
         &mut self,
         memory: &dyn Memory,
@@ -112,6 +142,7 @@ impl Buffers {
         starts: &[Start],
         config: DreamConfig,
         jobs: std::ops::Range<usize>,
+        each: &mut dyn FnMut(usize, &[f32]),
         store: &mut dyn FnMut(usize, Dreamt),
     ) -> Result<(), NoPrediction> {
         let Self { rows, latents, states, actions, rngs, foreseen, memory: scratch } = self;
@@ -138,6 +169,7 @@ impl Buffers {
                 let (z, h) = (&latents[i * latent..(i + 1) * latent], memory.hidden(&states[i * state_len..(i + 1) * state_len]));
                 controllers[row.job / starts.len()].outputs(z, h, action);
                 form.squash(action);
+                each(row.job, action);
                 rngs.push(stream(config.seed, "dream", &[(row.job % starts.len()) as u64, u64::from(step)]));
             }
             memory.step(n, latents, actions, states, scratch);
@@ -244,6 +276,9 @@ mod tests {
             reward += f64::from(foreseen[0].reward);
         }
         assert_eq!(got, Dreamt { reward, steps: 40, ended: false });
+        // The same with its actions, the last of which is that of the last step.
+        let with = dream_actions(memory.as_ref(), &Actions::CarRacing, &[&controllers[2]], &starts[..3], config).unwrap();
+        assert_eq!((with[1].0, with[1].1.len(), &with[1].1[39 * 3..]), (got, 40 * 3, &action[..]));
     }
 
     #[test]

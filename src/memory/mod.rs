@@ -23,12 +23,14 @@ mod config;
 pub mod definition;
 mod evaluation;
 mod heads;
+mod stacked;
 mod train;
 
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
 pub use batch::SequenceBatch;
 pub use config::{LossConfig, MemoryConfig, Variant, init, posterior_entropy};
 pub use evaluation::{Calibration, Judged, MemoryEvaluation};
+pub use stacked::Stacked;
 pub use train::{MemoryMetrics, MemoryState, MemoryTrainer, NonFinite};
 
 #[cfg(test)]

@@ -5,10 +5,9 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use frmdn_engine::random::{Pcg64, fill_uniform, stream};
 use frmdn_env::{Env, ObservationMut, Step};
-use rand::RngExt;
 
+use super::Blackout;
 use crate::{
     controller::{Actions, LinearController},
     memory::{self, Memory},
@@ -94,45 +93,8 @@ pub struct DriveOptions {
     pub give_up_after: Option<u32>,
     /// Steps of a whole episode, for the charge of one that was given up: 0.1 for each that remains, Car-Racing's price.
     pub max_steps: u32,
-    /// Push the driver off its ways now and then. Never in a reported score.
-    pub pushed: bool,
-}
-
-/// Moments at which somebody else has the wheel for some steps: a random action, held. What a good driver hardly ever gets into by itself is
-/// met often, and so is what leads out of it. When and what is a function of the episode's seed: all candidates are pushed alike.
-struct Pushes {
-    rng: Pcg64,
-    /// First step of the next push, or of this one.
-    from: u32,
-    action: Vec<f32>,
-}
-
-impl Pushes {
-    /// Steps that a push lasts.
-    const STEPS: u32 = 10;
-    /// Shortest and longest time between two, in steps.
-    const PAUSE: std::ops::Range<u32> = 60..300;
-
-    fn new(seed: u64, actions: usize) -> Self {
-        let mut rng = stream(seed, "rollout/push", &[]);
-        let from = rng.random_range(Self::PAUSE);
-        Self { rng, from, action: vec![0.0; actions] }
-    }
-
-    /// Replaces `action` where step `step` is within a push.
-    fn act(&mut self, step: u32, actions: &Actions, action: &mut [f32]) {
-        if step < self.from {
-            return;
-        }
-        if step == self.from {
-            fill_uniform(&mut self.rng, 1.0, &mut self.action);
-            actions.stretch(&mut self.action);
-        }
-        action.copy_from_slice(&self.action);
-        if step + 1 == self.from + Self::STEPS {
-            self.from = step + 1 + self.rng.random_range(Self::PAUSE);
-        }
-    }
+    /// Steps whose latent is withheld and drawn by the memory, which must be one that predicts.
+    pub blackout: Option<Blackout>,
 }
 
 /// What an observer of an episode sees at each step, before the environment moves on.
@@ -157,7 +119,6 @@ struct Lane<'a> {
     controller: &'a LinearController,
     outcome: Outcome,
     env: Box<dyn Env>,
-    pushes: Option<Pushes>,
 }
 
 /// Buffers of one thread, one row per lane.
@@ -254,8 +215,7 @@ impl ActingModel {
                 env.reset(jobs[job].seed, ObservationMut::Frame(frame)).map_err(|e| e.to_string())?;
                 rows.states[at * state_len..(at + 1) * state_len].fill(0.0);
                 let controller = jobs[job].controller;
-                let pushes = options.pushed.then(|| Pushes::new(jobs[job].seed, action_len));
-                busy.push(Lane { job, controller, outcome: Outcome::default(), env, pushes });
+                busy.push(Lane { job, controller, outcome: Outcome::default(), env });
             }
             let n = busy.len();
             if n == 0 || stop.is_set() {
@@ -263,15 +223,17 @@ impl ActingModel {
             }
             frames.fetch_add(n as u64, Ordering::Relaxed);
             self.encoder.encode(&mut rows.vision, &rows.frames[..n * frame_len], &mut rows.latents[..n * self.latent]);
-            for (i, lane) in busy.iter_mut().enumerate() {
+            if let Some(blackout) = options.blackout {
+                let under = busy.iter().enumerate().map(|(i, lane)| (i, jobs[lane.job].seed, lane.outcome.steps));
+                let filled = blackout.fill(self.memory.as_ref(), under, &rows.states, &mut rows.latents, self.latent, &mut rows.memory);
+                filled.map_err(|e| e.to_string())?;
+            }
+            for (i, lane) in busy.iter().enumerate() {
                 let z = &rows.latents[i * self.latent..(i + 1) * self.latent];
                 let h = self.memory.hidden(&rows.states[i * state_len..(i + 1) * state_len]);
                 let action = &mut rows.actions[i * action_len..(i + 1) * action_len];
                 lane.controller.outputs(z, h, action);
                 self.actions.squash(action);
-                if let Some(pushes) = &mut lane.pushes {
-                    pushes.act(lane.outcome.steps, &self.actions, action);
-                }
             }
             if let Some(observe) = observer.as_mut() {
                 observe(View {

@@ -4,11 +4,13 @@
 //! neither the number of threads nor which episodes share a batch can change it.
 
 mod acting;
+mod blackout;
 mod blind;
 mod evaluation;
 mod policy;
 
 pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
+pub use blackout::Blackout;
 pub use blind::{Blind, BlindDriver, Brownian};
 pub use evaluation::{Evaluation, Summary};
 pub use policy::{AgentDriven, Driven, Policy, Witness, step, watch};

@@ -277,9 +277,6 @@ pub struct LateConfig {
     pub hard_tracks: usize,
     /// Further tracks of the better half.
     pub more_tracks: usize,
-    /// In every other generation drivers are pushed off their ways now and then, so that they learn to get back.
-    #[serde(default)]
-    pub pushes: bool,
 }
 
 fn once() -> u64 {

@@ -20,6 +20,7 @@ use crate::{
 
 pub(crate) use collect::Drivers;
 pub use collect::collect;
+pub(crate) use controller::moments;
 pub use controller::{Evolution, controller};
 pub use evaluate::{evaluate, outcomes};
 pub use first::first;

@@ -49,9 +49,8 @@ pub struct Evolution {
     pub late: bool,
     /// Sum of the distribution's means since the last test, and their number.
     pub means: (Vec<f64>, u64),
-    /// Sum of the candidates' mean fitness since the last test, and its number: of generations that were not pushed.
-    #[serde(default)]
-    pub plain: (f64, u64),
+    /// Sum of the candidates' mean fitness since the last test.
+    pub fitness: f64,
     /// The best tested means, best first.
     pub finalists: Vec<Finalist>,
     /// Optimisers of the starts that are over, with the score each had reached.
@@ -77,7 +76,7 @@ impl Evolution {
             tracks: Tracks::default(),
             late: false,
             means: (vec![0.0; n], 0),
-            plain: (0.0, 0),
+            fitness: 0.0,
             finalists: Vec::new(),
             starts: Vec::new(),
             stale: 0,
@@ -113,20 +112,13 @@ impl Evolution {
         }
     }
 
-    /// Whether this generation's candidates are pushed: every other one is, where the preset says so.
-    pub(super) fn pushed(&self, config: &ControllerConfig) -> bool {
-        self.late && config.late.as_ref().is_some_and(|late| late.pushes) && self.generation % 2 == 1
-    }
-
-    /// Told a generation's losses and the mean of its fitness, and whether it was pushed, moves on.
-    pub(super) fn tell(&mut self, losses: &[f64], fitness: f64, pushed: bool) -> std::result::Result<(), CmaError> {
+    /// Told a generation's losses and the mean of its fitness, moves on.
+    pub(super) fn tell(&mut self, losses: &[f64], fitness: f64) -> std::result::Result<(), CmaError> {
         self.optimiser.tell(losses)?;
         self.generation += 1;
         self.means.0.iter_mut().zip(self.optimiser.mean()).for_each(|(sum, m)| *sum += m);
         self.means.1 += 1;
-        if !pushed {
-            self.plain = (self.plain.0 + fitness, self.plain.1 + 1);
-        }
+        self.fitness += fitness;
         Ok(())
     }
 
@@ -137,11 +129,11 @@ impl Evolution {
 
     /// Takes a test of `x` into account. Returns whether it was the best so far.
     pub(super) fn tested(&mut self, x: Vec<f64>, score: f64, config: &ControllerConfig) -> bool {
-        let fitness = self.plain.0 / self.plain.1 as f64;
-        if self.plain.1 > 0 && score > 0.0 && fitness < config.candidates_keep * score {
+        let fitness = self.fitness / self.means.1.max(1) as f64;
+        if score > 0.0 && fitness < config.candidates_keep * score {
             self.optimiser = self.optimiser.clone().with_steps_scaled(SHORTER);
         }
-        (self.means, self.plain) = ((vec![0.0; x.len()], 0), (0.0, 0));
+        (self.means, self.fitness) = ((vec![0.0; x.len()], 0), 0.0);
         let best = self.best().is_none_or(|(best, _)| score > best);
         self.stale = if best { 0 } else { self.stale + 1 };
         // Behind those of the same score: the earlier one stays ahead.

@@ -86,10 +86,21 @@ fn coordinates(folder: &RunFolder, model: &ActingModel) -> Result<Coordinates> {
     if config.inputs == ControllerInputs::Raw {
         return Ok(Coordinates::raw(features));
     }
+    let moments = moments(folder, model)?;
+    Ok(match config.inputs {
+        ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
+            Coordinates::principal(&moments, model.latent, config.axes)
+        }
+        _ => Coordinates::standard(&moments),
+    })
+}
+
+/// The moments of [z, h] on training episodes.
+pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments> {
     let latents = folder.latents();
-    let (mut moments, mut scratch) = (Moments::new(features), Scratch::default());
-    let mut row = vec![0.0; features];
-    for index in (0..preset.collect.episodes).filter(|&i| !held_out(i)).take(MOMENT_EPISODES) {
+    let (mut moments, mut scratch) = (Moments::new(model.features()), Scratch::default());
+    let mut row = vec![0.0; model.features()];
+    for index in (0..folder.preset().collect.episodes).filter(|&i| !held_out(i)).take(MOMENT_EPISODES) {
         let episode = LatentEpisode::load(&latents.path(index))?;
         let mut state = vec![0.0; model.memory.state_len()];
         for (z, a) in episode.mean.chunks_exact(episode.latent).zip(episode.actions.chunks_exact(episode.action_len)) {
@@ -99,12 +110,7 @@ fn coordinates(folder: &RunFolder, model: &ActingModel) -> Result<Coordinates> {
             model.memory.step(1, z, a, &mut state, &mut scratch);
         }
     }
-    Ok(match config.inputs {
-        ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
-            Coordinates::principal(&moments, model.latent, config.axes)
-        }
-        _ => Coordinates::standard(&moments),
-    })
+    Ok(moments)
 }
 
 /// Where candidates drive, and with what.
@@ -138,9 +144,8 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
 fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metrics: &mut Metrics) -> Result<()> {
     let (config, actions, context) = (&arena.preset.controller, arena.model.actions.width(), arena.context);
     let candidates: Vec<LinearController> = state.optimiser.ask().iter().map(|x| state.controller(actions, x)).collect();
-    let pushed = state.pushed(config);
     let give_up_after = (config.give_up_after > 0).then_some(config.give_up_after);
-    let options = DriveOptions { give_up_after, max_steps: arena.max_steps, pushed };
+    let options = DriveOptions { give_up_after, max_steps: arena.max_steps, ..DriveOptions::default() };
     let [tracks, hard, more] = state.shape(config);
     // A generation that is interrupted is driven again as a whole: its candidates and tracks are known.
     let mut seen = state.tracks.clone();
@@ -152,8 +157,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
     let mut learn = |tracks: &[u64], outcomes: &[Vec<Outcome>]| {
-        // Who was pushed says nothing of the track.
-        for (i, track) in tracks.iter().enumerate().filter(|_| !pushed) {
+        for (i, track) in tracks.iter().enumerate() {
             seen.learn(*track, outcomes.iter().filter(|o| o[i].completed).count(), outcomes.len());
         }
     };
@@ -174,13 +178,13 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let mut losses = vec![0.0; all.len()];
     order.iter().enumerate().for_each(|(rank, &i)| losses[i] = rank as f64);
     let Summary { mean: average, sd, .. } = Summary::of(&fitness);
-    state.tell(&losses, average, pushed).map_err(failed)?;
+    state.tell(&losses, average).map_err(failed)?;
     state.tracks = seen;
     state.frames += frames(&outcomes);
     let finished = outcomes.iter().flatten().filter(|o| o.completed).count() as f64 / outcomes.iter().map(Vec::len).sum::<usize>() as f64;
     let best = fitness.iter().copied().fold(f64::MIN, f64::max);
     let mut line = json!({ "generation": state.generation, "fitness_mean": average, "fitness_sd": sd, "fitness_best": best,
-        "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(), "pushed": pushed, "sigma": state.optimiser.sigma() });
+        "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(), "sigma": state.optimiser.sigma() });
     let ends_start =
         state.generation.is_multiple_of(config.start_generations) && state.generation <= config.starts * config.start_generations;
     if state.generation.is_multiple_of(config.select_every) || state.generation == config.generations || ends_start {

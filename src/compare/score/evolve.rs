@@ -1,0 +1,76 @@
+//! A small evolution: CMA-ES in standardised coordinates of [z, h], candidates on common tracks.
+
+use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Covariance};
+use frmdn_engine::random::stream;
+use rand::RngExt;
+
+use super::{Data, Score};
+use crate::{
+    controller::{Coordinates, LinearController},
+    rollout::{ActingModel, DriveOptions, Job},
+    run::{Result, RunError, seeds},
+    stages::{self, Context},
+};
+
+/// First step size. In standardised coordinates it means the same for every weight.
+pub const SIGMA: f64 = 0.05;
+/// Tracks of a candidate.
+pub const TRACKS: usize = 2;
+/// Steps without progress after which a candidate's episode is given up.
+const GIVE_UP: u32 = 100;
+
+/// The evolution of a controller for one acting model.
+pub struct Search<'a> {
+    data: &'a Data,
+    pub model: ActingModel,
+    coordinates: Coordinates,
+    optimiser: CmaEs,
+    seed: u64,
+}
+
+impl<'a> Search<'a> {
+    /// At the origin, the controller that does nothing.
+    pub fn new(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
+        let coordinates = Coordinates::standard(&stages::moments(&data.folder, &model)?);
+        let dimension = coordinates.count(model.actions.width());
+        let config = CmaEsConfig { dimension, population: Some(population), sigma0: SIGMA, covariance: Covariance::Auto, seed };
+        Ok(Self { data, model, coordinates, optimiser: CmaEs::new(config).map_err(failed)?, seed })
+    }
+
+    fn controller(&self, x: &[f64]) -> LinearController {
+        self.coordinates.controller(self.model.actions.width(), x)
+    }
+
+    /// The candidates of this generation.
+    pub fn candidates(&self) -> Vec<LinearController> {
+        self.optimiser.ask().iter().map(|x| self.controller(x)).collect()
+    }
+
+    /// The distribution's mean.
+    pub fn mean(&self) -> LinearController {
+        self.controller(self.optimiser.mean())
+    }
+
+    /// A generation's fitnesses, the higher the better, in the candidates' order.
+    pub fn tell(&mut self, fitness: &[f64]) -> Result<()> {
+        self.optimiser.tell(&fitness.iter().map(|f| -f).collect::<Vec<_>>()).map_err(failed)
+    }
+
+    /// One generation in the real environment, on training tracks of its own. Returns its episodes and frames.
+    pub fn generation(&mut self, plan: &Score, context: &Context<'_>) -> Result<[u64; 2]> {
+        let candidates = self.candidates();
+        let mut rng = stream(self.seed, "score/tracks", &[self.optimiser.generation()]);
+        let tracks: Vec<u64> = (0..TRACKS).map(|_| rng.random_range(seeds::EVOLVE)).collect();
+        let jobs: Vec<Job<'_>> =
+            candidates.iter().flat_map(|controller| tracks.iter().map(move |&seed| Job { controller, seed })).collect();
+        let options = DriveOptions { give_up_after: Some(GIVE_UP), max_steps: self.data.max_steps, ..DriveOptions::default() };
+        let outcomes = plan.drive(&self.model, &self.data.world, &jobs, options, context)?;
+        let fitness: Vec<f64> = outcomes.chunks(TRACKS).map(|o| o.iter().map(|o| o.fitness).sum::<f64>() / TRACKS as f64).collect();
+        self.tell(&fitness)?;
+        Ok([outcomes.len() as u64, outcomes.iter().map(|o| u64::from(o.steps)).sum()])
+    }
+}
+
+fn failed(e: CmaError) -> RunError {
+    RunError::Failed(format!("compare score: {e}"))
+}

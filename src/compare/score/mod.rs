@@ -1,0 +1,493 @@
+//! `compare score`: what a memory is worth to those who drive, by the experiments E1 to E4.
+//!
+//! E1, the bank: drivers that do not need the memory, ranked in its dreams; E2, blackout: drivers whose eyes the memory replaces for
+//! some steps; E3, small populations: controllers on [z, h], evolved with few episodes; E4: controllers evolved in dreams alone.
+//! Every finished piece is a file of its own, a function of seeds alone.
+
+mod bank;
+mod blackout;
+mod dreams;
+mod dreamt;
+mod evolve;
+mod figures;
+mod population;
+mod report;
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use frmdn_engine::{Params, random::stream};
+use rand::RngExt;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    Spec,
+    likelihood::{open, read},
+    queue::one_a_core,
+};
+use crate::{
+    agent::Agent,
+    controller::{Actions, LinearController},
+    memory::{self, Memory, MemoryConfig, Variant},
+    rollout::{ActingModel, DriveOptions, Job, Outcome},
+    run::{Checkpoint, CheckpointKind, Preset, Result, RunError, RunFolder, seeds, write_json},
+    stages::{self, Context, Latents, held_out_batches, train_memory},
+    vision::Vae,
+    worlds::World,
+};
+
+/// Version of the files of finished pieces.
+const FORMAT: u32 = 1;
+
+/// First selection track of the bank's real scores.
+const BANK_TRACKS: u64 = seeds::SELECTION.start + 90_000;
+/// First selection track that E3's curves are measured on.
+const CURVE_TRACKS: u64 = seeds::SELECTION.start + 80_000;
+
+/// One of the experiments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Experiment {
+    /// The bank.
+    E1,
+    /// Blackout.
+    E2,
+    /// Small populations.
+    E3,
+    /// Trained in the dream.
+    E4,
+}
+
+impl FromStr for Experiment {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.trim() {
+            "e1" => Ok(Self::E1),
+            "e2" => Ok(Self::E2),
+            "e3" => Ok(Self::E3),
+            "e4" => Ok(Self::E4),
+            other => Err(format!("there is no experiment `{other}`: write e1, e2, e3 or e4, with commas between")),
+        }
+    }
+}
+
+/// How large the experiments are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scale {
+    /// Controllers in the bank.
+    pub bank: usize,
+    /// Evolutions that they are taken from.
+    pub bank_starts: usize,
+    /// Generations of each.
+    pub bank_generations: usize,
+    /// Tracks of the bank's real scores.
+    pub bank_tracks: usize,
+    /// Real states that every controller of the bank dreams from.
+    pub starts: usize,
+    /// Of these, the first so many are driven in the real environment too, with the dream's actions.
+    pub replayed: usize,
+    /// Steps of a dream.
+    pub steps: u32,
+    /// Tracks of E2 and of E4's real scores.
+    pub tracks: usize,
+    /// Episodes between two points of E3's curves.
+    pub test_every: u64,
+    /// Tracks of such a point.
+    pub test_tracks: usize,
+    /// Candidates of E4's generations.
+    pub dream_population: usize,
+    /// Generations of E4.
+    pub dream_generations: usize,
+    /// Real states that every candidate dreams from.
+    pub dream_starts: usize,
+}
+
+impl Scale {
+    /// As the protocol asks.
+    pub const FULL: Self = Self {
+        bank: 100,
+        bank_starts: 3,
+        bank_generations: 60,
+        bank_tracks: 64,
+        starts: 64,
+        replayed: 8,
+        steps: 200,
+        tracks: 100,
+        test_every: 192,
+        test_tracks: 16,
+        dream_population: 32,
+        dream_generations: 100,
+        dream_starts: 16,
+    };
+    /// To see that it goes through; its figures say nothing.
+    pub const QUICK: Self = Self {
+        bank: 6,
+        bank_starts: 2,
+        bank_generations: 2,
+        bank_tracks: 2,
+        starts: 2,
+        replayed: 1,
+        steps: 8,
+        tracks: 1,
+        test_every: 64,
+        test_tracks: 1,
+        dream_population: 6,
+        dream_generations: 2,
+        dream_starts: 2,
+    };
+}
+
+/// What is to be compared.
+pub struct Score {
+    /// Run folders whose V has been trained: episodes, latents, the environment and the settings of the memories' training.
+    pub data: Vec<PathBuf>,
+    /// What is done.
+    pub experiments: Vec<Experiment>,
+    /// The memories.
+    pub variants: Vec<Spec>,
+    /// Memories are trained from seeds 1 to this.
+    pub seeds: u64,
+    /// Controllers of each memory in E3 and E4: seeds 1 to this.
+    pub controllers: u64,
+    /// Episodes of an evolution in E3.
+    pub budget: u64,
+    /// How large the rest is.
+    pub scale: Scale,
+    /// Changes of the memories' settings, `memory.key=value`, for all variants.
+    pub sets: Vec<String>,
+    /// Folder of finished pieces and the report.
+    pub out: PathBuf,
+    /// Folder of trained memories.
+    pub work: PathBuf,
+    /// Whether missing pieces are made; else the report is made from those that are finished.
+    pub train: bool,
+    /// The command, for the report and for messages.
+    pub command: String,
+}
+
+impl Score {
+    fn does(&self, experiment: Experiment) -> bool {
+        self.experiments.contains(&experiment)
+    }
+
+    fn interrupted(&self) -> RunError {
+        RunError::Interrupted { command: self.command.clone() }
+    }
+
+    /// Every one of `jobs` driven in `world`.
+    fn drive(
+        &self,
+        model: &ActingModel,
+        world: &World,
+        jobs: &[Job<'_>],
+        options: DriveOptions,
+        context: &Context<'_>,
+    ) -> Result<Vec<Outcome>> {
+        let outcomes = model.drive(world, jobs, options, context.stop, &AtomicU64::new(0)).map_err(RunError::Failed)?;
+        outcomes.ok_or_else(|| self.interrupted())
+    }
+}
+
+/// Data that are ready to be driven in.
+struct Data {
+    name: String,
+    folder: RunFolder,
+    /// The folder's settings with the plan's changes.
+    preset: Preset,
+    world: World,
+    /// The world as the episodes were recorded in.
+    recorded: World,
+    max_steps: u32,
+    vae: Vae,
+    vision: String,
+    actions: Actions,
+}
+
+impl Data {
+    fn latent(&self) -> usize {
+        self.preset.vision.model.latent
+    }
+
+    /// What acts with this memory.
+    fn model(&self, memory: Box<dyn Memory>) -> ActingModel {
+        ActingModel { encoder: self.vae.encoder(), memory, latent: self.latent(), actions: self.actions.clone() }
+    }
+
+    fn load(&self, config: &MemoryConfig, weights: &Params) -> Result<Box<dyn Memory>> {
+        memory::load(config, self.latent(), self.actions.width(), weights)
+            .map_err(|e| RunError::Failed(format!("a memory's weights do not fit its settings: {e}")))
+    }
+
+    /// A memory without weights: `none`, `stack2`, `copy`.
+    fn plain(&self, variant: Variant) -> Result<Box<dyn Memory>> {
+        self.load(&MemoryConfig { variant, ..self.preset.memory.model }, &Params::default())
+    }
+}
+
+/// A memory of the comparison: variant and seed on some data. Where nothing is drawn for the memory itself the seed is that of the
+/// controllers' chances alone.
+#[derive(Clone, Debug)]
+struct Arm {
+    spec: Spec,
+    seed: u64,
+    /// The data's settings with the variant.
+    preset: Preset,
+}
+
+impl Arm {
+    fn config(&self) -> &MemoryConfig {
+        &self.preset.memory.model
+    }
+
+    fn name(&self, data: &Data) -> String {
+        format!("{}-{}-{}", data.name, self.spec.to_string().replace([':', '='], "_"), self.seed)
+    }
+
+    /// A number of its own for everything random that depends on the memory's seed and one more.
+    fn root(&self, name: &str, more: &[u64]) -> u64 {
+        stream(self.seed, name, more).random()
+    }
+
+    fn directory(&self, plan: &Score, data: &Data) -> PathBuf {
+        plan.work.join(self.name(data))
+    }
+
+    /// The memory, once it is trained.
+    fn memory(&self, plan: &Score, data: &Data) -> Result<Box<dyn Memory>> {
+        let (latent, actions) = (data.latent(), data.actions.width());
+        if !self.config().is_trained() {
+            return data.load(self.config(), &memory::init(self.config(), latent, actions, self.seed));
+        }
+        let path = self.directory(plan, data).join("weights.safetensors");
+        let remedy = "Delete its folder and type the same command again.";
+        data.load(self.config(), &Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory, remedy)?.tensors)
+    }
+
+    /// All that decided a piece that stands on this memory.
+    fn settings(&self, data: &Data, more: Value) -> Value {
+        json!({ "format": FORMAT, "data": data.name, "vision": data.vision, "environment": data.preset.environment,
+            "variant": self.spec.to_string(), "seed": self.seed, "memory": self.preset.memory, "experiment": more })
+    }
+}
+
+/// A finished piece as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    settings: Value,
+    outcome: T,
+}
+
+/// The piece in `path`, if it is finished. One that was made with other settings is refused.
+fn kept<T: DeserializeOwned>(path: &Path, settings: &Value) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let found: Kept<T> = read(path)?;
+    if &found.settings != settings {
+        return Err(differs(path));
+    }
+    Ok(Some(found.outcome))
+}
+
+fn differs(path: &Path) -> RunError {
+    RunError::Config(format!(
+        "{} was made with other settings or another V. Choose another folder (--out DIR for pieces, --work DIR for memories), or delete it to make it anew",
+        path.display()
+    ))
+}
+
+fn keep<T: Serialize>(path: &Path, settings: &Value, outcome: T) -> Result<()> {
+    write_json(path, &Kept { settings: settings.clone(), outcome })
+}
+
+/// A piece of an experiment: where it is kept, what decides it, and how it is made.
+struct Piece<'a> {
+    path: PathBuf,
+    settings: Value,
+    make: Box<dyn Fn(&Context<'_>) -> Result<Value> + Send + Sync + 'a>,
+}
+
+/// Trains and drives what is missing, and writes the report.
+pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
+    let folders = plan.data.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+    if let Some(set) = plan.sets.iter().find(|set| !set.trim().starts_with("memory.")) {
+        return Err(RunError::Config(format!("--set {set}: V is trained already; only keys of memory can be changed here")));
+    }
+    let mut all = Vec::new();
+    for folder in folders {
+        let preset = folder.preset().clone().with(&plan.sets)?;
+        // Every variant's settings are looked at before anything is computed.
+        plan.variants.iter().try_for_each(|spec| spec.resolve(&preset).map(drop))?;
+        all.push((folder, preset));
+    }
+    let all = all.into_iter().map(|(folder, preset)| prepare(folder, preset, context)).collect::<Result<Vec<_>>>()?;
+    if let Some(twice) = all.iter().enumerate().find(|(i, d)| all[..*i].iter().any(|other| other.name == d.name)) {
+        return Err(RunError::Config(format!("two of the data folders are called {}: rename one", twice.1.name)));
+    }
+    let arms = all.iter().map(|data| arms(plan, data)).collect::<Result<Vec<Vec<Arm>>>>()?;
+    let mut found = report::Found::default();
+    if plan.train {
+        make(plan, &all, &arms, context)?;
+    }
+    for (data, arms) in all.iter().zip(&arms) {
+        found.collect(plan, data, arms)?;
+    }
+    report::write(plan, &all, &found)
+}
+
+fn prepare(folder: RunFolder, preset: Preset, context: &Context<'_>) -> Result<Data> {
+    stages::encode(&folder, context)?;
+    let world = context.world(&preset.environment)?;
+    let recorded = if preset.collect.random_start { world.with_random_start().map_err(RunError::Config)? } else { world.clone() };
+    let (weights, vision) = Agent::load_vision(&folder)?;
+    let vae = Vae::from_params(preset.vision.model, &weights).map_err(|e| RunError::Failed(format!("compare: {e}")))?;
+    let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?);
+    let name = folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned());
+    let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
+    Ok(Data { name, folder, preset, world, recorded, max_steps, vae, vision: format!("{vision:016x}"), actions })
+}
+
+/// The memories on `data`.
+fn arms(plan: &Score, data: &Data) -> Result<Vec<Arm>> {
+    let mut arms = Vec::new();
+    for seed in 1..=plan.seeds {
+        for spec in &plan.variants {
+            arms.push(Arm { spec: spec.clone(), seed, preset: spec.resolve(&data.preset)? });
+        }
+    }
+    Ok(arms)
+}
+
+/// Makes what is missing: memories first, then the banks, then all pieces, one on each core.
+fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) -> Result<()> {
+    let trained: Vec<(&Data, &Arm)> = all
+        .iter()
+        .zip(arms)
+        .flat_map(|(data, arms)| arms.iter().map(move |arm| (data, arm)))
+        .filter(|(_, a)| a.config().is_trained())
+        .collect();
+    let updates: u64 = trained.iter().map(|(_, arm)| arm.preset.memory.updates).sum();
+    let progress = Progress { context, done: AtomicU64::new(0) };
+    context.report.begin("memories", "updates", 0, updates);
+    let outcome = one_a_core(trained, |(data, arm)| train(plan, data, arm, &progress));
+    context.report.end();
+    outcome?;
+    let needs_bank = plan.does(Experiment::E1) || plan.does(Experiment::E2);
+    let mut pieces = Vec::new();
+    for (data, arms) in all.iter().zip(arms) {
+        if needs_bank {
+            let bank = Arc::new(bank::make(plan, data, context)?);
+            if plan.does(Experiment::E1) {
+                pieces.extend(dreams::pieces(plan, data, arms, &bank));
+            }
+            if plan.does(Experiment::E2) {
+                pieces.extend(blackout::pieces(plan, data, arms, &bank));
+            }
+        }
+        if plan.does(Experiment::E3) {
+            pieces.extend(population::pieces(plan, data, arms));
+        }
+        if plan.does(Experiment::E4) {
+            pieces.extend(dreamt::pieces(plan, data, arms));
+        }
+    }
+    let mut missing = Vec::new();
+    let total = pieces.len() as u64;
+    for piece in pieces {
+        if kept::<Value>(&piece.path, &piece.settings)?.is_none() {
+            missing.push(piece);
+        }
+    }
+    let done = AtomicU64::new(total - missing.len() as u64);
+    context.report.begin("score", "pieces", done.load(Ordering::Relaxed), total);
+    let outcome = one_a_core(missing, |piece| {
+        if context.stop.is_set() {
+            return Err(plan.interrupted());
+        }
+        let quiet = Context { report: &(), ..*context };
+        keep(&piece.path, &piece.settings, (piece.make)(&quiet)?)?;
+        let name = piece.path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        context.report.advance(done.fetch_add(1, Ordering::Relaxed) + 1, &name);
+        Ok(())
+    });
+    context.report.end();
+    outcome
+}
+
+/// Where the trainings of several threads tell of their progress.
+struct Progress<'a> {
+    context: &'a Context<'a>,
+    done: AtomicU64,
+}
+
+/// One training's part of it.
+struct Part<'a> {
+    all: &'a Progress<'a>,
+    name: String,
+    at: AtomicU64,
+}
+
+impl crate::run::Reporter for Part<'_> {
+    fn begin(&self, _: &str, _: &str, done: u64, _: u64) {
+        self.advance(done, "");
+    }
+
+    fn advance(&self, done: u64, note: &str) {
+        let before = self.at.swap(done, Ordering::Relaxed);
+        let all = self.all.done.fetch_add(done - before, Ordering::Relaxed) + done - before;
+        self.all.context.report.advance(all, &format!("{}: {note}", self.name));
+    }
+
+    fn end(&self) {}
+
+    fn say(&self, line: &str) {
+        tracing::debug!("{}: {line}", self.name);
+    }
+}
+
+/// Trains the memory of `arm`, if that is not done yet.
+fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Result<()> {
+    let directory = arm.directory(plan, data);
+    // The folder of a memory says what it was made with; a finished one has its end noted too.
+    let (made, finished) = (directory.join("settings.json"), directory.join("finished.json"));
+    let settings = arm.settings(data, Value::Null);
+    if let Some(()) = kept::<()>(&finished, &settings)? {
+        return Ok(());
+    }
+    if kept::<()>(&made, &settings)?.is_none() {
+        keep(&made, &settings, ())?;
+    }
+    let config = &arm.preset.memory;
+    let episodes = data.preset.collect.episodes;
+    let training: Vec<usize> = (0..episodes).filter(|i| !stages::held_out(*i)).collect();
+    let held: Vec<usize> = stages::held_out_indices(episodes).collect();
+    let latents = Latents::new(&data.folder, config, &training)?;
+    let held = held_out_batches(&latents, &held, data.preset.seed)?;
+    let part = Part { all: progress, name: arm.name(data), at: AtomicU64::new(0) };
+    let context = Context { report: &part, ..*progress.context };
+    let job = stages::Job {
+        config,
+        latent: data.latent(),
+        actions: data.actions.width(),
+        seed: arm.seed,
+        directory,
+        latents,
+        training,
+        held,
+        resume: plan.command.clone(),
+    };
+    train_memory(job, &context)?;
+    keep(&finished, &settings, ())
+}
+
+/// `controller` on each of `tracks` from `first`.
+fn jobs(controller: &LinearController, first: u64, tracks: usize) -> impl Iterator<Item = Job<'_>> {
+    (first..first + tracks as u64).map(move |seed| Job { controller, seed })
+}
