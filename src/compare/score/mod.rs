@@ -10,6 +10,7 @@ mod dreams;
 mod dreamt;
 mod evolve;
 mod figures;
+mod imitate;
 mod population;
 mod report;
 
@@ -83,7 +84,7 @@ impl FromStr for Experiment {
 pub struct Scale {
     /// Controllers in the bank.
     pub bank: usize,
-    /// Evolutions that they are taken from.
+    /// Evolutions that they are taken from: from the origin, and from what recorded drivers do, in turn.
     pub bank_starts: usize,
     /// Generations of each.
     pub bank_generations: usize,
@@ -114,7 +115,7 @@ impl Scale {
     pub const FULL: Self = Self {
         bank: 100,
         bank_starts: 2,
-        bank_generations: 160,
+        bank_generations: 50,
         bank_tracks: 64,
         starts: 64,
         replayed: 8,
