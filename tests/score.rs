@@ -96,7 +96,7 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(700 * wait));
+        std::thread::sleep(std::time::Duration::from_millis(1500 * wait));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success() && wait > 1, "it was never killed");
             break;

@@ -39,11 +39,6 @@ impl Spec {
         self.variant().starts_with("frmdn") || self.variant() == "rmdn-linear"
     }
 
-    /// Whether it is trained, and so has a likelihood and can dream.
-    pub fn is_trained(&self, preset: &Preset) -> Result<bool> {
-        Ok(self.resolve(preset)?.memory.model.is_trained())
-    }
-
     /// `preset` with this memory, whichever it is.
     pub fn resolve(&self, preset: &Preset) -> Result<Preset> {
         let mut sets = vec![format!("memory.model.variant={}", self.variant())];

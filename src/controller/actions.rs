@@ -57,6 +57,27 @@ impl Actions {
         }
     }
 
+    /// Outputs of a controller that [`Actions::squash`] turns into `action`, none beyond ±2 (tanh(2) is 0.96, and how far beyond a
+    /// controller is says nothing). Where many do, as for a brake that is not touched, one of them.
+    pub fn unsquash(&self, action: &[f32], raw: &mut [f32]) {
+        const MOST: f32 = 2.0;
+        raw.copy_from_slice(action);
+        match self {
+            Self::CarRacing => {
+                raw[1] = 2.0 * raw[1] - 1.0;
+                raw[2] = if raw[2] > 0.0 { raw[2] } else { -0.5 };
+            }
+            Self::Box { low, high } => {
+                for (x, (l, h)) in raw.iter_mut().zip(low.iter().zip(high)) {
+                    *x = 2.0 * (*x - l) / (h - l) - 1.0;
+                }
+            }
+            Self::Discrete(_) => raw.iter_mut().for_each(|x| *x = 2.0 * *x - 1.0),
+        }
+        // The inverse of tanh.
+        raw.iter_mut().for_each(|x| *x = (0.5 * ((1.0 + *x) / (1.0 - *x)).ln()).clamp(-MOST, MOST));
+    }
+
     /// Turns values in −1..1, drawn without looking, into an action: each stretched over its range (Car-Racing's brake too), or
     /// the largest of them chosen.
     pub fn stretch(&self, values: &mut [f32]) {
@@ -112,6 +133,24 @@ mod tests {
         let mut a = [0.85, 0.0, -3.0];
         Actions::of(&space).squash(&mut a);
         assert_eq!(a, [0.85f32.tanh(), 0.5, 0.0]);
+    }
+
+    #[test]
+    fn outputs_come_back_from_their_actions() {
+        let space = |low: [f32; 3]| ActionSpace::Box { low: low.to_vec(), high: vec![1.0; 3] };
+        for actions in [Actions::of(&space([-1.0, 0.0, 0.0])), Actions::of(&space([-3.0, 0.5, -1.0])), Actions::Discrete(3)] {
+            for raw in [[0.85, -0.3, 1.2], [-1.5, 0.0, -0.4], [9.0, -9.0, 0.1]] {
+                let (mut action, mut back) = (raw, [0.0; 3]);
+                actions.squash(&mut action);
+                actions.unsquash(&action, &mut back);
+                assert!(back.iter().all(|x| x.abs() <= 2.0), "{back:?}");
+                let mut again = back;
+                actions.squash(&mut again);
+                // Beyond the limit less is done of the same.
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5 || (a.abs() > 0.95 && a * b > 0.0) || (*a < 0.02 && *b < 0.02);
+                assert!(matches!(actions, Actions::Box { .. }) || action.iter().zip(&again).all(near), "{action:?} {again:?}");
+            }
+        }
     }
 
     #[test]

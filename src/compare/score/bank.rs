@@ -6,7 +6,11 @@ use frmdn_engine::Params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{BANK_TRACKS, Data, FORMAT, Score, differs, evolve::Search, jobs, keep, kept};
+use super::{
+    BANK_TRACKS, Data, FORMAT, Score, differs,
+    evolve::{SIGMA, SIGMA_AT_DRIVER, Search, TRACKS},
+    jobs, keep, kept,
+};
 use crate::{
     controller::LinearController,
     memory::Variant,
@@ -16,7 +20,7 @@ use crate::{
 };
 
 /// Candidates of a generation of the evolutions.
-const POPULATION: usize = 16;
+const POPULATION: usize = 32;
 
 /// The controllers with their real scores.
 pub struct Bank {
@@ -52,7 +56,8 @@ impl Scored {
 pub fn settings(plan: &Score, data: &Data) -> Value {
     let scale = &plan.scale;
     json!({ "format": FORMAT, "data": data.name, "vision": data.vision, "environment": data.preset.environment,
-        "bank": [scale.bank, scale.bank_starts, scale.bank_generations, scale.bank_tracks] })
+        "bank": [scale.bank, scale.bank_starts, scale.bank_generations, scale.bank_tracks], "population": POPULATION, "tracks": TRACKS,
+        "sigma": [SIGMA, SIGMA_AT_DRIVER] })
 }
 
 /// The file of the real scores of evolution number `start`.
@@ -128,7 +133,12 @@ fn evolved(plan: &Score, data: &Data, start: u64, count: usize, context: &Contex
     let model = data.model(data.plain(Variant::Stack2)?);
     if !path.exists() {
         let generations = plan.scale.bank_generations as u64;
-        let mut search = Search::new(data, model, POPULATION, start + 1)?;
+        // Those that begin at a driver come further, the others are the weak ones.
+        let mut search = if start.is_multiple_of(2) {
+            Search::new(data, model, POPULATION, start + 1)?
+        } else {
+            Search::at_drivers(data, model, POPULATION, start + 1)?
+        };
         let mut all = Vec::new();
         context.report.begin(&format!("bank, evolution {}", start + 1), "generations", 0, generations);
         for generation in 0..generations {

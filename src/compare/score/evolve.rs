@@ -4,7 +4,7 @@ use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Covariance};
 use frmdn_engine::random::stream;
 use rand::RngExt;
 
-use super::{Data, Score};
+use super::{Data, Score, imitate};
 use crate::{
     controller::{Coordinates, LinearController},
     rollout::{ActingModel, DriveOptions, Job},
@@ -12,8 +12,10 @@ use crate::{
     stages::{self, Context},
 };
 
-/// First step size. In standardised coordinates it means the same for every weight.
-pub const SIGMA: f64 = 0.05;
+/// First step size from the origin. In standardised coordinates it means the same for every weight.
+pub const SIGMA: f64 = 0.1;
+/// First step size of an evolution that begins at a driver.
+pub const SIGMA_AT_DRIVER: f64 = 0.05;
 /// Tracks of a candidate.
 pub const TRACKS: usize = 2;
 /// Steps without progress after which a candidate's episode is given up.
@@ -29,12 +31,24 @@ pub struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// At the origin, the controller that does nothing.
+    /// At the origin, the controller that does nothing. The covariance is separable whatever the number of weights, so that memories
+    /// differ in what they show the controller alone.
     pub fn new(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
         let coordinates = Coordinates::standard(&stages::moments(&data.folder, &model)?);
         let dimension = coordinates.count(model.actions.width());
-        let config = CmaEsConfig { dimension, population: Some(population), sigma0: SIGMA, covariance: Covariance::Auto, seed };
+        let config = CmaEsConfig { dimension, population: Some(population), sigma0: SIGMA, covariance: Covariance::Separable, seed };
         Ok(Self { data, model, coordinates, optimiser: CmaEs::new(config).map_err(failed)?, seed })
+    }
+
+    /// The same, but at the controller that comes closest to the recorded drivers who see where they go; at the origin if there are none.
+    pub fn at_drivers(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
+        let mut search = Self::new(data, model, population, seed)?;
+        if let Some(x) = imitate::drivers(data, &search.model, &search.coordinates)? {
+            let config = CmaEsConfig { sigma0: SIGMA_AT_DRIVER, ..search.optimiser.config().clone() };
+            search.optimiser = CmaEs::new(config).map_err(failed)?;
+            search.optimiser.start_at(&x).map_err(failed)?;
+        }
+        Ok(search)
     }
 
     fn controller(&self, x: &[f64]) -> LinearController {

@@ -10,6 +10,7 @@ mod dreams;
 mod dreamt;
 mod evolve;
 mod figures;
+mod imitate;
 mod population;
 mod report;
 
@@ -83,7 +84,7 @@ impl FromStr for Experiment {
 pub struct Scale {
     /// Controllers in the bank.
     pub bank: usize,
-    /// Evolutions that they are taken from.
+    /// Evolutions that they are taken from: from the origin, and from what recorded drivers do, in turn.
     pub bank_starts: usize,
     /// Generations of each.
     pub bank_generations: usize,
@@ -113,8 +114,8 @@ impl Scale {
     /// As the protocol asks.
     pub const FULL: Self = Self {
         bank: 100,
-        bank_starts: 3,
-        bank_generations: 60,
+        bank_starts: 2,
+        bank_generations: 50,
         bank_tracks: 64,
         starts: 64,
         replayed: 8,
@@ -259,6 +260,11 @@ impl Arm {
         plan.work.join(self.name(data))
     }
 
+    /// The file that is there once the memory is trained.
+    fn finished(&self, plan: &Score, data: &Data) -> PathBuf {
+        self.directory(plan, data).join("finished.json")
+    }
+
     /// The memory, once it is trained.
     fn memory(&self, plan: &Score, data: &Data) -> Result<Box<dyn Memory>> {
         let (latent, actions) = (data.latent(), data.actions.width());
@@ -307,11 +313,14 @@ fn keep<T: Serialize>(path: &Path, settings: &Value, outcome: T) -> Result<()> {
     write_json(path, &Kept { settings: settings.clone(), outcome })
 }
 
+/// How a piece is made.
+type Make<'a> = dyn Fn(&Context<'_>) -> Result<Value> + Send + Sync + 'a;
+
 /// A piece of an experiment: where it is kept, what decides it, and how it is made.
 struct Piece<'a> {
     path: PathBuf,
     settings: Value,
-    make: Box<dyn Fn(&Context<'_>) -> Result<Value> + Send + Sync + 'a>,
+    make: Box<Make<'a>>,
 }
 
 /// Trains and drives what is missing, and writes the report.
@@ -367,18 +376,22 @@ fn arms(plan: &Score, data: &Data) -> Result<Vec<Arm>> {
 
 /// Makes what is missing: memories first, then the banks, then all pieces, one on each core.
 fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) -> Result<()> {
-    let trained: Vec<(&Data, &Arm)> = all
-        .iter()
-        .zip(arms)
-        .flat_map(|(data, arms)| arms.iter().map(move |arm| (data, arm)))
-        .filter(|(_, a)| a.config().is_trained())
-        .collect();
+    let mut trained: Vec<(&Data, &Arm)> = Vec::new();
+    for (data, arms) in all.iter().zip(arms) {
+        for arm in arms.iter().filter(|arm| arm.config().is_trained()) {
+            if kept::<()>(&arm.finished(plan, data), &arm.settings(data, Value::Null))?.is_none() {
+                trained.push((data, arm));
+            }
+        }
+    }
     let updates: u64 = trained.iter().map(|(_, arm)| arm.preset.memory.updates).sum();
     let progress = Progress { context, done: AtomicU64::new(0) };
-    context.report.begin("memories", "updates", 0, updates);
-    let outcome = one_a_core(trained, |(data, arm)| train(plan, data, arm, &progress));
-    context.report.end();
-    outcome?;
+    if !trained.is_empty() {
+        context.report.begin("memories", "updates", 0, updates);
+        let outcome = one_a_core(trained, |(data, arm)| train(plan, data, arm, &progress));
+        context.report.end();
+        outcome?;
+    }
     let needs_bank = plan.does(Experiment::E1) || plan.does(Experiment::E2);
     let mut pieces = Vec::new();
     for (data, arms) in all.iter().zip(arms) {
@@ -452,15 +465,10 @@ impl crate::run::Reporter for Part<'_> {
     }
 }
 
-/// Trains the memory of `arm`, if that is not done yet.
+/// Trains the memory of `arm`. Its folder says what it is made with, and at the end that it is finished.
 fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Result<()> {
     let directory = arm.directory(plan, data);
-    // The folder of a memory says what it was made with; a finished one has its end noted too.
-    let (made, finished) = (directory.join("settings.json"), directory.join("finished.json"));
-    let settings = arm.settings(data, Value::Null);
-    if let Some(()) = kept::<()>(&finished, &settings)? {
-        return Ok(());
-    }
+    let (made, settings) = (directory.join("settings.json"), arm.settings(data, Value::Null));
     if kept::<()>(&made, &settings)?.is_none() {
         keep(&made, &settings, ())?;
     }
@@ -484,7 +492,7 @@ fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Resul
         resume: plan.command.clone(),
     };
     train_memory(job, &context)?;
-    keep(&finished, &settings, ())
+    keep(&arm.finished(plan, data), &settings, ())
 }
 
 /// `controller` on each of `tracks` from `first`.

@@ -10,7 +10,7 @@ use super::{
     blackout::{self, Blind, HOLD, LENGTHS, SEEN},
     dreams::{self, Dreams, PRIMARY, Ranked, TEMPERATURES},
     dreamt::{self, Dreamt},
-    evolve::{SIGMA, TRACKS},
+    evolve::{SIGMA, SIGMA_AT_DRIVER, TRACKS},
     figures::{area, iqm, spearman},
     kept,
     population::{self, Curve, POPULATIONS, Point},
@@ -278,7 +278,8 @@ fn bank(draft: &mut Draft, all: &[Data], found: &Found) {
     draft.heading("The bank");
     draft.text(format!(
         "Controllers on z of two steps, of which no memory has a part: means of the search distribution and candidates in turn, spread over \
-         the generations of evolutions in standardised coordinates (sigma {SIGMA}, {TRACKS} tracks a candidate). Real scores: whole episodes \
+         the generations of evolutions in standardised coordinates ({TRACKS} tracks a candidate), in turn from the origin (sigma {SIGMA}) and from the \
+         controller that comes closest to the recorded drivers (sigma {SIGMA_AT_DRIVER}). Real scores: whole episodes \
          on selection tracks that nothing else uses."
     ));
     draft.table(&["data", "controllers", "worst", "25 %", "median", "75 %", "best", "above 700"], rows);
