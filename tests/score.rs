@@ -10,7 +10,10 @@ use std::{
 use common::{error, frmdn};
 use serde_json::Value;
 
-const SETS: [&str; 13] = [
+const SETS: [&str; 16] = [
+    "gates.pixel_mse=9",
+    "gates.kl=99",
+    "gates.active=0",
     "collect.episodes=20",
     "collect.steps=60",
     "collect.policy=brownian,scripted",
