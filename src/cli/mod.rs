@@ -123,6 +123,14 @@ impl RunArgs {
 
 /// Parses the arguments, does the work, and turns errors into a line and an exit code.
 pub fn main() -> ExitCode {
+    // A reader that has seen enough (`| head`) closes the pipe; that is its right, and no fault of ours to report.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(0);
+        }
+        report(info);
+    }));
     let cli = Cli::parse();
     let terminal = progress::Terminal::start();
     let stop = Interrupt::default();
