@@ -39,6 +39,9 @@ pub struct Agent {
     origin: PathBuf,
 }
 
+/// Name of the file that holds an agent as a whole.
+pub const FILE: &str = "agent.safetensors";
+
 const REMEDY: &str = "Delete it and type the same train command again.";
 
 impl Agent {
@@ -47,8 +50,8 @@ impl Agent {
         if dir.join("run.toml").exists() {
             return Self::of_run(&RunFolder::open(dir)?);
         }
-        let shipped = Path::new("checkpoints").join(dir).join("agent.safetensors");
-        let path = [dir.join("agent.safetensors"), shipped].into_iter().find(|p| p.exists()).ok_or_else(|| {
+        let shipped = Path::new("checkpoints").join(dir).join(FILE);
+        let path = [dir.join(FILE), shipped].into_iter().find(|p| p.exists()).ok_or_else(|| {
             RunError::Config(format!(
                 "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors). Train one with: frmdn train --run {}",
                 dir.display(),

@@ -22,7 +22,7 @@ fn two_rounds(dir: &Path) -> String {
     (c.inputs, c.axes, c.start) = (ControllerInputs::Principal, 5, ControllerStart::First);
     (c.hard_tracks, c.more_tracks, c.starts, c.start_generations) = (1, 1, 2, 2);
     (c.select_every, c.patience, c.finalists, c.generations) = (2, 2, 4, 14);
-    c.late = Some(LateConfig { score: -1000.0, population: 8, tracks: 2, hard_tracks: 1, more_tracks: 1 });
+    c.late = Some(LateConfig { score: -1000.0, population: 8, tracks: 2, hard_tracks: 1, more_tracks: 1, candidates_keep: 0.96 });
     std::fs::write(path("inner.toml"), inner.to_toml()).unwrap();
     std::fs::write(path("outer.toml"), outer.to_toml()).unwrap();
     path("outer.toml")
@@ -68,6 +68,26 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
     for file in ["first/controller/weights.safetensors", "controller/state.safetensors", "controller/metrics.jsonl", "agent.safetensors"] {
         assert_eq!(std::fs::read(calm.join(file)).unwrap(), std::fs::read(stormy.join(file)).unwrap(), "{file}");
     }
+    // A third round that begins with the agent of a folder keeps its own copy of it, and goes on without the folder.
+    let mut third = Preset::resolve(&preset, &[]).unwrap();
+    third.first = Some(FirstConfig { preset: calm.to_str().unwrap().to_owned() });
+    third.controller.generations = 2;
+    let (toml, run) = (dir.path().join("third.toml"), dir.path().join("third"));
+    std::fs::write(&toml, third.to_toml()).unwrap();
+    let stage = |name| frmdn(&[name, toml.to_str().unwrap(), "--run", run.to_str().unwrap()]);
+    assert!(stage("collect").status.success());
+    assert_eq!(std::fs::read(run.join("first/agent.safetensors")).unwrap(), std::fs::read(calm.join("agent.safetensors")).unwrap());
+    std::fs::remove_dir_all(&calm).unwrap();
+    let out = stage("controller");
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && text.contains("begins at the first agent's ways"), "{text}");
+    // What its controller can know of the car; and episodes that another program's car did not drive.
+    let inspect = || frmdn(&["inspect", run.to_str().unwrap(), "--car"]);
+    let out = inspect();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success() && text.contains("forward speed") && text.contains("turning"), "{text}");
+    std::fs::copy(run.join("episodes/000003.npz"), run.join("episodes/000001.npz")).unwrap();
+    assert!(error(&inspect()).contains("000001"));
     // A first round that was never trained is named.
     let text = error(&frmdn(&["collect", "tiny", "--run", dir.path().join("none").to_str().unwrap(), "--set", "collect.policy=first"]));
     assert!(text.contains("[first]"), "{text}");

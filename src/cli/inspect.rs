@@ -9,12 +9,16 @@ use super::{table::table, train};
 use crate::{
     agent::Agent,
     run::{Episode, Metrics, RunFolder},
+    stages::{self, Context},
 };
 
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// A run folder or a checkpoint.
     dir: PathBuf,
+    /// How well the car's motion can be read off what the controller sees, by a linear map (run folders of car-racing).
+    #[arg(long)]
+    car: bool,
 }
 
 fn size(path: &Path) -> u64 {
@@ -26,7 +30,10 @@ fn megabytes(path: &Path) -> String {
     format!("{:.1} MB", size(path) as f64 / 1e6)
 }
 
-pub fn inspect(args: &InspectArgs) -> Result<()> {
+pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
+    if args.car {
+        return car(&args.dir, context);
+    }
     if !args.dir.join("run.toml").exists() {
         let agent = Agent::load(&args.dir)?;
         println!("an agent for {}", agent.info.environment);
@@ -65,6 +72,18 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
     if folder.path("evaluation/summary.json").exists() {
         println!("\n{}", train::summary(&folder)?);
     }
+    Ok(())
+}
+
+fn car(dir: &Path, context: &Context<'_>) -> Result<()> {
+    let rows: Vec<Vec<String>> = stages::readout(&RunFolder::open(dir)?, context)?
+        .iter()
+        .map(|r| {
+            let [z, zh] = [0, 1].map(|i| format!("{:.3} (± {:.2})", r.explained[i], r.error[i]));
+            vec![format!("{}, {}", r.name, r.unit), format!("{:.2}", r.sd), z, zh]
+        })
+        .collect();
+    println!("{}", table(&["of the car", "sd", "explained by z (mean error)", "by [z, h]"], &rows));
     Ok(())
 }
 

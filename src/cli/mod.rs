@@ -175,7 +175,7 @@ pub fn main() -> ExitCode {
         Command::Play(args) => play::play(args, &context),
         Command::Dream(args) => dream::dream(args, &context),
         Command::Plan(args) => plan::plan(args, &context),
-        Command::Inspect(args) => inspect::inspect(args),
+        Command::Inspect(args) => inspect::inspect(args, &context),
         Command::Env(command) => env::env(command, &context),
         Command::Compare(command) => compare::compare(command, &context),
         Command::Doctor => doctor::doctor(&context),

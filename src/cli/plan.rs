@@ -43,12 +43,17 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     eprintln!("measuring this machine for about 15 seconds …");
     let mut parts = costs(&preset, cores, context)?;
-    if let Some(first) = &preset.first {
-        let inner = costs(&Preset::resolve(&first.preset, &[])?, cores, context)?;
+    let mut rounds = Vec::new();
+    let mut earlier = preset.first.clone();
+    while let Some(first) = earlier.filter(|first| first.agent().is_none()) {
+        let inner = Preset::resolve(&first.preset, &[])?;
+        let spent = costs(&inner, cores, context)?;
         // Its evaluation is left out.
-        let inner = &inner[..inner.len() - 1];
-        parts.insert(0, ("first", inner.iter().map(|p| p.1).sum(), inner.iter().map(|p| p.2).sum()));
+        let spent = &spent[..spent.len() - 1];
+        rounds.insert(0, ("first", spent.iter().map(|p| p.1).sum(), spent.iter().map(|p| p.2).sum()));
+        earlier = inner.first;
     }
+    parts.splice(0..0, rounds);
     let mut rows: Vec<Vec<String>> =
         parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), minutes(*s)]).collect();
     rows.push(vec!["in all".into(), String::new(), minutes(parts.iter().map(|p| p.2).sum())]);

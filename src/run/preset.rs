@@ -10,8 +10,9 @@ use super::{Result, RunError};
 use crate::{memory::MemoryConfig, vision::VaeConfig};
 
 /// The presets that are compiled in: name and text.
-pub const SHIPPED: [(&str, &str); 4] = [
+pub const SHIPPED: [(&str, &str); 5] = [
     ("tiny", include_str!("../../agents/tiny.toml")),
+    ("car-racing-scout", include_str!("../../agents/car-racing-scout.toml")),
     ("car-racing-rmdn", include_str!("../../agents/car-racing-rmdn.toml")),
     ("car-racing-frmdn", include_str!("../../agents/car-racing-frmdn.toml")),
     ("likelihood", include_str!("../../agents/likelihood.toml")),
@@ -52,8 +53,16 @@ pub const FIRST: &str = "first";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FirstConfig {
-    /// Name of its preset, or path of a TOML file. Environment and seed are the run's own.
+    /// Name of its preset, or path of a TOML file: environment and seed are the run's own. Or the folder of a run or checkpoint, whose
+    /// agent is taken as it is.
     pub preset: String,
+}
+
+impl FirstConfig {
+    /// The folder whose agent is taken as it is, if that is what `preset` names.
+    pub fn agent(&self) -> Option<&Path> {
+        Some(Path::new(&self.preset)).filter(|path| path.is_dir())
+    }
 }
 
 /// What V and M must reach on held-out episodes before the next stage begins.
@@ -211,7 +220,8 @@ pub struct ControllerConfig {
     /// Axes of h, where `inputs` are principal ones.
     #[serde(default)]
     pub axes: usize,
-    /// Of the tracks, at most that many are ones that most candidates have failed.
+    /// Of the tracks, at most that many are ones that a quarter of the candidates have failed: with less than nine tenths of what
+    /// they come to on average.
     #[serde(default)]
     pub hard_tracks: usize,
     /// Further tracks of a generation's better half.
@@ -230,8 +240,9 @@ pub struct ControllerConfig {
     /// Tested means that the final choice is made from, by successive halving on further selection tracks. 0 and 1: the best of the tests.
     #[serde(default)]
     pub finalists: usize,
-    /// Part of the mean's score that its candidates should reach on average; where they reach less between two tests, steps are made
-    /// shorter by a fifth. CMA-ES itself takes hundreds of generations for that where there are hundreds of parameters. 0: it is left alone.
+    /// Part of the mean's score that its candidates should reach on average, on tracks that were not failed before; where they reach
+    /// less between two tests, steps are made shorter by a fifth. CMA-ES itself takes hundreds of generations for that where there are
+    /// hundreds of parameters. 0: it is left alone.
     #[serde(default)]
     pub candidates_keep: f64,
     /// Larger generations for good drivers.
@@ -273,10 +284,13 @@ pub struct LateConfig {
     pub population: usize,
     /// Tracks per candidate.
     pub tracks: usize,
-    /// Of these, at most that many which most candidates have failed.
+    /// Of these, at most that many which a quarter of the candidates have failed.
     pub hard_tracks: usize,
     /// Further tracks of the better half.
     pub more_tracks: usize,
+    /// As the evolution's `candidates_keep`, and larger: a mean wanders as far as its candidates lie from it. 0: as before.
+    #[serde(default)]
+    pub candidates_keep: f64,
 }
 
 fn once() -> u64 {
@@ -450,6 +464,10 @@ impl Preset {
             at_least("controller.axes", c.axes as u64, 1)?;
         }
         if let Some(late) = &c.late {
+            if !(0.0..1.0).contains(&late.candidates_keep) {
+                let value = late.candidates_keep;
+                return Err(format!("controller.late.candidates_keep = {value} is impossible: it must be at least 0 and below 1"));
+            }
             at_least("controller.late.population", late.population as u64, 4)?;
             at_least("controller.late.tracks", late.tracks as u64, 1)?;
         }

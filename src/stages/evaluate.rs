@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::{
-    agent::Agent,
+    agent::{self, Agent},
     controller::LinearController,
     film,
     rollout::{ActingModel, Blind, DriveOptions, Evaluation, Job, Outcome, Policy},
@@ -80,7 +80,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     known.extend(fresh);
     let random = Policy::Blind(Blind::Random).outcomes(&world, preset.seed, range.clone(), context.stop, &|_| ());
     let Some(random) = random.map_err(RunError::Failed)? else { return context.check(folder) };
-    agent.save(&folder.path("agent.safetensors"))?;
+    agent.save(&folder.path(agent::FILE))?;
     film::drive(&agent, &world, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;
     context.check(folder)?;
     let rule = world.rule().map_err(RunError::Failed)?;

@@ -21,7 +21,7 @@ use crate::{
 pub(crate) use collect::Drivers;
 pub use collect::collect;
 pub(crate) use controller::moments;
-pub use controller::{Evolution, controller};
+pub use controller::{Evolution, Reading, controller, readout};
 pub use evaluate::{evaluate, outcomes};
 pub use first::first;
 pub use gates::gate;

@@ -112,7 +112,13 @@ impl Evolution {
         }
     }
 
-    /// Told a generation's losses and the mean of its fitness, moves on.
+    /// Part of the mean's score that its candidates should reach.
+    fn keep(&self, config: &ControllerConfig) -> f64 {
+        let late = config.late.as_ref().filter(|late| self.late && late.candidates_keep > 0.0);
+        late.map_or(config.candidates_keep, |late| late.candidates_keep)
+    }
+
+    /// Told a generation's losses and the mean of its fitness on fresh tracks, moves on.
     pub(super) fn tell(&mut self, losses: &[f64], fitness: f64) -> std::result::Result<(), CmaError> {
         self.optimiser.tell(losses)?;
         self.generation += 1;
@@ -130,7 +136,7 @@ impl Evolution {
     /// Takes a test of `x` into account. Returns whether it was the best so far.
     pub(super) fn tested(&mut self, x: Vec<f64>, score: f64, config: &ControllerConfig) -> bool {
         let fitness = self.fitness / self.means.1.max(1) as f64;
-        if score > 0.0 && fitness < config.candidates_keep * score {
+        if score > 0.0 && fitness < self.keep(config) * score {
             self.optimiser = self.optimiser.clone().with_steps_scaled(SHORTER);
         }
         (self.means, self.fitness) = ((vec![0.0; x.len()], 0), 0.0);

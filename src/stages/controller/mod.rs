@@ -2,6 +2,8 @@
 
 mod evolution;
 mod fit;
+mod readout;
+mod ridge;
 mod tracks;
 
 use std::sync::atomic::AtomicU64;
@@ -20,7 +22,10 @@ use crate::{
     worlds::World,
 };
 
+use evolution::Finalist;
+
 pub use evolution::Evolution;
+pub use readout::{Reading, readout};
 
 /// Evolves the controller up to the preset's number of generations.
 pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
@@ -140,6 +145,9 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
     outcomes.iter().map(of).sum::<f64>() / outcomes.len() as f64
 }
 
+/// A track is failed with less than this part of what candidates come to on average: a spoilt lap, not a missed tile.
+const FAILED: f64 = 0.9;
+
 /// One generation: ask, drive, tell, now and then test the mean, save.
 fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metrics: &mut Metrics) -> Result<()> {
     let (config, actions, context) = (&arena.preset.controller, arena.model.actions.width(), arena.context);
@@ -156,13 +164,22 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let score = |outcomes: &[Outcome]| mean(outcomes, |o| o.fitness);
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
+    let fitness: Vec<f64> = outcomes.iter().map(|o| score(o)).collect();
+    let Summary { mean: average, sd, .. } = Summary::of(&fitness);
+    // Tracks that were failed before say less of candidates than they are worth.
+    let fresh: Vec<usize> = (0..first.len()).filter(|&i| !seen.is_hard(first[i])).collect();
+    let worth = if fresh.is_empty() {
+        average
+    } else {
+        let sum: f64 = outcomes.iter().flat_map(|o| fresh.iter().map(|&i| o[i].fitness)).sum();
+        sum / (fresh.len() * all.len()) as f64
+    };
     let mut learn = |tracks: &[u64], outcomes: &[Vec<Outcome>]| {
         for (i, track) in tracks.iter().enumerate() {
-            seen.learn(*track, outcomes.iter().filter(|o| o[i].completed).count(), outcomes.len());
+            seen.learn(*track, outcomes.iter().filter(|o| o[i].fitness < FAILED * worth).count(), outcomes.len());
         }
     };
     learn(first, &outcomes);
-    let fitness: Vec<f64> = outcomes.iter().map(|o| score(o)).collect();
     // The race: the better half drive on, and only among themselves the further tracks change the order.
     let half = all.len() / 2;
     if more > 0 {
@@ -177,8 +194,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     // CMA-ES looks at the order alone.
     let mut losses = vec![0.0; all.len()];
     order.iter().enumerate().for_each(|(rank, &i)| losses[i] = rank as f64);
-    let Summary { mean: average, sd, .. } = Summary::of(&fitness);
-    state.tell(&losses, average).map_err(failed)?;
+    state.tell(&losses, worth).map_err(failed)?;
     state.tracks = seen;
     state.frames += frames(&outcomes);
     let finished = outcomes.iter().flatten().filter(|o| o.completed).count() as f64 / outcomes.iter().map(Vec::len).sum::<usize>() as f64;
@@ -213,15 +229,27 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     Ok(())
 }
 
-/// The final choice among the best tested means, by successive halving: each round on as many further selection tracks as all
-/// before, the better half stays. Every score counts all tracks so far.
+/// The final choice among the best tested means and their average, by successive halving: each round on as many further selection
+/// tracks as all before, the better half stays. Every score counts all tracks so far.
 fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Result<()> {
     let (config, actions) = (&arena.preset.controller, arena.model.actions.width());
-    let mut left: Vec<(usize, f64)> = state.finalists.iter().take(config.finalists.max(1)).map(|f| f.score).enumerate().collect();
+    let mut finalists: Vec<Finalist> = state.finalists.iter().take(config.finalists.max(1)).cloned().collect();
     let mut driven = config.select_tracks;
     let mut count = 0;
+    if finalists.len() > 1 {
+        // They lie around what all of them look for.
+        let x: Vec<f64> =
+            (0..finalists[0].x.len()).map(|i| finalists.iter().map(|f| f.x[i]).sum::<f64>() / finalists.len() as f64).collect();
+        let selection: Vec<u64> = (seeds::SELECTION.start..).take(driven).collect();
+        let controller = state.controller(actions, &x);
+        let Some(outcomes) = arena.drive(&[&controller], &selection, DriveOptions::default())? else { return arena.context.check(folder) };
+        count += frames(&outcomes);
+        finalists.push(Finalist { generation: state.generation, score: mean(&outcomes[0], |o| o.score), x });
+    }
+    let average = finalists.len() - 1;
+    let mut left: Vec<(usize, f64)> = finalists.iter().map(|f| f.score).enumerate().collect();
     while left.len() > 1 {
-        let controllers: Vec<LinearController> = left.iter().map(|(i, _)| state.controller(actions, &state.finalists[*i].x)).collect();
+        let controllers: Vec<LinearController> = left.iter().map(|(i, _)| state.controller(actions, &finalists[*i].x)).collect();
         let first = seeds::SELECTION.start + driven as u64;
         let further: Vec<u64> = (first..first + driven as u64).collect();
         let all: Vec<&LinearController> = controllers.iter().collect();
@@ -233,12 +261,14 @@ fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Resul
         left.truncate(left.len().div_ceil(2));
     }
     if let Some(&(best, score)) = left.first() {
-        let finalist = &state.finalists[best];
+        let finalist = &finalists[best];
         Agent::save_controller(folder, &state.controller(actions, &finalist.x))?;
-        arena
-            .context
-            .report
-            .say(&format!("controller: the mean of generation {} is chosen, {score:.1} on {driven} selection tracks", finalist.generation));
+        let whose = if best > 0 && best == average {
+            format!("the average of {average} means")
+        } else {
+            format!("the mean of generation {}", finalist.generation)
+        };
+        arena.context.report.say(&format!("controller: {whose} is chosen, {score:.1} on {driven} selection tracks"));
     }
     state.frames += count;
     state.chosen = true;

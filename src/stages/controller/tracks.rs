@@ -13,7 +13,7 @@ const POOL: usize = 128;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tracks {
     used: u64,
-    /// Tracks that most candidates of a generation did not finish, oldest first.
+    /// Tracks that a quarter of a generation's candidates failed, oldest first.
     hard: Vec<u64>,
 }
 
@@ -38,15 +38,20 @@ impl Tracks {
         chosen
     }
 
-    /// Learns that `finished` of `all` candidates finished `track`.
-    pub fn learn(&mut self, track: u64, finished: usize, all: usize) {
+    /// Learns that `failed` of `all` candidates failed `track`.
+    pub fn learn(&mut self, track: u64, failed: usize, all: usize) {
         self.hard.retain(|t| *t != track);
-        if 2 * finished < all {
+        if 4 * failed >= all {
             self.hard.push(track);
             if self.hard.len() > POOL {
                 self.hard.remove(0);
             }
         }
+    }
+
+    /// Whether `track` is a hard one.
+    pub fn is_hard(&self, track: u64) -> bool {
+        self.hard.contains(&track)
     }
 
     /// Number of hard tracks.
@@ -64,19 +69,19 @@ mod tests {
         let mut tracks = Tracks::default();
         let first = tracks.choose(1, 0, 4, 2);
         assert_eq!(first, [0, 1, 2, 3].map(|i| seeds::EVOLVE.start + i));
-        tracks.learn(first[0], 3, 8);
-        tracks.learn(first[1], 4, 8);
+        tracks.learn(first[0], 2, 8);
+        tracks.learn(first[1], 1, 8);
         assert_eq!(tracks.clone().choose(1, 1, 1, 2), [first[0]]);
         let second = tracks.choose(1, 1, 4, 2);
         assert_eq!(second, [first[0], first[3] + 1, first[3] + 2, first[3] + 3]);
-        tracks.learn(first[0], 8, 8);
+        tracks.learn(first[0], 0, 8);
         assert_eq!((tracks.hard(), tracks.choose(1, 2, 2, 2)[0]), (0, first[3] + 4));
     }
 
     #[test]
     fn the_oldest_are_forgotten() {
         let mut tracks = Tracks::default();
-        (0..POOL as u64 + 5).for_each(|track| tracks.learn(track, 0, 1));
+        (0..POOL as u64 + 5).for_each(|track| tracks.learn(track, 1, 1));
         assert_eq!((tracks.hard(), tracks.hard[0]), (POOL, 5));
     }
 }
