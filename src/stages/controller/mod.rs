@@ -27,13 +27,16 @@ use evolution::Finalist;
 pub use evolution::Evolution;
 pub use readout::{Reading, readout};
 
+const PICTURE: &str = "pictures/controller.png";
+
 /// Evolves the controller up to the preset's number of generations.
 pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.controller;
     let saved = Evolution::load(folder)?;
+    let metrics_path = folder.path("controller/metrics.jsonl");
     if saved.as_ref().is_some_and(|state| state.generation >= config.generations && state.chosen) {
-        return Ok(());
+        return if folder.path(PICTURE).exists() { Ok(()) } else { draw(folder, &metrics_path) };
     }
     let world = context.world(&preset.environment)?;
     let model = Agent::load_model(folder, &world)?;
@@ -56,7 +59,6 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             Evolution::new(preset, coordinates, start).map_err(failed)?
         }
     };
-    let metrics_path = folder.path("controller/metrics.jsonl");
     let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
     let arena = Arena { preset, model: &model, world: &world, max_steps, context };
     context.report.begin("controller", "generations", state.generation, config.generations);
@@ -284,5 +286,5 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
         Series::new("mean of candidates (fitness)", pick("fitness_mean")),
         Series::new("distribution's mean (selection tracks)", pick("selection_mean")),
     ];
-    plot_curves("Controller", "generation", "score", &series, &folder.path("pictures/controller.png"))
+    plot_curves("Controller", "generation", "score", &series, &folder.path(PICTURE))
 }
