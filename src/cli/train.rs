@@ -58,12 +58,13 @@ pub fn stage(args: &RunArgs, context: &Context<'_>, names: &[&str]) -> Result<()
 }
 
 fn go(folder: &RunFolder, context: &Context<'_>, names: &[&str]) -> Result<()> {
+    let finished = folder.path("evaluation/summary.json").exists();
     for (name, stage) in STAGES.iter().filter(|(name, _)| names.contains(name)) {
         let began = Instant::now();
         let outcome = stage(folder, context);
         let seconds = began.elapsed().as_secs_f64();
-        // Time spent is added up over interruptions; it is a measurement, not part of the result.
-        if seconds > 0.05 {
+        // Time spent is added up over interruptions; it is a measurement, not part of the result. Looking at what is finished costs none.
+        if seconds > 0.05 && !finished {
             let mut times = Metrics::resume(&folder.path("times.jsonl"), "n", u64::MAX)?;
             times.append(&serde_json::json!({ "n": 0, "stage": name, "seconds": seconds }))?;
         }
