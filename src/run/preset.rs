@@ -59,9 +59,10 @@ pub struct FirstConfig {
 }
 
 impl FirstConfig {
-    /// The folder whose agent is taken as it is, if that is what `preset` names.
+    /// The folder whose agent is taken as it is, if that is what `preset` names. A shipped preset is none, whatever folders there are.
     pub fn agent(&self) -> Option<&Path> {
-        Some(Path::new(&self.preset)).filter(|path| path.is_dir())
+        let shipped = SHIPPED.iter().any(|(name, _)| *name == self.preset);
+        Some(Path::new(&self.preset)).filter(|path| !shipped && path.is_dir())
     }
 }
 
