@@ -158,7 +158,8 @@ impl Evolution {
     pub(super) fn next(&mut self, preset: &Preset, score: f64) -> std::result::Result<Option<String>, CmaError> {
         let config = &preset.controller;
         let begun = self.starts.len() as u64;
-        if begun < config.starts && self.generation == (begun + 1) * config.start_generations {
+        let going_on = config.starts == 1 || begun == config.starts;
+        if !going_on && self.generation == (begun + 1) * config.start_generations {
             self.starts.push((score, self.optimiser.clone()));
             if begun + 1 < config.starts {
                 self.optimiser = optimiser(preset, &self.origin, begun + 1, config.sigma, config.population)?;
@@ -171,7 +172,7 @@ impl Evolution {
         }
         if let Some(late) = &config.late
             && !self.late
-            && begun >= config.starts.min(1)
+            && going_on
             && score >= late.score
         {
             self.late = true;
@@ -200,4 +201,36 @@ fn optimiser(preset: &Preset, origin: &[f64], start: u64, sigma: f64, population
     let mut optimiser = CmaEs::new(CmaEsConfig { dimension: origin.len(), population: Some(population), sigma0: sigma, covariance, seed })?;
     optimiser.start_at(origin)?;
     Ok(optimiser)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evolution(preset: &Preset) -> Evolution {
+        Evolution::new(preset, Coordinates::raw(4), vec![0.0; 15]).unwrap()
+    }
+
+    #[test]
+    fn a_single_start_turns_late_at_its_first_good_test() {
+        let preset = Preset::resolve("car-racing-scout", &[]).unwrap();
+        let (late, mut state) = (preset.controller.late.clone().unwrap(), evolution(&preset));
+        state.generation = preset.controller.start_generations;
+        assert_eq!((state.next(&preset, late.score - 1.0).unwrap(), state.late), (None, false));
+        assert!(state.next(&preset, late.score).unwrap().unwrap().starts_with("past 850"));
+        assert_eq!((state.late, state.optimiser.population()), (true, late.population));
+    }
+
+    #[test]
+    fn of_several_starts_none_turns_late() {
+        let preset = Preset::resolve("car-racing-scout", &["controller.starts=2".to_owned()]).unwrap();
+        let (config, mut state) = (&preset.controller, evolution(&preset));
+        for start in 1..=2 {
+            state.generation = start * config.start_generations;
+            assert!(state.next(&preset, 900.0).unwrap().unwrap().starts_with(&format!("start {start} of 2 ends at 900")));
+            assert!(!state.late);
+        }
+        state.generation += config.select_every;
+        assert!(state.next(&preset, 900.0).unwrap().is_some() && state.late);
+    }
 }

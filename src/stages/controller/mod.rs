@@ -203,8 +203,9 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let best = fitness.iter().copied().fold(f64::MIN, f64::max);
     let mut line = json!({ "generation": state.generation, "fitness_mean": average, "fitness_sd": sd, "fitness_best": best,
         "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(), "sigma": state.optimiser.sigma() });
-    let ends_start =
-        state.generation.is_multiple_of(config.start_generations) && state.generation <= config.starts * config.start_generations;
+    let ends_start = config.starts > 1
+        && state.generation.is_multiple_of(config.start_generations)
+        && state.generation <= config.starts * config.start_generations;
     if state.generation.is_multiple_of(config.select_every) || state.generation == config.generations || ends_start {
         let x = state.average();
         let controller = state.controller(actions, &x);
