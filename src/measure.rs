@@ -18,7 +18,7 @@ use crate::{
     dream::{DreamConfig, Start, dream, dream_on},
     memory::{self, MemoryConfig, MemoryTrainer, SequenceBatch, definition::MemoryDefinition},
     rollout::{ActingModel, AgentDriven, Blind, DriveOptions, Driven, Job},
-    run::{Interrupt, Preset},
+    run::{ControllerConfig, Interrupt, Preset},
     vision::{EncoderScratch, FRAME, Vae, VaeConfig, VaeTrainer, VaeTrainerConfig},
     worlds::World,
 };
@@ -249,8 +249,8 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
     let (features, width) = (model.features(), model.actions.width());
     let dimension = LinearController::count(features, width);
     let (candidates, episodes) = (64, 4);
-    let config =
-        CmaEsConfig { dimension, population: Some(candidates), sigma0: 0.02, covariance: preset.controller.covariance, seed: preset.seed };
+    let ControllerConfig { covariance, recombination, .. } = preset.controller;
+    let config = CmaEsConfig { dimension, population: Some(candidates), sigma0: 0.02, covariance, recombination, seed: preset.seed };
     let mut optimiser = CmaEs::new(config).map_err(|e| e.to_string())?;
     // The first generation also allocates: the second one is measured.
     let mut cost = Duration::ZERO;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use frmdn_cma_es::Covariance;
+use frmdn_cma_es::{Covariance, Recombination};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -206,6 +206,9 @@ pub struct ControllerConfig {
     pub sigma: f64,
     /// Form of the covariance.
     pub covariance: Covariance,
+    /// What moves the mean: the better half, or all candidates.
+    #[serde(default)]
+    pub recombination: Recombination,
     /// In training only: an episode without progress for that many steps ends and is charged the time that remains. 0: never.
     pub give_up_after: u32,
     /// Generations between tests of the distribution's mean on selection tracks.

@@ -4,11 +4,18 @@
 
 use std::time::Instant;
 
-use frmdn_cma_es::{CmaEs, CmaEsConfig, Covariance};
+use frmdn_cma_es::{CmaEs, CmaEsConfig, Covariance, Recombination};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for covariance in [Covariance::Separable, Covariance::Full] {
-        let mut es = CmaEs::new(CmaEsConfig { dimension: 867, population: Some(64), sigma0: 0.1, covariance, seed: 1 })?;
+        let mut es = CmaEs::new(CmaEsConfig {
+            dimension: 867,
+            population: Some(64),
+            sigma0: 0.1,
+            covariance,
+            recombination: Recombination::BetterHalf,
+            seed: 1,
+        })?;
         let (mut asked, mut told) = (Vec::new(), Vec::new());
         for _ in 0..60 {
             let start = Instant::now();

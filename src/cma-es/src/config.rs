@@ -17,6 +17,20 @@ pub enum Covariance {
     Full,
 }
 
+/// What moves the mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recombination {
+    /// The steps of the better half: the tutorial's equations 41 and 42.
+    #[default]
+    BetterHalf,
+    /// Those of the worse half too, backwards: their weights are the negative of the better half's (D. V. Arnold, "Weighted
+    /// multirecombination evolution strategies", 2006, where they are the expected order statistics). All are divided by √2, so that the
+    /// mean moves as far as before where the order is chance, and √2 times as far where a loss is a slope and many candidates are needed
+    /// to see it: many parameters, steps that are short for the landscape, noise. Where steps are long, worse candidates say less.
+    All,
+}
+
 /// Settings of a [`crate::CmaEs`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CmaEsConfig {
@@ -28,6 +42,9 @@ pub struct CmaEsConfig {
     pub sigma0: f64,
     /// Form of the covariance.
     pub covariance: Covariance,
+    /// What moves the mean.
+    #[serde(default)]
+    pub recombination: Recombination,
     /// Root seed of the candidates' random streams.
     pub seed: u64,
 }
@@ -37,7 +54,8 @@ pub struct CmaEsConfig {
 pub(crate) struct Strategy {
     /// Recombination weights w_i of the λ ranks, negative for the worse half; the positive ones sum to 1.
     pub weights: Vec<f64>,
-    pub mu: usize,
+    /// Weights of the first ranks in the mean.
+    pub mean_weights: Vec<f64>,
     pub mu_eff: f64,
     pub c_sigma: f64,
     pub d_sigma: f64,
@@ -84,13 +102,20 @@ impl CmaEsConfig {
         // Negative weights: no decay on average, no more than the effective selection mass warrants, and C stays positive
         // definite (negative steps have squared Mahalanobis length n).
         let limit = (1.0 + c_1 / c_mu).min(1.0 + 2.0 * mu_eff_minus / (mu_eff + 2.0)).min((1.0 - c_1 - c_mu).max(0.0) / (n * c_mu));
-        let weights = raw.iter().map(|&w| if w > 0.0 { w / positive } else { w * limit / negative }).collect();
+        let weights: Vec<f64> = raw.iter().map(|&w| if w > 0.0 { w / positive } else { w * limit / negative }).collect();
+        let mut mean_weights = weights[..mu].to_vec();
+        if self.recombination == Recombination::All {
+            mean_weights.iter_mut().for_each(|w| *w *= std::f64::consts::FRAC_1_SQRT_2);
+            let backwards: Vec<f64> = mean_weights.iter().rev().map(|w| -w).collect();
+            mean_weights.resize(lambda - mu, 0.0);
+            mean_weights.extend(backwards);
+        }
         let c_sigma = ((mu_eff + 2.0) / (n + mu_eff + 3.0)).min(0.5);
         // pycma 4.5 damps more than the tutorial where the population is large for the dimension, up to threefold for large n.
         let large = (3.0 * (1.0 - 0.5f64.powf(n / 9.0))).max(1.0);
         Ok(Strategy {
             weights,
-            mu,
+            mean_weights,
             mu_eff,
             c_sigma,
             d_sigma: 1.0 + 2.0 * (large * ((mu_eff - 1.0) / (n + 1.0)).sqrt() - 1.0).max(0.0) + c_sigma,

@@ -5,9 +5,10 @@
 //! form. It minimises: negate a fitness.
 //!
 //! ```
-//! use frmdn_cma_es::{CmaEs, CmaEsConfig, Covariance};
+//! use frmdn_cma_es::{CmaEs, CmaEsConfig, Covariance, Recombination};
 //!
-//! let config = CmaEsConfig { dimension: 5, population: None, sigma0: 0.5, covariance: Covariance::Full, seed: 1 };
+//! let (covariance, recombination) = (Covariance::Full, Recombination::BetterHalf);
+//! let config = CmaEsConfig { dimension: 5, population: None, sigma0: 0.5, covariance, recombination, seed: 1 };
 //! let mut es = CmaEs::new(config)?;
 //! es.start_at(&[1.0; 5])?;
 //! for _ in 0..200 {
@@ -24,7 +25,7 @@ mod random;
 mod stop;
 mod strategy;
 
-pub use config::{CmaEsConfig, Covariance};
+pub use config::{CmaEsConfig, Covariance, Recombination};
 pub use stop::Stop;
 pub use strategy::CmaEs;
 

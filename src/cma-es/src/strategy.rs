@@ -144,9 +144,9 @@ impl CmaEs {
         // Stable: equal losses keep the candidates' order, so that the outcome is determined.
         order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
         let (z, y) = (ranked(&normals, &order), ranked(&steps, &order));
-        let (z_w, y_w) = (weighted(&s.weights[..s.mu], &z), weighted(&s.weights[..s.mu], &y));
+        let (z_w, y_w) = (weighted(&s.mean_weights, &z), weighted(&s.mean_weights, &y));
 
-        // Equations 41, 42: the mean moves along the weighted mean of the better half's steps.
+        // Equations 41, 42: the mean moves along the weighted mean of the better half's steps (or of all).
         let mean: Vec<f64> = old.mean.iter().zip(&y_w).map(|(m, y)| m + old.sigma * y).collect();
 
         // Equations 43, 44: cumulative step-size adaptation. C^(-1/2) y_w is B z_w.

@@ -1,6 +1,6 @@
 //! A small evolution: CMA-ES in standardised coordinates of [z, h], candidates on common tracks.
 
-use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Covariance};
+use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Covariance, Recombination};
 use frmdn_engine::random::stream;
 use rand::RngExt;
 
@@ -36,7 +36,14 @@ impl<'a> Search<'a> {
     pub fn new(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
         let coordinates = Coordinates::standard(&stages::moments(&data.folder, &model)?);
         let dimension = coordinates.count(model.actions.width());
-        let config = CmaEsConfig { dimension, population: Some(population), sigma0: SIGMA, covariance: Covariance::Separable, seed };
+        let config = CmaEsConfig {
+            dimension,
+            population: Some(population),
+            sigma0: SIGMA,
+            covariance: Covariance::Separable,
+            recombination: Recombination::BetterHalf,
+            seed,
+        };
         Ok(Self { data, model, coordinates, optimiser: CmaEs::new(config).map_err(failed)?, seed })
     }
 

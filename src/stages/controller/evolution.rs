@@ -197,8 +197,9 @@ impl Evolution {
 /// Start number `start`, at `origin`.
 fn optimiser(preset: &Preset, origin: &[f64], start: u64, sigma: f64, population: usize) -> std::result::Result<CmaEs, CmaError> {
     let seed = if start == 0 { preset.seed } else { stream(preset.seed, "controller/start", &[start]).random() };
-    let covariance = preset.controller.covariance;
-    let mut optimiser = CmaEs::new(CmaEsConfig { dimension: origin.len(), population: Some(population), sigma0: sigma, covariance, seed })?;
+    let ControllerConfig { covariance, recombination, .. } = preset.controller;
+    let config = CmaEsConfig { dimension: origin.len(), population: Some(population), sigma0: sigma, covariance, recombination, seed };
+    let mut optimiser = CmaEs::new(config)?;
     optimiser.start_at(origin)?;
     Ok(optimiser)
 }
