@@ -42,23 +42,32 @@ pub struct Agent {
 /// Name of the file that holds an agent as a whole.
 pub const FILE: &str = "agent.safetensors";
 
-const REMEDY: &str = "Delete it and type the same train command again.";
+/// The agents there are where we stand, for a message.
+fn known() -> String {
+    let of = |folder: &str, file: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|e| e.path()).filter(|p| p.join(file).exists()).map(|p| p.display().to_string()).collect()
+    };
+    let mut all = [of("runs", "run.toml"), of("checkpoints", FILE)].concat();
+    all.sort();
+    if all.is_empty() { String::new() } else { format!(". Here there are: {}", all.join(", ")) }
+}
 
 impl Agent {
-    /// The agent of a run folder (`run.toml`) or of a checkpoint (`agent.safetensors`).
+    /// The agent of a run folder (`run.toml`), or of a checkpoint: `agent.safetensors`, its folder, or its name in `checkpoints/`.
     pub fn load(dir: &Path) -> Result<Self> {
         if dir.join("run.toml").exists() {
             return Self::of_run(&RunFolder::open(dir)?);
         }
         let shipped = Path::new("checkpoints").join(dir).join(FILE);
-        let path = [dir.join(FILE), shipped].into_iter().find(|p| p.exists()).ok_or_else(|| {
+        let path = [dir.to_path_buf(), dir.join(FILE), shipped].into_iter().find(|p| p.is_file()).ok_or_else(|| {
             RunError::Config(format!(
-                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors). Train one with: frmdn train --run {}",
+                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}. To train an agent, type: frmdn train",
                 dir.display(),
-                dir.display()
+                known()
             ))
         })?;
-        let file = Checkpoint::<AgentInfo>::load(&path, CheckpointKind::Agent, "Restore the file from where it came.")?;
+        let file = Checkpoint::<AgentInfo>::load(&path, CheckpointKind::Agent, CheckpointKind::Agent.remedy())?;
         let part = |prefix: &str| file.tensors.part(prefix);
         let controller = Some(part("controller.")).filter(|c| !c.0.is_empty());
         Ok(Self { info: file.state, vision: part("vision."), memory: part("memory."), controller, origin: path })
@@ -71,12 +80,16 @@ impl Agent {
         if !v.exists() {
             return Err(missing("a trained V"));
         }
-        let vision = Checkpoint::<VaeConfig>::load(&v, CheckpointKind::Vision, REMEDY)?.tensors;
+        let vision = Checkpoint::<VaeConfig>::load(&v, CheckpointKind::Vision, CheckpointKind::Vision.remedy())?.tensors;
         if !m.exists() {
             return Err(missing("a trained M"));
         }
-        let memory = Checkpoint::<MemoryConfig>::load(&m, CheckpointKind::Memory, REMEDY)?.tensors;
-        let controller = if c.exists() { Some(Checkpoint::<()>::load(&c, CheckpointKind::Controller, REMEDY)?.tensors) } else { None };
+        let memory = Checkpoint::<MemoryConfig>::load(&m, CheckpointKind::Memory, CheckpointKind::Memory.remedy())?.tensors;
+        let controller = if c.exists() {
+            Some(Checkpoint::<()>::load(&c, CheckpointKind::Controller, CheckpointKind::Controller.remedy())?.tensors)
+        } else {
+            None
+        };
         let info = AgentInfo {
             environment: preset.environment.clone(),
             vision: preset.vision.model,
@@ -118,7 +131,7 @@ impl Agent {
     /// M, for acting and dreaming.
     pub fn memory(&self) -> Result<Box<dyn Memory>> {
         memory::load(&self.info.memory, self.info.vision.latent, self.info.actions, &self.memory)
-            .map_err(|e| RunError::damaged(&self.origin, format!("its M does not fit its settings: {e}"), REMEDY))
+            .map_err(|e| RunError::damaged(&self.origin, format!("its M does not fit its settings: {e}"), CheckpointKind::Memory.remedy()))
     }
 
     /// V's decoder.
@@ -128,7 +141,7 @@ impl Agent {
 
     fn vae(&self) -> Result<Vae> {
         Vae::from_params(self.info.vision, &self.vision)
-            .map_err(|e| RunError::damaged(&self.origin, format!("its V does not fit its settings: {e}"), REMEDY))
+            .map_err(|e| RunError::damaged(&self.origin, format!("its V does not fit its settings: {e}"), CheckpointKind::Vision.remedy()))
     }
 
     /// Name and shape of every tensor.
@@ -158,7 +171,9 @@ impl Agent {
             path: self.origin.clone(),
             command: format!("frmdn train --run {}", self.origin.display()),
         })?;
-        let weights = c.get("weight", &[self.info.actions, features + 1]).map_err(|e| RunError::damaged(&self.origin, e, REMEDY))?;
+        let weights = c
+            .get("weight", &[self.info.actions, features + 1])
+            .map_err(|e| RunError::damaged(&self.origin, e, CheckpointKind::Controller.remedy()))?;
         Ok(LinearController::new(features, self.info.actions, weights.to_vec()))
     }
 
@@ -193,7 +208,7 @@ impl Agent {
     pub fn load_vision(folder: &RunFolder) -> Result<(Params, u64)> {
         use sha2::{Digest, Sha256};
         let path = vision_path(folder);
-        let weights = Checkpoint::<VaeConfig>::load(&path, CheckpointKind::Vision, REMEDY)?.tensors;
+        let weights = Checkpoint::<VaeConfig>::load(&path, CheckpointKind::Vision, CheckpointKind::Vision.remedy())?.tensors;
         let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
         let sum = Sha256::digest(bytes);
         Ok((weights, u64::from_le_bytes(sum[..8].try_into().expect("eight bytes of thirty-two"))))

@@ -115,6 +115,13 @@ fn wrong_settings_are_refused_before_anything_is_made() {
         (vec!["train", "nothing", "--run", run], vec!["nothing", "tiny", "car-racing-frmdn"]),
         (vec!["train", "tiny", "--run", run, "--set", "vision.speed=3"], vec!["vision.speed", "allowed here", "learning_rate"]),
         (vec!["train", "tiny", "--run", run, "--set", "vision.batch=0"], vec!["vision.batch = 0", "at least 1"]),
+        (vec!["train", "tiny", "--run", run, "--set", "controller.finalists=9"], vec!["controller.finalists = 9", "8 tested means"]),
+        (vec!["train", "tiny", "--run", run, "--set", "controller.select_tracks=60000"], vec!["select_tracks = 60000", "there are 100000"]),
+        (vec!["train", "tiny", "--run", run, "--set", "controller.starts=20"], vec!["20 starts of 10 generations take more"]),
+        (
+            vec!["train", "car-racing-frmdn", "--run", run, "--set", "first.preset=checkpoints/scuot"],
+            vec!["first.preset", "checkpoints/scuot", "car-racing-scout", "the folder of a run"],
+        ),
         (vec!["evaluate", run], vec!["neither a run folder", "frmdn train"]),
         (vec!["inspect", run], vec!["neither a run folder", "frmdn train"]),
         (vec!["play"], vec!["--policy"]),
@@ -161,7 +168,35 @@ fn damaged_checkpoints_name_the_file() {
         let out = if reach == "train" { train(run.path(), "2").output().unwrap() } else { frmdn(&["evaluate", path(&run)]) };
         let text = error(&out);
         assert!(text.contains(file) && text.contains("damaged") && text.contains("type the same train command"), "{text}");
+        // The advice works, and brings back the same bytes.
+        let folder = file.split('/').next().unwrap();
+        assert!(text.contains(&format!("Delete the folder {folder}/")), "{text}");
+        std::fs::remove_dir_all(run.path().join(folder)).unwrap();
+        let out = train(run.path(), "2").output().unwrap();
+        assert!(out.status.success(), "{file}: {}", String::from_utf8_lossy(&out.stderr));
+        let weights = format!("{folder}/weights.safetensors");
+        assert_eq!(std::fs::read(run.path().join(&weights)).unwrap(), std::fs::read(finished().join(&weights)).unwrap(), "{file}");
     }
+}
+
+#[test]
+fn a_v_that_is_another_one_is_not_built_on() {
+    let (run, other) = (copy(), tempfile::tempdir().unwrap());
+    let out = train(other.path(), "2").args(["--set", "seed=6"]).output().unwrap();
+    assert!(out.status.success());
+    let weights = "vision/weights.safetensors";
+    std::fs::copy(other.path().join(weights), run.path().join(weights)).unwrap();
+    let text = error(&train(run.path(), "2").output().unwrap());
+    assert!(text.contains("another V") && text.contains("Delete the folders memory, controller and evaluation"), "{text}");
+}
+
+#[test]
+fn seeds_at_the_end_of_their_range_and_an_agents_file_are_taken() {
+    let file = finished().join("agent.safetensors");
+    let last = format!("{}..{}", u64::MAX - 2, u64::MAX);
+    let out = frmdn(&["evaluate", file.to_str().unwrap(), "--seeds", &last, "--json"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&out.stdout).unwrap()["episodes"], 2);
 }
 
 #[test]

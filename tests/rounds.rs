@@ -68,10 +68,16 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
     for file in ["first/controller/weights.safetensors", "controller/state.safetensors", "controller/metrics.jsonl", "agent.safetensors"] {
         assert_eq!(std::fs::read(calm.join(file)).unwrap(), std::fs::read(stormy.join(file)).unwrap(), "{file}");
     }
+    // Begun runs go on whatever has become of the text of their earlier round.
+    let inner = dir.path().join("inner.toml");
+    let text = std::fs::read_to_string(&inner).unwrap();
+    std::fs::write(&inner, text.replace("sigma = ", "sigma = 9").replace("description = \"", "description = \"Now ")).unwrap();
+    let out = train(&preset, &calm, "2").output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     // A third round that begins with the agent of a folder keeps its own copy of it, and goes on without the folder.
     let mut third = Preset::resolve(&preset, &[]).unwrap();
     third.first = Some(FirstConfig { preset: calm.to_str().unwrap().to_owned() });
-    third.controller.generations = 2;
+    (third.controller.generations, third.controller.starts) = (2, 1);
     let (toml, run) = (dir.path().join("third.toml"), dir.path().join("third"));
     std::fs::write(&toml, third.to_toml()).unwrap();
     let stage = |name| frmdn(&[name, toml.to_str().unwrap(), "--run", run.to_str().unwrap()]);
@@ -89,6 +95,13 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
     let episode = std::fs::read(run.join("episodes/000001.npz")).unwrap();
     std::fs::write(run.join("episodes/000001.npz"), &episode[..episode.len() / 2]).unwrap();
     assert!(error(&inspect()).contains("000001"));
+    // A round that comes back to itself.
+    let mut circle = third.clone();
+    circle.first = Some(FirstConfig { preset: toml.to_str().unwrap().to_owned() });
+    std::fs::write(&toml, circle.to_toml()).unwrap();
+    let new = dir.path().join("circle");
+    let text = error(&frmdn(&["train", toml.to_str().unwrap(), "--run", new.to_str().unwrap()]));
+    assert!(text.contains("an earlier round of itself") && !new.exists(), "{text}");
     // A first round that was never trained is named.
     let text = error(&frmdn(&["collect", "tiny", "--run", dir.path().join("none").to_str().unwrap(), "--set", "collect.policy=first"]));
     assert!(text.contains("[first]"), "{text}");

@@ -33,9 +33,10 @@ pub struct BenchArgs {
     /// What to measure.
     #[arg(value_enum, default_value = "all")]
     part: Part,
-    /// The preset whose widths are used; the full widths of Ha & Schmidhuber by default.
-    #[arg(long, default_value = "car-racing-frmdn")]
-    preset: String,
+    /// The preset whose widths and batches are used. Default: V at the full widths of Ha & Schmidhuber, M with 256 cells in batches of 32
+    /// sequences of 128 steps.
+    #[arg(long)]
+    preset: Option<String>,
     /// Another environment than the preset's: car-racing, or gym:ID, with options after commas.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
@@ -43,6 +44,9 @@ pub struct BenchArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// What the preset of the agent that races is changed in, so that figures stand beside those of others.
+const FULL_WIDTHS: [&str; 3] = ["vision.model.width=32", "memory.batch=32", "memory.sequence=128"];
 
 /// Threads that scaling is measured with.
 const THREADS: usize = 2;
@@ -102,7 +106,10 @@ impl Found {
 }
 
 pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
-    let preset = Preset::resolve(&args.preset, &[])?;
+    let preset = match &args.preset {
+        Some(name) => Preset::resolve(name, &[])?,
+        None => Preset::resolve("car-racing-frmdn", &FULL_WIDTHS.map(str::to_owned))?,
+    };
     let name = args.env.as_ref().unwrap_or(&preset.environment);
     let is = |part: Part| [part, Part::All].contains(&args.part);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -49,7 +49,7 @@ pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
     let outcome = film::dream(&agent, &world, film, &args.out, context.stop)?;
     if context.stop.is_set() {
-        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+        return Err(RunError::Stopped.into());
     }
     println!(
         "{} frames imagined after {} real ones: real reward {:.1}, imagined {:.1}; mean pixel error of the dream {:.4}, of the reconstruction {:.4}; {}",

@@ -173,7 +173,7 @@ fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
         }
         if context.stop.is_set() {
             context.report.end();
-            return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+            return Err(RunError::Stopped.into());
         }
     }
     context.report.end();
@@ -216,7 +216,7 @@ fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
     };
     let outcome = parity::compare(&config, context.bridge, context.report, context.stop).map_err(RunError::Failed)?;
     let Some(outcome) = outcome else {
-        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+        return Err(RunError::Stopped.into());
     };
     if args.json {
         println!("{}", serde_json::to_string(&outcome)?);

@@ -63,14 +63,17 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
         (Some(dir), _) => {
             let agent = Agent::load(dir)?;
             let own = name(&agent.info.environment);
-            let mut evaluations = Vec::new();
-            for name in std::iter::once(&own).chain(&args.against) {
+            let controller = agent.controller()?;
+            // Both are there before the first one is driven in: an environment in Python may not even start.
+            let open = |name: &String| -> Result<_> {
                 let world = context.world(name)?;
-                let (model, controller) = (agent.acting_model(&world)?, agent.controller()?);
-                let all = stages::outcomes(&world, &model, &controller, range.clone(), context, |_, _| Ok(()))?;
-                evaluations.push(close(all, range.start, &world)?);
-            }
-            evaluations
+                Ok((agent.acting_model(&world)?, world))
+            };
+            let worlds = std::iter::once(&own).chain(&args.against).map(open).collect::<Result<Vec<_>>>()?;
+            let score = |(model, world): &(_, World)| {
+                close(stages::outcomes(world, model, &controller, range.clone(), context, |_, _| Ok(()))?, range.start, world)
+            };
+            worlds.iter().map(score).collect::<Result<Vec<_>>>()?
         }
         (None, Some(policy)) => {
             let world = context.world(&name("car-racing"))?;
@@ -132,7 +135,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
 /// What can be said of the outcomes, unless they were interrupted.
 fn close(all: Option<Vec<Outcome>>, first: u64, world: &World) -> Result<Evaluation> {
     let Some(all) = all else {
-        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+        return Err(RunError::Stopped.into());
     };
     let rule = world.rule().map_err(RunError::Failed)?;
     Ok(Evaluation::of(&all, first, world.name(), &rule))

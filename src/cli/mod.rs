@@ -53,13 +53,13 @@ struct Cli {
 enum Command {
     /// Train a whole agent: collect, vision, memory, controller, evaluate. The same line again resumes.
     Train(RunArgs),
-    /// Only record the episodes of a run.
+    /// Record the episodes of a run; an earlier round comes first.
     Collect(train::CollectArgs),
-    /// Only train V (the VAE) of a run.
+    /// Train up to V (the VAE): first, collect, vision.
     Vision(RunArgs),
-    /// Only encode the episodes and train M (the memory) of a run.
+    /// Train up to M (the memory): first, collect, vision, memory.
     Memory(RunArgs),
-    /// Only evolve C (the controller) of a run.
+    /// Train up to C (the controller): all stages but the evaluation.
     Controller(RunArgs),
     /// Score an agent on tracks it has never seen.
     Evaluate(evaluate::EvaluateArgs),
@@ -74,7 +74,7 @@ enum Command {
     /// Look into environments: traces, and comparisons with Gymnasium.
     #[command(subcommand)]
     Env(env::EnvCommand),
-    /// Compare memories by protocol.
+    /// Compare memories, or agents, by protocol.
     #[command(subcommand)]
     Compare(compare::CompareCommand),
     /// Say what this machine can do and what is missing.
@@ -86,7 +86,7 @@ enum Command {
 /// Which run a command works on.
 #[derive(Args, Clone, Debug)]
 struct RunArgs {
-    /// A preset (tiny, car-racing-rmdn, car-racing-frmdn) or the path of a TOML file. Default: the run's own, or tiny.
+    /// A preset (tiny, car-racing-frmdn, car-racing-rmdn, car-racing-scout, likelihood) or the path of a TOML file. Default: the run's own, or tiny.
     preset: Option<String>,
     /// The run folder. Default: runs/PRESET.
     #[arg(long, value_name = "DIR")]
@@ -141,7 +141,7 @@ pub fn main() -> ExitCode {
             std::process::exit(130);
         }
         flag.set();
-        eprintln!("\nstopping: saving the state (press Ctrl-C again to stop at once)");
+        eprintln!("\nstopping as soon as nothing is lost by it (press Ctrl-C again to stop at once)");
     }) {
         tracing::warn!("cannot catch Ctrl-C: {e}");
     }
@@ -185,7 +185,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal.error(&format!("{error:#}"));
-            let interrupted = matches!(error.downcast_ref::<RunError>(), Some(RunError::Interrupted { .. }));
+            let interrupted = matches!(error.downcast_ref::<RunError>(), Some(RunError::Interrupted { .. } | RunError::Stopped));
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
     }

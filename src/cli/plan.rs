@@ -40,8 +40,8 @@ type Cost = (&'static str, f64, f64);
 
 pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let preset = Preset::resolve(&args.preset, &args.sets)?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    eprintln!("measuring this machine for about 15 seconds …");
+    let cores = rayon::current_num_threads();
+    eprintln!("measuring this machine for about 15 seconds, and as long for every earlier round …");
     let mut parts = costs(&preset, cores, context)?;
     let mut rounds = Vec::new();
     let mut earlier = preset.first.clone();

@@ -70,7 +70,7 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
         (None, None) => bail!("play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy brownian)"),
     };
     if context.stop.is_set() {
-        return Err(RunError::Interrupted { command: "the same command again".into() }.into());
+        return Err(RunError::Stopped.into());
     }
     let (tiles, of) = outcome.progress;
     let progress = if of > 0 { format!(", {tiles} of {of} tiles") } else { String::new() };

@@ -189,7 +189,10 @@ pub fn open(path: &Path) -> Result<RunFolder> {
 
 /// Encodes the run's episodes, and records and encodes the test episodes, where they are missing.
 fn prepare(folder: RunFolder, preset: Preset, plan: &Likelihood, context: &Context<'_>) -> Result<Data> {
-    stages::encode(&folder, context)?;
+    // A report needs V alone, to know what belongs to it.
+    if plan.train {
+        stages::encode(&folder, context)?;
+    }
     let mut world = context.world(&preset.environment)?;
     if preset.collect.random_start {
         world = world.with_random_start().map_err(RunError::Config)?;
@@ -201,7 +204,7 @@ fn prepare(folder: RunFolder, preset: Preset, plan: &Likelihood, context: &Conte
         .into_par_iter()
         .filter(|&i| !test.has(i) || LatentEpisode::load(&test.path(i)).is_ok_and(|l| l.vision != vision))
         .collect();
-    if !missing.is_empty() {
+    if plan.train && !missing.is_empty() {
         let encoder = Vae::from_params(preset.vision.model, &weights).map_err(|e| RunError::Failed(format!("compare: {e}")))?.encoder();
         let drivers = stages::Drivers::new(&folder, &world)?;
         let done = AtomicU64::new((plan.test_episodes - missing.len()) as u64);
@@ -430,6 +433,10 @@ fn plain(plan: &Likelihood, data: &Data) -> Result<Linear> {
     let vision = format!("{:016x}", data.vision);
     if let Some(there) = kept.get(&data.name).filter(|l| l.vision == vision && l.inputs == settings.inputs) {
         return Ok(there.clone());
+    }
+    if !plan.train {
+        let path = data.folder.root().to_path_buf();
+        return Err(RunError::Missing { what: "the linear predictor", path, command: plan.command.replace(" --report", "") });
     }
     let training: Vec<usize> = (0..data.preset.collect.episodes).filter(|i| !stages::held_out(*i)).collect();
     let latents = Latents::new(&data.folder, settings, &training)?;

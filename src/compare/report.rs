@@ -51,9 +51,9 @@ impl Regime<'_> {
     }
 
     fn samples(&self, variant: &str, chosen: &dyn Fn(&TestEpisode) -> bool) -> Vec<Sample> {
-        let sample = |r: &&Finished| Sample {
-            cell: format!("{}/{}", r.data, r.seed),
-            episodes: r.measured.episodes.iter().filter(|e| chosen(e)).map(TestEpisode::above).collect(),
+        let sample = |r: &&Finished| {
+            let episodes = r.measured.episodes.iter().filter(|e| chosen(e)).map(TestEpisode::above).collect();
+            Sample::own(format!("{}/{}", r.data, r.seed), episodes).common(&r.data, 1)
         };
         self.of(variant).iter().map(sample).collect()
     }
@@ -164,7 +164,7 @@ pub fn write(plan: &Likelihood, presets: &[&Preset], linear: &[Linear], grid: Op
              that neither V nor M has seen. Targets are draws from V's posterior, so that the mean negative log-likelihood minus their entropy \
              (the floor) is the mean KL divergence from prediction to posterior: **nats above the floor**, the primary figure. Memories: {} \
              cells, {} sequences of {} steps an update, at most {} updates; the weights of the best held-out likelihood are judged. Intervals: \
-             95 %, paired hierarchical bootstrap (V and seed, then episodes). Times of an update: one core, the lower decile of the updates; \
+             95 %, paired hierarchical bootstrap (V and seed, and the test episodes, the same for all memories). Times of an update: one core, the lower decile of the updates; \
              a step with a draw: one row; both of the quickest run.",
             presets[0].collect.episodes,
             presets[0].collect.steps,
@@ -433,7 +433,7 @@ fn noises(plan: &Likelihood, finished: &[Finished]) -> Result<Vec<Block>> {
     let of = |variant: &str, noise: f64| -> Vec<Sample> {
         let runs = finished.iter().filter(|r| r.variant == variant && r.split == "all" && r.settings.noise == noise && r.seed == 1);
         let runs = runs.filter(|r| finished.first().is_some_and(|first| r.data == first.data));
-        runs.map(|r| Sample { cell: r.data.clone(), episodes: r.measured.episodes.iter().map(TestEpisode::above).collect() }).collect()
+        runs.map(|r| Sample::own(r.data.clone(), r.measured.episodes.iter().map(TestEpisode::above).collect())).collect()
     };
     for noise in std::iter::once(0.0).chain(plan.noises.iter().copied()) {
         for (variant, curve) in plan.noisy.iter().zip(&mut curves) {
@@ -469,9 +469,9 @@ fn noises(plan: &Likelihood, finished: &[Finished]) -> Result<Vec<Block>> {
 }
 
 fn shifted(plan: &Likelihood, finished: &[Finished], drivers: usize) -> Vec<Block> {
-    let last = |r: &Finished| Sample {
-        cell: r.data.clone(),
-        episodes: r.measured.episodes.iter().filter(|e| e.driver + 1 == drivers).map(TestEpisode::above).collect(),
+    let last = |r: &Finished| {
+        let episodes = r.measured.episodes.iter().filter(|e| e.driver + 1 == drivers).map(TestEpisode::above);
+        Sample::own(r.data.clone(), episodes.collect())
     };
     let of = |variant: &str, split: &str| -> Vec<Sample> {
         let runs = finished.iter().filter(|r| r.variant == variant && r.split == split && r.settings.noise == 0.0 && r.seed == 1);

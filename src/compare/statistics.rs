@@ -1,5 +1,7 @@
 //! Paired hierarchical bootstrap: seeds first, then episodes.
 
+use std::collections::HashMap;
+
 use frmdn_engine::random::stream;
 use rand::RngExt;
 
@@ -13,6 +15,24 @@ pub struct Sample {
     pub cell: String,
     /// Per episode: nats above the floor, and steps.
     pub episodes: Vec<[f64; 2]>,
+    /// Name of what the episodes are the same of in every cell that has this name (test episodes, tracks, a bank): they are drawn once
+    /// for all of these cells, since their chances do not average out over memories. `None`: episodes of its own.
+    pub common: Option<String>,
+    /// Consecutive episodes that are drawn together, because they have a track in common.
+    pub unit: usize,
+}
+
+impl Sample {
+    /// Episodes that no other cell has.
+    pub fn own(cell: String, episodes: Vec<[f64; 2]>) -> Self {
+        Self { cell, episodes, common: None, unit: 1 }
+    }
+
+    /// The same, but of episodes that the other cells of `common` have too, `unit` by `unit`.
+    #[must_use]
+    pub fn common(self, common: &str, unit: usize) -> Self {
+        Self { common: Some(common.to_owned()), unit: unit.max(1), ..self }
+    }
 }
 
 /// A figure and the middle 95 % of its bootstrap replicates.
@@ -69,11 +89,25 @@ pub fn bootstrap_of(
     let mut replicates: Vec<f64> = (0..REPLICATES)
         .map(|i| {
             let mut rng = stream(0, "compare/bootstrap", &[i]);
+            let mut common: HashMap<(&str, usize), Vec<usize>> = HashMap::new();
+            let mut draw = |sample: &Sample| -> Vec<usize> {
+                let (n, unit) = (sample.episodes.len(), sample.unit);
+                let units = n / unit;
+                (0..units).map(|_| rng.random_range(0..units)).flat_map(|i| i * unit..(i + 1) * unit).collect()
+            };
+            // The common ones first: what a cell is given does not depend on which cells were drawn before it.
+            for sample in &a {
+                if let Some(name) = &sample.common {
+                    common.entry((name, sample.episodes.len())).or_insert_with(|| draw(sample));
+                }
+            }
+            let mut cells = stream(0, "compare/bootstrap/cells", &[i]);
             let chosen: Vec<(usize, Vec<usize>)> = (0..a.len())
                 .map(|_| {
-                    let cell = rng.random_range(0..a.len());
-                    let n = a[cell].episodes.len();
-                    (cell, (0..n).map(|_| rng.random_range(0..n)).collect())
+                    let cell = cells.random_range(0..a.len());
+                    let sample = a[cell];
+                    let shared = sample.common.as_deref().and_then(|name| common.get(&(name, sample.episodes.len())));
+                    (cell, shared.cloned().unwrap_or_else(|| draw(sample)))
                 })
                 .collect();
             figure(of(&a, &chosen), of(&b, &chosen))
@@ -109,7 +143,7 @@ mod tests {
 
     fn sample(cell: usize, mean: f32, noise: &[f32]) -> Sample {
         let episodes = noise.iter().map(|n| [f64::from((mean + n) * 50.0), 50.0]).collect();
-        Sample { cell: cell.to_string(), episodes }
+        Sample::own(cell.to_string(), episodes)
     }
 
     /// Episodes differ by 1 nat, memories by 0.2 in the same episodes: paired, the interval of the difference is narrow; with one
@@ -129,6 +163,29 @@ mod tests {
         let mean = bootstrap(&cells, &cells, |a, _| a).unwrap();
         assert!((mean.ci95[1] - mean.ci95[0]) > 1.5, "{mean:?}");
         assert!(bootstrap(&a, &[sample(9, 1.0, &noise)], |a, _| a).is_none());
+    }
+
+    /// Four memories without differences on the same 400 episodes: their mean is as uncertain as that of one of them, not half as
+    /// much; and where two episodes share a track, as uncertain as the tracks are.
+    #[test]
+    fn what_all_cells_share_does_not_average_out() {
+        let mut noise = [0.0f32; 400];
+        fill_normal(&mut stream(2, "bootstrap-test", &[]), &mut noise);
+        let half = |cells: &[Sample]| {
+            let i = bootstrap(cells, cells, |a, _| a).unwrap();
+            (i.ci95[1] - i.ci95[0]) / 2.0
+        };
+        let own: Vec<Sample> = (0..4).map(|i| sample(i, 10.0, &noise)).collect();
+        let common: Vec<Sample> = own.iter().map(|s| s.clone().common("tracks", 1)).collect();
+        assert!(
+            (half(&own) - 1.96 / 40.0).abs() < 0.008 && (half(&common) - 1.96 / 20.0).abs() < 0.015,
+            "{} {}",
+            half(&own),
+            half(&common)
+        );
+        let twice: Vec<f32> = noise[..200].iter().flat_map(|n| [*n, *n]).collect();
+        let pairs = half(&[sample(0, 10.0, &twice).common("tracks", 2)]);
+        assert!((pairs - 1.96 / 200f64.sqrt()).abs() < 0.02, "{pairs}");
     }
 
     /// Hand calculation.

@@ -71,7 +71,7 @@ impl Film {
             use std::os::unix::fs::PermissionsExt;
             file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(RunError::io("write", &path))?;
         }
-        file.persist(&path).map_err(|e| RunError::Io { action: "replace", path: path.clone(), source: e.error })?;
+        file.persist(&path).map_err(|e| RunError::Io { action: "replace", path: path.clone(), cause: e.error })?;
         if let Ok(folder) = File::open(folder(&path)) {
             // Some file systems refuse fsync on a folder; the rename itself has happened.
             let _ = folder.sync_all();

@@ -19,7 +19,7 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut std::io::BufWriter<&
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(RunError::io("write", path))?;
     }
     file.as_file().sync_all().map_err(RunError::io("write", path))?;
-    file.persist(path).map_err(|e| RunError::Io { action: "replace", path: path.to_path_buf(), source: e.error })?;
+    file.persist(path).map_err(|e| RunError::Io { action: "replace", path: path.to_path_buf(), cause: e.error })?;
     if let Ok(dir) = File::open(folder) {
         // Some file systems refuse fsync on a folder; the rename itself has happened.
         let _ = dir.sync_all();

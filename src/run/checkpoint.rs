@@ -36,6 +36,25 @@ pub enum CheckpointKind {
     Agent,
 }
 
+impl CheckpointKind {
+    /// What to do when such a file of a run folder is damaged. A stage's weights and its state go together: with one of them alone
+    /// the stage would be half finished.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::VisionState | Self::Vision => {
+                "Delete the folder vision/ of the run and type the same train command again: V is trained anew."
+            }
+            Self::MemoryState | Self::Memory => {
+                "Delete the folder memory/ of the run and type the same train command again: M is trained anew."
+            }
+            Self::ControllerState | Self::Controller => {
+                "Delete the folder controller/ of the run and type the same train command again: the evolution starts anew."
+            }
+            Self::Agent => "Restore the file from where it came.",
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u32,

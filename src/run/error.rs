@@ -9,14 +9,14 @@ pub type Result<T> = std::result::Result<T, RunError>;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The operating system refused a read or a write.
-    #[error("cannot {action} {}: {source}{}", path.display(), io_remedy(source))]
+    #[error("cannot {action} {}: {cause}{}", path.display(), io_remedy(cause))]
     Io {
         /// What was attempted, as a verb.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
+        /// The cause. Not named `source`: the message tells it already, and a chain of causes would tell it twice.
+        cause: std::io::Error,
     },
     /// A file is truncated or altered.
     #[error("{} is damaged: {what}. {remedy}", path.display())]
@@ -94,6 +94,9 @@ pub enum RunError {
     /// The environment or a model refused to go on.
     #[error("{0}")]
     Failed(String),
+    /// The user pressed Ctrl-C in a command that keeps nothing on its way.
+    #[error("interrupted; this command keeps nothing on its way. Type it again to begin anew.")]
+    Stopped,
     /// The user pressed Ctrl-C; the state is saved.
     #[error("interrupted; everything is saved. Go on with: {command}")]
     Interrupted {
@@ -102,9 +105,9 @@ pub enum RunError {
     },
 }
 
-fn io_remedy(source: &std::io::Error) -> &'static str {
+fn io_remedy(cause: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::{FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, StorageFull};
-    match source.kind() {
+    match cause.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => {
             ". The disk is full or a limit on file sizes was reached; nothing was lost: free some space and type the same command again."
         }
@@ -118,7 +121,7 @@ impl RunError {
     /// An [`RunError::Io`] for use in `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |cause| Self::Io { action, path, cause }
     }
 
     /// A [`RunError::Damaged`].

@@ -25,6 +25,10 @@ impl RunFolder {
     /// Opens `root` for work: makes it with `preset` if it is new, or checks that it was made with the same.
     /// Without a preset the folder's own is used.
     pub fn create_or_resume(root: &Path, preset: Option<Preset>) -> Result<Self> {
+        let fresh = preset.as_ref().filter(|_| !root.join("run.toml").exists());
+        if let Some(first) = fresh.and_then(|preset| preset.first.as_ref()) {
+            first.check()?;
+        }
         std::fs::create_dir_all(root).map_err(RunError::io("create", root))?;
         let lock = lock(root)?;
         let config = root.join("run.toml");

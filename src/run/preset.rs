@@ -46,6 +46,9 @@ pub struct Preset {
     pub evaluate: EvaluateConfig,
 }
 
+/// Tested means that an evolution remembers.
+pub const FINALISTS: usize = 8;
+
 /// Name of the agent of the earlier round among the drivers, and of its folder in the run folder.
 pub const FIRST: &str = "first";
 
@@ -63,6 +66,25 @@ impl FirstConfig {
     pub fn agent(&self) -> Option<&Path> {
         let shipped = SHIPPED.iter().any(|(name, _)| *name == self.preset);
         Some(Path::new(&self.preset)).filter(|path| !shipped && path.is_dir())
+    }
+
+    /// What it names must be there when the run begins (later the run keeps its own), and must not come back to itself.
+    pub(super) fn check(&self) -> Result<()> {
+        let (mut seen, mut next) = (Vec::new(), Some(self.clone()));
+        while let Some(first) = next.filter(|first| first.agent().is_none()) {
+            let name = first.preset;
+            if seen.contains(&name) {
+                return Err(RunError::Config(format!("first.preset: `{name}` is an earlier round of itself")));
+            }
+            let text = preset_text(&name).map_err(|e| {
+                RunError::Config(format!("first.preset: {e}; or the folder of a run or checkpoint, whose agent is taken as it is"))
+            });
+            let (_, text) = text?;
+            // Whatever else is wrong in it is told when it is resolved.
+            next = toml::from_str::<Preset>(&text).ok().and_then(|preset| preset.first);
+            seen.push(name);
+        }
+        Ok(())
     }
 }
 
@@ -206,7 +228,7 @@ pub struct ControllerConfig {
     pub sigma: f64,
     /// Form of the covariance.
     pub covariance: Covariance,
-    /// What moves the mean: the better half, or all candidates.
+    /// What moves the mean: the better half, all candidates, or pairs of them.
     #[serde(default)]
     pub recombination: Recombination,
     /// In training only: an episode without progress for that many steps ends and is charged the time that remains. 0: never.
@@ -241,7 +263,8 @@ pub struct ControllerConfig {
     /// population. 0: never.
     #[serde(default)]
     pub patience: u64,
-    /// Tested means that the final choice is made from, by successive halving on further selection tracks. 0 and 1: the best of the tests.
+    /// Tested means that the final choice is made from, by successive halving on further selection tracks, 8 at most. 0 and 1: the best of
+    /// the tests.
     #[serde(default)]
     pub finalists: usize,
     /// Part of the mean's score that its candidates should reach on average, on tracks that were not failed before; where they reach
@@ -313,21 +336,26 @@ pub struct EvaluateConfig {
     pub episodes: usize,
 }
 
+/// Where the preset `name` comes from, and its text.
+fn preset_text(name: &str) -> Result<(String, String)> {
+    let path = Path::new(name);
+    if path.is_file() {
+        return Ok((name.to_owned(), std::fs::read_to_string(path).map_err(RunError::io("read", path))?));
+    }
+    if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
+        return Ok((format!("agents/{name}.toml (compiled in)"), (*text).to_owned()));
+    }
+    let names: Vec<&str> = SHIPPED.iter().map(|(n, _)| *n).collect();
+    Err(RunError::Config(format!(
+        "there is no preset and no file `{name}`. Presets: {}; or give the path of a TOML file, for example a changed copy of one from agents/",
+        names.join(", ")
+    )))
+}
+
 impl Preset {
     /// The preset `name`, a shipped one or a path (a path wins), with `sets` (`key=value`, dotted keys) applied.
     pub fn resolve(name: &str, sets: &[String]) -> Result<Self> {
-        let path = Path::new(name);
-        let (origin, text) = if path.is_file() {
-            (name.to_owned(), std::fs::read_to_string(path).map_err(RunError::io("read", path))?)
-        } else if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-            (format!("agents/{name}.toml (compiled in)"), (*text).to_owned())
-        } else {
-            let names: Vec<&str> = SHIPPED.iter().map(|(n, _)| *n).collect();
-            return Err(RunError::Config(format!(
-                "there is no preset and no file `{name}`. Presets: {}; or give the path of a TOML file, for example a changed copy of one from agents/.",
-                names.join(", ")
-            )));
-        };
+        let (origin, text) = preset_text(name)?;
         let preset: Self = toml::from_str(&text).map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
         let preset = preset.with(sets)?;
         preset.validate().map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
@@ -456,7 +484,38 @@ impl Preset {
         positive("controller.sigma", c.sigma)?;
         at_least("controller.select_every", c.select_every, 1)?;
         at_least("controller.select_tracks", c.select_tracks as u64, 1)?;
+        let (tests, most) = (super::seeds::SELECTION.end - super::seeds::SELECTION.start, FINALISTS);
+        if c.finalists > most {
+            return Err(format!("controller.finalists = {} is impossible: {most} tested means are remembered", c.finalists));
+        }
+        // Successive halving doubles the tracks with every round.
+        let halved = c.select_tracks as u64 * (2 * c.finalists.max(1)).next_power_of_two() as u64;
+        if halved > tests {
+            return Err(format!(
+                "controller.select_tracks = {} is impossible: the choice among controller.finalists = {} would take {halved} selection tracks, and there are {tests}",
+                c.select_tracks, c.finalists
+            ));
+        }
+        if c.recombination == Recombination::Pairs {
+            let late = c.late.as_ref();
+            for (key, population) in [("", c.population), (".late", late.map_or(0, |late| late.population))] {
+                if population % 2 == 1 {
+                    return Err(format!("controller{key}.population = {population} is impossible: pairs need an even number"));
+                }
+            }
+            if c.more_tracks + late.map_or(0, |late| late.more_tracks) > 0 {
+                return Err(
+                    "controller.more_tracks and controller.late.more_tracks must be 0 with pairs: both sides drive the same tracks".into(),
+                );
+            }
+        }
         at_least("controller.starts", c.starts, 1)?;
+        if c.starts > 1 && c.generations < c.starts * c.start_generations {
+            return Err(format!(
+                "controller.generations = {} is impossible: {} starts of {} generations take more",
+                c.generations, c.starts, c.start_generations
+            ));
+        }
         if c.start == ControllerStart::First && !self.collect.policies().contains(&FIRST) {
             return Err("controller.start = \"first\" needs episodes of that agent: name `first` in collect.policy too".into());
         }
@@ -488,7 +547,7 @@ impl Preset {
         Ok(())
     }
 
-    /// The keys in which `self` and `other` differ, one line each; empty if they agree.
+    /// The keys in which `self` and `other` differ, one line each; empty if they agree. The description decides nothing.
     pub fn differences(&self, other: &Self) -> String {
         let (mut a, mut b) = (Vec::new(), Vec::new());
         flatten("", &Value::Table(self.table()), &mut a);
@@ -498,7 +557,7 @@ impl Preset {
         keys.sort();
         keys.dedup();
         keys.iter()
-            .filter(|k| find(&a, k) != find(&b, k))
+            .filter(|k| k.as_str() != "description" && find(&a, k) != find(&b, k))
             .map(|k| format!("  {k}: the run has {}, now asked for {}", find(&a, k), find(&b, k)))
             .collect::<Vec<_>>()
             .join("\n")

@@ -30,7 +30,7 @@ pub fn outcomes(
     let mut all: Vec<Outcome> = Vec::new();
     context.report.begin("evaluate", "episodes", 0, total);
     for first in range.clone().step_by(CHUNK) {
-        let jobs: Vec<Job<'_>> = (first..range.end.min(first + CHUNK as u64)).map(|seed| Job { controller, seed }).collect();
+        let jobs: Vec<Job<'_>> = (first..range.end.min(first.saturating_add(CHUNK as u64))).map(|seed| Job { controller, seed }).collect();
         let done = model.drive(world, &jobs, DriveOptions::default(), context.stop, &AtomicU64::new(0)).map_err(RunError::Failed);
         match done {
             Ok(Some(outcomes)) => {

@@ -22,7 +22,10 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return agent.save(&copy);
     }
     let sets = [format!("seed={}", preset.seed), format!("environment={}", preset.environment)];
-    let inner = RunFolder::create_or_resume(&folder.path(FIRST), Some(Preset::resolve(&first.preset, &sets)?))?;
+    // A round that was begun goes on as it was, whatever has become of the preset's text.
+    let begun = folder.path(FIRST).join("run.toml").exists();
+    let asked = if begun { None } else { Some(Preset::resolve(&first.preset, &sets)?) };
+    let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
     let work = || {
         self::first(&inner, context)?;
         super::collect(&inner, context)?;

@@ -26,7 +26,6 @@ use crate::{
 
 /// Frames that are encoded in one call.
 const CHUNK: usize = 64;
-const REMEDY: &str = "Delete the folder memory/ of the run and type the same train command again: M is trained anew.";
 
 /// Where training stands, beside weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -96,10 +95,10 @@ fn join(
     let (mut mixture, mut all): (Vec<f64>, Vec<MemoryEvaluation>) = (Vec::new(), Vec::new());
     for index in 0..members {
         let path = directory(index).join("weights.safetensors");
-        let tensors = Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory, REMEDY)?.tensors;
+        let tensors = Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory, CheckpointKind::Memory.remedy())?.tensors;
         let trainer = MemoryTrainer::new(&member.model, latent, actions, 0)
             .with_weights(&tensors)
-            .map_err(|e| RunError::damaged(&path, e, REMEDY))?;
+            .map_err(|e| RunError::damaged(&path, e, CheckpointKind::Memory.remedy()))?;
         let log_prob: Vec<f64> = batches.iter().flat_map(|batch| trainer.log_prob(batch)).collect();
         if mixture.is_empty() {
             mixture = vec![f64::NEG_INFINITY; log_prob.len()];
@@ -146,7 +145,7 @@ pub struct Job<'a> {
 
 fn saved(directory: &Path) -> Result<Option<Checkpoint<State>>> {
     let path = directory.join("state.safetensors");
-    path.exists().then(|| Checkpoint::<State>::load(&path, CheckpointKind::MemoryState, REMEDY)).transpose()
+    path.exists().then(|| Checkpoint::<State>::load(&path, CheckpointKind::MemoryState, CheckpointKind::MemoryState.remedy())).transpose()
 }
 
 /// Trains to the last update, or until the held-out likelihood has stopped rising; resumes by itself. The weights of the best held-out
@@ -156,7 +155,7 @@ pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
     let (mut trainer, mut state) = match saved(&job.directory)? {
         Some(Checkpoint { tensors, state }) => {
             let trainer = MemoryTrainer::restore(&config.model, latent, actions, seed, &tensors, &state.trainer)
-                .map_err(|e| RunError::damaged(&job.directory.join("state.safetensors"), e, REMEDY))?;
+                .map_err(|e| RunError::damaged(&job.directory.join("state.safetensors"), e, CheckpointKind::MemoryState.remedy()))?;
             (trainer, state)
         }
         None => {
@@ -298,13 +297,20 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let (weights, vision) = Agent::load_vision(folder)?;
     let (episodes, latents) = (folder.episodes(), folder.latents());
-    // Latents of another V (it was trained anew) are replaced.
     let missing: Vec<usize> = (0..preset.collect.episodes)
         .into_par_iter()
         .filter(|&i| !latents.has(i) || LatentEpisode::load(&latents.path(i)).is_ok_and(|l| l.vision != vision))
         .collect();
     if missing.is_empty() {
         return Ok(());
+    }
+    // Latents of another V (it was trained anew) are replaced, unless something was built on them.
+    if missing.iter().any(|&i| latents.has(i)) && folder.path("memory").exists() {
+        return Err(RunError::Config(format!(
+            "{0} has another V than its memory was trained with. Delete the folders memory, controller and evaluation in {0}, and type the \
+             same command again.",
+            folder.root().display()
+        )));
     }
     let config = &preset.vision.model;
     let encoder = Vae::from_params(*config, &weights).map_err(|e| RunError::Failed(format!("memory: {e}")))?.encoder();
@@ -441,7 +447,8 @@ impl Latents {
         let mut batch = SequenceBatch::zeros(steps, size, first.latent, first.action_len);
         let total: usize = episodes.iter().map(LatentEpisode::steps).sum();
         for column in 0..size {
-            // An episode in proportion to its length, so that every step is seen about equally often.
+            // An episode in proportion to its length. Within it every piece is as likely as any other, so that the first and the last steps
+            // are seen less often than those in the middle; carried states (`memory.carry`) have no such edge.
             let mut at = rng.random_range(0..total);
             let episode = episodes.iter().find(|e| {
                 let here = at < e.steps();

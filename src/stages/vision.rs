@@ -20,7 +20,6 @@ const FINAL_RATE: f64 = 0.1;
 const HELD_OUT_FRAMES: usize = 1024;
 /// Frames of the picture of reconstructions.
 const SHOWN: usize = 12;
-const REMEDY: &str = "Delete the folder vision/ of the run and type the same train command again: V is trained anew.";
 
 /// Where training stands, beside weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,7 +37,7 @@ struct State {
 
 fn load(folder: &RunFolder) -> Result<Option<Checkpoint<State>>> {
     let path = folder.path("vision/state.safetensors");
-    path.exists().then(|| Checkpoint::load(&path, CheckpointKind::VisionState, REMEDY)).transpose()
+    path.exists().then(|| Checkpoint::load(&path, CheckpointKind::VisionState, CheckpointKind::VisionState.remedy())).transpose()
 }
 
 /// Trains V up to the preset's number of updates, or until the held-out loss stops falling.
@@ -51,7 +50,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                 return Ok(());
             }
             let trainer = VaeTrainer::restore(&state.trainer, &tensors)
-                .map_err(|e| RunError::damaged(&folder.path("vision/state.safetensors"), e, REMEDY))?;
+                .map_err(|e| RunError::damaged(&folder.path("vision/state.safetensors"), e, CheckpointKind::VisionState.remedy()))?;
             (trainer, state)
         }
         None => {

@@ -29,6 +29,11 @@ pub enum Recombination {
     /// mean moves as far as before where the order is chance, and √2 times as far where a loss is a slope and many candidates are needed
     /// to see it: many parameters, steps that are short for the landscape, noise. Where steps are long, worse candidates say less.
     All,
+    /// Pairs: the second half of the candidates are the first half reflected at the mean (D. Brockhoff and others, "Mirrored Sampling and
+    /// Sequential Selection for Evolution Strategies", PPSN 2010), and the mean moves towards the better of each pair, by the same length
+    /// for all. What a landscape does to both sides of a pair cancels out, and a loss that is far off by bad luck counts no more than any
+    /// other: for losses with heavy tails. The mean moves as far as before where the order is chance.
+    Pairs,
 }
 
 /// Settings of a [`crate::CmaEs`].
@@ -74,7 +79,8 @@ impl CmaEsConfig {
 
     pub(crate) fn strategy(&self) -> Result<Strategy, CmaError> {
         let (dimension, lambda) = (self.dimension, self.population());
-        if dimension == 0 || lambda < 4 || !(self.sigma0.is_finite() && self.sigma0 > 0.0) {
+        let odd = self.recombination == Recombination::Pairs && lambda % 2 == 1;
+        if odd || dimension == 0 || lambda < 4 || !(self.sigma0.is_finite() && self.sigma0 > 0.0) {
             return Err(CmaError::Config { dimension, population: lambda, sigma0: self.sigma0 });
         }
         let n = dimension as f64;

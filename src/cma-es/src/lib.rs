@@ -34,7 +34,7 @@ pub use strategy::CmaEs;
 pub enum CmaError {
     /// Settings that cannot be used.
     #[error(
-        "dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at least 1, the population at least 4, sigma0 a number above 0"
+        "dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at least 1, the population at least 4 (and even for pairs), sigma0 a number above 0"
     )]
     Config {
         /// Number of parameters.

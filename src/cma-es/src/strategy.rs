@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CmaError, CmaEsConfig, config::Strategy, covariance::Shape, random::normals};
+use crate::{CmaError, CmaEsConfig, Recombination, config::Strategy, covariance::Shape, random::normals};
 
 /// The optimiser: a value that can be saved (serde) and goes on bit for bit.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -118,7 +118,14 @@ impl CmaEs {
     /// The normal vectors z of this generation, one after the other: a function of seed and generation alone.
     fn normals(&self) -> Vec<f64> {
         let config = &self.state.config;
-        normals(config.seed, self.state.generation, self.population() * config.dimension)
+        let count = self.population() * config.dimension;
+        if config.recombination != Recombination::Pairs {
+            return normals(config.seed, self.state.generation, count);
+        }
+        let mut all = normals(config.seed, self.state.generation, count / 2);
+        let reflected: Vec<f64> = all.iter().map(|z| -z).collect();
+        all.extend(reflected);
+        all
     }
 
     /// The candidates x = m + σ B D z of this generation. Asked again, also after saving and loading, they are the same.
@@ -144,7 +151,13 @@ impl CmaEs {
         // Stable: equal losses keep the candidates' order, so that the outcome is determined.
         order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
         let (z, y) = (ranked(&normals, &order), ranked(&steps, &order));
-        let (z_w, y_w) = (weighted(&s.mean_weights, &z), weighted(&s.mean_weights, &y));
+        let (z_w, y_w) = if old.config.recombination == Recombination::Pairs {
+            let weights = towards_the_better(losses, s.mu_eff);
+            let first = |all: &[f64]| weighted(&weights, &all.chunks(n).take(weights.len()).collect::<Vec<_>>());
+            (first(&normals), first(&steps))
+        } else {
+            (weighted(&s.mean_weights, &z), weighted(&s.mean_weights, &y))
+        };
 
         // Equations 41, 42: the mean moves along the weighted mean of the better half's steps (or of all).
         let mean: Vec<f64> = old.mean.iter().zip(&y_w).map(|(m, y)| m + old.sigma * y).collect();
@@ -195,6 +208,18 @@ fn weighted(weights: &[f64], vectors: &[&[f64]]) -> Vec<f64> {
         sum.iter_mut().zip(*vector).for_each(|(s, v)| *s += w * v);
     }
     sum
+}
+
+/// Weights of the first candidates of all pairs: towards the better side, nowhere where both are as good, in all as long as `mu_eff` says.
+fn towards_the_better(losses: &[f64], mu_eff: f64) -> Vec<f64> {
+    let (one, other) = losses.split_at(losses.len() / 2);
+    let weight = 1.0 / (one.len() as f64 * mu_eff).sqrt();
+    let sign = |(a, b): (&f64, &f64)| match a.total_cmp(b) {
+        std::cmp::Ordering::Less => weight,
+        std::cmp::Ordering::Equal => 0.0,
+        std::cmp::Ordering::Greater => -weight,
+    };
+    one.iter().zip(other).map(sign).collect()
 }
 
 /// An evolution path one generation on: (1 - c) p + √(c (2 - c) μ_eff) step.

@@ -235,6 +235,49 @@ fn moves(recombination: Recombination, population: usize) -> [f64; 2] {
 }
 
 #[test]
+fn pairs_are_reflections_and_bad_luck_does_not_move_their_mean_more() {
+    let n = 200;
+    let config = CmaEsConfig {
+        dimension: n,
+        population: Some(64),
+        sigma0: 1.0,
+        covariance: Covariance::Separable,
+        recombination: Recombination::Pairs,
+        seed: 3,
+    };
+    let es = CmaEs::new(config.clone()).unwrap();
+    let asked = es.ask();
+    for (one, other) in asked[..32].iter().zip(&asked[32..]) {
+        assert!(one.iter().zip(other).all(|(a, b)| a == &-b));
+    }
+    // As far by chance as the better half would move it, and along a slope as a sign of each pair can: √(2/π) of each of 32.
+    let [half, pairs] = [Recombination::BetterHalf, Recombination::Pairs].map(|r| moves(r, 64));
+    assert!((pairs[1] / half[1] - 1.0).abs() < 0.02, "{half:?} {pairs:?}");
+    let expected = 32f64.sqrt() * (2.0 / std::f64::consts::PI).sqrt() * half[1] / (n as f64).sqrt();
+    assert!((pairs[0] / expected - 1.0).abs() < 0.03, "{expected} {pairs:?}");
+    // An accident of one candidate counts as much as a small loss.
+    let told = |accident: f64| {
+        let mut es = es.clone();
+        let mut losses: Vec<f64> = asked.iter().map(|x| -x.iter().sum::<f64>()).collect();
+        losses[5] = losses[37] + accident;
+        es.tell(&losses).unwrap();
+        es.mean().to_vec()
+    };
+    assert_eq!(told(0.001), told(1e6));
+    // And it finds what there is to be found.
+    let mut es = CmaEs::new(CmaEsConfig { dimension: 20, population: Some(16), sigma0: 0.5, ..config }).unwrap();
+    es.start_at(&[1.0; 20]).unwrap();
+    for _ in 0..1500 {
+        es.tell(&es.ask().iter().map(|x| sphere(x)).collect::<Vec<_>>()).unwrap();
+    }
+    assert!(sphere(es.mean()) < 1e-9, "{}", sphere(es.mean()));
+    assert!(matches!(
+        CmaEs::new(CmaEsConfig { population: Some(33), ..es.config().clone() }),
+        Err(CmaError::Config { population: 33, .. })
+    ));
+}
+
+#[test]
 fn all_candidates_see_a_slope_twice_as_well_as_the_better_half() {
     for population in [64, 33] {
         let [half, all] = [Recombination::BetterHalf, Recombination::All].map(|r| moves(r, population));

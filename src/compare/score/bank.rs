@@ -124,7 +124,8 @@ struct Evolved {
     generations: Vec<u64>,
 }
 
-/// `count` controllers of one evolution: means of the distribution and candidates in turn, spread over its generations.
+/// `count` controllers of one evolution, spread over its candidates and means, each the first of its generation: as many as there are
+/// generations are a candidate of each but the last, whose mean is taken.
 fn evolved(plan: &Score, data: &Data, start: u64, count: usize, context: &Context<'_>) -> Result<Vec<(u64, LinearController)>> {
     let path = plan.out.join("bank").join(format!("{}-{start}.safetensors", data.name));
     let settings = settings(plan, data);

@@ -336,7 +336,7 @@ pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
         plan.variants.iter().try_for_each(|spec| spec.resolve(&preset).map(drop))?;
         all.push((folder, preset));
     }
-    let all = all.into_iter().map(|(folder, preset)| prepare(folder, preset, context)).collect::<Result<Vec<_>>>()?;
+    let all = all.into_iter().map(|(folder, preset)| prepare(plan, folder, preset, context)).collect::<Result<Vec<_>>>()?;
     if let Some(twice) = all.iter().enumerate().find(|(i, d)| all[..*i].iter().any(|other| other.name == d.name)) {
         return Err(RunError::Config(format!("two of the data folders are called {}: rename one", twice.1.name)));
     }
@@ -351,8 +351,11 @@ pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
     report::write(plan, &all, &found)
 }
 
-fn prepare(folder: RunFolder, preset: Preset, context: &Context<'_>) -> Result<Data> {
-    stages::encode(&folder, context)?;
+fn prepare(plan: &Score, folder: RunFolder, preset: Preset, context: &Context<'_>) -> Result<Data> {
+    // A report needs V alone, to know what belongs to it.
+    if plan.train {
+        stages::encode(&folder, context)?;
+    }
     let world = context.world(&preset.environment)?;
     let recorded = if preset.collect.random_start { world.with_random_start().map_err(RunError::Config)? } else { world.clone() };
     let (weights, vision) = Agent::load_vision(&folder)?;

@@ -177,10 +177,19 @@ fn samples<T>(pieces: &[&Of<T>], values: impl Fn(&Of<T>) -> Vec<[f64; 2]>) -> Ve
         let cell = piece.cell();
         match out.iter_mut().find(|s| s.cell == cell) {
             Some(sample) => sample.episodes.extend(values(piece)),
-            None => out.push(Sample { cell, episodes: values(piece) }),
+            None => out.push(Sample::own(cell, values(piece))),
         }
     }
     out
+}
+
+/// The same of values that all memories on the same data have in common (a bank, tracks), `unit` of them drawn together.
+fn common<T>(pieces: &[&Of<T>], unit: usize, values: impl Fn(&Of<T>) -> Vec<[f64; 2]>) -> Vec<Sample> {
+    let shared = |s: Sample| {
+        let data = s.cell.split('/').next().unwrap_or_default().to_owned();
+        s.common(&data, unit)
+    };
+    samples(pieces, values).into_iter().map(shared).collect()
 }
 
 fn mean(samples: &[Sample]) -> Option<Interval> {
@@ -277,8 +286,8 @@ fn bank(draft: &mut Draft, all: &[Data], found: &Found) {
     }
     draft.heading("The bank");
     draft.text(format!(
-        "Controllers on z of two steps, of which no memory has a part: means of the search distribution and candidates in turn, spread over \
-         the generations of evolutions in standardised coordinates ({TRACKS} tracks a candidate), in turn from the origin (sigma {SIGMA}) and from the \
+        "Controllers on z of two steps, of which no memory has a part: a candidate of every generation (of the last one, the mean) of \
+         evolutions in standardised coordinates ({TRACKS} tracks a candidate), in turn from the origin (sigma {SIGMA}) and from the \
          controller that comes closest to the recorded drivers (sigma {SIGMA_AT_DRIVER}). Real scores: whole episodes \
          on selection tracks that nothing else uses."
     ));
@@ -305,7 +314,7 @@ fn e1(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
     if variants.is_empty() {
         return Ok(());
     }
-    let ranks = |v: &str, t: f32, least: f64| samples(&of(&found.e1, v), |p| pairs(found, p, t, least));
+    let ranks = |v: &str, t: f32, least: f64| common(&of(&found.e1, v), 1, |p| pairs(found, p, t, least));
     let correlation = |v: &str, t: f32, least: f64| {
         let s = ranks(v, t, least);
         bootstrap_of(&s, &s, rank_correlation, |a, _| a).filter(|i| i.value.is_finite())
@@ -314,18 +323,18 @@ fn e1(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
     let gaps = |v: &str, t: f32| {
         let gap =
             |p: &Of<Dreams>| at(&p.outcome, t).map(|r| r.same_actions.iter().map(|[p, r]| [p - r, 1.0]).collect()).unwrap_or_default();
-        samples(&of(&found.e1, v), gap)
+        common(&of(&found.e1, v), 1, gap)
     };
     let side = |v: &str, t: f32, side: usize| {
         let one = |p: &Of<Dreams>| at(&p.outcome, t).map(|r| r.same_actions.iter().map(|s| [s[side], 1.0]).collect()).unwrap_or_default();
-        mean(&samples(&of(&found.e1, v), one))
+        mean(&common(&of(&found.e1, v), 1, one))
     };
     draft.heading("E1: the bank, ranked in dreams");
     draft.text(format!(
         "Every controller of the bank dreams {} steps from each of {} real states of held-out episodes, with common chances; its mean predicted \
          return ranks it. Rank correlation (Spearman) with the real score, of all controllers and of those above {GOOD}. Exploit gap: predicted \
          less real return of the same actions, driven in the real environment from the same state ({} of the states). Bootstrap: memories, \
-         then controllers. `none`, `stack2` and `untrained` predict nothing, and `copy` foresees no reward: they cannot dream.",
+         and the controllers, the same for all of them. `none`, `stack2` and `untrained` predict nothing, and `copy` foresees no reward: they cannot dream.",
         plan.scale.steps, plan.scale.starts, plan.scale.replayed
     ));
     let mut rows = Vec::new();
@@ -394,24 +403,23 @@ fn e2(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
     let scores = |v: &str, length: u32| {
         let of_length = |p: &Of<Blind>| -> Vec<[f64; 2]> {
             let of = p.outcome.lengths.iter().filter(|(l, _)| *l == length);
-            of.flat_map(|(_, scores)| scores.iter().flatten().map(|&s| [s, 1.0])).collect()
+            // Track by track: both drivers have it in common.
+            of.flat_map(|(_, [one, other])| one.iter().zip(other).flat_map(|(&a, &b)| [[a, 1.0], [b, 1.0]])).collect()
         };
-        samples(&of(&found.e2, v), of_length)
+        common(&of(&found.e2, v), 2, of_length)
     };
     // A baseline that has no seeds stands beside every one of them.
     let beside = |other: &str, like: &[Sample], length: u32| -> Vec<Sample> {
         let all = scores(other, length);
         let data = |cell: &str| cell.split('/').next().map(str::to_owned);
-        let one = |s: &Sample| {
-            Some(Sample { cell: s.cell.clone(), episodes: all.iter().find(|o| data(&o.cell) == data(&s.cell))?.episodes.clone() })
-        };
+        let one = |s: &Sample| Some(Sample { cell: s.cell.clone(), ..all.iter().find(|o| data(&o.cell) == data(&s.cell))?.clone() });
         like.iter().filter_map(one).collect()
     };
     draft.heading("E2: blackout");
     draft.text(format!(
-        "The two best controllers of the bank, {} test tracks. After every 60 steps z is withheld for L steps and filled by draws of the memory \
+        "The two best controllers of the bank, {} test tracks. Of every 60 steps z is withheld for L and filled by draws of the memory \
          (temperature 1), which goes on with them and the real actions. `untrained`, `none` and `stack2` predict nothing: theirs is the \
-         baseline that holds the last z. Nothing is trained for this. Bootstrap: memories, then drivers and tracks.",
+         baseline that holds the last z. Nothing is trained for this. Bootstrap: memories, and the tracks, the same for all of them.",
         plan.scale.tracks
     ));
     let mut rows = Vec::new();
@@ -532,7 +540,7 @@ fn paired(a: &[Sample], b: &[Sample]) -> Option<Interval> {
     let cut = |of: &[Sample], like: &[Sample]| -> Vec<Sample> {
         let one = |s: &Sample| {
             let n = like.iter().find(|o| o.cell == s.cell)?.episodes.len().min(s.episodes.len());
-            Some(Sample { cell: s.cell.clone(), episodes: s.episodes[..n].to_vec() })
+            Some(Sample::own(s.cell.clone(), s.episodes[..n].to_vec()))
         };
         of.iter().filter_map(one).collect()
     };

@@ -11,13 +11,8 @@ use crate::{
     run::{Checkpoint, CheckpointKind, ControllerConfig, Preset, Result, RunFolder},
 };
 
-const REMEDY: &str = "Delete the folder controller/ of the run and type the same train command again: the evolution starts anew.";
-
 /// What steps are multiplied by where candidates are too far from their mean.
 const SHORTER: f64 = 0.8;
-
-/// Means that are remembered for the final choice.
-const FINALISTS: usize = 8;
 
 /// A mean of the search distribution that was tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,7 +86,8 @@ impl Evolution {
         if !path.exists() {
             return Ok(None);
         }
-        Ok(Some(Checkpoint::load(&path, CheckpointKind::ControllerState, REMEDY)?.state))
+        let kind = CheckpointKind::ControllerState;
+        Ok(Some(Checkpoint::load(&path, kind, kind.remedy())?.state))
     }
 
     pub(super) fn save(&self, folder: &RunFolder) -> Result<()> {
@@ -145,7 +141,7 @@ impl Evolution {
         // Behind those of the same score: the earlier one stays ahead.
         let at = self.finalists.partition_point(|f| f.score >= score);
         self.finalists.insert(at, Finalist { generation: self.generation, score, x });
-        self.finalists.truncate(FINALISTS);
+        self.finalists.truncate(crate::run::FINALISTS);
         best
     }
 
@@ -168,6 +164,7 @@ impl Evolution {
             let best = (0..self.starts.len()).fold(0, |best, i| if self.starts[i].0 > self.starts[best].0 { i } else { best });
             self.optimiser = self.starts[best].1.clone();
             self.starts.iter_mut().for_each(|s| s.1 = self.optimiser.clone());
+            self.stale = 0;
             return Ok(Some(format!("start {} of {} ends at {score:.0}; going on with start {}", begun + 1, config.starts, best + 1)));
         }
         if let Some(late) = &config.late
@@ -179,7 +176,7 @@ impl Evolution {
             self.optimiser = self.optimiser.clone().with_population(late.population)?;
             return Ok(Some(format!("past {:.0}: generations of {} candidates from here on", late.score, late.population)));
         }
-        if config.patience > 0 && self.stale >= config.patience {
+        if config.patience > 0 && going_on && self.stale >= config.patience {
             self.stale = 0;
             self.restarts += 1;
             let sigma = self.optimiser.sigma() * 0.5;

@@ -233,45 +233,48 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
 }
 
 /// The final choice among the best tested means and their average, by successive halving: each round on as many further selection
-/// tracks as all before, the better half stays. Every score counts all tracks so far.
+/// tracks as all before, the better half stays. The tracks that the means were tested on do not count: they were the best there.
 fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Result<()> {
     let (config, actions) = (&arena.preset.controller, arena.model.actions.width());
     let mut finalists: Vec<Finalist> = state.finalists.iter().take(config.finalists.max(1)).cloned().collect();
-    let mut driven = config.select_tracks;
-    let mut count = 0;
-    if finalists.len() > 1 {
+    let average = finalists.len();
+    if average > 1 {
         // They lie around what all of them look for.
-        let x: Vec<f64> =
-            (0..finalists[0].x.len()).map(|i| finalists.iter().map(|f| f.x[i]).sum::<f64>() / finalists.len() as f64).collect();
-        let selection: Vec<u64> = (seeds::SELECTION.start..).take(driven).collect();
-        let controller = state.controller(actions, &x);
-        let Some(outcomes) = arena.drive(&[&controller], &selection, DriveOptions::default())? else { return arena.context.check(folder) };
-        count += frames(&outcomes);
-        finalists.push(Finalist { generation: state.generation, score: mean(&outcomes[0], |o| o.score), x });
+        let x = (0..finalists[0].x.len()).map(|i| finalists.iter().map(|f| f.x[i]).sum::<f64>() / average as f64).collect();
+        finalists.push(Finalist { generation: state.generation, score: 0.0, x });
     }
-    let average = finalists.len() - 1;
-    let mut left: Vec<(usize, f64)> = finalists.iter().map(|f| f.score).enumerate().collect();
+    let mut left: Vec<(usize, f64)> = (0..finalists.len()).map(|i| (i, 0.0)).collect();
+    let first = seeds::SELECTION.start + config.select_tracks as u64;
+    let (mut driven, mut count) = (0, 0);
     while left.len() > 1 {
         let controllers: Vec<LinearController> = left.iter().map(|(i, _)| state.controller(actions, &finalists[*i].x)).collect();
-        let first = seeds::SELECTION.start + driven as u64;
-        let further: Vec<u64> = (first..first + driven as u64).collect();
+        let more = driven.max(config.select_tracks as u64);
+        let further: Vec<u64> = (first + driven..first + driven + more).collect();
         let all: Vec<&LinearController> = controllers.iter().collect();
         let Some(outcomes) = arena.drive(&all, &further, DriveOptions::default())? else { return arena.context.check(folder) };
         count += frames(&outcomes);
-        left.iter_mut().zip(&outcomes).for_each(|((_, score), o)| *score = f64::midpoint(*score, mean(o, |o| o.score)));
-        driven *= 2;
+        let (old, all) = (driven as f64, (driven + more) as f64);
+        for ((_, score), outcomes) in left.iter_mut().zip(&outcomes) {
+            *score = (old * *score + more as f64 * mean(outcomes, |o| o.score)) / all;
+        }
+        driven += more;
         left.sort_by(|a, b| b.1.total_cmp(&a.1));
         left.truncate(left.len().div_ceil(2));
     }
     if let Some(&(best, score)) = left.first() {
         let finalist = &finalists[best];
         Agent::save_controller(folder, &state.controller(actions, &finalist.x))?;
-        let whose = if best > 0 && best == average {
+        let whose = if average > 1 && best == average {
             format!("the average of {average} means")
         } else {
             format!("the mean of generation {}", finalist.generation)
         };
-        arena.context.report.say(&format!("controller: {whose} is chosen, {score:.1} on {driven} selection tracks"));
+        let (score, driven) = if average > 1 { (score, driven) } else { (finalist.score, config.select_tracks as u64) };
+        let frames = state.frames + count;
+        arena
+            .context
+            .report
+            .say(&format!("controller: {whose} is chosen, {score:.1} on {driven} selection tracks; {frames} frames in all"));
     }
     state.frames += count;
     state.chosen = true;
