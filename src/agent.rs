@@ -163,6 +163,14 @@ impl Agent {
         hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// As [`Agent::checksum`], of a run's V and M alone: what its C is evolved for.
+    pub fn model_checksum(folder: &RunFolder) -> Result<String> {
+        let mut model = Self { controller: None, ..Self::of_run(folder)? };
+        // Of a memory that has not seen actions, C alone tells their number.
+        model.info.actions = 0;
+        Ok(model.checksum())
+    }
+
     /// C, if it was evolved.
     pub fn controller(&self) -> Result<LinearController> {
         let features = self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);

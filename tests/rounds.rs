@@ -10,6 +10,7 @@ use std::{
 
 use common::{MICRO, error, frmdn};
 use frmdn::run::{ControllerInputs, ControllerStart, FirstConfig, GatesConfig, LateConfig, Preset};
+use frmdn_cma_es::Recombination;
 
 /// A preset of two rounds in `dir`, with races, hard tracks, two starts, restarts, late generations and a final choice.
 fn two_rounds(dir: &Path) -> String {
@@ -22,7 +23,15 @@ fn two_rounds(dir: &Path) -> String {
     (c.inputs, c.axes, c.start) = (ControllerInputs::Principal, 5, ControllerStart::First);
     (c.hard_tracks, c.more_tracks, c.starts, c.start_generations) = (1, 1, 2, 2);
     (c.select_every, c.patience, c.finalists, c.generations) = (2, 2, 4, 14);
-    c.late = Some(LateConfig { score: -1000.0, population: 8, tracks: 2, hard_tracks: 1, more_tracks: 1, candidates_keep: 0.96 });
+    c.late = Some(LateConfig {
+        score: -1000.0,
+        population: 8,
+        tracks: 2,
+        hard_tracks: 1,
+        more_tracks: 0,
+        candidates_keep: 0.96,
+        recombination: Some(Recombination::Pairs),
+    });
     std::fs::write(path("inner.toml"), inner.to_toml()).unwrap();
     std::fs::write(path("outer.toml"), outer.to_toml()).unwrap();
     path("outer.toml")

@@ -318,6 +318,9 @@ pub struct LateConfig {
     /// As the evolution's `candidates_keep`, and larger: a mean wanders as far as its candidates lie from it. 0: as before.
     #[serde(default)]
     pub candidates_keep: f64,
+    /// What moves the mean from here on. Not given: as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recombination: Option<Recombination>,
 }
 
 fn once() -> u64 {
@@ -496,18 +499,9 @@ impl Preset {
                 c.select_tracks, c.finalists
             ));
         }
-        if c.recombination == Recombination::Pairs {
-            let late = c.late.as_ref();
-            for (key, population) in [("", c.population), (".late", late.map_or(0, |late| late.population))] {
-                if population % 2 == 1 {
-                    return Err(format!("controller{key}.population = {population} is impossible: pairs need an even number"));
-                }
-            }
-            if c.more_tracks + late.map_or(0, |late| late.more_tracks) > 0 {
-                return Err(
-                    "controller.more_tracks and controller.late.more_tracks must be 0 with pairs: both sides drive the same tracks".into(),
-                );
-            }
+        paired("controller", c.recombination, c.population, c.more_tracks)?;
+        if let Some(late) = &c.late {
+            paired("controller.late", late.recombination.unwrap_or(c.recombination), late.population, late.more_tracks)?;
         }
         at_least("controller.starts", c.starts, 1)?;
         if c.starts > 1 && c.generations < c.starts * c.start_generations {
@@ -567,6 +561,20 @@ impl Preset {
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).expect("a preset is plain data")
     }
+}
+
+/// Generations of pairs have an even number of candidates, all of which drive the same tracks.
+fn paired(table: &str, recombination: Recombination, population: usize, more_tracks: usize) -> std::result::Result<(), String> {
+    if recombination != Recombination::Pairs {
+        return Ok(());
+    }
+    if population % 2 == 1 {
+        return Err(format!("{table}.population = {population} is impossible: pairs need an even number"));
+    }
+    if more_tracks > 0 {
+        return Err(format!("{table}.more_tracks = {more_tracks} is impossible: both sides of a pair drive the same tracks, write 0"));
+    }
+    Ok(())
 }
 
 fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {

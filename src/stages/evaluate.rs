@@ -56,22 +56,23 @@ pub fn outcomes(
 /// Evaluates the controller of the run on the first test tracks, beside a random policy on the same, and draws.
 pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let summary = folder.path("evaluation/summary.json");
-    if summary.exists() && folder.path("pictures/drive.gif").exists() {
-        return Ok(());
-    }
     let preset = folder.preset();
     let agent = Agent::load(folder.root())?;
+    let of = agent.checksum();
+    if folder.path("pictures/drive.gif").exists() && evaluated(&summary)?.is_some_and(|found| found == of) {
+        return Ok(());
+    }
     let world = context.world(&preset.environment)?;
     let (model, controller) = (agent.acting_model(&world)?, agent.controller()?);
     let range = seeds::TEST.start..seeds::TEST.start + preset.evaluate.episodes as u64;
     let scores = folder.path("evaluation/scores.jsonl");
-    let mut known = read_outcomes(&scores, range.start)?;
+    let mut known = read_outcomes(&scores, &of, range.start)?;
     known.truncate(preset.evaluate.episodes);
     let start = range.start + known.len() as u64;
     let mut metrics = Metrics::resume(&scores, "seed", start.saturating_sub(1))?;
     let fresh = outcomes(&world, &model, &controller, start..range.end, context, |first, outcomes| {
         for (seed, o) in (first..).zip(outcomes) {
-            metrics.append(&json!({ "seed": seed, "score": o.score, "steps": o.steps, "completed": o.completed,
+            metrics.append(&json!({ "seed": seed, "checksum": of, "score": o.score, "steps": o.steps, "completed": o.completed,
                 "progress": [o.progress.0, o.progress.1], "stalled": o.stalled, "still": o.still }))?;
         }
         Ok(())
@@ -86,18 +87,28 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let rule = world.rule().map_err(RunError::Failed)?;
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);
-    write_json(&summary, &json!({ "agent": evaluation, "random": random }))
+    write_json(&summary, &json!({ "checksum": of, "agent": evaluation, "random": random }))
 }
 
-/// The outcomes kept in `path`: consecutive seeds from `first`.
-fn read_outcomes(path: &Path, first: u64) -> Result<Vec<Outcome>> {
+/// Checksum of the agent that the summary in `path` is of, if there is one.
+fn evaluated(path: &Path) -> Result<Option<String>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
+    let found: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    Ok(found.and_then(|found| found["checksum"].as_str().map(String::from)))
+}
+
+/// The outcomes of the agent with the checksum `of` kept in `path`: consecutive seeds from `first`.
+fn read_outcomes(path: &Path, of: &str, first: u64) -> Result<Vec<Outcome>> {
     let lines = Metrics::read(path)?;
     let known = lines.iter().zip(first..).map_while(|(line, seed)| {
         let progress = line["progress"].as_array()?;
         let whole = |v: &serde_json::Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
         let part = |i: usize| progress.get(i).and_then(whole);
         let score = line["score"].as_f64()?;
-        (line["seed"].as_u64()? == seed).then_some(Outcome {
+        (line["seed"].as_u64()? == seed && line["checksum"] == of).then_some(Outcome {
             score,
             fitness: score,
             steps: whole(&line["steps"])?,

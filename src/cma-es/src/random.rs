@@ -16,7 +16,7 @@ fn mix(mut z: u64) -> u64 {
 /// State and increment of the generator are both mixed from the two. The same state with consecutive increments will not do: such
 /// sequences of PCG64 are an arithmetic progression in the increment, and generations would be correlated.
 pub(crate) fn normals(seed: u64, generation: u64, count: usize) -> Vec<f64> {
-    let a = mix(mix(seed) ^ mix(generation));
+    let a = mix(mix(seed).wrapping_add(generation));
     let wide = |i: u64| u128::from(mix(a ^ i)) << 64 | u128::from(mix(a ^ (i + 1)));
     let mut rng = Pcg64::new(wide(1), wide(3));
     (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
@@ -25,6 +25,12 @@ pub(crate) fn normals(seed: u64, generation: u64, count: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seed_and_generation_are_not_interchangeable() {
+        assert_ne!(normals(1, 2, 8), normals(2, 1, 8));
+        assert_ne!(normals(1, 1, 8), normals(2, 2, 8));
+    }
 
     #[test]
     fn generations_and_seeds_are_uncorrelated_place_by_place() {

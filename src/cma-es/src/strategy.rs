@@ -72,9 +72,10 @@ impl CmaEs {
         Ok(())
     }
 
-    /// The same search with `population` candidates from the next generation on.
-    pub fn with_population(mut self, population: usize) -> Result<Self, CmaError> {
+    /// The same search with generations of `population` candidates, which move the mean by `recombination`, from the next one on.
+    pub fn with_generations(mut self, population: usize, recombination: Recombination) -> Result<Self, CmaError> {
         self.state.config.population = Some(population);
+        self.state.config.recombination = recombination;
         self.strategy = self.state.config.strategy()?;
         Ok(self)
     }

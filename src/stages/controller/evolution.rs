@@ -30,6 +30,8 @@ pub struct Finalist {
 pub struct Evolution {
     /// The optimiser.
     pub optimiser: CmaEs,
+    /// Checksum of the V and M that it is for.
+    pub model: String,
     /// Where its starts begin.
     pub origin: Vec<f64>,
     /// What its parameters multiply.
@@ -59,11 +61,12 @@ pub struct Evolution {
 }
 
 impl Evolution {
-    /// The first start, at `origin`.
-    pub fn new(preset: &Preset, coordinates: Coordinates, origin: Vec<f64>) -> std::result::Result<Self, CmaError> {
+    /// The first start, at `origin`, for the V and M of the checksum `model`.
+    pub fn new(preset: &Preset, model: String, coordinates: Coordinates, origin: Vec<f64>) -> std::result::Result<Self, CmaError> {
         let n = origin.len();
         Ok(Self {
             optimiser: optimiser(preset, &origin, 0, preset.controller.sigma, preset.controller.population)?,
+            model,
             coordinates,
             origin,
             generation: 0,
@@ -173,7 +176,8 @@ impl Evolution {
             && score >= late.score
         {
             self.late = true;
-            self.optimiser = self.optimiser.clone().with_population(late.population)?;
+            let recombination = late.recombination.unwrap_or(config.recombination);
+            self.optimiser = self.optimiser.clone().with_generations(late.population, recombination)?;
             return Ok(Some(format!("past {:.0}: generations of {} candidates from here on", late.score, late.population)));
         }
         if config.patience > 0 && going_on && self.stale >= config.patience {
@@ -203,10 +207,12 @@ fn optimiser(preset: &Preset, origin: &[f64], start: u64, sigma: f64, population
 
 #[cfg(test)]
 mod tests {
+    use frmdn_cma_es::Recombination;
+
     use super::*;
 
     fn evolution(preset: &Preset) -> Evolution {
-        Evolution::new(preset, Coordinates::raw(4), vec![0.0; 15]).unwrap()
+        Evolution::new(preset, String::new(), Coordinates::raw(4), vec![0.0; 15]).unwrap()
     }
 
     #[test]
@@ -217,6 +223,18 @@ mod tests {
         assert_eq!((state.next(&preset, late.score - 1.0).unwrap(), state.late), (None, false));
         assert!(state.next(&preset, late.score).unwrap().unwrap().starts_with("past 850"));
         assert_eq!((state.late, state.optimiser.population()), (true, late.population));
+    }
+
+    #[test]
+    fn late_generations_move_the_mean_as_they_say() {
+        let preset = Preset::resolve("car-racing-frmdn", &[]).unwrap();
+        let mut state = evolution(&preset);
+        assert_eq!(state.optimiser.config().recombination, Recombination::All);
+        state.next(&preset, 900.0).unwrap().unwrap();
+        assert_eq!(state.optimiser.config().recombination, Recombination::Pairs);
+        let steps: Vec<Vec<f64>> = state.optimiser.ask();
+        let (one, other) = steps.split_at(steps.len() / 2);
+        assert!(one.iter().zip(other).all(|(a, b)| a.iter().zip(b).all(|(a, b)| a == &-b)), "the mean lies between the sides of a pair");
     }
 
     #[test]

@@ -34,6 +34,13 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.controller;
     let saved = Evolution::load(folder)?;
+    let of = Agent::model_checksum(folder)?;
+    if saved.as_ref().is_some_and(|state| state.model != of) {
+        return Err(RunError::Config(format!(
+            "{} was evolved for another V or M than the run holds now. Delete it and type the same command again: the evolution starts anew",
+            folder.path("controller").display()
+        )));
+    }
     let metrics_path = folder.path("controller/metrics.jsonl");
     if saved.as_ref().is_some_and(|state| state.generation >= config.generations && state.chosen) {
         return if folder.path(PICTURE).exists() { Ok(()) } else { draw(folder, &metrics_path) };
@@ -56,7 +63,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                     x
                 }
             };
-            Evolution::new(preset, coordinates, start).map_err(failed)?
+            Evolution::new(preset, of, coordinates, start).map_err(failed)?
         }
     };
     let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
