@@ -128,10 +128,16 @@ impl Agent {
         Ok(ActingModel { encoder, memory, latent: self.info.vision.latent, actions })
     }
 
+    /// What to do where `part` does not fit: a run makes its parts anew, a file is whole or it is not.
+    fn remedy(&self, part: CheckpointKind) -> &'static str {
+        if self.origin.is_file() { CheckpointKind::Agent.remedy() } else { part.remedy() }
+    }
+
     /// M, for acting and dreaming.
     pub fn memory(&self) -> Result<Box<dyn Memory>> {
-        memory::load(&self.info.memory, self.info.vision.latent, self.info.actions, &self.memory)
-            .map_err(|e| RunError::damaged(&self.origin, format!("its M does not fit its settings: {e}"), CheckpointKind::Memory.remedy()))
+        memory::load(&self.info.memory, self.info.vision.latent, self.info.actions, &self.memory).map_err(|e| {
+            RunError::damaged(&self.origin, format!("its M does not fit its settings: {e}"), self.remedy(CheckpointKind::Memory))
+        })
     }
 
     /// V's decoder.
@@ -140,8 +146,9 @@ impl Agent {
     }
 
     fn vae(&self) -> Result<Vae> {
-        Vae::from_params(self.info.vision, &self.vision)
-            .map_err(|e| RunError::damaged(&self.origin, format!("its V does not fit its settings: {e}"), CheckpointKind::Vision.remedy()))
+        Vae::from_params(self.info.vision, &self.vision).map_err(|e| {
+            RunError::damaged(&self.origin, format!("its V does not fit its settings: {e}"), self.remedy(CheckpointKind::Vision))
+        })
     }
 
     /// Name and shape of every tensor.
@@ -181,7 +188,7 @@ impl Agent {
         })?;
         let weights = c
             .get("weight", &[self.info.actions, features + 1])
-            .map_err(|e| RunError::damaged(&self.origin, e, CheckpointKind::Controller.remedy()))?;
+            .map_err(|e| RunError::damaged(&self.origin, e, self.remedy(CheckpointKind::Controller)))?;
         Ok(LinearController::new(features, self.info.actions, weights.to_vec()))
     }
 

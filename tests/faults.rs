@@ -116,6 +116,14 @@ fn wrong_settings_are_refused_before_anything_is_made() {
         (vec!["train", "tiny", "--run", run, "--set", "vision.speed=3"], vec!["vision.speed", "allowed here", "learning_rate"]),
         (vec!["train", "tiny", "--run", run, "--set", "vision.batch=0"], vec!["vision.batch = 0", "at least 1"]),
         (vec!["train", "tiny", "--run", run, "--set", "controller.finalists=9"], vec!["controller.finalists = 9", "8 tested means"]),
+        (
+            vec!["train", "car-racing-frmdn", "--run", run, "--set", "controller.late.more_tracks=2"],
+            vec!["controller.late.more_tracks = 2", "both sides of a pair", "write 0"],
+        ),
+        (
+            vec!["train", "car-racing-frmdn", "--run", run, "--set", "controller.late.population=63"],
+            vec!["controller.late.population = 63", "pairs need an even number"],
+        ),
         (vec!["train", "tiny", "--run", run, "--set", "controller.select_tracks=60000"], vec!["select_tracks = 60000", "there are 100000"]),
         (vec!["train", "tiny", "--run", run, "--set", "controller.starts=20"], vec!["20 starts of 10 generations take more"]),
         (
@@ -188,6 +196,30 @@ fn a_v_that_is_another_one_is_not_built_on() {
     std::fs::copy(other.path().join(weights), run.path().join(weights)).unwrap();
     let text = error(&train(run.path(), "2").output().unwrap());
     assert!(text.contains("another V") && text.contains("Delete the folders memory, controller and evaluation"), "{text}");
+}
+
+#[test]
+fn a_c_for_another_m_is_not_driven_on_and_another_c_is_evaluated_anew() {
+    let (run, other) = (copy(), tempfile::tempdir().unwrap());
+    assert!(train(other.path(), "2").args(["--set", "seed=6"]).output().unwrap().status.success());
+    let take = |file: &str| std::fs::copy(other.path().join(file), run.path().join(file)).unwrap();
+    let summary =
+        || serde_json::from_slice::<serde_json::Value>(&std::fs::read(run.path().join("evaluation/summary.json")).unwrap()).unwrap();
+    let good = summary();
+
+    take("controller/weights.safetensors");
+    assert!(train(run.path(), "2").output().unwrap().status.success());
+    let changed = summary();
+    assert_ne!(changed["checksum"], good["checksum"]);
+    let scores = std::fs::read_to_string(run.path().join("evaluation/scores.jsonl")).unwrap();
+    assert!(scores.lines().count() == 2 && scores.lines().all(|l| l.contains(changed["checksum"].as_str().unwrap())), "{scores}");
+
+    take("memory/weights.safetensors");
+    let text = error(&train(run.path(), "2").output().unwrap());
+    assert!(text.contains("controller was evolved for another V or M") && text.contains("Delete it"), "{text}");
+    std::fs::remove_dir_all(run.path().join("controller")).unwrap();
+    assert!(train(run.path(), "2").output().unwrap().status.success());
+    assert!(summary()["checksum"] != changed["checksum"] && summary()["checksum"] != good["checksum"]);
 }
 
 #[test]

@@ -89,6 +89,18 @@ fn stages_by_themselves_end_where_train_ends() {
 }
 
 #[test]
+fn a_lengthened_evolution_ends_like_a_long_one() {
+    let (long, short) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert!(train(long.path(), "2").output().unwrap().status.success());
+    assert!(train(short.path(), "2").args(["--set", "controller.generations=3"]).output().unwrap().status.success());
+    let out = frmdn(&["train", "--run", short.path().to_str().unwrap(), "--set", "controller.generations=8"]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for file in ["run.toml", "controller/state.safetensors", "controller/metrics.jsonl", "agent.safetensors", "evaluation/summary.json"] {
+        assert_eq!(std::fs::read(long.path().join(file)).unwrap(), std::fs::read(short.path().join(file)).unwrap(), "{file}");
+    }
+}
+
+#[test]
 fn data_come_from_a_scripted_driver_or_from_an_agent_too() {
     let first = tempfile::tempdir().unwrap();
     let out = train(first.path(), "2").args(["--set", "collect.policy=scripted"]).output().unwrap();

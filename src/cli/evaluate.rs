@@ -109,12 +109,9 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
         let stopped = Some(evaluation.stopped).filter(|share| *share > 0.0);
         let stopped = stopped.map_or_else(String::new, |share| format!(", {:.0} % stopped for good", 100.0 * share));
         println!(
-            "{}: score {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]\n{} episodes, seeds {}..{}; {:.0} % completed{stopped}, {:.0} steps an episode\nrule: {}",
+            "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % completed{stopped}, {:.0} steps an episode\nrule: {}",
             evaluation.environment,
-            evaluation.mean,
-            evaluation.sd,
-            evaluation.ci95[0],
-            evaluation.ci95[1],
+            spread(evaluation.episodes, evaluation.mean, evaluation.sd, evaluation.ci95),
             evaluation.episodes,
             range.start,
             range.end,
@@ -124,12 +121,17 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
         );
     }
     if let Some(d) = paired {
-        println!(
-            "difference, seed by seed: {:.1} ± {:.1} (sd), 95 % interval of the mean [{:.1}, {:.1}]",
-            d.mean, d.sd, d.ci95[0], d.ci95[1]
-        );
+        println!("difference, seed by seed: {}", spread(evaluations[0].episodes, d.mean, d.sd, d.ci95));
     }
     Ok(())
+}
+
+/// A mean and what is known of it; of one episode nothing is.
+fn spread(n: usize, mean: f64, sd: f64, [low, high]: [f64; 2]) -> String {
+    if n < 2 {
+        return format!("{mean:.1} (one episode tells no interval)");
+    }
+    format!("{mean:.1} ± {sd:.1} (sd), 95 % interval of the mean [{low:.1}, {high:.1}]")
 }
 
 /// What can be said of the outcomes, unless they were interrupted.

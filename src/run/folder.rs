@@ -23,7 +23,7 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Opens `root` for work: makes it with `preset` if it is new, or checks that it was made with the same.
-    /// Without a preset the folder's own is used.
+    /// Without a preset the folder's own is used. Of the same settings but for more generations the run is lengthened.
     pub fn create_or_resume(root: &Path, preset: Option<Preset>) -> Result<Self> {
         let fresh = preset.as_ref().filter(|_| !root.join("run.toml").exists());
         if let Some(first) = fresh.and_then(|preset| preset.first.as_ref()) {
@@ -34,13 +34,20 @@ impl RunFolder {
         let config = root.join("run.toml");
         let preset = if config.exists() {
             let kept = read_config(&config)?;
-            if let Some(asked) = preset {
-                let differences = kept.differences(&asked);
-                if !differences.is_empty() {
-                    return Err(RunError::Differs { path: root.to_path_buf(), differences });
+            let differences = preset.as_ref().map_or(String::new(), |asked| kept.differences(asked));
+            match preset {
+                _ if differences.is_empty() => kept,
+                Some(asked) if asked.lengthens(&kept) => {
+                    // Another agent than the one that was evaluated.
+                    let summary = root.join("evaluation/summary.json");
+                    if summary.exists() {
+                        std::fs::remove_file(&summary).map_err(RunError::io("remove", &summary))?;
+                    }
+                    write_config(&config, &asked)?;
+                    asked
                 }
+                _ => return Err(RunError::Differs { path: root.to_path_buf(), differences }),
             }
-            kept
         } else {
             let preset = preset.ok_or_else(|| not_a_run(root))?;
             write_config(&config, &preset)?;
@@ -125,7 +132,7 @@ fn write_config(path: &Path, preset: &Preset) -> Result<()> {
     write_atomically(path, |w| {
         write!(
             w,
-            "# The resolved settings of this run; they cannot be changed any more.\n# format {VERSION}, sha256 {}\n{body}",
+            "# The resolved settings of this run; of these, only controller.generations can grow.\n# format {VERSION}, sha256 {}\n{body}",
             checksum(&body)
         )
     })
@@ -168,6 +175,18 @@ mod tests {
         let other = tiny().with(&["collect.steps=77".into(), "memory.sequence=20".into()]).unwrap();
         let error = RunFolder::create_or_resume(&root, Some(other)).unwrap_err().to_string();
         assert!(error.contains("collect.steps") && error.contains("77") && error.contains("--run"), "{error}");
+    }
+
+    #[test]
+    fn an_evolution_can_be_lengthened_and_not_shortened() {
+        let dir = tempfile::tempdir().unwrap();
+        let with = |set: &str| tiny().with(&[set.to_owned()]).unwrap();
+        let n = tiny().controller.generations;
+        drop(RunFolder::create_or_resume(dir.path(), Some(tiny())).unwrap());
+        drop(RunFolder::create_or_resume(dir.path(), Some(with(&format!("controller.generations={}", n + 7)))).unwrap());
+        assert_eq!(RunFolder::open(dir.path()).unwrap().preset().controller.generations, n + 7);
+        let error = RunFolder::create_or_resume(dir.path(), Some(tiny())).unwrap_err().to_string();
+        assert!(error.contains(&format!("controller.generations: the run has {}", n + 7)), "{error}");
     }
 
     #[test]

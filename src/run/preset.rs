@@ -220,7 +220,8 @@ fn a_tenth() -> f64 {
 pub struct ControllerConfig {
     /// Candidates per generation.
     pub population: usize,
-    /// Generations.
+    /// Generations. Of a run that was begun they can be made more: typed with the run's folder it goes on from where it was. If the last
+    /// one was a multiple of `select_every`, it ends as if that many had been asked for at first.
     pub generations: u64,
     /// Tracks per candidate, common to a generation.
     pub tracks: usize,
@@ -539,6 +540,13 @@ impl Preset {
             return Err(format!("evaluate.episodes = {} is impossible: there are {tests} test tracks", self.evaluate.episodes));
         }
         Ok(())
+    }
+
+    /// Whether nothing but the number of generations differs, and `self` has more of them.
+    pub fn lengthens(&self, other: &Self) -> bool {
+        let mut same = self.clone();
+        same.controller.generations = other.controller.generations;
+        self.controller.generations > other.controller.generations && same.differences(other).is_empty()
     }
 
     /// The keys in which `self` and `other` differ, one line each; empty if they agree. The description decides nothing.

@@ -49,7 +49,8 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let model = Agent::load_model(folder, &world)?;
     let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
     let mut state = match saved {
-        Some(state) => state,
+        // Chosen at the end of a shorter evolution: the choice is made again.
+        Some(state) => Evolution { chosen: state.chosen && state.generation >= config.generations, ..state },
         None => {
             let coordinates = coordinates(folder, &model)?;
             let start = match config.start {
@@ -283,7 +284,6 @@ fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Resul
             .report
             .say(&format!("controller: {whose} is chosen, {score:.1} on {driven} selection tracks; {frames} frames in all"));
     }
-    state.frames += count;
     state.chosen = true;
     state.save(folder)
 }
