@@ -9,8 +9,7 @@ use std::{
 };
 
 use common::{MICRO, error, frmdn};
-use frmdn::run::{ControllerInputs, ControllerStart, FirstConfig, GatesConfig, LateConfig, Preset};
-use frmdn_cma_es::Recombination;
+use frmdn::run::{ControllerInputs, ControllerStart, FirstConfig, GatesConfig, LateConfig, LateRecombination, Preset};
 
 /// A preset of two rounds in `dir`, with races, hard tracks, two starts, restarts, late generations and a final choice.
 fn two_rounds(dir: &Path) -> String {
@@ -30,7 +29,7 @@ fn two_rounds(dir: &Path) -> String {
         hard_tracks: 1,
         more_tracks: 0,
         candidates_keep: 0.96,
-        recombination: Some(Recombination::Pairs),
+        recombination: LateRecombination::Pairs,
     });
     std::fs::write(path("inner.toml"), inner.to_toml()).unwrap();
     std::fs::write(path("outer.toml"), outer.to_toml()).unwrap();

@@ -20,6 +20,6 @@ pub use folder::RunFolder;
 pub use metrics::Metrics;
 pub use preset::{
     CollectConfig, ControllerConfig, ControllerInputs, ControllerStart, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs,
-    LateConfig, MemoryTraining, Preset, SHIPPED, VisionTraining,
+    LateConfig, LateRecombination, MemoryTraining, Preset, SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};

@@ -176,7 +176,7 @@ impl Evolution {
             && score >= late.score
         {
             self.late = true;
-            let recombination = late.recombination.unwrap_or(config.recombination);
+            let recombination = late.recombination.after(config.recombination);
             self.optimiser = self.optimiser.clone().with_generations(late.population, recombination)?;
             return Ok(Some(format!("past {:.0}: generations of {} candidates from here on", late.score, late.population)));
         }
