@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Sequences in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over shards in order.
-const SHARD: usize = 8;
+const SHARD: usize = 4;
 
 /// Figures of one update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -155,7 +155,7 @@ impl MemoryTrainer {
         Ok(trainer)
     }
 
-    /// One update. The batch is cut into shards of eight sequences that run on the current rayon pool; the result does
+    /// One update. The batch is cut into shards of four sequences that run on the current rayon pool; the result does
     /// not depend on the number of threads.
     pub fn step(&mut self, batch: &SequenceBatch, learning_rate: f64, update: u64) -> Result<MemoryMetrics, NonFinite> {
         let count: f64 = batch.mask.iter().map(|&m| f64::from(m)).sum::<f64>().max(1.0);

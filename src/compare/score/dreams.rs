@@ -24,8 +24,6 @@ use crate::{
 pub const TEMPERATURES: [f32; 4] = [0.1, 0.5, 1.0, 1.3];
 /// The one that was declared beforehand.
 pub const PRIMARY: f32 = 1.0;
-/// When dreams end: where a recorded episode was ended by the environment. In the settings of pieces, since earlier ones ended always.
-pub const ENDS: &str = "as recorded";
 /// Real steps before a dream: the first fifty show the track from far above.
 const WARM_UP: [usize; 2] = [60, 160];
 
@@ -89,7 +87,7 @@ pub fn foreseen(
     context: &Context<'_>,
 ) -> Result<Ranked> {
     let starts: Vec<Start> = real.iter().map(|r| r.start.clone()).collect();
-    let config = DreamConfig { steps: plan.scale.steps, temperature, seed: 0, ends: data.ends };
+    let config = DreamConfig { steps: plan.scale.steps, temperature, seed: 0, ends: true };
     let all: Vec<&LinearController> = controllers.iter().collect();
     let dreams = dream_actions(memory, &data.actions, &all, &starts, config).map_err(|e| RunError::Failed(e.to_string()))?;
     let replayed = plan.scale.replayed.min(real.len());
@@ -161,8 +159,7 @@ pub fn held_out(data: &Data) -> Vec<usize> {
 /// Where the piece of `arm` is kept, and what decides it.
 pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (PathBuf, Value) {
     let scale = &plan.scale;
-    let e1 = json!({ "temperatures": TEMPERATURES, "starts": scale.starts, "replayed": scale.replayed, "steps": scale.steps,
-        "ends": ENDS });
+    let e1 = json!({ "temperatures": TEMPERATURES, "starts": scale.starts, "replayed": scale.replayed, "steps": scale.steps });
     let more = json!({ "e1": e1, "bank": bank::settings(plan, data) });
     (plan.out.join("runs").join(format!("e1-{}.json", arm.name(data))), arm.settings(data, more))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Arm, Data, Piece, Score,
-    dreams::{ENDS, PRIMARY, foreseen, held_out, states},
+    dreams::{PRIMARY, foreseen, held_out, states},
     evolve::{SIGMA, Search},
     jobs,
 };
@@ -40,7 +40,7 @@ pub struct Dreamt {
 /// Where the evolution number `controller` of `arm` is kept, and what decides it.
 pub fn key(plan: &Score, data: &Data, arm: &Arm, controller: u64) -> (PathBuf, Value) {
     let scale = &plan.scale;
-    let more = json!({ "e4": { "controller": controller, "sigma": SIGMA, "temperature": PRIMARY, "steps": scale.steps, "ends": ENDS, "population": scale.dream_population,
+    let more = json!({ "e4": { "controller": controller, "sigma": SIGMA, "temperature": PRIMARY, "steps": scale.steps, "population": scale.dream_population,
         "generations": scale.dream_generations, "starts": scale.dream_starts, "held_out": [scale.starts, scale.replayed], "tracks": scale.tracks } });
     (plan.out.join("runs").join(format!("e4-{}-{controller}.json", arm.name(data))), arm.settings(data, more))
 }
@@ -70,7 +70,7 @@ fn evolve(plan: &Score, data: &Data, arm: &Arm, controller: u64, context: &Conte
         }
         let mut rng = stream(seed, "score/dream", &[generation]);
         let starts: Vec<Start> = (0..scale.dream_starts).map(|_| pool[rng.random_range(0..pool.len())].start.clone()).collect();
-        let config = DreamConfig { steps: scale.steps, temperature: PRIMARY, seed: rng.random(), ends: data.ends };
+        let config = DreamConfig { steps: scale.steps, temperature: PRIMARY, seed: rng.random(), ends: true };
         let candidates = search.candidates();
         let all: Vec<&LinearController> = candidates.iter().collect();
         let dreams = dream(search.model.memory.as_ref(), &data.actions, &all, &starts, config).map_err(failed)?;

@@ -25,7 +25,6 @@ use std::{
 
 use frmdn_engine::{Params, random::stream};
 use rand::RngExt;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -39,7 +38,7 @@ use crate::{
     controller::{Actions, LinearController},
     memory::{self, Memory, MemoryConfig, Variant},
     rollout::{ActingModel, DriveOptions, Job, Outcome},
-    run::{Checkpoint, CheckpointKind, LatentEpisode, Preset, Result, RunError, RunFolder, seeds, write_json},
+    run::{Checkpoint, CheckpointKind, Preset, Result, RunError, RunFolder, seeds, write_json},
     stages::{self, Context, Latents, held_out_batches, train_memory},
     vision::Vae,
     worlds::World,
@@ -207,8 +206,6 @@ struct Data {
     /// The world as the episodes were recorded in.
     recorded: World,
     max_steps: u32,
-    /// Dreams may end: a recorded episode did. Without one, a memory has never seen what it foretells.
-    ends: bool,
     vae: Vae,
     vision: String,
     actions: Actions,
@@ -366,16 +363,7 @@ fn prepare(plan: &Score, folder: RunFolder, preset: Preset, context: &Context<'_
     let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?);
     let name = folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned());
     let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
-    let ends = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4)) && ends(&folder, preset.collect.episodes)?;
-    Ok(Data { name, folder, preset, world, recorded, max_steps, ends, vae, vision: format!("{vision:016x}"), actions })
-}
-
-/// Whether any of the episodes was ended by the environment, not by a limit.
-fn ends(folder: &RunFolder, episodes: usize) -> Result<bool> {
-    let latents = folder.latents();
-    let found =
-        (0..episodes).into_par_iter().map(|i| Ok(LatentEpisode::load(&latents.path(i))?.terminated)).find_any(|e| !matches!(e, Ok(false)));
-    found.unwrap_or(Ok(false))
+    Ok(Data { name, folder, preset, world, recorded, max_steps, vae, vision: format!("{vision:016x}"), actions })
 }
 
 /// The memories on `data`.
