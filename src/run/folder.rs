@@ -44,6 +44,8 @@ impl RunFolder {
                         std::fs::remove_file(&summary).map_err(RunError::io("remove", &summary))?;
                     }
                     write_config(&config, &asked)?;
+                    let [from, to] = [&kept, &asked].map(|preset| preset.controller.generations);
+                    tracing::info!("{}: the evolution goes on to {to} generations instead of {from}", root.display());
                     asked
                 }
                 _ => return Err(RunError::Differs { path: root.to_path_buf(), differences }),

@@ -15,8 +15,8 @@ mod sample;
 /// Rows whose likelihoods and gradients are computed together in training.
 const TOGETHER: usize = 512;
 
-/// Smaller gradients by the head's outputs are zero. Those of components that a row has nothing to do with are subnormal numbers, which an Intel
-/// core multiplies a hundred times more slowly.
+/// Smaller gradients by the head's outputs are zero. Those of components that a row has nothing to do with are subnormal numbers, for which an Intel
+/// core calls its microcode at every product.
 const NOTHING: f32 = 1e-30;
 
 /// Parameters as tracked tensors; biases and bounds are rows `[1, n]`.
@@ -145,7 +145,8 @@ impl Definition {
     }
 }
 
-/// The linear maps of the head on the engine: nearly all of a training step's products, which its kernels do in a fraction of the time.
+/// The linear maps of the head on the engine: nearly all of the likelihood's products. Between burn and them, gradients can be looked at before they are
+/// multiplied (see [`NOTHING`]); where none is subnormal, burn's own products take the same time.
 struct Head {
     layers: Vec<HeadLayer>,
 }
