@@ -89,6 +89,17 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
     }
     // Two parts of the bank; E1 and E4 of the two that dream, E2 of these and of two baselines, E3 of three populations.
     assert_eq!(pieces(&calm).len(), 2 + 2 + 4 + 6 + 2);
+    // No recorded episode came to an end, so no memory was taught what ends one: their dreams go on to the last step.
+    let ended = |(name, piece, _): (PathBuf, Value, SystemTime)| {
+        let temperatures = if name.to_string_lossy().starts_with("e1-") {
+            piece["outcome"]["temperatures"].as_array().unwrap().clone()
+        } else {
+            Vec::new()
+        };
+        temperatures.into_iter().map(|t| t["ended"].as_f64().unwrap())
+    };
+    let ended: Vec<f64> = pieces(&calm).into_iter().flat_map(ended).collect();
+    assert_eq!(ended, [0.0; 8]);
 
     // Killed again and again, on another number of threads, until it comes through.
     for wait in 1.. {

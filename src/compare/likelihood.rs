@@ -3,11 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use rayon::prelude::*;
@@ -15,8 +11,10 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Spec,
+    data::{self, open_all},
     judge::{Finished, Measured, Test, judge},
     linear::{self, Linear},
+    progress::{Part, Progress},
     queue::one_a_core,
     report,
 };
@@ -112,19 +110,11 @@ struct Data {
 
 /// Trains and judges what is missing, and writes the report.
 pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
-    let folders = plan.data.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
-    if let Some(set) = plan.sets.iter().find(|set| !set.trim().starts_with("memory.")) {
-        return Err(RunError::Config(format!("--set {set}: V is trained already; only keys of memory can be changed here")));
-    }
-    let mut data = Vec::new();
-    for folder in folders {
-        let preset = folder.preset().clone().with(&plan.sets)?;
-        // Every variant's settings are looked at before anything is computed.
-        for spec in plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy) {
-            spec.apply(&preset)?;
-        }
-        data.push((folder, preset));
-    }
+    let check = |preset: &Preset| {
+        let mut specs = plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy);
+        specs.try_for_each(|spec| spec.apply(preset).map(drop))
+    };
+    let data = open_all(&plan.data, &plan.sets, check)?;
     let data = data.into_iter().map(|(folder, preset)| prepare(folder, preset, plan, context)).collect::<Result<Vec<_>>>()?;
     if let Some(other) = data.iter().skip(1).find(|d| d.preset.memory != data[0].preset.memory) {
         return Err(RunError::Config(format!(
@@ -174,19 +164,6 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
     report::write(plan, &data.iter().map(|d| &d.preset).collect::<Vec<_>>(), &linear, grid, &finished)
 }
 
-/// A run folder whose V is trained.
-pub fn open(path: &Path) -> Result<RunFolder> {
-    let folder = RunFolder::open(path)?;
-    if !path.join("vision/weights.safetensors").exists() {
-        return Err(RunError::Missing {
-            what: "a trained V",
-            path: path.to_path_buf(),
-            command: format!("frmdn vision --run {}", path.display()),
-        });
-    }
-    Ok(folder)
-}
-
 /// Encodes the run's episodes, and records and encodes the test episodes, where they are missing.
 fn prepare(folder: RunFolder, preset: Preset, plan: &Likelihood, context: &Context<'_>) -> Result<Data> {
     // A report needs V alone, to know what belongs to it.
@@ -223,7 +200,7 @@ fn prepare(folder: RunFolder, preset: Preset, plan: &Likelihood, context: &Conte
         outcome?;
         interrupted(plan, context)?;
     }
-    let name = folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned());
+    let name = data::name(&folder);
     Ok(Data { name, latent: preset.vision.model.latent, folder, preset, vision, actions, test })
 }
 
@@ -305,64 +282,11 @@ fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[u
         return Ok(());
     }
     context.report.begin("compare", "updates", 0, total);
-    let progress = Progress { context, done: AtomicU64::new(0) };
+    let progress = Progress::new(context);
     let outcome = one_a_core(queue, |(run, settings)| execute(plan, data, run, &settings, &progress));
     context.report.end();
     outcome?;
     interrupted(plan, context)
-}
-
-/// Where the trainings of several threads tell of their progress.
-struct Progress<'a> {
-    context: &'a Context<'a>,
-    done: AtomicU64,
-}
-
-/// One training's part of it.
-struct Part<'a> {
-    all: &'a Progress<'a>,
-    name: String,
-    at: AtomicU64,
-    /// Seconds of the updates, and when the last one ended.
-    times: Mutex<(Vec<f64>, Option<Instant>)>,
-}
-
-impl<'a> Part<'a> {
-    fn new(all: &'a Progress<'a>, name: String) -> Self {
-        Self { all, name, at: AtomicU64::new(0), times: Mutex::default() }
-    }
-
-    /// The lower decile of the times of an update: what it takes where nothing else disturbs it.
-    fn seconds_per_update(&self) -> f64 {
-        let mut times = self.times.lock().expect("no thread panics while it looks at the clock").0.clone();
-        times.sort_by(f64::total_cmp);
-        times.get(times.len() / 10).copied().unwrap_or_default()
-    }
-}
-
-impl crate::run::Reporter for Part<'_> {
-    fn begin(&self, _: &str, _: &str, done: u64, _: u64) {
-        self.all.done.fetch_add(done, Ordering::Relaxed);
-        self.at.store(done, Ordering::Relaxed);
-    }
-
-    fn advance(&self, done: u64, note: &str) {
-        {
-            let (times, last) = &mut *self.times.lock().expect("no thread panics while it looks at the clock");
-            let now = Instant::now();
-            times.extend(last.map(|last| (now - last).as_secs_f64()));
-            *last = Some(now);
-        }
-        let before = self.at.swap(done, Ordering::Relaxed);
-        let all = self.all.done.fetch_add(done - before, Ordering::Relaxed) + done - before;
-        self.all.context.report.advance(all, &format!("{}: {note}", self.name));
-    }
-
-    fn end(&self) {}
-
-    fn say(&self, line: &str) {
-        tracing::debug!("{}: {line}", self.name);
-    }
 }
 
 /// One run from its last checkpoint to its file of results.
@@ -371,15 +295,14 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
     let key = run.name(name);
     let directory = plan.work.join(&key);
     let kept = |i: &usize| !run.shifted || preset.collect.driver(*i) + 1 < preset.collect.policies().len();
-    let training: Vec<usize> = (0..preset.collect.episodes).filter(|i| !stages::held_out(*i)).filter(kept).collect();
+    let training: Vec<usize> = stages::training_indices(preset.collect.episodes).filter(kept).collect();
     let held: Vec<usize> = stages::held_out_indices(preset.collect.episodes).filter(kept).collect();
     let latents = Latents::new(folder, settings, &training)?;
     let held = held_out_batches(&latents, &held, preset.seed)?;
     let floor = held.1;
     let spread = latents.spread(&training)?;
     let part = Part::new(progress, key.clone());
-    let Context { stop, device, bridge, ignore_gates, .. } = *progress.context;
-    let context = Context { report: &part, stop, device, bridge, ignore_gates };
+    let context = progress.context(&part);
     let job = Job {
         config: settings,
         latent: *latent,
@@ -438,7 +361,7 @@ fn plain(plan: &Likelihood, data: &Data) -> Result<Linear> {
         let path = data.folder.root().to_path_buf();
         return Err(RunError::Missing { what: "the linear predictor", path, command: plan.command.replace(" --report", "") });
     }
-    let training: Vec<usize> = (0..data.preset.collect.episodes).filter(|i| !stages::held_out(*i)).collect();
+    let training: Vec<usize> = stages::training_indices(data.preset.collect.episodes).collect();
     let latents = Latents::new(&data.folder, settings, &training)?;
     let every = training.len().div_ceil(linear::EPISODES);
     let training: Vec<usize> = training.into_iter().step_by(every).collect();

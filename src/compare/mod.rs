@@ -3,9 +3,11 @@
 //! A comparison is a folder of finished runs, one JSON file each, and a report made from all there are: stopped, it goes on with the
 //! same command, and another variant or seed costs only its own runs.
 
+mod data;
 mod judge;
 mod likelihood;
 mod linear;
+mod progress;
 mod queue;
 mod report;
 mod robustness;

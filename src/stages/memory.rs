@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out_indices, learning_rate, windows::Windows};
+use super::{Context, held_out_indices, learning_rate, training_indices, windows::Windows};
 use crate::{
     agent::Agent,
     controller::Actions,
@@ -56,7 +56,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     let held_out: Vec<usize> = held_out_indices(preset.collect.episodes).collect();
-    let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !super::held_out(i)).collect();
+    let training: Vec<usize> = training_indices(preset.collect.episodes).collect();
     let members = config.model.members;
     let member = MemoryTraining { model: config.model.member(), ..config.clone() };
     let directory = |index: usize| if members == 1 { directory.clone() } else { directory.join(format!("member{index}")) };

@@ -60,6 +60,11 @@ pub fn held_out(index: usize) -> bool {
     index % 10 == 9
 }
 
+/// The episodes that are trained on: the others.
+pub(crate) fn training_indices(episodes: usize) -> impl Iterator<Item = usize> {
+    (0..episodes).filter(|&i| !held_out(i))
+}
+
 /// The held-out episodes that losses are taken on: the first hundred, so that memory is bounded however many there are.
 pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| held_out(i)).take(100)

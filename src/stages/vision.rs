@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out, held_out_indices, learning_rate, windows::Windows};
+use super::{Context, held_out_indices, learning_rate, training_indices, windows::Windows};
 use crate::{
     agent::Agent,
     memory::posterior_entropy,
@@ -64,7 +64,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     trainer = trainer.on(context.device.burn());
     let store = folder.episodes();
     let held = held_out_frames(folder)?;
-    let training: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i)).collect();
+    let training: Vec<usize> = training_indices(preset.collect.episodes).collect();
     let mut windows = Windows::new("vision/window", preset.seed, training, config.window_episodes, config.window_updates, move |i| {
         Episode::load(&store.path(i))
     });

@@ -87,7 +87,7 @@ pub fn foreseen(
     context: &Context<'_>,
 ) -> Result<Ranked> {
     let starts: Vec<Start> = real.iter().map(|r| r.start.clone()).collect();
-    let config = DreamConfig { steps: plan.scale.steps, temperature, seed: 0, ends: true };
+    let config = DreamConfig { steps: plan.scale.steps, temperature, seed: 0, ends: ends(data)? };
     let all: Vec<&LinearController> = controllers.iter().collect();
     let dreams = dream_actions(memory, &data.actions, &all, &starts, config).map_err(|e| RunError::Failed(e.to_string()))?;
     let replayed = plan.scale.replayed.min(real.len());
@@ -151,15 +151,25 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// The held-out episodes of `data`.
-pub fn held_out(data: &Data) -> Vec<usize> {
-    (0..data.preset.collect.episodes).filter(|&i| stages::held_out(i)).collect()
+/// How dreams end, as part of what decides a piece: [`ends`].
+pub const ENDS: &str = "as recorded";
+
+/// Whether any episode that memories learn from ended by itself. Where none did, nothing has taught a memory what ends one, and its dreams
+/// go on to their last step.
+pub fn ends(data: &Data) -> Result<bool> {
+    for i in stages::training_indices(data.preset.collect.episodes) {
+        if LatentEpisode::load(&data.folder.latents().path(i))?.terminated {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Where the piece of `arm` is kept, and what decides it.
 pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (PathBuf, Value) {
     let scale = &plan.scale;
-    let e1 = json!({ "temperatures": TEMPERATURES, "starts": scale.starts, "replayed": scale.replayed, "steps": scale.steps });
+    let e1 =
+        json!({ "temperatures": TEMPERATURES, "starts": scale.starts, "replayed": scale.replayed, "steps": scale.steps, "ends": ENDS });
     let more = json!({ "e1": e1, "bank": bank::settings(plan, data) });
     (plan.out.join("runs").join(format!("e1-{}.json", arm.name(data))), arm.settings(data, more))
 }
@@ -174,7 +184,8 @@ pub fn pieces<'a>(plan: &'a Score, data: &'a Data, arms: &'a [Arm], bank: &Arc<B
             settings,
             make: Box::new(move |context| {
                 let memory = Stacked::new(arm.memory(plan, data)?, data.latent());
-                let real = states(data, &memory, &held_out(data), plan.scale.starts)?;
+                let held: Vec<usize> = stages::held_out_indices(data.preset.collect.episodes).collect();
+                let real = states(data, &memory, &held, plan.scale.starts)?;
                 let ranked = TEMPERATURES.iter().map(|&t| foreseen(plan, data, &memory, &bank.controllers, &real, t, context));
                 Ok(json!(Dreams { temperatures: ranked.collect::<Result<_>>()? }))
             }),

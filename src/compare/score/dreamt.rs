@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Arm, Data, Piece, Score,
-    dreams::{PRIMARY, foreseen, held_out, states},
+    dreams::{ENDS, PRIMARY, ends, foreseen, states},
     evolve::{SIGMA, Search},
     jobs,
 };
@@ -41,7 +41,7 @@ pub struct Dreamt {
 pub fn key(plan: &Score, data: &Data, arm: &Arm, controller: u64) -> (PathBuf, Value) {
     let scale = &plan.scale;
     let more = json!({ "e4": { "controller": controller, "sigma": SIGMA, "temperature": PRIMARY, "steps": scale.steps, "population": scale.dream_population,
-        "generations": scale.dream_generations, "starts": scale.dream_starts, "held_out": [scale.starts, scale.replayed], "tracks": scale.tracks } });
+        "generations": scale.dream_generations, "starts": scale.dream_starts, "held_out": [scale.starts, scale.replayed], "tracks": scale.tracks, "ends": ENDS } });
     (plan.out.join("runs").join(format!("e4-{}-{controller}.json", arm.name(data))), arm.settings(data, more))
 }
 
@@ -61,8 +61,10 @@ fn evolve(plan: &Score, data: &Data, arm: &Arm, controller: u64, context: &Conte
     // The same chances for every memory.
     let seed = arm.root("score/dreamt", &[controller]);
     let mut search = Search::new(data, data.model(arm.memory(plan, data)?), scale.dream_population, seed)?;
-    let training: Vec<usize> = (0..data.preset.collect.episodes).filter(|&i| !stages::held_out(i)).collect();
+    let episodes = data.preset.collect.episodes;
+    let [training, held]: [Vec<usize>; 2] = [stages::training_indices(episodes).collect(), stages::held_out_indices(episodes).collect()];
     let pool = states(data, search.model.memory.as_ref(), &training, POOL)?;
+    let ends = ends(data)?;
     let mut curve = Vec::new();
     for generation in 0..scale.dream_generations as u64 {
         if context.stop.is_set() {
@@ -70,7 +72,7 @@ fn evolve(plan: &Score, data: &Data, arm: &Arm, controller: u64, context: &Conte
         }
         let mut rng = stream(seed, "score/dream", &[generation]);
         let starts: Vec<Start> = (0..scale.dream_starts).map(|_| pool[rng.random_range(0..pool.len())].start.clone()).collect();
-        let config = DreamConfig { steps: scale.steps, temperature: PRIMARY, seed: rng.random(), ends: true };
+        let config = DreamConfig { steps: scale.steps, temperature: PRIMARY, seed: rng.random(), ends };
         let candidates = search.candidates();
         let all: Vec<&LinearController> = candidates.iter().collect();
         let dreams = dream(search.model.memory.as_ref(), &data.actions, &all, &starts, config).map_err(failed)?;
@@ -79,7 +81,7 @@ fn evolve(plan: &Score, data: &Data, arm: &Arm, controller: u64, context: &Conte
         search.tell(&fitness)?;
     }
     let mean = [search.mean()];
-    let real = states(data, search.model.memory.as_ref(), &held_out(data), scale.starts)?;
+    let real = states(data, search.model.memory.as_ref(), &held, scale.starts)?;
     let ranked = foreseen(plan, data, search.model.memory.as_ref(), &mean, &real, PRIMARY, context)?;
     let tracks: Vec<Job<'_>> = jobs(&mean[0], seeds::TEST.start, scale.tracks).collect();
     let outcomes = plan.drive(&search.model, &data.world, &tracks, DriveOptions::default(), context)?;

@@ -19,11 +19,11 @@ const RIDGE: f64 = 1e-2;
 /// The parameters of that controller in `coordinates`, from training episodes of all drivers but the blind one; `None` without such.
 pub fn drivers(data: &Data, model: &ActingModel, coordinates: &Coordinates) -> Result<Option<Vec<f64>>> {
     let collect = &data.preset.collect;
-    let seeing = |&i: &usize| !stages::held_out(i) && collect.policies()[collect.driver(i)] != "brownian";
+    let seeing = |&i: &usize| collect.policies()[collect.driver(i)] != "brownian";
     let (n, actions) = (coordinates.len() + 1, model.actions.width());
     let (mut gram, mut right, mut steps) = (vec![0.0; n * n], vec![0.0; n * actions], 0.0);
     let (mut wanted, mut scratch) = (vec![0.0; actions], Scratch::default());
-    for index in (0..collect.episodes).filter(seeing).take(EPISODES) {
+    for index in stages::training_indices(collect.episodes).filter(seeing).take(EPISODES) {
         let episode = LatentEpisode::load(&data.folder.latents().path(index))?;
         let mut state = vec![0.0; model.memory.state_len()];
         for (z, action) in episode.mean.chunks_exact(episode.latent).zip(episode.actions.chunks_exact(actions)) {

@@ -30,7 +30,9 @@ use serde_json::{Value, json};
 
 use super::{
     Spec,
-    likelihood::{open, read},
+    data::{self, open_all},
+    likelihood::read,
+    progress::{Part, Progress},
     queue::one_a_core,
 };
 use crate::{
@@ -325,17 +327,7 @@ struct Piece<'a> {
 
 /// Trains and drives what is missing, and writes the report.
 pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
-    let folders = plan.data.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
-    if let Some(set) = plan.sets.iter().find(|set| !set.trim().starts_with("memory.")) {
-        return Err(RunError::Config(format!("--set {set}: V is trained already; only keys of memory can be changed here")));
-    }
-    let mut all = Vec::new();
-    for folder in folders {
-        let preset = folder.preset().clone().with(&plan.sets)?;
-        // Every variant's settings are looked at before anything is computed.
-        plan.variants.iter().try_for_each(|spec| spec.resolve(&preset).map(drop))?;
-        all.push((folder, preset));
-    }
+    let all = open_all(&plan.data, &plan.sets, |preset| plan.variants.iter().try_for_each(|spec| spec.resolve(preset).map(drop)))?;
     let all = all.into_iter().map(|(folder, preset)| prepare(plan, folder, preset, context)).collect::<Result<Vec<_>>>()?;
     if let Some(twice) = all.iter().enumerate().find(|(i, d)| all[..*i].iter().any(|other| other.name == d.name)) {
         return Err(RunError::Config(format!("two of the data folders are called {}: rename one", twice.1.name)));
@@ -361,7 +353,7 @@ fn prepare(plan: &Score, folder: RunFolder, preset: Preset, context: &Context<'_
     let (weights, vision) = Agent::load_vision(&folder)?;
     let vae = Vae::from_params(preset.vision.model, &weights).map_err(|e| RunError::Failed(format!("compare: {e}")))?;
     let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?);
-    let name = folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned());
+    let name = data::name(&folder);
     let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
     Ok(Data { name, folder, preset, world, recorded, max_steps, vae, vision: format!("{vision:016x}"), actions })
 }
@@ -388,7 +380,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
         }
     }
     let updates: u64 = trained.iter().map(|(_, arm)| arm.preset.memory.updates).sum();
-    let progress = Progress { context, done: AtomicU64::new(0) };
+    let progress = Progress::new(context);
     if !trained.is_empty() {
         context.report.begin("memories", "updates", 0, updates);
         let outcome = one_a_core(trained, |(data, arm)| train(plan, data, arm, &progress));
@@ -437,37 +429,6 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
     outcome
 }
 
-/// Where the trainings of several threads tell of their progress.
-struct Progress<'a> {
-    context: &'a Context<'a>,
-    done: AtomicU64,
-}
-
-/// One training's part of it.
-struct Part<'a> {
-    all: &'a Progress<'a>,
-    name: String,
-    at: AtomicU64,
-}
-
-impl crate::run::Reporter for Part<'_> {
-    fn begin(&self, _: &str, _: &str, done: u64, _: u64) {
-        self.advance(done, "");
-    }
-
-    fn advance(&self, done: u64, note: &str) {
-        let before = self.at.swap(done, Ordering::Relaxed);
-        let all = self.all.done.fetch_add(done - before, Ordering::Relaxed) + done - before;
-        self.all.context.report.advance(all, &format!("{}: {note}", self.name));
-    }
-
-    fn end(&self) {}
-
-    fn say(&self, line: &str) {
-        tracing::debug!("{}: {line}", self.name);
-    }
-}
-
 /// Trains the memory of `arm`. Its folder says what it is made with, and at the end that it is finished.
 fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Result<()> {
     let directory = arm.directory(plan, data);
@@ -477,12 +438,12 @@ fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Resul
     }
     let config = &arm.preset.memory;
     let episodes = data.preset.collect.episodes;
-    let training: Vec<usize> = (0..episodes).filter(|i| !stages::held_out(*i)).collect();
+    let training: Vec<usize> = stages::training_indices(episodes).collect();
     let held: Vec<usize> = stages::held_out_indices(episodes).collect();
     let latents = Latents::new(&data.folder, config, &training)?;
     let held = held_out_batches(&latents, &held, data.preset.seed)?;
-    let part = Part { all: progress, name: arm.name(data), at: AtomicU64::new(0) };
-    let context = Context { report: &part, ..*progress.context };
+    let part = Part::new(progress, arm.name(data));
+    let context = progress.context(&part);
     let job = stages::Job {
         config,
         latent: data.latent(),

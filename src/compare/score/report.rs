@@ -332,9 +332,10 @@ fn e1(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
     draft.heading("E1: the bank, ranked in dreams");
     draft.text(format!(
         "Every controller of the bank dreams {} steps from each of {} real states of held-out episodes, with common chances; its mean predicted \
-         return ranks it. Rank correlation (Spearman) with the real score, of all controllers and of those above {GOOD}. Exploit gap: predicted \
-         less real return of the same actions, driven in the real environment from the same state ({} of the states). Bootstrap: memories, \
-         and the controllers, the same for all of them. `none`, `stack2` and `untrained` predict nothing, and `copy` foresees no reward: they cannot dream.",
+         return ranks it. Dreams can end early only where some recorded episode came to its end. Rank correlation (Spearman) with the real score, \
+         of all controllers and of those above {GOOD}. Exploit gap: predicted less real return of the same actions, driven in the real environment \
+         from the same state ({} of the states). Bootstrap: memories, and the controllers, the same for all of them. `none`, `stack2` and \
+         `untrained` predict nothing, and `copy` foresees no reward: they cannot dream.",
         plan.scale.steps, plan.scale.starts, plan.scale.replayed
     ));
     let mut rows = Vec::new();

@@ -9,7 +9,7 @@ use crate::{
     memory::Scratch,
     rollout::ActingModel,
     run::{Episode, FIRST, LatentEpisode, Result, RunError, RunFolder},
-    stages::held_out,
+    stages::training_indices,
     vision::EncoderScratch,
     worlds::World,
 };
@@ -28,7 +28,7 @@ pub fn fit(folder: &RunFolder, world: &World, model: &ActingModel, coordinates: 
     let agent = Agent::load(&folder.path(FIRST))?;
     let (old, controller) = (agent.acting_model(world)?, agent.controller()?);
     let driven = |i: usize| preset.collect.policies()[preset.collect.driver(i)] == FIRST;
-    let chosen: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !held_out(i) && driven(i)).take(EPISODES).collect();
+    let chosen: Vec<usize> = training_indices(preset.collect.episodes).filter(|&i| driven(i)).take(EPISODES).collect();
     let (n, actions) = (coordinates.len() + 1, model.actions.width());
     let mut all = Ridge::new(n, actions);
     // A few episodes at a time, added in their order, so that the sums do not depend on threads.

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use frmdn_cma_es::CmaError;
 use serde_json::json;
 
-use super::{Context, held_out};
+use super::{Context, training_indices};
 use crate::{
     agent::Agent,
     controller::{Coordinates, LinearController, Moments},
@@ -115,7 +115,7 @@ pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments
     let latents = folder.latents();
     let (mut moments, mut scratch) = (Moments::new(model.features()), Scratch::default());
     let mut row = vec![0.0; model.features()];
-    for index in (0..folder.preset().collect.episodes).filter(|&i| !held_out(i)).take(MOMENT_EPISODES) {
+    for index in training_indices(folder.preset().collect.episodes).take(MOMENT_EPISODES) {
         let episode = LatentEpisode::load(&latents.path(index))?;
         let mut state = vec![0.0; model.memory.state_len()];
         for (z, a) in episode.mean.chunks_exact(episode.latent).zip(episode.actions.chunks_exact(episode.action_len)) {

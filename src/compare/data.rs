@@ -1,0 +1,41 @@
+//! Run folders that memories are compared on.
+
+use std::path::{Path, PathBuf};
+
+use crate::run::{Preset, Result, RunError, RunFolder};
+
+/// The run folders of a comparison with their settings, changed by `sets` (`memory.key=value`). Nothing is computed before `check` has seen
+/// all of the settings.
+///
+/// # Errors
+/// If V is not trained in one of them, a key is not one of the memory's, or a value is impossible; and as `check` says.
+pub fn open_all(paths: &[PathBuf], sets: &[String], check: impl Fn(&Preset) -> Result<()>) -> Result<Vec<(RunFolder, Preset)>> {
+    let folders = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+    if let Some(set) = sets.iter().find(|set| !set.trim().starts_with("memory.")) {
+        return Err(RunError::Config(format!("--set {set}: V is trained already; only keys of memory can be changed here")));
+    }
+    let changed = |folder: RunFolder| {
+        let preset = folder.preset().clone().with(sets)?;
+        check(&preset)?;
+        Ok((folder, preset))
+    };
+    folders.into_iter().map(changed).collect()
+}
+
+/// The name that the folder's results go by.
+pub fn name(folder: &RunFolder) -> String {
+    folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned())
+}
+
+/// A run folder whose V is trained.
+fn open(path: &Path) -> Result<RunFolder> {
+    let folder = RunFolder::open(path)?;
+    if !path.join("vision/weights.safetensors").exists() {
+        return Err(RunError::Missing {
+            what: "a trained V",
+            path: path.to_path_buf(),
+            command: format!("frmdn vision --run {}", path.display()),
+        });
+    }
+    Ok(folder)
+}
