@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::robustness::{self, RobustnessArgs};
-use super::score::ScoreArgs;
+use super::{
+    robustness::{self, RobustnessArgs},
+    score::ScoreArgs,
+    typed::typed,
+};
 use crate::{
     compare::{Likelihood, Spec, likelihood},
     stages::Context,
@@ -97,14 +100,4 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
     println!("{}", std::fs::read_to_string(&report)?);
     println!("report: {} (and report.html, report.json, pictures beside it)", report.display());
     Ok(())
-}
-
-/// The command line as it can be typed again.
-pub fn typed() -> String {
-    std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
-}
-
-/// An argument as a shell takes it.
-fn quoted(argument: String) -> String {
-    if argument.is_empty() || argument.contains(char::is_whitespace) { format!("'{argument}'") } else { argument }
 }

@@ -14,6 +14,7 @@ mod robustness;
 mod score;
 mod table;
 mod train;
+mod typed;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::compare::typed;
+use super::typed::typed;
 use crate::{
     compare::{Robustness, robustness},
     stages::Context,

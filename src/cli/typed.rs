@@ -1,0 +1,11 @@
+//! What was typed, for reports and for messages that say how to go on.
+
+/// The command line as it can be typed again.
+pub fn typed() -> String {
+    std::iter::once("frmdn".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
+}
+
+/// An argument as a shell takes it.
+fn quoted(argument: String) -> String {
+    if argument.is_empty() || argument.contains(char::is_whitespace) { format!("'{argument}'") } else { argument }
+}
