@@ -84,6 +84,10 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
     for word in ["E1", "E2", "E3", "E4", "expected", "came out", "(primary)", "hold the last z", "cannot dream", "say nothing"] {
         assert!(report.contains(word), "{word}: {report}");
     }
+    // One evolution tells of no interval.
+    let written = std::fs::read_to_string(calm.join("report.md")).unwrap();
+    let alone = written.lines().find(|line| line.starts_with("| 8 | rmdn | 1 |")).unwrap();
+    assert!(!alone.contains('['), "{alone}");
     for file in ["report.html", "report.json", "e1-bank.png", "e1-temperature.png", "e2-blackout.png", "e3-population8-seconds.png"] {
         assert!(calm.join(file).is_file(), "{file}");
     }

@@ -145,8 +145,13 @@ impl Draft {
     }
 }
 
+/// A figure with its interval; of a single value there is none.
 fn shown(interval: Option<Interval>, digits: usize) -> String {
-    interval.map_or("–".into(), |i| format!("{:.digits$} [{:.digits$}, {:.digits$}]", i.value, i.ci95[0], i.ci95[1]))
+    match interval {
+        None => "–".into(),
+        Some(Interval { value, ci95: [low, high], .. }) if low == high => format!("{value:.digits$}"),
+        Some(Interval { value, ci95: [low, high], .. }) => format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]"),
+    }
 }
 
 /// Whether an interval is above zero, below, or neither.
