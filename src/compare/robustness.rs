@@ -148,7 +148,7 @@ fn write(plan: &Robustness, columns: &[Column]) -> Result<PathBuf> {
         Block::Heading("Robustness of agents".into()),
         Block::Text(format!("Made by `{}`.", plan.command)),
         Block::Text(format!(
-            "{} test tracks, seeds {}..{}, the same in every cell; nobody was trained with a perturbation for this table.",
+            "{} test tracks, seeds {}..{}, the same in every cell. Nobody was trained for this table; an agent may have seen altered colours (`vision.augment`), its card says.",
             plan.episodes, range.start, range.end
         )),
         Block::Table(heading(&["perturbation", "what it does"]), perturbations.collect()),
