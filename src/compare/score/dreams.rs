@@ -16,7 +16,7 @@ use crate::{
     controller::LinearController,
     dream::{DreamConfig, Start, dream_actions},
     memory::{Memory, Scratch, Stacked},
-    run::{LatentEpisode, Result, RunError},
+    run::{LatentEpisode, Result, RunError, RunFolder},
     stages::{self, Context},
 };
 
@@ -87,7 +87,7 @@ pub fn foreseen(
     context: &Context<'_>,
 ) -> Result<Ranked> {
     let starts: Vec<Start> = real.iter().map(|r| r.start.clone()).collect();
-    let config = DreamConfig { steps: plan.scale.steps, temperature, seed: 0, ends: ends(data)? };
+    let config = DreamConfig { steps: plan.scale.steps, temperature, seed: 0, ends: data.ends };
     let all: Vec<&LinearController> = controllers.iter().collect();
     let dreams = dream_actions(memory, &data.actions, &all, &starts, config).map_err(|e| RunError::Failed(e.to_string()))?;
     let replayed = plan.scale.replayed.min(real.len());
@@ -151,14 +151,14 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// How dreams end, as part of what decides a piece: [`ends`].
+/// How dreams end, as part of what decides a piece: as [`ends`] says.
 pub const ENDS: &str = "as recorded";
 
 /// Whether any episode that memories learn from ended by itself. Where none did, nothing has taught a memory what ends one, and its dreams
 /// go on to their last step.
-pub fn ends(data: &Data) -> Result<bool> {
-    for i in stages::training_indices(data.preset.collect.episodes) {
-        if LatentEpisode::load(&data.folder.latents().path(i))?.terminated {
+pub fn ends(folder: &RunFolder) -> Result<bool> {
+    for i in stages::training_indices(folder.preset().collect.episodes) {
+        if LatentEpisode::load(&folder.latents().path(i))?.terminated {
             return Ok(true);
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Arm, Data, Piece, Score,
-    dreams::{ENDS, PRIMARY, ends, foreseen, states},
+    dreams::{ENDS, PRIMARY, foreseen, states},
     evolve::{SIGMA, Search},
     jobs,
 };
@@ -64,7 +64,6 @@ fn evolve(plan: &Score, data: &Data, arm: &Arm, controller: u64, context: &Conte
     let episodes = data.preset.collect.episodes;
     let [training, held]: [Vec<usize>; 2] = [stages::training_indices(episodes).collect(), stages::held_out_indices(episodes).collect()];
     let pool = states(data, search.model.memory.as_ref(), &training, POOL)?;
-    let ends = ends(data)?;
     let mut curve = Vec::new();
     for generation in 0..scale.dream_generations as u64 {
         if context.stop.is_set() {
@@ -72,7 +71,7 @@ fn evolve(plan: &Score, data: &Data, arm: &Arm, controller: u64, context: &Conte
         }
         let mut rng = stream(seed, "score/dream", &[generation]);
         let starts: Vec<Start> = (0..scale.dream_starts).map(|_| pool[rng.random_range(0..pool.len())].start.clone()).collect();
-        let config = DreamConfig { steps: scale.steps, temperature: PRIMARY, seed: rng.random(), ends };
+        let config = DreamConfig { steps: scale.steps, temperature: PRIMARY, seed: rng.random(), ends: data.ends };
         let candidates = search.candidates();
         let all: Vec<&LinearController> = candidates.iter().collect();
         let dreams = dream(search.model.memory.as_ref(), &data.actions, &all, &starts, config).map_err(failed)?;

@@ -211,6 +211,8 @@ struct Data {
     vae: Vae,
     vision: String,
     actions: Actions,
+    /// Whether dreams can end early; false where nothing is dreamt.
+    ends: bool,
 }
 
 impl Data {
@@ -355,7 +357,9 @@ fn prepare(plan: &Score, folder: RunFolder, preset: Preset, context: &Context<'_
     let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?);
     let name = data::name(&folder);
     let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
-    Ok(Data { name, folder, preset, world, recorded, max_steps, vae, vision: format!("{vision:016x}"), actions })
+    let dreams = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4));
+    let ends = dreams && dreams::ends(&folder)?;
+    Ok(Data { name, folder, preset, world, recorded, max_steps, vae, vision: format!("{vision:016x}"), actions, ends })
 }
 
 /// The memories on `data`.
