@@ -80,7 +80,7 @@ impl Shard {
         let mut x = &self.input;
         for (conv, y) in net.encoder.convs.iter().zip(&mut self.images) {
             y.resize(n * conv.output_len(), 0.0);
-            conv.forward(x, n, true, y);
+            conv.forward(x, n, true, &mut self.columns, y);
             x = y;
         }
         self.head.resize(n * 2 * l, 0.0);

@@ -1,9 +1,13 @@
 //! Convolution and transposed convolution without padding, NHWC, forward and backward.
 //!
 //! The two are adjoint: a transposed convolution's forward pass is a convolution's gradient with respect to its
-//! input. Both are therefore one sliding-window geometry and three products; `gather.rs` says how they avoid im2col.
+//! input. Both are therefore one sliding-window geometry and three products; `gather.rs` says how they avoid im2col. Where a layer's
+//! shape allows it, a convolution's forward pass takes a short cut: see `winograd.rs`.
 
-use crate::gather::{Packed, Windows, gram, product};
+use crate::{
+    gather::{Packed, Windows, gram, product},
+    winograd::Winograd,
+};
 
 /// The sliding window: an image [height, width, channels] seen through kernel × kernel windows.
 #[derive(Clone, Debug)]
@@ -78,8 +82,15 @@ pub(crate) fn add_columns(rows: &[f32], sums: &mut [f32]) {
 #[derive(Clone, Debug)]
 pub struct Conv2d {
     geometry: Geometry,
-    forward: Packed,
+    forward: Forward,
     backward: Packed,
+}
+
+/// The way forward.
+#[derive(Clone, Debug)]
+enum Forward {
+    Direct(Packed),
+    Winograd(Box<Winograd>),
 }
 
 impl Conv2d {
@@ -89,7 +100,12 @@ impl Conv2d {
     /// If the kernel is larger than the image or the stride is 0.
     pub fn new(height: usize, width: usize, channels: usize, kernel: usize, stride: usize, filters: usize) -> Self {
         let geometry = Geometry::new(height, width, channels, kernel, stride, filters);
-        Self { geometry, forward: Packed::default(), backward: Packed::default() }
+        let forward = if Winograd::suits([height, width], kernel, stride) {
+            Forward::Winograd(Box::new(Winograd::new([height, width], channels, filters)))
+        } else {
+            Forward::Direct(Packed::default())
+        };
+        Self { geometry, forward, backward: Packed::default() }
     }
 
     /// Takes in weights for [`Conv2d::forward`].
@@ -97,7 +113,10 @@ impl Conv2d {
     /// # Panics
     /// If a length disagrees with the layer.
     pub fn load(&mut self, weight: &[f32], bias: &[f32]) {
-        self.forward.pack(weight, self.geometry.depth(), self.geometry.filters, Some(bias));
+        match &mut self.forward {
+            Forward::Direct(packed) => packed.pack(weight, self.geometry.depth(), self.geometry.filters, Some(bias)),
+            Forward::Winograd(winograd) => winograd.load(weight, bias),
+        }
     }
 
     /// Takes in weights for [`Conv2d::backward_input`].
@@ -119,12 +138,16 @@ impl Conv2d {
         self.geometry.rows * self.geometry.filters
     }
 
-    /// `y` = x * weight + bias, clipped at zero if `relu`. A frame's result does not depend on the other frames.
+    /// `y` = x * weight + bias, clipped at zero if `relu`. A frame's result does not depend on the other frames. `scratch` is resized as
+    /// needed and may be shared by layers.
     ///
     /// # Panics
     /// If a length disagrees with the layer.
-    pub fn forward(&self, x: &[f32], frames: usize, relu: bool, y: &mut [f32]) {
-        product(x, &self.geometry.windows, frames * self.geometry.rows, &self.forward, relu, y);
+    pub fn forward(&self, x: &[f32], frames: usize, relu: bool, scratch: &mut Vec<f32>, y: &mut [f32]) {
+        match &self.forward {
+            Forward::Direct(packed) => product(x, &self.geometry.windows, frames * self.geometry.rows, packed, relu, y),
+            Forward::Winograd(winograd) => winograd.forward(x, frames, relu, scratch, y),
+        }
     }
 
     /// Adds the gradients of weights and bias, given those of the output (before the activation).

@@ -483,4 +483,4 @@ unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,5 +16,6 @@ pub mod matmul;
 pub mod params;
 pub mod random;
 mod simd;
+mod winograd;
 
 pub use params::{Param, Params};

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 thread_local! {
     /// The set to use on this thread instead of the widest.
-    pub(super) static FORCED: Cell<Option<Set>> = const { Cell::new(None) };
+    pub(crate) static FORCED: Cell<Option<Set>> = const { Cell::new(None) };
 }
 
 fn normals(name: &str, len: usize) -> Vec<f32> {
@@ -25,7 +25,7 @@ fn row(a: &[f32], i: usize) -> Vec<f32> {
     [&a[start..start + 5], &a[start + 12..start + 17]].concat()
 }
 
-fn available() -> Vec<Set> {
+pub(crate) fn available() -> Vec<Set> {
     let widest = set();
     #[cfg(target_arch = "x86_64")]
     if widest == Set::Avx512 {
