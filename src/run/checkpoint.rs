@@ -145,7 +145,9 @@ impl<S: DeserializeOwned> Checkpoint<S> {
         if digest(kind, &tensors, &header.state) != header.sha256 {
             return Err(damaged("its checksum does not fit its contents".into()));
         }
-        let state = serde_json::from_value(header.state).map_err(|e| damaged(e.to_string()))?;
+        // The contents are whole, so it is not they that are at fault.
+        let state =
+            serde_json::from_value(header.state).map_err(|e| RunError::Foreign { path: path.to_path_buf(), what: e.to_string() })?;
         Ok(Self { tensors, state })
     }
 }
@@ -207,5 +209,8 @@ mod tests {
         std::fs::write(&path, other).unwrap();
         let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Vision, "").unwrap_err();
         assert!(matches!(error, RunError::Version { found: 9, expected: 1, .. }), "{error}");
+        std::fs::write(&path, bytes).unwrap();
+        let error = Checkpoint::<(u64, f64, String)>::load(&path, CheckpointKind::Vision, "").unwrap_err();
+        assert!(matches!(error, RunError::Foreign { .. }), "{error}");
     }
 }

@@ -38,6 +38,14 @@ pub enum RunError {
         /// Version this program reads.
         expected: u32,
     },
+    /// A whole file holds what this program does not know, or lacks what it needs.
+    #[error("{} was written by another version of this program ({what}). Use the program that wrote it, or start a new run with --run DIR.", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
     /// Another process works on the run folder.
     #[error("{} is in use by another process ({holder}). Wait for it to end or stop it, or choose another folder with --run DIR.", path.display())]
     InUse {
