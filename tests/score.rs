@@ -147,6 +147,11 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
     move_to("-aside", "");
 
     assert!(error(&only(&calm, &["--variants", "gru"])).contains("gru"));
+    assert!(error(&only(&calm, &["--variants", "rmdn,frmdn,rmdn"])).contains("names rmdn twice"));
+    assert!(error(&only(&calm, &[&data])).contains("two of the data folders are called data"));
+    let other = path("other").to_str().unwrap().to_owned();
+    assert!(frmdn(&[&vision[..3], &[&other], &vision[4..], &["--set", "memory.updates=30"]].concat()).status.success());
+    assert!(error(&only(&calm, &[&other])).contains("data and other train memories with other settings"));
     assert!(error(&only(&calm, &["--set", "vision.target_kl=16"])).contains("only keys of memory"));
     let text = error(&only(&calm, &[&two[..], &["--set", "memory.updates=30"]].concat()));
     assert!(text.contains("other settings"), "{text}");

@@ -25,7 +25,7 @@ pub struct ScoreArgs {
     /// Each memory is trained from this many seeds.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Controllers that e3 and e4 evolve for each memory and seed; two memories and five controllers are ten seeds.
+    /// Controllers that e3 and e4 evolve for each memory and seed: more of them say more of these memories, more seeds more of all.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     controllers: u64,
     /// Episodes of an evolution of e3.

@@ -8,7 +8,8 @@ use crate::run::{Preset, Result, RunError, RunFolder};
 /// all of the settings.
 ///
 /// # Errors
-/// If V is not trained in one of them, a key is not one of the memory's, or a value is impossible; and as `check` says.
+/// If V is not trained in one of them, a key is not one of the memory's, or a value is impossible; if two have one name, or differ in the
+/// environment or in how memories are trained; and as `check` says.
 pub fn open_all(paths: &[PathBuf], sets: &[String], check: impl Fn(&Preset) -> Result<()>) -> Result<Vec<(RunFolder, Preset)>> {
     let folders = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
     if let Some(set) = sets.iter().find(|set| !set.trim().starts_with("memory.")) {
@@ -19,7 +20,22 @@ pub fn open_all(paths: &[PathBuf], sets: &[String], check: impl Fn(&Preset) -> R
         check(&preset)?;
         Ok((folder, preset))
     };
-    folders.into_iter().map(changed).collect()
+    let all = folders.into_iter().map(changed).collect::<Result<Vec<_>>>()?;
+    for (i, (folder, preset)) in all.iter().enumerate() {
+        let (first, like) = &all[0];
+        let [one, other] = [name(first), name(folder)];
+        let refused = if all[..i].iter().any(|(earlier, _)| name(earlier) == other) {
+            format!("two of the data folders are called {other}: rename one")
+        } else if preset.memory != like.memory {
+            format!("{one} and {other} train memories with other settings: make both with the same --set memory.…")
+        } else if preset.environment != like.environment {
+            format!("{one} is of {}, {other} of {}: compare them apart", like.environment, preset.environment)
+        } else {
+            continue;
+        };
+        return Err(RunError::Config(refused));
+    }
+    Ok(all)
 }
 
 /// The name that the folder's results go by.

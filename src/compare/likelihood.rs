@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Spec,
     data::{self, open_all},
+    distinct,
     judge::{Finished, Measured, Test, judge},
     linear::{self, Linear},
     progress::{Part, Progress},
@@ -110,18 +111,13 @@ struct Data {
 
 /// Trains and judges what is missing, and writes the report.
 pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
+    distinct(&plan.variants)?;
     let check = |preset: &Preset| {
         let mut specs = plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy);
         specs.try_for_each(|spec| spec.apply(preset).map(drop))
     };
     let data = open_all(&plan.data, &plan.sets, check)?;
     let data = data.into_iter().map(|(folder, preset)| prepare(folder, preset, plan, context)).collect::<Result<Vec<_>>>()?;
-    if let Some(other) = data.iter().skip(1).find(|d| d.preset.memory != data[0].preset.memory) {
-        return Err(RunError::Config(format!(
-            "{} and {} train memories with other settings: make both with the same --set memory.…",
-            data[0].name, other.name
-        )));
-    }
     let trials: Vec<Planned> = ["rmdn", "frmdn"]
         .iter()
         .filter(|_| plan.grid)

@@ -19,3 +19,4 @@ pub use likelihood::{Likelihood, likelihood};
 pub use robustness::{Robustness, robustness};
 pub use score::{Experiment, Scale, Score, score};
 pub use spec::Spec;
+use spec::distinct;

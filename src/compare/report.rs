@@ -53,7 +53,7 @@ impl Regime<'_> {
     fn samples(&self, variant: &str, chosen: &dyn Fn(&TestEpisode) -> bool) -> Vec<Sample> {
         let sample = |r: &&Finished| {
             let episodes = r.measured.episodes.iter().filter(|e| chosen(e)).map(TestEpisode::above).collect();
-            Sample::own(format!("{}/{}", r.data, r.seed), episodes).common(&r.data, 1)
+            Sample::own(format!("{}/{}", r.data, r.seed), episodes).common("test episodes", 1)
         };
         self.of(variant).iter().map(sample).collect()
     }

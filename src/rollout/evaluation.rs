@@ -1,6 +1,7 @@
 //! Scores of many episodes and what can be said of them.
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Mean, spread and interval of a list of scores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,24 +19,18 @@ impl Summary {
     pub fn of(scores: &[f64]) -> Self {
         let n = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / n;
-        let sd = if scores.len() < 2 { 0.0 } else { (scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>() / (n - 1.0)).sqrt() };
-        let half = student_t_975(scores.len().saturating_sub(1)) * sd / n.sqrt();
+        if scores.len() < 2 {
+            return Self { mean, sd: 0.0, ci95: [mean, mean] };
+        }
+        let sd = (scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>() / (n - 1.0)).sqrt();
+        let half = student_t_975(n - 1.0) * sd / n.sqrt();
         Self { mean, sd, ci95: [mean - half, mean + half] }
     }
 }
 
-/// The 97.5 % quantile of Student's t with `df` degrees of freedom: table to 10, beyond that the expansion of
-/// Cornish and Fisher around the normal quantile (Abramowitz & Stegun 26.7.5), exact to three decimals.
-fn student_t_975(df: usize) -> f64 {
-    const TABLE: [f64; 11] = [0.0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
-    if let Some(&t) = TABLE.get(df) {
-        return t;
-    }
-    let (z, n) = (1.959_963_985_f64, df as f64);
-    let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
-    z + (z3 + z) / (4.0 * n)
-        + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * n * n)
-        + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * n * n * n)
+/// The 97.5 % quantile of Student's t with `df` > 0 degrees of freedom.
+pub(crate) fn student_t_975(df: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, df).map_or(f64::NAN, |t| t.inverse_cdf(0.975))
 }
 
 /// The outcome of an evaluation, as `evaluate --json` prints it.
@@ -97,19 +92,19 @@ impl Evaluation {
 mod tests {
     use super::*;
 
-    /// scipy.stats.t.ppf(0.975, df) for df = 10, 11, 31, 99: 2.2281, 2.2010, 2.0395, 1.9842.
+    /// scipy.stats.t.ppf(0.975, df) for df = 1, 10, 31, 99: 12.7062, 2.2281, 2.0395, 1.9842.
     #[test]
     fn student_quantiles() {
-        for (df, t) in [(10, 2.2281), (11, 2.2010), (31, 2.0395), (99, 1.9842)] {
-            assert!((student_t_975(df) - t).abs() < 6e-4, "{df} {}", student_t_975(df));
+        for (df, t) in [(1.0, 12.7062), (10.0, 2.2281), (31.0, 2.0395), (99.0, 1.9842)] {
+            assert!((student_t_975(df) - t).abs() < 5e-5, "{df} {}", student_t_975(df));
         }
     }
 
-    /// Hand calculation: scores 1, 2, 3, 4: mean 2.5, sd √(5/3) = 1.29099, half width 3.182 · 1.29099/2 = 2.05396.
+    /// Hand calculation: scores 1, 2, 3, 4: mean 2.5, sd √(5/3) = 1.29099, half width 3.18245 · 1.29099/2 = 2.05426.
     #[test]
     fn summary_of_four() {
         let s = Summary::of(&[1.0, 2.0, 3.0, 4.0]);
         assert!((s.mean - 2.5).abs() < 1e-12 && (s.sd - 1.290_994_4).abs() < 1e-6);
-        assert!((s.ci95[1] - 4.553_96).abs() < 1e-4 && (s.ci95[0] - 0.446_04).abs() < 1e-4);
+        assert!((s.ci95[1] - 4.554_26).abs() < 1e-5 && (s.ci95[0] - 0.445_74).abs() < 1e-5);
     }
 }

@@ -12,5 +12,6 @@ mod policy;
 pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
 pub use blackout::Blackout;
 pub use blind::{Blind, BlindDriver, Brownian};
+pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, Summary};
 pub use policy::{AgentDriven, Driven, Policy, Witness, step, watch};

@@ -20,8 +20,8 @@ use crate::{
 
 pub(crate) use collect::Drivers;
 pub use collect::collect;
-pub(crate) use controller::moments;
 pub use controller::{Evolution, Reading, controller, readout};
+pub(crate) use controller::{Ridge, moments};
 pub use evaluate::{evaluate, outcomes};
 pub use first::first;
 pub use gates::gate;

@@ -1,14 +1,12 @@
 //! A controller that comes closest to the drivers of the recorded episodes: ridge regression onto the outputs behind their actions.
 
-use frmdn_engine::cholesky::Cholesky;
-
 use super::Data;
 use crate::{
     controller::Coordinates,
     memory::Scratch,
     rollout::ActingModel,
     run::{LatentEpisode, Result},
-    stages,
+    stages::{self, Ridge},
 };
 
 /// Episodes that it is fitted to.
@@ -21,7 +19,7 @@ pub fn drivers(data: &Data, model: &ActingModel, coordinates: &Coordinates) -> R
     let collect = &data.preset.collect;
     let seeing = |&i: &usize| collect.policies()[collect.driver(i)] != "brownian";
     let (n, actions) = (coordinates.len() + 1, model.actions.width());
-    let (mut gram, mut right, mut steps) = (vec![0.0; n * n], vec![0.0; n * actions], 0.0);
+    let mut sums = Ridge::new(n, actions);
     let (mut wanted, mut scratch) = (vec![0.0; actions], Scratch::default());
     for index in stages::training_indices(collect.episodes).filter(seeing).take(EPISODES) {
         let episode = LatentEpisode::load(&data.folder.latents().path(index))?;
@@ -30,21 +28,9 @@ pub fn drivers(data: &Data, model: &ActingModel, coordinates: &Coordinates) -> R
             let mut row = coordinates.of(&[z, model.memory.hidden(&state)].concat());
             row.push(1.0);
             model.actions.unsquash(action, &mut wanted);
-            for (i, x) in row.iter().enumerate() {
-                gram[i * n..=i * n + i].iter_mut().zip(&row).for_each(|(s, y)| *s += x * y);
-                right[i * actions..(i + 1) * actions].iter_mut().zip(&wanted).for_each(|(s, w)| *s += x * f64::from(*w));
-            }
-            steps += 1.0;
+            sums.add(&row, &wanted.iter().map(|w| f64::from(*w)).collect::<Vec<_>>());
             model.memory.step(1, z, action, &mut state, &mut scratch);
         }
     }
-    (0..n - 1).for_each(|i| gram[i * n + i] += RIDGE * steps);
-    let Some(gram) = Cholesky::new(gram, n) else { return Ok(None) };
-    let mut x = Vec::with_capacity(n * actions);
-    for action in 0..actions {
-        let mut column: Vec<f64> = (0..n).map(|i| right[i * actions + action]).collect();
-        gram.solve(&mut column);
-        x.extend(column);
-    }
-    Ok(Some(x))
+    Ok(sums.solve(RIDGE).map(|(weights, _)| weights.concat()))
 }

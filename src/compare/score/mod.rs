@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use super::{
     Spec,
     data::{self, open_all},
+    distinct,
     likelihood::read,
     progress::{Part, Progress},
     queue::one_a_core,
@@ -329,11 +330,9 @@ struct Piece<'a> {
 
 /// Trains and drives what is missing, and writes the report.
 pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
+    distinct(&plan.variants)?;
     let all = open_all(&plan.data, &plan.sets, |preset| plan.variants.iter().try_for_each(|spec| spec.resolve(preset).map(drop)))?;
     let all = all.into_iter().map(|(folder, preset)| prepare(plan, folder, preset, context)).collect::<Result<Vec<_>>>()?;
-    if let Some(twice) = all.iter().enumerate().find(|(i, d)| all[..*i].iter().any(|other| other.name == d.name)) {
-        return Err(RunError::Config(format!("two of the data folders are called {}: rename one", twice.1.name)));
-    }
     let arms = all.iter().map(|data| arms(plan, data)).collect::<Result<Vec<Vec<Arm>>>>()?;
     let mut found = report::Found::default();
     if plan.train {

@@ -37,6 +37,8 @@ struct Of<T> {
     seed: u64,
     /// Population of E3.
     population: usize,
+    /// Number of the controller in E3 and E4.
+    controller: u64,
     outcome: T,
 }
 
@@ -44,6 +46,11 @@ impl<T> Of<T> {
     /// What is drawn first in a bootstrap: the V and the memory's seed.
     fn cell(&self) -> String {
         format!("{}/{}", self.data, self.seed)
+    }
+
+    /// Whether `other` had the same chances.
+    fn like(&self, other: &Self) -> bool {
+        self.cell() == other.cell() && (self.population, self.controller) == (other.population, other.controller)
     }
 }
 
@@ -67,25 +74,34 @@ impl Found {
         fn add<T: serde::de::DeserializeOwned>(
             to: &mut Vec<Of<T>>,
             (path, settings): (PathBuf, Value),
-            of: (usize, &str, u64, usize),
+            of: (usize, &str, u64),
+            (population, controller): (usize, u64),
         ) -> Result<()> {
-            let (data, variant, seed, population) = of;
-            to.extend(kept(&path, &settings)?.map(|outcome| Of { data, variant: variant.to_owned(), seed, population, outcome }));
+            let (data, variant, seed) = of;
+            to.extend(kept(&path, &settings)?.map(|outcome| Of {
+                data,
+                variant: variant.to_owned(),
+                seed,
+                population,
+                controller,
+                outcome,
+            }));
             Ok(())
         }
         for baseline in [SEEN, HOLD] {
-            add(&mut self.e2, blackout::baseline(plan, data, baseline), (at, baseline, 1, 0))?;
+            add(&mut self.e2, blackout::baseline(plan, data, baseline), (at, baseline, 1), (0, 0))?;
         }
         for arm in arms {
             let variant = arm.spec.to_string();
-            let of = (at, variant.as_str(), arm.seed, 0);
-            add(&mut self.e1, dreams::key(plan, data, arm), of)?;
-            add(&mut self.e2, blackout::key(plan, data, arm), of)?;
+            let of = (at, variant.as_str(), arm.seed);
+            add(&mut self.e1, dreams::key(plan, data, arm), of, (0, 0))?;
+            add(&mut self.e2, blackout::key(plan, data, arm), of, (0, 0))?;
             for controller in 1..=plan.controllers {
                 for population in POPULATIONS {
-                    add(&mut self.e3, population::key(plan, data, arm, population, controller), (at, &variant, arm.seed, population))?;
+                    let key = population::key(plan, data, arm, population, controller);
+                    add(&mut self.e3, key, of, (population, controller))?;
                 }
-                add(&mut self.e4, dreamt::key(plan, data, arm, controller), of)?;
+                add(&mut self.e4, dreamt::key(plan, data, arm, controller), of, (0, controller))?;
             }
         }
         Ok(())
@@ -188,11 +204,11 @@ fn samples<T>(pieces: &[&Of<T>], values: impl Fn(&Of<T>) -> Vec<[f64; 2]>) -> Ve
     out
 }
 
-/// The same of values that all memories on the same data have in common (a bank, tracks), `unit` of them drawn together.
-fn common<T>(pieces: &[&Of<T>], unit: usize, values: impl Fn(&Of<T>) -> Vec<[f64; 2]>) -> Vec<Sample> {
+/// The same of values that all memories on the same data have in common: the bank's.
+fn of_bank<T>(pieces: &[&Of<T>], values: impl Fn(&Of<T>) -> Vec<[f64; 2]>) -> Vec<Sample> {
     let shared = |s: Sample| {
         let data = s.cell.split('/').next().unwrap_or_default().to_owned();
-        s.common(&data, unit)
+        s.common(&data, 1)
     };
     samples(pieces, values).into_iter().map(shared).collect()
 }
@@ -223,9 +239,11 @@ pub fn write(plan: &Score, all: &[Data], found: &Found) -> Result<PathBuf> {
     draft.text(format!(
         "Data: {}, environment {}. Memories: {} cells, {} updates of {} sequences of {} steps, {} seeds each; the weights of the best held-out \
          likelihood. `untrained` is a random LSTM; `none` and `stack2` show the controller z alone, and z of two steps. Intervals: 95 %, \
-         hierarchical bootstrap: V and the memory's seed first, then what is named with the experiment. IQM: mean without the lowest and the \
-         highest quarter. With n seeds the smallest difference that can be seen (80 % power) is 3.1 standard deviations of the seeds at n = 3, 2.0 \
-         at 5 and 1.3 at 10; of two seeds an interval says little.{}",
+         from the variance of a hierarchical bootstrap (the memory's seed first, with the data where there are several; then what is named \
+         with the experiment) by Student's t, whose degrees of freedom are those of the seeds where these make the difference: of two seeds \
+         it is 6.5 times as wide as the normal distribution would have it, of three 2.2, of five 1.4 times. Of baselines without seeds the \
+         interval is of the tracks alone. IQM: mean without the lowest and the highest quarter. With n seeds of each of two memories the \
+         smallest difference that can be seen (80 % power) is 3.1 standard deviations of the seeds at n = 3, 2.0 at 5 and 1.3 at 10.{}",
         all.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", "),
         all[0].preset.environment,
         memory.model.hidden,
@@ -319,7 +337,7 @@ fn e1(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
     if variants.is_empty() {
         return Ok(());
     }
-    let ranks = |v: &str, t: f32, least: f64| common(&of(&found.e1, v), 1, |p| pairs(found, p, t, least));
+    let ranks = |v: &str, t: f32, least: f64| of_bank(&of(&found.e1, v), |p| pairs(found, p, t, least));
     let correlation = |v: &str, t: f32, least: f64| {
         let s = ranks(v, t, least);
         bootstrap_of(&s, &s, rank_correlation, |a, _| a).filter(|i| i.value.is_finite())
@@ -328,11 +346,11 @@ fn e1(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
     let gaps = |v: &str, t: f32| {
         let gap =
             |p: &Of<Dreams>| at(&p.outcome, t).map(|r| r.same_actions.iter().map(|[p, r]| [p - r, 1.0]).collect()).unwrap_or_default();
-        common(&of(&found.e1, v), 1, gap)
+        of_bank(&of(&found.e1, v), gap)
     };
     let side = |v: &str, t: f32, side: usize| {
         let one = |p: &Of<Dreams>| at(&p.outcome, t).map(|r| r.same_actions.iter().map(|s| [s[side], 1.0]).collect()).unwrap_or_default();
-        mean(&common(&of(&found.e1, v), 1, one))
+        mean(&of_bank(&of(&found.e1, v), one))
     };
     draft.heading("E1: the bank, ranked in dreams");
     draft.text(format!(
@@ -412,7 +430,7 @@ fn e2(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
             // Track by track: both drivers have it in common.
             of.flat_map(|(_, [one, other])| one.iter().zip(other).flat_map(|(&a, &b)| [[a, 1.0], [b, 1.0]])).collect()
         };
-        common(&of(&found.e2, v), 2, of_length)
+        samples(&of(&found.e2, v), of_length).into_iter().map(|s| s.common("test tracks", 2)).collect::<Vec<Sample>>()
     };
     // A baseline that has no seeds stands beside every one of them.
     let beside = |other: &str, like: &[Sample], length: u32| -> Vec<Sample> {
@@ -504,7 +522,7 @@ fn e3(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
             draft.figure("e3", v, &format!("area_population{population}"), mean(&area));
         }
         for v in variants.iter().filter(|v| *v != OURS) {
-            let difference = paired(&heights(OURS), &heights(v));
+            let difference = paired(&pieces(OURS), &pieces(v), |p| vec![[height(p), 1.0]]);
             draft.contrast(format!("E3 area, population {population}: {OURS} − {v}"), difference, false);
             if v == BASELINE {
                 let expected = format!(
@@ -541,18 +559,11 @@ fn e3(draft: &mut Draft, plan: &Score, found: &Found) -> Result<()> {
     Ok(())
 }
 
-/// The difference of two memories in cells that both have, whose pieces may not all be finished yet.
-fn paired(a: &[Sample], b: &[Sample]) -> Option<Interval> {
-    let cut = |of: &[Sample], like: &[Sample]| -> Vec<Sample> {
-        let one = |s: &Sample| {
-            let n = like.iter().find(|o| o.cell == s.cell)?.episodes.len().min(s.episodes.len());
-            Some(Sample::own(s.cell.clone(), s.episodes[..n].to_vec()))
-        };
-        of.iter().filter_map(one).collect()
-    };
+/// The difference of two memories in pieces with the same chances, which may not all be finished yet.
+fn paired<T>(a: &[&Of<T>], b: &[&Of<T>], value: impl Fn(&Of<T>) -> Vec<[f64; 2]>) -> Option<Interval> {
+    let (a, b): (Vec<&Of<T>>, Vec<&Of<T>>) = a.iter().filter_map(|a| b.iter().find(|b| a.like(b)).map(|b| (*a, *b))).unzip();
     // One pair alone says nothing of how it might have come otherwise.
-    let (a, b) = (cut(a, b), cut(b, a));
-    (a.iter().map(|s| s.episodes.len()).sum::<usize>() > 1).then(|| bootstrap(&a, &b, |a, b| a - b))?
+    (a.len() > 1).then(|| bootstrap(&samples(&a, &value), &samples(&b, &value), |a, b| a - b))?
 }
 
 fn e4(draft: &mut Draft, plan: &Score, found: &Found) {
@@ -563,9 +574,16 @@ fn e4(draft: &mut Draft, plan: &Score, found: &Found) {
     draft.heading("E4: trained in the dream");
     draft.text(format!(
         "Controllers on [z, h], evolved by predicted return alone: {} generations of {} candidates, {} dreams each of {} steps from real states of \
-         training episodes, temperature {PRIMARY}. Dream score: predicted return of the last mean from held-out states; real return of the same \
-         actions; real score of whole episodes on {} test tracks. Bootstrap: memories, then controllers.",
-        plan.scale.dream_generations, plan.scale.dream_population, plan.scale.dream_starts, plan.scale.steps, plan.scale.tracks
+         training episodes, temperature {PRIMARY}. Dream score: predicted return of the last mean from {} held-out states. Exploit gap: predicted \
+         less real return of the same actions from the first {} of these. Real score: whole episodes on {} test tracks. Bootstrap: memories, \
+         then controllers.",
+        plan.scale.dream_generations,
+        plan.scale.dream_population,
+        plan.scale.dream_starts,
+        plan.scale.steps,
+        plan.scale.starts,
+        plan.scale.replayed,
+        plan.scale.tracks
     ));
     let score = |p: &Of<Dreamt>| vec![[p.outcome.scores.iter().sum::<f64>() / p.outcome.scores.len().max(1) as f64, 1.0]];
     let gap = |p: &Of<Dreamt>| vec![[p.outcome.same_actions[0] - p.outcome.same_actions[1], 1.0]];
@@ -574,20 +592,24 @@ fn e4(draft: &mut Draft, plan: &Score, found: &Found) {
         let all = of(&found.e4, v);
         let dream = mean(&samples(&all, |p| vec![[p.outcome.dream_score, 1.0]]));
         let real = mean(&samples(&all, score));
-        let tracks = samples(&all, |p| p.outcome.scores.iter().map(|&s| [s, 1.0]).collect());
-        let same = mean(&samples(&all, |p| vec![[p.outcome.same_actions[1], 1.0]]));
-        let row = [dream, same, mean(&samples(&all, gap)), real, pooled_iqm(&tracks)];
+        // A controller's tracks together: it is controllers that differ by chance.
+        let of_controllers = |s: Sample| Sample { unit: plan.scale.tracks, ..s };
+        let tracks: Vec<Sample> =
+            samples(&all, |p| p.outcome.scores.iter().map(|&s| [s, 1.0]).collect()).into_iter().map(of_controllers).collect();
+        let [predicted, same] = [0, 1].map(|side| mean(&samples(&all, |p| vec![[p.outcome.same_actions[side], 1.0]])));
+        let row = [dream, predicted, same, mean(&samples(&all, gap)), real, pooled_iqm(&tracks)];
         rows.push([v.clone(), all.len().to_string()].into_iter().chain(row.map(|i| shown(i, 1))).collect());
-        for (name, interval) in ["dream_score", "real_same_actions", "exploit_gap", "score", "score_iqm"].into_iter().zip(row) {
+        let names = ["dream_score", "predicted_same_actions", "real_same_actions", "exploit_gap", "score", "score_iqm"];
+        for (name, interval) in names.into_iter().zip(row) {
             draft.figure("e4", v, name, interval);
         }
     }
-    draft.table(&["memory", "controllers", "dream score", "real, same actions", "exploit gap", "real score", "IQM of tracks"], rows);
+    let heading = ["memory", "controllers", "dream score", "predicted", "real, same actions", "exploit gap", "real score", "IQM of tracks"];
+    draft.table(&heading, rows);
     for v in variants.iter().filter(|v| *v != BASELINE) {
         let (mine, other) = (of(&found.e4, v), of(&found.e4, BASELINE));
-        let difference =
-            draft.contrast(format!("E4 real score: {v} − {BASELINE}"), paired(&samples(&mine, score), &samples(&other, score)), false);
-        let gaps = draft.contrast(format!("E4 exploit gap: {v} − {BASELINE}"), paired(&samples(&mine, gap), &samples(&other, gap)), false);
+        let difference = draft.contrast(format!("E4 real score: {v} − {BASELINE}"), paired(&mine, &other, score), false);
+        let gaps = draft.contrast(format!("E4 exploit gap: {v} − {BASELINE}"), paired(&mine, &other, gap), false);
         if v == OURS {
             draft.expect("E4", "the real score of `frmdn` is above `rmdn`'s", verdict(difference, 1));
             draft.expect("E4", "the exploit gap of `frmdn` is smaller than `rmdn`'s", verdict(gaps, 1));

@@ -139,6 +139,7 @@ macro_rules! for_each_set {
     };
 }
 
+#[expect(clippy::needless_range_loop, reason = "columns of small arrays in registers; `map` over them is not compiled in place")]
 impl Tiles<'_> {
     for_each_set!(spread, spread_with);
     for_each_set!(collect, collect_with);
@@ -169,9 +170,8 @@ impl Tiles<'_> {
                             let (above, middle, below) = (d(0, j), d(1, j), d(2, j));
                             (rows[0][j], rows[1][j], rows[2][j]) = (S::sub(above, middle), middle, S::sub(middle, below));
                         }
-                        for (i, row) in rows.into_iter().enumerate() {
-                            let all = [S::sub(row[0], row[1]), row[1], S::sub(row[1], row[2])];
-                            for (j, v) in all.into_iter().enumerate() {
+                        for (i, [left, middle, right]) in rows.into_iter().enumerate() {
+                            for (j, v) in [S::sub(left, middle), middle, S::sub(middle, right)].into_iter().enumerate() {
                                 write::<S>(out.add((3 * i + j) * plane), v, count);
                             }
                         }
@@ -195,14 +195,13 @@ impl Tiles<'_> {
                 unsafe {
                     let m = |i: usize, j: usize| read::<S>(from.as_ptr().add((3 * i + j) * plane + t * filters + c), count);
                     let out = to.as_mut_ptr().add((2 * (f * rows + y)) * line + 2 * x * filters + c);
-                    let mut halves = [[S::splat(0.0); 3]; 2];
+                    let mut rows = [[S::splat(0.0); 3]; 2];
                     for j in 0..3 {
                         let middle = m(1, j);
-                        (halves[0][j], halves[1][j]) = (S::add(m(0, j), middle), S::sub(middle, m(2, j)));
+                        (rows[0][j], rows[1][j]) = (S::add(m(0, j), middle), S::sub(middle, m(2, j)));
                     }
-                    for (i, half) in halves.into_iter().enumerate() {
-                        let all = [S::add(half[0], half[1]), S::sub(half[1], half[2])];
-                        for (j, v) in all.into_iter().enumerate() {
+                    for (i, [left, middle, right]) in rows.into_iter().enumerate() {
+                        for (j, v) in [S::add(left, middle), S::sub(middle, right)].into_iter().enumerate() {
                             let v = if self.relu { S::relu(v) } else { v };
                             write::<S>(out.add(i * line + j * filters), v, count);
                         }

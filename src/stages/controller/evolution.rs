@@ -185,7 +185,10 @@ impl Evolution {
             self.restarts += 1;
             let sigma = self.optimiser.sigma() * 0.5;
             let population = self.optimiser.population() * 2;
-            self.optimiser = optimiser(preset, &self.finalists[0].x, config.starts + self.restarts, sigma, population)?;
+            // Late generations stay what they are.
+            let recombination = self.optimiser.config().recombination;
+            self.optimiser = optimiser(preset, &self.finalists[0].x, config.starts + self.restarts, sigma, population)?
+                .with_generations(population, recombination)?;
             return Ok(Some(format!(
                 "no better for {} tests: again from the best mean, {population} candidates, sigma {sigma:.3}",
                 config.patience
@@ -235,6 +238,18 @@ mod tests {
         let steps: Vec<Vec<f64>> = state.optimiser.ask();
         let (one, other) = steps.split_at(steps.len() / 2);
         assert!(one.iter().zip(other).all(|(a, b)| a.iter().zip(b).all(|(a, b)| a == &-b)), "the mean lies between the sides of a pair");
+    }
+
+    #[test]
+    fn a_restart_stays_late() {
+        let preset = Preset::resolve("car-racing-frmdn", &["controller.patience=1".to_owned()]).unwrap();
+        let mut state = evolution(&preset);
+        state.next(&preset, 900.0).unwrap().unwrap();
+        let population = state.optimiser.population();
+        state.tested(vec![0.0; 15], 910.0, &preset.controller);
+        state.tested(vec![0.0; 15], 900.0, &preset.controller);
+        assert!(state.next(&preset, 900.0).unwrap().unwrap().starts_with("no better for 1 tests"));
+        assert_eq!((state.optimiser.population(), state.optimiser.config().recombination), (2 * population, Recombination::Pairs));
     }
 
     #[test]

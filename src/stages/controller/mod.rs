@@ -26,6 +26,7 @@ use evolution::Finalist;
 
 pub use evolution::Evolution;
 pub use readout::{Reading, readout};
+pub(crate) use ridge::Ridge;
 
 const PICTURE: &str = "pictures/controller.png";
 
@@ -155,8 +156,10 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
     outcomes.iter().map(of).sum::<f64>() / outcomes.len() as f64
 }
 
-/// A track is failed with less than this part of what candidates come to on average: a spoilt lap, not a missed tile.
-const FAILED: f64 = 0.9;
+/// A track is failed where a tenth of what candidates come to on average is lost: a spoilt lap, not a missed tile.
+fn failed_below(average: f64) -> f64 {
+    average - 0.1 * average.abs()
+}
 
 /// One generation: ask, drive, tell, now and then test the mean, save.
 fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metrics: &mut Metrics) -> Result<()> {
@@ -186,7 +189,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     };
     let mut learn = |tracks: &[u64], outcomes: &[Vec<Outcome>]| {
         for (i, track) in tracks.iter().enumerate() {
-            seen.learn(*track, outcomes.iter().filter(|o| o[i].fitness < FAILED * worth).count(), outcomes.len());
+            seen.learn(*track, outcomes.iter().filter(|o| o[i].fitness < failed_below(worth)).count(), outcomes.len());
         }
     };
     learn(first, &outcomes);
