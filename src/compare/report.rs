@@ -11,7 +11,7 @@ use super::{
     Likelihood,
     judge::{Finished, TestEpisode},
     linear::{self, Linear},
-    statistics::{Interval, Sample, bootstrap, holm},
+    statistics::{Interval, Sample, bootstrap, holm, shown_p},
 };
 use crate::{
     memory::{Calibration, Judged},
@@ -164,7 +164,8 @@ pub fn write(plan: &Likelihood, presets: &[&Preset], linear: &[Linear], grid: Op
              that neither V nor M has seen. Targets are draws from V's posterior, so that the mean negative log-likelihood minus their entropy \
              (the floor) is the mean KL divergence from prediction to posterior: **nats above the floor**, the primary figure. Memories: {} \
              cells, {} sequences of {} steps an update, at most {} updates; the weights of the best held-out likelihood are judged. Intervals: \
-             95 %, paired hierarchical bootstrap (V and seed, and the test episodes, the same for all memories). Times of an update: one core, the lower decile of the updates; \
+             95 %, from the variance of a paired hierarchical bootstrap (V and seed, and the test episodes, the same for all memories) by Student's t; \
+             of a single run they speak of its test episodes alone. Times of an update: one core, the lower decile of the updates; \
              a step with a draw: one row; both of the quickest run.",
             presets[0].collect.episodes,
             presets[0].collect.steps,
@@ -244,8 +245,8 @@ fn main_tables(regime: &Regime<'_>, variants: &[String], drivers: &[&str], linea
     let rest: Vec<usize> = others.iter().copied().filter(|&i| there[i] != EXPECTED[0].0).collect();
     let corrected = holm(&rest.iter().map(|&i| removed[i].map_or(1.0, |r| r.p)).collect::<Vec<_>>());
     let p = |i: usize| match rest.iter().position(|&r| r == i) {
-        Some(at) => format!("{:.4}", corrected[at]),
-        None if others.contains(&i) => removed[i].map_or_else(String::new, |r| format!("{:.4} (primary)", r.p)),
+        Some(at) => shown_p(corrected[at]),
+        None if others.contains(&i) => removed[i].map_or_else(String::new, |r| format!("{} (primary)", shown_p(r.p))),
         None => String::new(),
     };
     let baseline_seconds = regime.seconds(BASELINE) * regime.mean(BASELINE, |r| r.curve.last().map_or(0.0, |c| c[0]));

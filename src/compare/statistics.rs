@@ -163,6 +163,11 @@ pub fn bootstrap_of(
     Some(Interval::new(value, [(between, n - 1.0), (inside, units - 1.0)]))
 }
 
+/// A p-value as reports print it.
+pub fn shown_p(p: f64) -> String {
+    if p < 1e-4 { "< 0.0001".into() } else { format!("{p:.4}") }
+}
+
 /// Holm's correction of p-values, in their order.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();

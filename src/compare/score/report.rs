@@ -18,7 +18,7 @@ use super::{
 use crate::{
     compare::{
         report::{Block, save},
-        statistics::{Interval, Sample, bootstrap, bootstrap_of, holm},
+        statistics::{Interval, Sample, bootstrap, bootstrap_of, holm, shown_p},
     },
     pictures::{Series, plot_curves},
     run::{Result, RunError},
@@ -282,8 +282,8 @@ fn contrasts(draft: &mut Draft, all: &[Contrast]) {
     let rest: Vec<&Contrast> = all.iter().filter(|c| !c.primary).collect();
     let corrected = holm(&rest.iter().map(|c| c.interval.p).collect::<Vec<_>>());
     let row = |c: &Contrast, p: String| vec![c.name.clone(), shown(Some(c.interval), 3), p];
-    let mut rows: Vec<Vec<String>> = all.iter().filter(|c| c.primary).map(|c| row(c, format!("{:.4} (primary)", c.interval.p))).collect();
-    rows.extend(rest.iter().zip(corrected).map(|(c, p)| row(c, format!("{p:.4}"))));
+    let mut rows: Vec<Vec<String>> = all.iter().filter(|c| c.primary).map(|c| row(c, format!("{} (primary)", shown_p(c.interval.p)))).collect();
+    rows.extend(rest.iter().zip(corrected).map(|(c, p)| row(c, shown_p(p))));
     draft.heading("Contrasts");
     draft.text(format!(
         "Declared beforehand as the primary one: `{OURS}` less `{BASELINE}` in E1's rank correlation at temperature {PRIMARY}. All the others \
