@@ -282,7 +282,8 @@ fn contrasts(draft: &mut Draft, all: &[Contrast]) {
     let rest: Vec<&Contrast> = all.iter().filter(|c| !c.primary).collect();
     let corrected = holm(&rest.iter().map(|c| c.interval.p).collect::<Vec<_>>());
     let row = |c: &Contrast, p: String| vec![c.name.clone(), shown(Some(c.interval), 3), p];
-    let mut rows: Vec<Vec<String>> = all.iter().filter(|c| c.primary).map(|c| row(c, format!("{} (primary)", shown_p(c.interval.p)))).collect();
+    let mut rows: Vec<Vec<String>> =
+        all.iter().filter(|c| c.primary).map(|c| row(c, format!("{} (primary)", shown_p(c.interval.p)))).collect();
     rows.extend(rest.iter().zip(corrected).map(|(c, p)| row(c, shown_p(p))));
     draft.heading("Contrasts");
     draft.text(format!(

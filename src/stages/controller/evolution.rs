@@ -50,8 +50,8 @@ pub struct Evolution {
     pub fitness: f64,
     /// The best tested means, best first.
     pub finalists: Vec<Finalist>,
-    /// Optimisers of the starts that are over, with the score each had reached.
-    pub starts: Vec<(f64, CmaEs)>,
+    /// The score that each start that is over had reached, with its optimiser until the best of them is chosen.
+    pub starts: Vec<(f64, Option<CmaEs>)>,
     /// Tests since the best one.
     pub stale: u64,
     /// Restarts from the best mean.
@@ -159,14 +159,16 @@ impl Evolution {
         let begun = self.starts.len() as u64;
         let going_on = config.starts == 1 || begun == config.starts;
         if !going_on && self.generation == (begun + 1) * config.start_generations {
-            self.starts.push((score, self.optimiser.clone()));
+            self.starts.push((score, Some(self.optimiser.clone())));
             if begun + 1 < config.starts {
                 self.optimiser = optimiser(preset, &self.origin, begun + 1, config.sigma, config.population)?;
                 return Ok(Some(format!("start {} of {} ends at {score:.0}", begun + 1, config.starts)));
             }
             let best = (0..self.starts.len()).fold(0, |best, i| if self.starts[i].0 > self.starts[best].0 { i } else { best });
-            self.optimiser = self.starts[best].1.clone();
-            self.starts.iter_mut().for_each(|s| s.1 = self.optimiser.clone());
+            if let Some(optimiser) = self.starts[best].1.take() {
+                self.optimiser = optimiser;
+            }
+            self.starts.iter_mut().for_each(|s| s.1 = None);
             self.stale = 0;
             return Ok(Some(format!("start {} of {} ends at {score:.0}; going on with start {}", begun + 1, config.starts, best + 1)));
         }
@@ -253,14 +255,18 @@ mod tests {
     }
 
     #[test]
-    fn of_several_starts_none_turns_late() {
+    fn of_several_starts_the_best_goes_on_and_none_turns_late() {
         let preset = Preset::resolve("car-racing-scout", &["controller.starts=2".to_owned()]).unwrap();
         let (config, mut state) = (&preset.controller, evolution(&preset));
-        for start in 1..=2 {
+        let first = state.optimiser.config().seed;
+        for (start, score) in [(1, 920.0), (2, 900.0)] {
+            assert_eq!(state.optimiser.config().seed == first, start == 1);
             state.generation = start * config.start_generations;
-            assert!(state.next(&preset, 900.0).unwrap().unwrap().starts_with(&format!("start {start} of 2 ends at 900")));
+            assert!(state.next(&preset, score).unwrap().unwrap().starts_with(&format!("start {start} of 2 ends at {score}")));
             assert!(!state.late);
         }
+        // The better one goes on, and the others are not kept.
+        assert!(state.optimiser.config().seed == first && state.starts.iter().all(|(_, optimiser)| optimiser.is_none()));
         state.generation += config.select_every;
         assert!(state.next(&preset, 900.0).unwrap().is_some() && state.late);
     }
