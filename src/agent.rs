@@ -73,6 +73,16 @@ impl Agent {
         Ok(Self { info: file.state, vision: part("vision."), memory: part("memory."), controller, origin: path })
     }
 
+    /// Copies the agent of `from`, which must be whole, into the file `copy`: a run does not depend on what becomes of that folder.
+    pub fn keep(from: &Path, copy: &Path) -> Result<()> {
+        let agent = Self::load(from)?;
+        agent.controller()?;
+        if let Some(folder) = copy.parent() {
+            std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
+        }
+        agent.save(copy)
+    }
+
     fn of_run(folder: &RunFolder) -> Result<Self> {
         let preset = folder.preset();
         let missing = |what| RunError::Missing { what, path: folder.root().to_path_buf(), command: folder.resume_command() };

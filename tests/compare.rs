@@ -129,6 +129,20 @@ fn killed_and_typed_again_it_comes_to_the_same_figures_and_is_extended_by_what_i
     };
     refused("rmdn,none", &["none", "no likelihood"]);
     refused("rmdn:components=0", &["components = 0", "1..=40"]);
+    let refused_with = |out: &Path, more: &[&str], words: &[&str]| {
+        let fixed = ["compare", "likelihood", &data, "--out", out.to_str().unwrap(), "--seeds", "1", "--variants", "rmdn"];
+        let text = error(&frmdn(&[&fixed[..], more].concat()));
+        words.iter().for_each(|word| assert!(text.contains(word), "{text}"));
+    };
+    refused_with(&calm, &["--noisy", "rmdn,rmdn"], &["--noisy names rmdn twice"]);
+    refused_with(&calm, &["--set", "memory.noise=0.1"], &["memory.noise = 0.1", "--noises 0.1"]);
+    refused_with(&calm, &["--test-episodes", "6", "--report", "--set", "memory.updates=300"], &["other settings"]);
+    refused_with(&calm, &[], &["was judged on 6 test episodes, not 90: type --test-episodes 6"]);
+    // A result that is deleted is not made again from a training with other settings.
+    let longer = path("longer");
+    std::fs::remove_file(longer.join("runs/data-rmdn-1.json")).unwrap();
+    let other = ["--no-grid", "--test-episodes", "6", "--shifted=", "--noisy=", "--set", "memory.updates=260"];
+    refused_with(&longer, &other, &["data-rmdn-1", "other settings"]);
     // Results of other settings are not mixed with new ones.
     let file = calm.join("runs/data-rmdn-1.json");
     let text = std::fs::read_to_string(&file).unwrap();

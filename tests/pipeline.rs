@@ -83,6 +83,11 @@ fn stages_by_themselves_end_where_train_ends() {
         assert!(out.status.success(), "{stage}: {}", String::from_utf8_lossy(&out.stderr));
         assert!(String::from_utf8_lossy(&out.stdout).contains("frmdn train --run"));
     }
+    // Of a run that was killed between a stage's last checkpoint and its pictures.
+    let pictures = ["vision-kl.png", "memory.png"].map(|name| parts.path().join("pictures").join(name));
+    pictures.iter().for_each(|picture| std::fs::remove_file(picture).unwrap());
+    assert!(frmdn(&["memory", "--run", parts.path().to_str().unwrap()]).status.success());
+    assert!(pictures.iter().all(|picture| picture.is_file()));
     for file in ["vision/weights.safetensors", "memory/weights.safetensors", "controller/weights.safetensors"] {
         assert_eq!(std::fs::read(whole.path().join(file)).unwrap(), std::fs::read(parts.path().join(file)).unwrap(), "{file}");
     }
@@ -109,6 +114,18 @@ fn data_come_from_a_scripted_driver_or_from_an_agent_too() {
     let set = format!("collect.policy={}", first.path().display());
     let out = train(second.path(), "2").args(["--set", &set]).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    // The run has its own copy of the driver, and needs the other's folder no more: the same episode again without it.
+    let recorded = second.path().join("episodes/000000.npz");
+    let before = std::fs::read(&recorded).unwrap();
+    std::fs::remove_file(&recorded).unwrap();
+    let aside = first.path().join("aside");
+    std::fs::rename(first.path().join("run.toml"), &aside).unwrap();
+    let again = frmdn(&["collect", "--run", second.path().to_str().unwrap()]);
+    assert!(again.status.success() && before == std::fs::read(&recorded).unwrap(), "{}", String::from_utf8_lossy(&again.stderr));
+    std::fs::rename(&aside, first.path().join("run.toml")).unwrap();
+    let third = tempfile::tempdir().unwrap().path().join("run");
+    let out = frmdn(&["train", "--run", third.to_str().unwrap(), "--set", "collect.policy=nobody"]);
+    assert!(common::error(&out).contains("`nobody` is neither brownian nor scripted") && !third.exists());
     let episodes = [&first, &second].map(|d| std::fs::read(d.path().join("episodes/000000.npz")).unwrap());
     assert_ne!(episodes[0], episodes[1]);
 }

@@ -21,7 +21,7 @@ fn two_rounds(dir: &Path) -> String {
     let c = &mut outer.controller;
     (c.inputs, c.axes, c.start) = (ControllerInputs::Principal, 5, ControllerStart::First);
     (c.hard_tracks, c.more_tracks, c.starts, c.start_generations) = (1, 1, 2, 2);
-    (c.select_every, c.patience, c.finalists, c.generations) = (2, 2, 4, 14);
+    (c.select_every, c.patience, c.finalists, c.generations) = (2, 1, 4, 14);
     c.late = Some(LateConfig {
         score: -1000.0,
         population: 8,

@@ -165,7 +165,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let context = Context { report: &terminal, stop: &stop, device: &device, bridge: &bridge, ignore_gates: cli.ignore_gates };
+    let command = typed::typed();
+    let context =
+        Context { report: &terminal, stop: &stop, device: &device, bridge: &bridge, ignore_gates: cli.ignore_gates, command: &command };
     let outcome = match &cli.command {
         Command::Train(args) => train::train(args, &context),
         Command::Collect(args) => train::collect(args, &context),

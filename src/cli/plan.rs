@@ -8,7 +8,7 @@ use crate::{
     controller::Actions,
     measure,
     run::{Preset, RunError},
-    stages::Context,
+    stages::{self, Context},
     vision::FRAME,
 };
 
@@ -40,13 +40,15 @@ type Cost = (&'static str, f64, f64);
 
 pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let preset = Preset::resolve(&args.preset, &args.sets)?;
+    preset.check_sources()?;
     let cores = rayon::current_num_threads();
     eprintln!("measuring this machine for about 15 seconds, and as long for every earlier round …");
     let mut parts = costs(&preset, cores, context)?;
     let mut rounds = Vec::new();
-    let mut earlier = preset.first.clone();
+    let (mut earlier, mut disk) = (preset.first.clone(), stored(&preset));
     while let Some(first) = earlier.filter(|first| first.agent().is_none()) {
-        let inner = Preset::resolve(&first.preset, &[])?;
+        let inner = Preset::resolve(&first.preset, &stages::inherited(&preset))?;
+        disk += stored(&inner);
         let spent = costs(&inner, cores, context)?;
         // Its evaluation is left out.
         let spent = &spent[..spent.len() - 1];
@@ -58,14 +60,18 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
         parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), minutes(*s)]).collect();
     rows.push(vec!["in all".into(), String::new(), minutes(parts.iter().map(|p| p.2).sum())]);
     println!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
-    // Flat colours deflate to about an eighth; a latent frame is a mean and a log-variance.
-    let (v, collected) = (&preset.vision, (preset.collect.episodes * preset.collect.steps) as f64);
-    let disk = collected * (FRAME as f64 / 8.0 + v.model.latent as f64 * 8.0);
+    let v = &preset.vision;
     let window = 2.0 * v.window_episodes.min(preset.collect.episodes) as f64 * (preset.collect.steps + 1) as f64 * FRAME as f64;
     println!("memory: about {:.1} GB (two windows of {} episodes and the models)", window / 1e9 + 0.5, v.window_episodes);
     println!("disk: about {:.1} GB in the run folder", disk / 1e9 + 0.1);
     println!("threads: {cores}; the same command resumes after any interruption");
     Ok(())
+}
+
+/// Bytes of episodes and latents: flat colours deflate to about an eighth; a latent frame is a mean and a log-variance.
+fn stored(preset: &Preset) -> f64 {
+    let collected = (preset.collect.episodes * preset.collect.steps) as f64;
+    collected * (FRAME as f64 / 8.0 + preset.vision.model.latent as f64 * 8.0)
 }
 
 /// What the stages of `preset` cost on this machine, `evaluate` last.

@@ -74,18 +74,14 @@ fn go(folder: &RunFolder, context: &Context<'_>, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn last(folder: &RunFolder, file: &str) -> Result<Value> {
-    Ok(Metrics::read(&folder.path(file))?.pop().unwrap_or(Value::Null))
-}
-
 /// The table that closes a run.
 pub fn summary(folder: &RunFolder) -> Result<String> {
     let times = Metrics::read(&folder.path("times.jsonl"))?;
     let seconds = |stage: &str| times.iter().filter(|t| t["stage"] == stage).filter_map(|t| t["seconds"].as_f64()).sum::<f64>();
     let clock = |s: f64| if s < 60.0 { format!("{s:.1} s") } else { format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0) };
     let preset = folder.preset();
-    let (v, m, c) =
-        (last(folder, "vision/metrics.jsonl")?, last(folder, "memory/metrics.jsonl")?, last(folder, "controller/metrics.jsonl")?);
+    let [v, m, c] = ["vision", "memory", "controller"].map(|stage| stages::kept(folder, stage));
+    let (v, m, c) = (v?, m?, c?);
     let number = |v: &Value, digits: usize| v.as_f64().map_or("–".into(), |x| format!("{x:.digits$}"));
     let memory = match (m["best_nll"].as_f64(), m["floor"].as_f64()) {
         (Some(nll), Some(floor)) => format!("{nll:.2} nats a step held out, {:.2} above the floor of {floor:.2}", nll - floor),

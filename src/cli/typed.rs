@@ -7,5 +7,6 @@ pub fn typed() -> String {
 
 /// An argument as a shell takes it.
 fn quoted(argument: String) -> String {
-    if argument.is_empty() || argument.contains(char::is_whitespace) { format!("'{argument}'") } else { argument }
+    let plain = |c: char| c.is_alphanumeric() || "-_./,:=+@%".contains(c);
+    if !argument.is_empty() && argument.chars().all(plain) { argument } else { format!("'{}'", argument.replace('\'', r"'\''")) }
 }

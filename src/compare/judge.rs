@@ -15,6 +15,8 @@ pub const HORIZONS: [usize; 7] = [1, 2, 5, 10, 20, 35, 50];
 /// Real steps before a rollout, and between the starts of two.
 const WARM: usize = 25;
 const APART: usize = 110;
+/// Steps of the shortest episodes that have such a start.
+pub const LEAST_STEPS: usize = WARM + HORIZONS[HORIZONS.len() - 1];
 /// Rollouts whose mean is the prediction.
 const ROLLOUTS: usize = 8;
 /// Every so many steps are ranked for calibration.
@@ -152,6 +154,11 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
             }
             memory.step(1, &batch.z[t * d..(t + 1) * d], &batch.actions[t * a..(t + 1) * a], &mut state, &mut scratch);
         }
+    }
+    if n == 0.0 {
+        return Err(RunError::Config(format!(
+            "no test episode lasts {LEAST_STEPS} steps, which open-loop errors take: make data with a larger collect.steps"
+        )));
     }
     Ok(HORIZONS.iter().zip(sums).map(|(&h, s)| [h as f64, s[0] / n, s[1] / n]).collect())
 }

@@ -2,18 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use rayon::prelude::*;
-use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::{
     Spec,
     data::{self, open_all},
     distinct,
-    judge::{Finished, Measured, Test, judge},
+    judge::{Finished, LEAST_STEPS, Measured, Test, judge},
+    kept::{begin, differs, read},
     linear::{self, Linear},
     progress::{Part, Progress},
     queue::one_a_core,
@@ -95,6 +96,10 @@ impl Planned {
         }
         name
     }
+
+    fn split(&self) -> &'static str {
+        if self.shifted { "shifted" } else { "all" }
+    }
 }
 
 /// Data that are ready to be learned from.
@@ -111,10 +116,26 @@ struct Data {
 
 /// Trains and judges what is missing, and writes the report.
 pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
-    distinct(&plan.variants)?;
+    for (option, specs) in [("variants", &plan.variants), ("shifted", &plan.shifted), ("noisy", &plan.noisy)] {
+        distinct(option, specs)?;
+    }
+    if let Some((_, twice)) = plan.noises.iter().enumerate().find(|(i, noise)| plan.noises[..*i].contains(noise)) {
+        return Err(RunError::Config(format!("--noises names {twice} twice: leave one out")));
+    }
     let check = |preset: &Preset| {
         let mut specs = plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy);
-        specs.try_for_each(|spec| spec.apply(preset).map(drop))
+        specs.try_for_each(|spec| spec.apply(preset).map(drop))?;
+        if preset.memory.noise > 0.0 {
+            let noise = preset.memory.noise;
+            return Err(RunError::Config(format!("memory.noise = {noise}: a comparison is of V's own noise; others are --noises {noise}")));
+        }
+        let (steps, least) = (preset.collect.steps, LEAST_STEPS);
+        if steps < least {
+            return Err(RunError::Config(format!(
+                "collect.steps = {steps}: open-loop errors take episodes of at least {least} steps; make data with --set collect.steps={least} or more"
+            )));
+        }
+        Ok(())
     };
     let data = open_all(&plan.data, &plan.sets, check)?;
     let data = data.into_iter().map(|(folder, preset)| prepare(folder, preset, plan, context)).collect::<Result<Vec<_>>>()?;
@@ -142,7 +163,11 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
         }
         if seed == 1 {
             let first = |spec: &Spec| Planned { data: 0, spec: spec.clone(), seed, shifted: false, noise: 0.0, trial: None };
-            runs.extend(plan.shifted.iter().map(|spec| Planned { shifted: true, ..first(spec) }));
+            if data[0].preset.collect.policies().len() > 1 {
+                runs.extend(plan.shifted.iter().map(|spec| Planned { shifted: true, ..first(spec) }));
+            } else if !plan.shifted.is_empty() {
+                context.report.say(&format!("{} has one driver: nothing is trained without the last one", data[0].name));
+            }
             let noisy = plan.noises.iter().flat_map(|&noise| plan.noisy.iter().map(move |spec| (noise, spec)));
             runs.extend(noisy.map(|(noise, spec)| Planned { noise, ..first(spec) }));
         }
@@ -150,8 +175,8 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
     if plan.train {
         run_all(plan, &data, &runs, chosen, context)?;
     }
-    let trials = finished(plan, &data, &trials)?;
-    let finished = finished(plan, &data, &runs)?;
+    let trials = finished(plan, &data, &trials, None)?;
+    let finished = finished(plan, &data, &runs, chosen)?;
     if finished.is_empty() {
         return Err(RunError::Config(format!("no run of these is finished in {}: type the command without --report", plan.out.display())));
     }
@@ -224,15 +249,31 @@ fn result_path(plan: &Likelihood, data: &[Data], run: &Planned) -> PathBuf {
     plan.out.join("runs").join(format!("{}.json", run.name(&data[run.data].name)))
 }
 
-/// A file of results.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
-    serde_json::from_str(&text).map_err(|e| RunError::damaged(path, e, "Delete it and type the same command again."))
+/// The run, if it is finished. One that was made with other settings or judged on other episodes is refused.
+fn done(plan: &Likelihood, data: &[Data], run: &Planned, chosen: Option<[usize; 2]>) -> Result<Option<Finished>> {
+    let path = result_path(plan, data, run);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (done, of): (Finished, _) = (read(&path)?, &data[run.data]);
+    let judged = run.trial.is_none() && done.diverged.is_none();
+    if done.settings != settings(of, run, chosen)? || done.vision != format!("{:016x}", of.vision) || done.format != FORMAT {
+        return Err(differs(&path));
+    }
+    if judged && done.measured.episodes.len() != plan.test_episodes {
+        return Err(RunError::Config(format!(
+            "{} was judged on {1} test episodes, not {2}: type --test-episodes {1}, or choose another folder with --out DIR",
+            path.display(),
+            done.measured.episodes.len(),
+            plan.test_episodes
+        )));
+    }
+    Ok(Some(done))
 }
 
 /// The finished runs among `runs`.
-fn finished(plan: &Likelihood, data: &[Data], runs: &[Planned]) -> Result<Vec<Finished>> {
-    runs.iter().map(|run| result_path(plan, data, run)).filter(|path| path.exists()).map(|path| read(&path)).collect()
+fn finished(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[usize; 2]>) -> Result<Vec<Finished>> {
+    runs.iter().filter_map(|run| done(plan, data, run, chosen).transpose()).collect()
 }
 
 /// The best of the grid for `rmdn` and for `frmdn`, by held-out nats, once all of it is there.
@@ -245,6 +286,9 @@ fn choose(plan: &Likelihood, data: &[Data], trials: &[Planned]) -> Result<Option
         let mut best = f64::INFINITY;
         for run in trials {
             let done: Finished = read(&result_path(plan, data, run))?;
+            if done.diverged.is_some() {
+                continue;
+            }
             let least = done.curve.iter().map(|[_, nats]| *nats).fold(f64::INFINITY, f64::min);
             if least < best {
                 (best, chosen[family]) = (least, run.trial.unwrap_or_default());
@@ -260,16 +304,7 @@ fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[u
     let mut total = 0;
     for run in runs {
         let settings = settings(&data[run.data], run, chosen)?;
-        let path = result_path(plan, data, run);
-        if path.exists() {
-            let done: Finished = read(&path)?;
-            if done.settings != settings || done.vision != format!("{:016x}", data[run.data].vision) || done.format != FORMAT {
-                return Err(RunError::Config(format!(
-                    "{} was made with other settings or another V. Choose another folder with --out DIR, or delete it to make it anew",
-                    path.display()
-                )));
-            }
-        } else {
+        if done(plan, data, run, chosen)?.is_none() {
             total += settings.updates;
             queue.push((run, settings));
         }
@@ -290,6 +325,7 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
     let Data { name, folder, preset, vision, latent, actions, test } = &data[run.data];
     let key = run.name(name);
     let directory = plan.work.join(&key);
+    begin(&directory, &json!({ "format": FORMAT, "vision": format!("{vision:016x}"), "split": run.split(), "memory": settings }))?;
     let kept = |i: &usize| !run.shifted || preset.collect.driver(*i) + 1 < preset.collect.policies().len();
     let training: Vec<usize> = stages::training_indices(preset.collect.episodes).filter(kept).collect();
     let held: Vec<usize> = stages::held_out_indices(preset.collect.episodes).filter(kept).collect();
@@ -308,7 +344,6 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
         latents: latents.clone(),
         training,
         held,
-        resume: plan.command.clone(),
     };
     let diverged = match train_memory(job, &context) {
         Ok(()) => None,
@@ -324,7 +359,7 @@ fn execute(plan: &Likelihood, data: &[Data], run: &Planned, settings: &MemoryTra
         vision: format!("{vision:016x}"),
         variant: run.spec.to_string(),
         seed: run.seed,
-        split: if run.shifted { "shifted" } else { "all" }.into(),
+        split: run.split().into(),
         settings: settings.clone(),
         parameters: crate::memory::init(&settings.model, *latent, *actions, 0).count(),
         diverged,
@@ -350,7 +385,9 @@ fn plain(plan: &Likelihood, data: &Data) -> Result<Linear> {
     let mut kept: BTreeMap<String, Linear> = if path.exists() { read(&path)? } else { BTreeMap::new() };
     let settings = &data.preset.memory;
     let vision = format!("{:016x}", data.vision);
-    if let Some(there) = kept.get(&data.name).filter(|l| l.vision == vision && l.inputs == settings.inputs) {
+    if let Some(there) =
+        kept.get(&data.name).filter(|l| l.vision == vision && l.inputs == settings.inputs && l.test_episodes == plan.test_episodes)
+    {
         return Ok(there.clone());
     }
     if !plan.train {
@@ -364,7 +401,7 @@ fn plain(plan: &Likelihood, data: &Data) -> Result<Linear> {
     let (training, _) = held_out_batches(&latents, &training, data.preset.seed)?;
     let test = test_batches(&latents, &data.test, plan.test_episodes, &data.preset, Vec::new())?;
     let [diagonal, full] = linear::linear(&training, &test)?;
-    let linear = Linear { vision, inputs: settings.inputs, diagonal, full };
+    let linear = Linear { vision, inputs: settings.inputs, test_episodes: plan.test_episodes, diagonal, full };
     kept.insert(data.name.clone(), linear.clone());
     write_json(&path, &kept)?;
     Ok(linear)

@@ -29,6 +29,9 @@ pub struct Linear {
     pub vision: String,
     /// What it is fed.
     pub inputs: Inputs,
+    /// Test episodes.
+    #[serde(default)]
+    pub test_episodes: usize,
     /// With a diagonal covariance.
     pub diagonal: f64,
     /// With a full one.

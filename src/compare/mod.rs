@@ -5,6 +5,7 @@
 
 mod data;
 mod judge;
+mod kept;
 mod likelihood;
 mod linear;
 mod progress;

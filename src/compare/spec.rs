@@ -29,9 +29,9 @@ impl std::fmt::Display for Spec {
 }
 
 /// Refuses a list that names a variant twice: it would count twice.
-pub fn distinct(specs: &[Spec]) -> Result<()> {
+pub fn distinct(option: &str, specs: &[Spec]) -> Result<()> {
     let twice = specs.iter().enumerate().find(|(i, spec)| specs[..*i].contains(spec));
-    twice.map_or(Ok(()), |(_, spec)| Err(RunError::Config(format!("--variants names {spec} twice: leave one out"))))
+    twice.map_or(Ok(()), |(_, spec)| Err(RunError::Config(format!("--{option} names {spec} twice: leave one out"))))
 }
 
 impl Spec {
@@ -83,7 +83,7 @@ mod tests {
         assert!(of("none").unwrap_err().to_string().contains("no likelihood"));
         assert!(of("gru").unwrap_err().to_string().contains("gru"));
         let twice = ["rmdn", "frmdn", "rmdn"].map(|name| name.parse().unwrap());
-        assert!(distinct(&twice).unwrap_err().to_string().contains("rmdn twice") && distinct(&twice[1..]).is_ok());
+        assert!(distinct("variants", &twice).unwrap_err().to_string().contains("rmdn twice") && distinct("variants", &twice[1..]).is_ok());
         assert!(of("rmdn:cells=3").unwrap_err().to_string().contains("allowed here"));
     }
 }

@@ -26,8 +26,8 @@ impl RunFolder {
     /// Without a preset the folder's own is used. Of the same settings but for more generations the run is lengthened.
     pub fn create_or_resume(root: &Path, preset: Option<Preset>) -> Result<Self> {
         let fresh = preset.as_ref().filter(|_| !root.join("run.toml").exists());
-        if let Some(first) = fresh.and_then(|preset| preset.first.as_ref()) {
-            first.check()?;
+        if let Some(preset) = fresh {
+            preset.check_sources()?;
         }
         std::fs::create_dir_all(root).map_err(RunError::io("create", root))?;
         let lock = lock(root)?;

@@ -27,9 +27,10 @@ impl Metrics {
         Ok(Self { path: path.to_path_buf(), file })
     }
 
-    /// Appends one line.
+    /// Appends one line, which is on the disk before any checkpoint that comes after it.
     pub fn append(&mut self, line: &Value) -> Result<()> {
-        self.file.write_all(format!("{line}\n").as_bytes()).map_err(RunError::io("write", &self.path))
+        let written = self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(RunError::io("write", &self.path))
     }
 
     /// All whole lines of `path`; none if it does not exist.

@@ -70,8 +70,8 @@ impl FirstConfig {
         Some(Path::new(&self.preset)).filter(|path| !shipped && path.is_dir())
     }
 
-    /// What it names must be there when the run begins (later the run keeps its own), and must not come back to itself.
-    pub(super) fn check(&self) -> Result<()> {
+    /// What it names must be there, and must not come back to itself.
+    fn check(&self) -> Result<()> {
         let (mut seen, mut next) = (Vec::new(), Some(self.clone()));
         while let Some(first) = next.filter(|first| first.agent().is_none()) {
             let name = first.preset;
@@ -490,8 +490,9 @@ mod tests {
         let preset =
             Preset::resolve("tiny", &["vision.updates=7".into(), "controller.sigma=1".into(), "memory.model.variant=rmdn".into()]).unwrap();
         assert_eq!((preset.vision.updates, preset.controller.sigma), (7, 1.0));
-        let error = |set: &str| Preset::resolve("tiny", &[set.to_owned()]).unwrap_err().to_string();
+        let error = |set: &str| Preset::resolve("tiny", &[set.to_owned()]).and_then(|p| p.check_sources()).unwrap_err().to_string();
         for (set, words) in [
+            ("collect.policy=expert", vec!["expert", "brownian", "scripted"]),
             ("vision.update=7", vec!["vision.update", "allowed here", "updates"]),
             ("visio.updates=7", vec!["visio", "allowed here", "vision"]),
             ("vision.augment=1.5", vec!["vision.augment = 1.5", "from 0 to 1"]),
@@ -499,7 +500,6 @@ mod tests {
             ("vision.updates=x", vec!["vision.updates=x", "u64"]),
             ("controller.population=2", vec!["controller.population = 2", "at least 4"]),
             ("environment=pong", vec!["pong", "car-racing"]),
-            ("collect.policy=expert", vec!["expert", "brownian", "scripted"]),
             ("collect.policy=brownian,driver", vec!["`driver`", "brownian", "scripted"]),
             ("memory.model.variant=gru", vec!["gru", "frmdn"]),
             ("memory.sequence=100000", vec!["memory.sequence", "collect.steps"]),

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::Context;
 use crate::{
-    agent::Agent,
+    agent::{self, Agent},
     controller::LinearController,
     rollout::{ActingModel, AgentDriven, Blind, Driven, Policy, step},
     run::{Episode, FIRST, Result, RunError, RunFolder, seeds},
@@ -52,7 +52,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     });
     context.report.end();
     outcome?;
-    context.check(folder)
+    context.check()
 }
 
 /// How far the scripted driver wanders off what it means to do.
@@ -72,21 +72,25 @@ pub struct Drivers<'a> {
 }
 
 impl<'a> Drivers<'a> {
-    /// Loads the agents among them.
+    /// Loads the agents among them, which are kept in the folder: all episodes have the same drivers, whatever becomes of their folders.
     pub fn new(folder: &RunFolder, world: &'a World) -> Result<Self> {
         let preset = folder.preset();
-        let load = |policy: &str| {
-            let first = folder.path(FIRST);
+        let load = |(number, policy): (usize, &str)| {
             Ok(match policy {
                 "brownian" => Driver::Policy(Policy::Blind(Blind::Brownian)),
                 "scripted" => Driver::Policy(Policy::Scripted { noise: WANDER }),
                 path => {
-                    let agent = Agent::load(if path == FIRST { &first } else { Path::new(path) })?;
+                    let own = if path == FIRST { folder.path(FIRST) } else { folder.path(&format!("drivers/{number}")) };
+                    let copy = own.join(agent::FILE);
+                    if path != FIRST && !copy.exists() {
+                        Agent::keep(Path::new(path), &copy)?;
+                    }
+                    let agent = Agent::load(&own)?;
                     Driver::Agent(Box::new((agent.acting_model(world)?, agent.controller()?)))
                 }
             })
         };
-        Ok(Self { world, root: preset.seed, list: preset.collect.policies().into_iter().map(load).collect::<Result<_>>()? })
+        Ok(Self { world, root: preset.seed, list: preset.collect.policies().into_iter().enumerate().map(load).collect::<Result<_>>()? })
     }
 
     /// Driver number `driver` drives at most `steps` steps of the episode of `seed`.

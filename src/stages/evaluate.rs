@@ -77,13 +77,13 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
         Ok(())
     })?;
-    let Some(fresh) = fresh else { return context.check(folder) };
+    let Some(fresh) = fresh else { return context.check() };
     known.extend(fresh);
     let random = Policy::Blind(Blind::Random).outcomes(&world, preset.seed, range.clone(), context.stop, &|_| ());
-    let Some(random) = random.map_err(RunError::Failed)? else { return context.check(folder) };
+    let Some(random) = random.map_err(RunError::Failed)? else { return context.check() };
     agent.save(&folder.path(agent::FILE))?;
     film::drive(&agent, &world, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;
-    context.check(folder)?;
+    context.check()?;
     let rule = world.rule().map_err(RunError::Failed)?;
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);

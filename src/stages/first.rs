@@ -6,8 +6,18 @@ use crate::{
     run::{FIRST, Preset, Result, RunError, RunFolder},
 };
 
+/// Settings of `preset` that its earlier rounds have too.
+pub fn inherited(preset: &Preset) -> Vec<String> {
+    let mut sets = vec![format!("seed={}", preset.seed), format!("environment={}", preset.environment)];
+    // Where the run cannot begin anywhere on a track, neither can its earlier rounds.
+    if !preset.collect.random_start {
+        sets.push("collect.random_start=false".into());
+    }
+    sets
+}
+
 /// Trains the agent that the preset's table `first` names, where it has one: all its stages but the evaluation. The agent of a
-/// folder is copied instead, so that the run does not depend on what becomes of that folder.
+/// folder is copied instead.
 pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let Some(first) = &preset.first else { return Ok(()) };
@@ -16,15 +26,11 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     if let Some(dir) = first.agent() {
-        let agent = Agent::load(dir)?;
-        agent.controller()?;
-        std::fs::create_dir_all(folder.path(FIRST)).map_err(RunError::io("create", &folder.path(FIRST)))?;
-        return agent.save(&copy);
+        return Agent::keep(dir, &copy);
     }
-    let sets = [format!("seed={}", preset.seed), format!("environment={}", preset.environment)];
     // A round that was begun goes on as it was, whatever has become of the preset's text.
     let begun = folder.path(FIRST).join("run.toml").exists();
-    let asked = if begun { None } else { Some(Preset::resolve(&first.preset, &sets)?) };
+    let asked = if begun { None } else { Some(Preset::resolve(&first.preset, &inherited(preset))?) };
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
     let work = || {
         self::first(&inner, context)?;
@@ -36,7 +42,26 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         super::controller(&inner, context)
     };
     work().map_err(|e| match e {
-        RunError::Interrupted { .. } => RunError::Interrupted { command: folder.resume_command() },
+        // Settings of this run do not reach the earlier one's preset.
+        RunError::Gate { stage, what, .. } => RunError::Gate {
+            stage,
+            what: format!("in the earlier round, {}, {what}", inner.root().display()),
+            remedy: "Its settings are those of the preset that first.preset names: change them in a copy of that file, and name it in a new run (--set first.preset=FILE --run DIR).",
+        },
         other => other,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_rounds_have_the_seed_the_environment_and_its_start() {
+        let sets = ["seed=7", "environment=gym:CarRacing-v3", "collect.random_start=false"].map(String::from);
+        let outer = Preset::resolve("car-racing-frmdn", &sets).unwrap();
+        let inner = Preset::resolve(&outer.first.clone().unwrap().preset, &inherited(&outer)).unwrap();
+        assert_eq!((inner.seed, inner.environment.as_str(), inner.collect.random_start), (7, "gym:CarRacing-v3", false));
+        assert!(Preset::resolve(&inner.first.clone().unwrap().preset, &inherited(&inner)).is_ok());
+    }
 }

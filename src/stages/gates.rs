@@ -14,15 +14,22 @@ struct Gate {
     remedy: &'static str,
 }
 
+/// What was measured of the weights of `stage` that are kept, which need not be the last ones. Null where nothing was.
+pub fn kept(folder: &RunFolder, stage: &str) -> Result<Value> {
+    let mut lines = Metrics::read(&folder.path(&format!("{stage}/metrics.jsonl")))?;
+    let kept = lines.last().and_then(|last| last["kept"].as_u64());
+    let at = kept.and_then(|kept| lines.iter().position(|line| line["update"] == kept));
+    Ok(at.map(|at| lines.swap_remove(at)).or_else(|| lines.pop()).unwrap_or(Value::Null))
+}
+
 /// Compares what `stage` came to with the preset's gates, where it has some. A stage that is not trained passes.
 pub fn gate(folder: &RunFolder, stage: &str, context: &Context<'_>) -> Result<()> {
     let Some(gates) = &folder.preset().gates else { return Ok(()) };
-    let last = |file: &str| -> Result<Value> { Ok(Metrics::read(&folder.path(file))?.pop().unwrap_or(Value::Null)) };
     let most = |most: f64| [f64::NEG_INFINITY, most];
     let least = |least: f64| [least, f64::INFINITY];
     let (stage, gates) = match stage {
         "vision" => {
-            let (line, target) = (last("vision/metrics.jsonl")?, folder.preset().vision.target_kl);
+            let (line, target) = (kept(folder, "vision")?, folder.preset().vision.target_kl);
             let held_out = &line["held_out"];
             let gates = vec![
                 Gate {
@@ -47,8 +54,7 @@ pub fn gate(folder: &RunFolder, stage: &str, context: &Context<'_>) -> Result<()
             ("vision", gates)
         }
         "memory" => {
-            let line = last("memory/metrics.jsonl")?;
-            // The weights that are kept are those of the lowest likelihood; the other figures are of the last test.
+            let line = kept(folder, "memory")?;
             let above = line["best_nll"].as_f64().zip(line["floor"].as_f64()).map(|(nll, floor)| nll - floor);
             let gates = vec![
                 Gate {
@@ -82,4 +88,29 @@ pub fn gate(folder: &RunFolder, stage: &str, context: &Context<'_>) -> Result<()
         context.report.say(&format!("{stage}: {what} (ignored, as asked)"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::run::Preset;
+
+    #[test]
+    fn what_counts_is_measured_of_the_weights_that_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        let folder = RunFolder::create_or_resume(&run, Some(Preset::resolve("tiny", &[]).unwrap())).unwrap();
+        assert_eq!(kept(&folder, "memory").unwrap(), Value::Null);
+        std::fs::create_dir(run.join("memory")).unwrap();
+        let mut metrics = Metrics::resume(&run.join("memory/metrics.jsonl"), "update", 0).unwrap();
+        for (update, best) in [(10, 10), (20, 20), (30, 20)] {
+            metrics.append(&json!({ "update": update, "kept": best })).unwrap();
+        }
+        assert_eq!(kept(&folder, "memory").unwrap()["update"], 20);
+        // Of a stage that keeps its last weights.
+        metrics.append(&json!({ "update": 40 })).unwrap();
+        assert_eq!(kept(&folder, "memory").unwrap()["update"], 40);
+    }
 }

@@ -27,6 +27,8 @@ use crate::{
 /// Frames that are encoded in one call.
 const CHUNK: usize = 64;
 
+const PICTURE: &str = "pictures/memory.png";
+
 /// Where training stands, beside weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
@@ -65,13 +67,17 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         if let Some(saved) = saved(&directory(index))?
             && finished(&saved.state)
         {
+            // Killed between the last checkpoint and the picture.
+            if index + 1 == members && !folder.path(PICTURE).exists() {
+                draw(folder, &directory(index).join("metrics.jsonl"))?;
+            }
             continue;
         }
         let latents = Latents::new(folder, config, &training)?;
         let held = held_out_batches(&latents, &held_out, preset.seed)?;
-        let (training, resume) = (training.clone(), folder.resume_command());
+        let training = training.clone();
         let seed = MemoryConfig::member_seed(preset.seed, index);
-        let job = Job { config: &member, latent, actions, seed, directory: directory(index), latents, training, held, resume };
+        let job = Job { config: &member, latent, actions, seed, directory: directory(index), latents, training, held };
         train(job, context)?;
         draw(folder, &directory(index).join("metrics.jsonl"))?;
     }
@@ -139,8 +145,6 @@ pub struct Job<'a> {
     pub training: Vec<usize>,
     /// Episodes to stop by, and the floor of their likelihood.
     pub held: (Vec<SequenceBatch>, f64),
-    /// The command that goes on after an interruption.
-    pub resume: String,
 }
 
 fn saved(directory: &Path) -> Result<Option<Checkpoint<State>>> {
@@ -176,7 +180,7 @@ pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
             break Ok(());
         }
         if context.stop.is_set() {
-            break save(&job, &trainer, &mut state).and(Err(RunError::Interrupted { command: job.resume.clone() }));
+            break save(&job, &trainer, &mut state).and_then(|()| context.check());
         }
         let update = state.update;
         let batch = match job.batch(&mut windows, update, trainer.last()) {
@@ -269,6 +273,7 @@ fn evaluate(
     }
     let line = json!({
         "update": state.update,
+        "kept": state.best.map(|(_, update)| update),
         "learning_rate": rate,
         "train_nll": state.sum / state.count.max(1) as f64,
         "held_out_nll": evaluation.nll,
@@ -327,7 +332,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     });
     context.report.end();
     outcome?;
-    context.check(folder)
+    context.check()
 }
 
 /// What V makes of an episode; `vision` is the number of V's weights (see [`Agent::load_vision`]).
@@ -487,7 +492,7 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
         Series::new("held out", pick("held_out_nll")),
         Series::new("floor (posterior entropy)", pick("floor")),
     ];
-    plot_curves("M: negative log-likelihood", "update", "nats a step", &series, &folder.path("pictures/memory.png"))
+    plot_curves("M: negative log-likelihood", "update", "nats a step", &series, &folder.path(PICTURE))
 }
 
 #[cfg(test)]

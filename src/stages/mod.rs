@@ -14,7 +14,7 @@ mod windows;
 
 use crate::{
     device::Device,
-    run::{Interrupt, Reporter, Result, RunError, RunFolder},
+    run::{Interrupt, Reporter, Result, RunError},
     worlds::{Bridge, World},
 };
 
@@ -23,8 +23,8 @@ pub use collect::collect;
 pub use controller::{Evolution, Reading, controller, readout};
 pub(crate) use controller::{Ridge, moments};
 pub use evaluate::{evaluate, outcomes};
-pub use first::first;
-pub use gates::gate;
+pub use first::{first, inherited};
+pub use gates::{gate, kept};
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
 pub use vision::vision;
@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub bridge: &'a Bridge,
     /// Stages that fall short of the preset's gates are reported, and go on.
     pub ignore_gates: bool,
+    /// What was typed: the command that goes on after an interruption.
+    pub command: &'a str,
 }
 
 impl Context<'_> {
@@ -50,8 +52,8 @@ impl Context<'_> {
     }
 
     /// An [`RunError::Interrupted`] if Ctrl-C was pressed; the state must be saved before.
-    pub fn check(&self, folder: &RunFolder) -> Result<()> {
-        if self.stop.is_set() { Err(RunError::Interrupted { command: folder.resume_command() }) } else { Ok(()) }
+    pub fn check(&self) -> Result<()> {
+        if self.stop.is_set() { Err(RunError::Interrupted { command: self.command.to_owned() }) } else { Ok(()) }
     }
 }
 

@@ -21,6 +21,11 @@ const HELD_OUT_FRAMES: usize = 1024;
 /// Frames of the picture of reconstructions.
 const SHOWN: usize = 12;
 
+const METRICS: &str = "vision/metrics.jsonl";
+const LAST_PICTURE: &str = "pictures/vision-kl.png";
+/// Part of the target by which the KL of weights that are kept may be above it: with more nats any V draws better.
+const MORE_NATS: f64 = 0.1;
+
 /// Where training stands, beside weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
@@ -47,7 +52,8 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let (mut trainer, mut state) = match load(folder)? {
         Some(Checkpoint { tensors, state }) => {
             if state.update >= config.updates || state.stale >= config.patience {
-                return Ok(());
+                // Killed between the last checkpoint and the pictures.
+                return if folder.path(LAST_PICTURE).exists() { Ok(()) } else { draw(folder, &folder.path(METRICS)) };
             }
             let trainer = VaeTrainer::restore(&state.trainer, &tensors)
                 .map_err(|e| RunError::damaged(&folder.path("vision/state.safetensors"), e, CheckpointKind::VisionState.remedy()))?;
@@ -68,7 +74,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let mut windows = Windows::new("vision/window", preset.seed, training, config.window_episodes, config.window_updates, move |i| {
         Episode::load(&store.path(i))
     });
-    let metrics_path = folder.path("vision/metrics.jsonl");
+    let metrics_path = folder.path(METRICS);
     let mut metrics = Metrics::resume(&metrics_path, "update", state.update)?;
     context.report.begin("vision", "updates", state.update, config.updates);
     let mut frames = Vec::new();
@@ -77,7 +83,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             break Ok(());
         }
         if context.stop.is_set() {
-            break save(folder, &trainer, &mut state).and_then(|()| context.check(folder));
+            break save(folder, &trainer, &mut state).and_then(|()| context.check());
         }
         let update = state.update;
         match windows.at(update) {
@@ -132,8 +138,10 @@ fn evaluate(
     metrics: &mut Metrics,
 ) -> Result<()> {
     let evaluation = trainer.evaluate(held);
-    // Reconstruction alone is compared, at the target KL: β moves, and a loss with another β is another loss.
-    let score = evaluation.squared_error;
+    // Reconstruction alone is compared, at the target KL: β moves, and a loss with another β is another loss. What has more nats than that
+    // comes after all that has not.
+    let above = evaluation.kl > (1.0 + MORE_NATS) * folder.preset().vision.target_kl;
+    let score = evaluation.squared_error + if above { FRAME as f64 } else { 0.0 };
     if state.best.is_none_or(|(best, _)| score < best) {
         state.best = Some((score, state.update));
         state.stale = 0;
@@ -146,6 +154,7 @@ fn evaluate(
     let n = state.count.max(1) as f64;
     let line = json!({
         "update": state.update,
+        "kept": state.best.map(|(_, update)| update),
         "learning_rate": rate,
         "beta": trainer.beta(),
         "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n, "loss": state.sums[2] / n },
@@ -262,5 +271,5 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
         &series("reconstruction"),
         &path("vision-reconstruction.png"),
     )?;
-    plot_curves("V: KL", "update", "nats a frame", &series("kl"), &path("vision-kl.png"))
+    plot_curves("V: KL", "update", "nats a frame", &series("kl"), &folder.path(LAST_PICTURE))
 }

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    BANK_TRACKS, Data, FORMAT, Score, differs,
+    BANK_TRACKS, Data, FORMAT, Score,
     evolve::{SIGMA, SIGMA_AT_DRIVER, Search, TRACKS},
     jobs, keep, kept,
 };
 use crate::{
+    compare::kept::differs,
     controller::LinearController,
     memory::Variant,
     rollout::{DriveOptions, Job},

@@ -15,7 +15,7 @@ mod population;
 mod report;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     sync::{
         Arc,
@@ -25,14 +25,14 @@ use std::{
 
 use frmdn_engine::{Params, random::stream};
 use rand::RngExt;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     Spec,
     data::{self, open_all},
     distinct,
-    likelihood::read,
+    kept::{begin, keep, kept},
     progress::{Part, Progress},
     queue::one_a_core,
 };
@@ -41,7 +41,7 @@ use crate::{
     controller::{Actions, LinearController},
     memory::{self, Memory, MemoryConfig, Variant},
     rollout::{ActingModel, DriveOptions, Job, Outcome},
-    run::{Checkpoint, CheckpointKind, Preset, Result, RunError, RunFolder, seeds, write_json},
+    run::{Checkpoint, CheckpointKind, Preset, Result, RunError, RunFolder, seeds},
     stages::{self, Context, Latents, held_out_batches, train_memory},
     vision::Vae,
     worlds::World,
@@ -288,36 +288,6 @@ impl Arm {
     }
 }
 
-/// A finished piece as it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept<T> {
-    settings: Value,
-    outcome: T,
-}
-
-/// The piece in `path`, if it is finished. One that was made with other settings is refused.
-fn kept<T: DeserializeOwned>(path: &Path, settings: &Value) -> Result<Option<T>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let found: Kept<T> = read(path)?;
-    if &found.settings != settings {
-        return Err(differs(path));
-    }
-    Ok(Some(found.outcome))
-}
-
-fn differs(path: &Path) -> RunError {
-    RunError::Config(format!(
-        "{} was made with other settings or another V. Choose another folder (--out DIR for pieces, --work DIR for memories), or delete it to make it anew",
-        path.display()
-    ))
-}
-
-fn keep<T: Serialize>(path: &Path, settings: &Value, outcome: T) -> Result<()> {
-    write_json(path, &Kept { settings: settings.clone(), outcome })
-}
-
 /// How a piece is made.
 type Make<'a> = dyn Fn(&Context<'_>) -> Result<Value> + Send + Sync + 'a;
 
@@ -330,7 +300,7 @@ struct Piece<'a> {
 
 /// Trains and drives what is missing, and writes the report.
 pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
-    distinct(&plan.variants)?;
+    distinct("variants", &plan.variants)?;
     let all = open_all(&plan.data, &plan.sets, |preset| plan.variants.iter().try_for_each(|spec| spec.resolve(preset).map(drop)))?;
     let all = all.into_iter().map(|(folder, preset)| prepare(plan, folder, preset, context)).collect::<Result<Vec<_>>>()?;
     let arms = all.iter().map(|data| arms(plan, data)).collect::<Result<Vec<Vec<Arm>>>>()?;
@@ -435,10 +405,8 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
 /// Trains the memory of `arm`. Its folder says what it is made with, and at the end that it is finished.
 fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Result<()> {
     let directory = arm.directory(plan, data);
-    let (made, settings) = (directory.join("settings.json"), arm.settings(data, Value::Null));
-    if kept::<()>(&made, &settings)?.is_none() {
-        keep(&made, &settings, ())?;
-    }
+    let settings = arm.settings(data, Value::Null);
+    begin(&directory, &settings)?;
     let config = &arm.preset.memory;
     let episodes = data.preset.collect.episodes;
     let training: Vec<usize> = stages::training_indices(episodes).collect();
@@ -447,17 +415,8 @@ fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Resul
     let held = held_out_batches(&latents, &held, data.preset.seed)?;
     let part = Part::new(progress, arm.name(data));
     let context = progress.context(&part);
-    let job = stages::Job {
-        config,
-        latent: data.latent(),
-        actions: data.actions.width(),
-        seed: arm.seed,
-        directory,
-        latents,
-        training,
-        held,
-        resume: plan.command.clone(),
-    };
+    let job =
+        stages::Job { config, latent: data.latent(), actions: data.actions.width(), seed: arm.seed, directory, latents, training, held };
     train_memory(job, &context)?;
     keep(&arm.finished(plan, data), &settings, ())
 }

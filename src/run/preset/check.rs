@@ -5,11 +5,27 @@ use std::path::Path;
 use frmdn_cma_es::Recombination;
 
 use super::{ControllerInputs, ControllerStart, Preset};
-use crate::run::{FINALISTS, FIRST, seeds};
+use crate::run::{FINALISTS, FIRST, Result, RunError, seeds};
 
 impl Preset {
+    /// What it names must be there when the run begins; later the run has its own.
+    ///
+    /// # Errors
+    /// If an earlier round's preset or a driver is not there, or a round comes back to itself.
+    pub fn check_sources(&self) -> Result<()> {
+        if let Some(first) = &self.first {
+            first.check()?;
+        }
+        let missing = |policy: &&str| !["brownian", "scripted", FIRST].contains(policy) && !Path::new(policy).is_dir();
+        self.collect.policies().into_iter().find(missing).map_or(Ok(()), |policy| {
+            Err(RunError::Config(format!(
+                "collect.policy: `{policy}` is neither brownian nor scripted, nor the folder of a run or checkpoint"
+            )))
+        })
+    }
+
     /// Impossible values, named by key.
-    pub(super) fn validate(&self) -> Result<(), String> {
+    pub(super) fn validate(&self) -> std::result::Result<(), String> {
         let at_least = |key: &str, value: u64, least: u64| {
             if value >= least { Ok(()) } else { Err(format!("{key} = {value} is impossible: it must be at least {least}")) }
         };
@@ -32,9 +48,6 @@ impl Preset {
         for policy in self.collect.policies() {
             if policy == FIRST && self.first.is_none() {
                 return Err("collect.policy: there is no `first` agent without a table [first] that names its preset".into());
-            }
-            if !["brownian", "scripted", FIRST].contains(&policy) && !Path::new(policy).is_dir() {
-                return Err(format!("collect.policy: `{policy}` is neither brownian nor scripted, nor the folder of a run or checkpoint"));
             }
         }
         at_least("collect.episodes", self.collect.episodes as u64, 10)?;
@@ -145,7 +158,7 @@ impl Preset {
 }
 
 /// Generations of pairs have an even number of candidates, all of which drive the same tracks.
-fn paired(table: &str, recombination: Recombination, population: usize, more_tracks: usize) -> Result<(), String> {
+fn paired(table: &str, recombination: Recombination, population: usize, more_tracks: usize) -> std::result::Result<(), String> {
     if recombination != Recombination::Pairs {
         return Ok(());
     }

@@ -173,7 +173,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let chosen = seen.choose(arena.preset.seed, state.generation, tracks + more, hard);
     let (first, rest) = chosen.split_at(tracks);
     let all: Vec<&LinearController> = candidates.iter().collect();
-    let Some(mut outcomes) = arena.drive(&all, first, options)? else { return context.check(folder) };
+    let Some(mut outcomes) = arena.drive(&all, first, options)? else { return context.check() };
     let score = |outcomes: &[Outcome]| mean(outcomes, |o| o.fitness);
     let mut order: Vec<usize> = (0..all.len()).collect();
     order.sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
@@ -197,7 +197,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let half = all.len() / 2;
     if more > 0 {
         let better: Vec<&LinearController> = order[..half].iter().map(|&i| all[i]).collect();
-        let Some(further) = arena.drive(&better, rest, options)? else { return context.check(folder) };
+        let Some(further) = arena.drive(&better, rest, options)? else { return context.check() };
         learn(rest, &further);
         for (&i, further) in order.iter().zip(further) {
             outcomes[i].extend(further);
@@ -221,7 +221,7 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
         let x = state.average();
         let controller = state.controller(actions, &x);
         let selection: Vec<u64> = (seeds::SELECTION.start..).take(config.select_tracks).collect();
-        let Some(outcomes) = arena.drive(&[&controller], &selection, DriveOptions::default())? else { return context.check(folder) };
+        let Some(outcomes) = arena.drive(&[&controller], &selection, DriveOptions::default())? else { return context.check() };
         state.frames += frames(&outcomes);
         let score = mean(&outcomes[0], |o| o.score);
         line["selection_mean"] = json!(score);
@@ -262,7 +262,7 @@ fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Resul
         let more = driven.max(config.select_tracks as u64);
         let further: Vec<u64> = (first + driven..first + driven + more).collect();
         let all: Vec<&LinearController> = controllers.iter().collect();
-        let Some(outcomes) = arena.drive(&all, &further, DriveOptions::default())? else { return arena.context.check(folder) };
+        let Some(outcomes) = arena.drive(&all, &further, DriveOptions::default())? else { return arena.context.check() };
         count += frames(&outcomes);
         let (old, all) = (driven as f64, (driven + more) as f64);
         for ((_, score), outcomes) in left.iter_mut().zip(&outcomes) {
