@@ -256,7 +256,7 @@ pub fn write(plan: &Score, all: &[Data], found: &Found) -> Result<PathBuf> {
     draft.heading("What was expected, and what came out");
     draft.text(
         "Expected by the protocol, before the first run: a controller on [z, h] in fully visible Car-Racing hardly feels the memory's head; \
-         the density shows where it is sampled."
+         the density shows where it is sampled. Each interval is by itself; under “Contrasts” they are corrected for their number."
             .into(),
     );
     draft.table(&["experiment", "expected", "came out"], body.expectations.iter().map(|e| e.to_vec()).collect());
