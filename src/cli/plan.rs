@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::table::table;
+use super::{progress::span, table::table};
 use crate::{
     controller::Actions,
     measure,
@@ -24,16 +24,6 @@ pub struct PlanArgs {
 
 /// Held-out losses, reading and saving add about a tenth to the updates themselves (preset tiny).
 const BESIDE: f64 = 1.1;
-
-fn minutes(seconds: f64) -> String {
-    if seconds < 90.0 {
-        format!("{seconds:.0} s")
-    } else if seconds < 5400.0 {
-        format!("{:.1} min", seconds / 60.0)
-    } else {
-        format!("{:.1} h", seconds / 3600.0)
-    }
-}
 
 /// Stage, frames or steps, and seconds.
 type Cost = (&'static str, f64, f64);
@@ -56,9 +46,8 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
         earlier = inner.first;
     }
     parts.splice(0..0, rounds);
-    let mut rows: Vec<Vec<String>> =
-        parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), minutes(*s)]).collect();
-    rows.push(vec!["in all".into(), String::new(), minutes(parts.iter().map(|p| p.2).sum())]);
+    let mut rows: Vec<Vec<String>> = parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), span(*s)]).collect();
+    rows.push(vec!["in all".into(), String::new(), span(parts.iter().map(|p| p.2).sum())]);
     println!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
     let v = &preset.vision;
     let window = 2.0 * v.window_episodes.min(preset.collect.episodes) as f64 * (preset.collect.steps + 1) as f64 * FRAME as f64;

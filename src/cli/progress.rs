@@ -52,6 +52,28 @@ impl Terminal {
     }
 }
 
+/// A span of time in the unit a person would say it in.
+pub fn span(seconds: f64) -> String {
+    if seconds < 90.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 5400.0 {
+        format!("{:.1} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+/// How much is done in a time in which something is done.
+fn pace(per_second: f64) -> String {
+    if per_second >= 1.0 {
+        format!("{per_second:.1}/s")
+    } else if per_second >= 1.0 / 60.0 {
+        format!("{:.1}/min", per_second * 60.0)
+    } else {
+        format!("{:.1}/h", per_second * 3600.0)
+    }
+}
+
 impl Reporter for Terminal {
     fn begin(&self, what: &str, unit: &str, done: u64, total: u64) {
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -81,7 +103,8 @@ impl Reporter for Terminal {
             let seconds = work.began.elapsed().as_secs_f64().max(1e-9);
             let rate = done.saturating_sub(work.start) as f64 / seconds;
             let left = work.total.saturating_sub(done) as f64 / rate.max(1e-9);
-            tracing::info!("{}: {done}/{} {} · {rate:.1}/s · ETA {left:.0} s · {note}", work.what, work.total, work.unit);
+            let Work { what, total, unit, .. } = work;
+            tracing::info!("{what}: {done}/{total} {unit} · {} · ETA {} · {note}", pace(rate), span(left));
         }
     }
 
@@ -100,5 +123,16 @@ impl Reporter for Terminal {
             Some(bar) => bar.suspend(|| tracing::info!("{line}")),
             None => tracing::info!("{line}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_slow_is_counted_by_the_minute_and_by_the_hour() {
+        assert_eq!([1234.56, 1.0, 0.02, 0.01].map(pace), ["1234.6/s", "1.0/s", "1.2/min", "36.0/h"]);
+        assert_eq!([89.0, 300.0, 9000.0].map(span), ["89 s", "5.0 min", "2.5 h"]);
     }
 }
