@@ -37,16 +37,16 @@ pub fn keep<T: Serialize>(path: &Path, settings: &Value, outcome: T) -> Result<(
     write_json(path, &Kept { settings: settings.clone(), outcome })
 }
 
-/// Makes `directory` ready for a training with `settings`: one that was begun with them goes on, one with others is refused, and where it
-/// is not known with which, it begins anew.
+/// Makes `directory` ready for a training with `settings`: one that was begun with them goes on, one with others or with nobody knows which
+/// is refused.
 pub fn begin(directory: &Path, settings: &Value) -> Result<()> {
     let path = directory.join("settings.json");
     if path.exists() {
         let found: Kept<()> = read(&path)?;
         return if &found.settings == settings { Ok(()) } else { Err(differs(directory)) };
     }
-    if directory.exists() {
-        std::fs::remove_dir_all(directory).map_err(RunError::io("remove", directory))?;
+    if directory.join("state.safetensors").exists() {
+        return Err(differs(directory));
     }
     keep(&path, settings, ())
 }
@@ -70,7 +70,7 @@ mod tests {
     fn a_training_goes_on_with_its_own_settings_only() {
         let dir = tempfile::tempdir().unwrap();
         let (folder, settings) = (dir.path().join("memory"), json!({ "updates": 3 }));
-        let state = folder.join("state");
+        let state = folder.join("state.safetensors");
         begin(&folder, &settings).unwrap();
         std::fs::write(&state, "half done").unwrap();
         begin(&folder, &settings).unwrap();
@@ -79,7 +79,8 @@ mod tests {
         assert!(refused.contains("other settings") && refused.contains(folder.to_str().unwrap()) && state.exists(), "{refused}");
         // Of a state without settings nobody knows what it is of.
         std::fs::remove_file(folder.join("settings.json")).unwrap();
+        assert!(begin(&folder, &settings).is_err() && state.exists());
+        std::fs::remove_dir_all(&folder).unwrap();
         begin(&folder, &settings).unwrap();
-        assert!(!state.exists());
     }
 }

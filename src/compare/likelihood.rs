@@ -219,14 +219,10 @@ fn prepare(folder: RunFolder, preset: Preset, plan: &Likelihood, context: &Conte
         });
         context.report.end();
         outcome?;
-        interrupted(plan, context)?;
+        context.check()?;
     }
     let name = data::name(&folder);
     Ok(Data { name, latent: preset.vision.model.latent, folder, preset, vision, actions, test })
-}
-
-fn interrupted(plan: &Likelihood, context: &Context<'_>) -> Result<()> {
-    if context.stop.is_set() { Err(RunError::Interrupted { command: plan.command.clone() }) } else { Ok(()) }
 }
 
 /// The settings of a run: the data's, the variant's, and what the grid chose.
@@ -317,7 +313,7 @@ fn run_all(plan: &Likelihood, data: &[Data], runs: &[Planned], chosen: Option<[u
     let outcome = one_a_core(queue, |(run, settings)| execute(plan, data, run, &settings, &progress));
     context.report.end();
     outcome?;
-    interrupted(plan, context)
+    context.check()
 }
 
 /// One run from its last checkpoint to its file of results.

@@ -51,9 +51,14 @@ impl Context<'_> {
         World::open(name, self.bridge).map_err(RunError::Failed)
     }
 
-    /// An [`RunError::Interrupted`] if Ctrl-C was pressed; the state must be saved before.
+    /// What is said after Ctrl-C; the state must be saved before.
+    pub fn interrupted(&self) -> RunError {
+        RunError::Interrupted { command: self.command.to_owned() }
+    }
+
+    /// [`Context::interrupted`], if Ctrl-C was pressed.
     pub fn check(&self) -> Result<()> {
-        if self.stop.is_set() { Err(RunError::Interrupted { command: self.command.to_owned() }) } else { Ok(()) }
+        if self.stop.is_set() { Err(self.interrupted()) } else { Ok(()) }
     }
 }
 

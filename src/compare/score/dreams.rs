@@ -97,9 +97,7 @@ pub fn foreseen(
         predicted.push(of.iter().map(|(d, _)| d.reward).sum::<f64>() / real.len() as f64);
         let mut sums = [0.0; 2];
         for ((dreamt, actions), real) in of.iter().zip(real).take(replayed) {
-            if context.stop.is_set() {
-                return Err(plan.interrupted());
-            }
+            context.check()?;
             sums[0] += dreamt.reward / replayed as f64;
             sums[1] += replay.of(real, actions)? / replayed as f64;
         }

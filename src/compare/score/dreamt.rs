@@ -66,9 +66,7 @@ fn evolve(plan: &Score, data: &Data, arm: &Arm, controller: u64, context: &Conte
     let pool = states(data, search.model.memory.as_ref(), &training, POOL)?;
     let mut curve = Vec::new();
     for generation in 0..scale.dream_generations as u64 {
-        if context.stop.is_set() {
-            return Err(plan.interrupted());
-        }
+        context.check()?;
         let mut rng = stream(seed, "score/dream", &[generation]);
         let starts: Vec<Start> = (0..scale.dream_starts).map(|_| pool[rng.random_range(0..pool.len())].start.clone()).collect();
         let config = DreamConfig { steps: scale.steps, temperature: PRIMARY, seed: rng.random(), ends: data.ends };

@@ -181,10 +181,6 @@ impl Score {
         self.experiments.contains(&experiment)
     }
 
-    fn interrupted(&self) -> RunError {
-        RunError::Interrupted { command: self.command.clone() }
-    }
-
     /// Every one of `jobs` driven in `world`.
     fn drive(
         &self,
@@ -195,7 +191,7 @@ impl Score {
         context: &Context<'_>,
     ) -> Result<Vec<Outcome>> {
         let outcomes = model.drive(world, jobs, options, context.stop, &AtomicU64::new(0)).map_err(RunError::Failed)?;
-        outcomes.ok_or_else(|| self.interrupted())
+        outcomes.ok_or_else(|| context.interrupted())
     }
 }
 
@@ -389,9 +385,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
     let done = AtomicU64::new(total - missing.len() as u64);
     context.report.begin("score", "pieces", done.load(Ordering::Relaxed), total);
     let outcome = one_a_core(missing, |piece| {
-        if context.stop.is_set() {
-            return Err(plan.interrupted());
-        }
+        context.check()?;
         let quiet = Context { report: &(), ..*context };
         keep(&piece.path, &piece.settings, (piece.make)(&quiet)?)?;
         let name = piece.path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
