@@ -9,7 +9,7 @@ use std::{
 };
 
 use common::{MICRO, error, frmdn};
-use frmdn::run::{ControllerInputs, ControllerStart, FirstConfig, GatesConfig, LateConfig, LateRecombination, Preset};
+use frmdn::run::{ControllerInputs, ControllerOutputs, ControllerStart, FirstConfig, GatesConfig, LateConfig, LateRecombination, Preset};
 
 /// A preset of two rounds in `dir`, with races, hard tracks, two starts, restarts, late generations and a final choice.
 fn two_rounds(dir: &Path) -> String {
@@ -30,7 +30,9 @@ fn two_rounds(dir: &Path) -> String {
         more_tracks: 0,
         candidates_keep: 0.96,
         recombination: LateRecombination::Pairs,
+        loss_limit: 5.0,
     });
+    c.outputs = ControllerOutputs::Even;
     std::fs::write(path("inner.toml"), inner.to_toml()).unwrap();
     std::fs::write(path("outer.toml"), outer.to_toml()).unwrap();
     path("outer.toml")

@@ -78,6 +78,15 @@ impl Actions {
         raw.iter_mut().for_each(|x| *x = (0.5 * ((1.0 + *x) / (1.0 - *x)).ln()).clamp(-MOST, MOST));
     }
 
+    /// How much further than others each output of a controller may be moved before its action has moved as far. Where a good lap drives,
+    /// Car-Racing's gas (0.1 on average) and brake (0) are far in the tails of their tanh, and steering is in the middle of its own.
+    pub fn slack(&self) -> Vec<f64> {
+        match self {
+            Self::CarRacing => vec![1.0, 3.0, 3.0],
+            Self::Box { .. } | Self::Discrete(_) => vec![1.0; self.width()],
+        }
+    }
+
     /// Turns values in −1..1, drawn without looking, into an action: each stretched over its range (Car-Racing's brake too), or
     /// the largest of them chosen.
     pub fn stretch(&self, values: &mut [f32]) {

@@ -13,6 +13,9 @@ pub struct Coordinates {
     mean: Vec<f64>,
     /// One row of `mean.len()` values for each coordinate.
     rows: Vec<f64>,
+    /// What the parameters of each output are multiplied by; 1 where there is none.
+    #[serde(default)]
+    outputs: Vec<f64>,
 }
 
 /// First and second moments of [z, h], summed over rows.
@@ -64,7 +67,7 @@ impl Coordinates {
     pub fn raw(features: usize) -> Self {
         let mut rows = vec![0.0; features * features];
         rows.iter_mut().step_by(features + 1).for_each(|x| *x = 1.0);
-        Self { mean: vec![0.0; features], rows }
+        Self { mean: vec![0.0; features], rows, outputs: Vec::new() }
     }
 
     /// Every value less its mean, in units of its standard deviation.
@@ -72,7 +75,7 @@ impl Coordinates {
         let d = moments.sum.len();
         let mut rows = vec![0.0; d * d];
         (0..d).filter(|&i| moments.sd(i) > STILL).for_each(|i| rows[i * d + i] = 1.0 / moments.sd(i));
-        Self { mean: moments.mean(), rows }
+        Self { mean: moments.mean(), rows, outputs: Vec::new() }
     }
 
     /// The first `latent` values standardised, and the rest, which must be more than `axes` values, along its `axes` widest
@@ -90,6 +93,22 @@ impl Coordinates {
             map.rows.extend(axis.iter().map(|x| x * scale));
         }
         map
+    }
+
+    /// The same coordinates, in which a parameter of output i counts `outputs[i]` times: for outputs that move their action less than
+    /// others, as one far in the tail of its tanh does.
+    #[must_use]
+    pub fn with_outputs(self, outputs: &[f64]) -> Self {
+        Self { outputs: outputs.to_vec(), ..self }
+    }
+
+    fn output(&self, i: usize) -> f64 {
+        self.outputs.get(i).copied().unwrap_or(1.0)
+    }
+
+    /// The parameters of the controller whose outputs are `rows[i] · (coordinates, 1)`.
+    pub fn parameters(&self, rows: &[Vec<f64>]) -> Vec<f64> {
+        rows.iter().enumerate().flat_map(|(i, row)| row.iter().map(move |x| x / self.output(i))).collect()
     }
 
     /// Number of coordinates.
@@ -111,12 +130,13 @@ impl Coordinates {
     pub fn controller(&self, actions: usize, x: &[f64]) -> LinearController {
         let (d, n) = (self.mean.len(), self.len());
         let mut weights = Vec::with_capacity(LinearController::count(d, actions));
-        for x in x.chunks_exact(n + 1) {
+        for (i, x) in x.chunks_exact(n + 1).enumerate() {
+            let scale = self.output(i);
             let mut row = vec![0.0; d];
             for (x, line) in x.iter().zip(self.rows.chunks_exact(d)) {
-                row.iter_mut().zip(line).for_each(|(w, r)| *w += x * r);
+                row.iter_mut().zip(line).for_each(|(w, r)| *w += scale * x * r);
             }
-            let bias = x[n] - row.iter().zip(&self.mean).map(|(w, m)| w * m).sum::<f64>();
+            let bias = scale * x[n] - row.iter().zip(&self.mean).map(|(w, m)| w * m).sum::<f64>();
             weights.extend(row.into_iter().chain([bias]).map(|w| w as f32));
         }
         LinearController::new(d, actions, weights)
@@ -218,6 +238,22 @@ mod tests {
     }
 
     /// W c + b of the coordinates c is what the folded controller gives for [z, h].
+    #[test]
+    fn parameters_of_an_output_count_as_often_as_it_says() {
+        let (moments, rows) = moments();
+        let (plain, scaled) = (Coordinates::standard(&moments), Coordinates::standard(&moments).with_outputs(&[1.0, 3.0]));
+        let wanted: Vec<Vec<f64>> = [1.0, 2.0].map(|k| (0..5).map(|i| f64::from(i) - k).collect()).to_vec();
+        let x = scaled.parameters(&wanted);
+        assert_eq!((x[4], x[9]), (wanted[0][4], wanted[1][4] / 3.0));
+        let (one, other) = (plain.controller(2, &plain.parameters(&wanted)), scaled.controller(2, &x));
+        for row in &rows[..20] {
+            let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
+            one.outputs(&row[..1], &row[1..], &mut a);
+            other.outputs(&row[..1], &row[1..], &mut b);
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4), "{a:?} {b:?}");
+        }
+    }
+
     #[test]
     fn the_map_is_folded_into_the_weights() {
         let (moments, rows) = moments();

@@ -275,6 +275,9 @@ pub struct ControllerConfig {
     /// hundreds of parameters. 0: it is left alone.
     #[serde(default)]
     pub candidates_keep: f64,
+    /// What a step of the evolution moves.
+    #[serde(default)]
+    pub outputs: ControllerOutputs,
     /// Larger generations for good drivers.
     #[serde(default)]
     pub late: Option<LateConfig>,
@@ -291,6 +294,17 @@ pub enum ControllerInputs {
     Standard,
     /// z like that, and h along its widest principal axes.
     Principal,
+}
+
+/// What a step of the evolution moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControllerOutputs {
+    /// All outputs of the controller alike.
+    #[default]
+    Raw,
+    /// Their actions: outputs that move theirs less are moved further, as [`crate::controller::Actions::slack`] says.
+    Even,
 }
 
 /// Where an evolution begins.
@@ -324,6 +338,10 @@ pub struct LateConfig {
     /// What moves the mean from here on.
     #[serde(default)]
     pub recombination: LateRecombination,
+    /// On no track does a candidate count as more than that many points worse than the median candidate there: an accident would hide
+    /// what was learned about pace on all other tracks. 0: no limit.
+    #[serde(default)]
+    pub loss_limit: f64,
 }
 
 /// What moves the mean in late generations.
@@ -498,6 +516,7 @@ mod tests {
             ("vision.augment=1.5", vec!["vision.augment = 1.5", "from 0 to 1"]),
             ("vision.updates=0", vec!["vision.updates = 0", "at least 1"]),
             ("vision.updates=x", vec!["vision.updates=x", "u64"]),
+            ("controller.outputs=odd", vec!["controller.outputs=odd", "even"]),
             ("controller.population=2", vec!["controller.population = 2", "at least 4"]),
             ("environment=pong", vec!["pong", "car-racing"]),
             ("collect.policy=brownian,driver", vec!["`driver`", "brownian", "scripted"]),
@@ -510,6 +529,14 @@ mod tests {
                 assert!(text.contains(word), "{set}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn a_limit_of_losses_is_not_negative() {
+        let of = |set: &str| Preset::resolve("car-racing-frmdn", &[set.to_owned()]);
+        assert_eq!(of("controller.late.loss_limit=0").unwrap().controller.late.unwrap().loss_limit, 0.0);
+        let error = of("controller.late.loss_limit=-1").unwrap_err().to_string();
+        assert!(error.contains("controller.late.loss_limit = -1") && error.contains("at least 0"), "{error}");
     }
 
     #[test]

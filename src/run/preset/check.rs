@@ -140,6 +140,10 @@ impl Preset {
                 let value = late.candidates_keep;
                 return Err(format!("controller.late.candidates_keep = {value} is impossible: it must be at least 0 and below 1"));
             }
+            if !(late.loss_limit.is_finite() && late.loss_limit >= 0.0) {
+                let value = late.loss_limit;
+                return Err(format!("controller.late.loss_limit = {value} is impossible: it must be a number of at least 0"));
+            }
             at_least("controller.late.population", late.population as u64, 4)?;
             at_least("controller.late.tracks", late.tracks as u64, 1)?;
         }

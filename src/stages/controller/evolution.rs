@@ -111,6 +111,12 @@ impl Evolution {
         }
     }
 
+    /// Points that a candidate can lose on a track against the median, where there is a limit.
+    pub(super) fn loss_limit(&self, config: &ControllerConfig) -> f64 {
+        let late = config.late.as_ref().filter(|late| self.late && late.loss_limit > 0.0);
+        late.map_or(f64::INFINITY, |late| late.loss_limit)
+    }
+
     /// Part of the mean's score that its candidates should reach.
     fn keep(&self, config: &ControllerConfig) -> f64 {
         let late = config.late.as_ref().filter(|late| self.late && late.candidates_keep > 0.0);

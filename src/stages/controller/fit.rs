@@ -48,7 +48,7 @@ pub fn fit(folder: &RunFolder, world: &World, model: &ActingModel, coordinates: 
     let unsolvable =
         || RunError::Failed("controller: the first agent's episodes are empty: delete episodes/ and type the same command again".into());
     let (weights, explained) = all.solve(RIDGE).ok_or_else(unsolvable)?;
-    Ok((weights.concat(), explained))
+    Ok((coordinates.parameters(&weights), explained))
 }
 
 /// Adds one episode, which both agents see.

@@ -18,7 +18,7 @@ use crate::{
     memory::Scratch,
     pictures::{Series, plot_curves},
     rollout::{ActingModel, DriveOptions, Job, Outcome, Summary},
-    run::{ControllerInputs, ControllerStart, LatentEpisode, Metrics, Preset, Result, RunError, RunFolder, seeds},
+    run::{ControllerInputs, ControllerOutputs, ControllerStart, LatentEpisode, Metrics, Preset, Result, RunError, RunFolder, seeds},
     worlds::World,
 };
 
@@ -99,15 +99,16 @@ const MOMENT_EPISODES: usize = 100;
 fn coordinates(folder: &RunFolder, model: &ActingModel) -> Result<Coordinates> {
     let (preset, features) = (folder.preset(), model.features());
     let config = &preset.controller;
-    if config.inputs == ControllerInputs::Raw {
-        return Ok(Coordinates::raw(features));
-    }
-    let moments = moments(folder, model)?;
-    Ok(match config.inputs {
+    let inputs = match config.inputs {
+        ControllerInputs::Raw => Coordinates::raw(features),
         ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
-            Coordinates::principal(&moments, model.latent, config.axes)
+            Coordinates::principal(&moments(folder, model)?, model.latent, config.axes)
         }
-        _ => Coordinates::standard(&moments),
+        ControllerInputs::Principal | ControllerInputs::Standard => Coordinates::standard(&moments(folder, model)?),
+    };
+    Ok(match config.outputs {
+        ControllerOutputs::Raw => inputs,
+        ControllerOutputs::Even => inputs.with_outputs(&model.actions.slack()),
     })
 }
 
@@ -156,6 +157,19 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
     outcomes.iter().map(of).sum::<f64>() / outcomes.len() as f64
 }
 
+/// What candidates that drove the same tracks count: their mean fitness, on no track more than `limit` below the median there.
+fn worths(outcomes: &[Vec<Outcome>], limit: f64) -> Vec<f64> {
+    let tracks = outcomes.first().map_or(0, Vec::len);
+    let floors: Vec<f64> = (0..tracks)
+        .map(|i| {
+            let mut all: Vec<f64> = outcomes.iter().map(|o| o[i].fitness).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2] - limit
+        })
+        .collect();
+    outcomes.iter().map(|o| o.iter().zip(&floors).map(|(o, floor)| o.fitness.max(*floor)).sum::<f64>() / tracks as f64).collect()
+}
+
 /// A track is failed where a tenth of what candidates come to on average is lost: a spoilt lap, not a missed tile.
 fn failed_below(average: f64) -> f64 {
     average - 0.1 * average.abs()
@@ -174,10 +188,11 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let (first, rest) = chosen.split_at(tracks);
     let all: Vec<&LinearController> = candidates.iter().collect();
     let Some(mut outcomes) = arena.drive(&all, first, options)? else { return context.check() };
-    let score = |outcomes: &[Outcome]| mean(outcomes, |o| o.fitness);
+    let limit = state.loss_limit(config);
+    let counted = worths(&outcomes, limit);
     let mut order: Vec<usize> = (0..all.len()).collect();
-    order.sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
-    let fitness: Vec<f64> = outcomes.iter().map(|o| score(o)).collect();
+    order.sort_by(|&a, &b| counted[b].total_cmp(&counted[a]));
+    let fitness: Vec<f64> = outcomes.iter().map(|o| mean(o, |o| o.fitness)).collect();
     let Summary { mean: average, sd, .. } = Summary::of(&fitness);
     // Tracks that were failed before say less of candidates than they are worth.
     let fresh: Vec<usize> = (0..first.len()).filter(|&i| !seen.is_hard(first[i])).collect();
@@ -202,7 +217,10 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
         for (&i, further) in order.iter().zip(further) {
             outcomes[i].extend(further);
         }
-        order[..half].sort_by(|&a, &b| score(&outcomes[b]).total_cmp(&score(&outcomes[a])));
+        let raced: Vec<Vec<Outcome>> = order[..half].iter().map(|&i| outcomes[i].clone()).collect();
+        let mut ranks: Vec<(usize, f64)> = order[..half].iter().copied().zip(worths(&raced, limit)).collect();
+        ranks.sort_by(|a, b| b.1.total_cmp(&a.1));
+        order.iter_mut().zip(ranks).for_each(|(place, (i, _))| *place = i);
     }
     // CMA-ES looks at the order alone.
     let mut losses = vec![0.0; all.len()];
@@ -301,4 +319,18 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
         Series::new("distribution's mean (selection tracks)", pick("selection_mean")),
     ];
     plot_curves("Controller", "generation", "score", &series, &folder.path(PICTURE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two tracks, medians (the larger middle one) 900 and 910: 600 counts as 870 with a limit of 30, and 905 as itself.
+    #[test]
+    fn an_accident_counts_no_more_than_the_limit() {
+        let drove = |fitness: [f64; 2]| fitness.map(|fitness| Outcome { fitness, ..Outcome::default() }).to_vec();
+        let outcomes: Vec<Vec<Outcome>> = [[900.0, 910.0], [600.0, 930.0], [890.0, 905.0], [910.0, -50.0]].map(drove).to_vec();
+        assert_eq!(worths(&outcomes, f64::INFINITY), [905.0, 765.0, 897.5, 430.0]);
+        assert_eq!(worths(&outcomes, 30.0), [905.0, 900.0, 897.5, 895.0]);
+    }
 }
