@@ -102,6 +102,7 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
     let out = inspect();
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success() && text.contains("forward speed") && text.contains("turning"), "{text}");
+    assert!(text.contains("the first 100 steps") && text.contains("sharper bends"), "{text}");
     let episode = std::fs::read(run.join("episodes/000001.npz")).unwrap();
     std::fs::write(run.join("episodes/000001.npz"), &episode[..episode.len() / 2]).unwrap();
     assert!(error(&inspect()).contains("000001"));

@@ -8,7 +8,8 @@ use clap::Args;
 use super::{table::table, train};
 use crate::{
     agent::Agent,
-    run::{Episode, Metrics, RunFolder},
+    rollout,
+    run::{Episode, Metrics, RunError, RunFolder, seeds},
     stages::{self, Context},
 };
 
@@ -16,7 +17,8 @@ use crate::{
 pub struct InspectArgs {
     /// A run folder or a checkpoint.
     dir: PathBuf,
-    /// How well the car's motion can be read off what the controller sees, by a linear map (run folders of car-racing).
+    /// Of car-racing: how an agent drives, by the bends ahead; and, in a run folder, how well the car's motion can be read off what its
+    /// controller sees, by a linear map.
     #[arg(long)]
     car: bool,
 }
@@ -75,12 +77,60 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Selection tracks that an agent is watched on.
+const WATCHED: u64 = 40;
+
 fn car(dir: &Path, context: &Context<'_>) -> Result<()> {
+    let run = dir.join("run.toml").exists();
+    if run {
+        motion(dir, context)?;
+    }
+    match Agent::load(dir) {
+        Ok(agent) => driving(&agent, context),
+        // A run whose controller is yet to come.
+        Err(e) if run => {
+            println!("\nnot an agent yet: {e}");
+            Ok(())
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn driving(agent: &Agent, context: &Context<'_>) -> Result<()> {
+    let world = context.world(&agent.info.environment)?;
+    let model = agent.acting_model(&world)?;
+    let tracks = seeds::SELECTION.start..seeds::SELECTION.start + WATCHED;
+    let bands = rollout::driving(&model, &agent.controller()?, &world, tracks.clone(), context.stop).map_err(RunError::Failed)?;
+    let rows: Vec<Vec<String>> = bands
+        .iter()
+        .map(|b| {
+            let what = match b.bend {
+                None => "the first 100 steps".into(),
+                Some(most) if most.is_infinite() => "sharper bends".into(),
+                Some(most) => format!("bends up to {most} rad/unit"),
+            };
+            let speed = format!("{:.1} ± {:.1}", b.speed, b.speed_sd);
+            vec![
+                what,
+                format!("{:.1} %", 100.0 * b.share),
+                speed,
+                format!("{:.3}", b.gas),
+                format!("{:.4}", b.brake),
+                format!("{:.1} %", 100.0 * b.beside),
+            ]
+        })
+        .collect();
+    println!("How it drives, by the sharpest bend in the next 16 tiles; tracks {}..{}:\n", tracks.start, tracks.end);
+    println!("{}", table(&["ahead", "of all steps", "speed ± sd, units/s", "gas", "brake", "a wheel off the road"], &rows));
+    Ok(())
+}
+
+fn motion(dir: &Path, context: &Context<'_>) -> Result<()> {
     let rows: Vec<Vec<String>> = stages::readout(&RunFolder::open(dir)?, context)?
         .iter()
         .map(|r| {
-            let [z, zh] = [0, 1].map(|i| format!("{:.3} (± {:.2})", r.explained[i], r.error[i]));
-            vec![format!("{}, {}", r.name, r.unit), format!("{:.2}", r.sd), z, zh]
+            let [z, zh] = [0, 1].map(|i| format!("{:.3} (± {:.3})", r.explained[i], r.error[i]));
+            vec![format!("{}, {}", r.name, r.unit), format!("{:.3}", r.sd), z, zh]
         })
         .collect();
     println!("{}", table(&["of the car", "sd", "explained by z (mean error)", "by [z, h]"], &rows));

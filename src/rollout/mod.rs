@@ -6,12 +6,15 @@
 mod acting;
 mod blackout;
 mod blind;
+mod driving;
 mod evaluation;
 mod policy;
 
 pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
 pub use blackout::Blackout;
 pub use blind::{Blind, BlindDriver, Brownian};
+pub(crate) use driving::AHEAD;
+pub use driving::{Driving, driving};
 pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, Summary};
 pub use policy::{AgentDriven, Driven, Policy, Witness, step, watch};

@@ -47,11 +47,7 @@ impl PurePursuit {
         let n = track.points.len();
         let (x, y) = (f64::from(car.hull.position[0]), f64::from(car.hull.position[1]));
         let distance = |i: usize| (track.points[i % n].x - x).hypot(track.points[i % n].y - y);
-        // The track comes close to itself: after the first look only the next stretch counts.
-        let at = match self.nearest {
-            None => (0..n).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(0),
-            Some(last) => (last + n - 3..last + n + 15).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(last) % n,
-        };
+        let at = track.nearest((x, y), self.nearest);
         self.nearest = Some(at);
         let [vx, vy] = car.hull.velocity.map(f64::from);
         let speed = vx.hypot(vy);
@@ -68,12 +64,7 @@ impl PurePursuit {
         // For every bend ahead: the speed now from which braking in time is possible.
         let mut allowed = c.top_speed;
         for k in 0..HORIZON {
-            let turn = |i: usize| {
-                let (a, b) = (track.points[i % n], track.points[(i + 3) % n]);
-                let d = (b.beta - a.beta + std::f64::consts::PI).rem_euclid(2.0 * std::f64::consts::PI) - std::f64::consts::PI;
-                d.abs() / (b.x - a.x).hypot(b.y - a.y).max(1.0)
-            };
-            let bend = (c.lateral / turn(at + k).max(1e-3)).sqrt();
+            let bend = (c.lateral / track.curvature(at + k).abs().max(1e-3)).sqrt();
             allowed = allowed.min((bend * bend + 2.0 * c.braking * 3.5 * k as f64).sqrt());
         }
         let gas = (0.08 * (allowed - speed)).clamp(0.0, 1.0) * (1.0 - 0.6 * steer.abs());

@@ -75,6 +75,32 @@ impl Track {
     }
 }
 
+impl Track {
+    /// The point that is nearest to (`x`, `y`); once one was, of the next stretch only, for a track comes close to itself.
+    pub fn nearest(&self, (x, y): Point, last: Option<usize>) -> usize {
+        let n = self.points.len();
+        let distance = |i: usize| (self.points[i % n].x - x).hypot(self.points[i % n].y - y);
+        let nearest = |mut stretch: std::ops::Range<usize>| {
+            let first = stretch.start;
+            stretch.by_ref().fold(first, |best, i| if distance(i) < distance(best) { i } else { best })
+        };
+        last.map_or_else(|| nearest(0..n), |last| nearest(last + n - 3..last + n + 15)) % n
+    }
+
+    /// Curvature of the road over the three tiles from point `i` on (of any lap), radians per world unit, positive to the left.
+    pub fn curvature(&self, i: usize) -> f64 {
+        let n = self.points.len();
+        let (a, b) = (self.points[i % n], self.points[(i + 3) % n]);
+        let turn = (b.beta - a.beta + PI).rem_euclid(2.0 * PI) - PI;
+        turn / (b.x - a.x).hypot(b.y - a.y).max(1.0)
+    }
+
+    /// The largest curvature, to either side, of the `tiles` tiles from point `i` on.
+    pub fn sharpest(&self, i: usize, tiles: usize) -> f64 {
+        (i..i + tiles).map(|i| self.curvature(i).abs()).fold(0.0, f64::max)
+    }
+}
+
 /// The points that the road heads for: (angle, x, y).
 fn checkpoints(rng: &mut Rng) -> [(f64, f64, f64); CHECKPOINTS] {
     std::array::from_fn(|c| {
@@ -212,5 +238,31 @@ pub(crate) fn sign(x: f64) -> f64 {
         -1.0
     } else {
         0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A circle of radius 50 driven to the left: the road at angle α runs along (−sin α, cos α). Over three of 90 points a chord is
+    /// shorter than its arc by the factor sin(φ/2)/(φ/2), φ = 12°.
+    #[test]
+    fn a_circle_has_one_curvature_and_every_point_is_nearest_to_itself() {
+        let points: Vec<TrackPoint> = (0..90)
+            .map(|i| f64::from(i) * PI / 45.0)
+            .map(|alpha| TrackPoint { alpha, beta: alpha, x: 50.0 * alpha.cos(), y: 50.0 * alpha.sin() })
+            .collect();
+        let track = Track { points, tiles: Vec::new() };
+        let phi = PI / 15.0;
+        let wanted = phi / 2.0 / (phi / 2.0).sin() / 50.0;
+        for i in 0..95 {
+            assert!((track.curvature(i) - wanted).abs() < 1e-12, "{i}: {}", track.curvature(i));
+        }
+        assert!((track.sharpest(80, 30) - wanted).abs() < 1e-12);
+        let at = |i: usize| (track.points[i].x * 1.1, track.points[i].y * 1.1);
+        assert_eq!((0..90).map(|i| track.nearest(at(i), None)).collect::<Vec<_>>(), (0..90).collect::<Vec<_>>());
+        // Once one was nearest, only three points back and fourteen ahead of it are looked at, past the end of the lap too.
+        assert_eq!((track.nearest(at(3), Some(89)), track.nearest(at(45), Some(0))), (3, 14));
     }
 }

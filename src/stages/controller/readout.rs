@@ -8,7 +8,7 @@ use crate::{
     agent::Agent,
     controller::Coordinates,
     memory::Scratch,
-    rollout::ActingModel,
+    rollout::{AHEAD, ActingModel},
     run::{Episode, LatentEpisode, Result, RunError, RunFolder},
     stages::{Context, held_out},
     worlds::World,
@@ -20,7 +20,8 @@ const EPISODES: [usize; 2] = [80, 20];
 const RIDGE: f64 = 1e-4;
 
 /// What is read: name, unit.
-const MOTION: [(&str, &str); 3] = [("forward speed", "units/s"), ("sideways speed", "units/s"), ("turning", "rad/s")];
+const MOTION: [(&str, &str); 4] =
+    [("forward speed", "units/s"), ("sideways speed", "units/s"), ("turning", "rad/s"), ("sharpest bend in the next 16 tiles", "rad/unit")];
 
 /// How well one quantity is read, on held-out episodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,13 +113,18 @@ fn rows(folder: &RunFolder, world: &World, model: &ActingModel, standard: &Coord
     let (mut state, mut scratch) = (vec![0.0; model.memory.state_len()], Scratch::default());
     let mut rows = Rows { features: Vec::new(), motion: Vec::new() };
     let (d, a) = (latents.latent, episode.action_len);
+    let mut at = None;
     for t in 0..episode.steps() {
         let (z, action) = (&latents.mean[t * d..(t + 1) * d], &episode.actions[t * a..(t + 1) * a]);
-        let hull = env.state().ok_or_else(|| RunError::Failed("the car has no state".into()))?.hull;
+        let (Some(car), Some(road)) = (env.state(), env.track()) else { return Err(RunError::Failed("the car has no state".into())) };
+        let hull = car.hull;
+        let [px, py] = hull.position.map(f64::from);
+        let here = road.nearest((px, py), at);
+        at = Some(here);
         let (sin, cos) = f64::from(hull.angle).sin_cos();
         let [x, y] = hull.velocity.map(f64::from);
         rows.features.push(standard.of(&[z, model.memory.hidden(&state)].concat()));
-        rows.motion.push([y * cos - x * sin, x * cos + y * sin, f64::from(hull.angular_velocity)]);
+        rows.motion.push([y * cos - x * sin, x * cos + y * sin, f64::from(hull.angular_velocity), road.sharpest(here, AHEAD)]);
         let step = env.step(action, ObservationMut::Frame(&mut frame)).map_err(failed)?;
         if (step.reward as f32 - episode.rewards[t]).abs() > 1e-4 {
             return Err(RunError::damaged(
