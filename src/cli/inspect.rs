@@ -8,6 +8,7 @@ use clap::Args;
 use super::{table::table, train};
 use crate::{
     agent::Agent,
+    controller::LinearController,
     rollout,
     run::{Episode, Metrics, RunError, RunFolder, seeds},
     stages::{self, Context},
@@ -85,22 +86,21 @@ fn car(dir: &Path, context: &Context<'_>) -> Result<()> {
     if run {
         motion(dir, context)?;
     }
-    match Agent::load(dir) {
-        Ok(agent) => driving(&agent, context),
-        // A run whose controller is yet to come.
-        Err(e) if run => {
-            println!("\nnot an agent yet: {e}");
-            Ok(())
-        }
+    let agent = Agent::load(dir)?;
+    match agent.controller() {
+        Ok(controller) => driving(&agent, &controller, context),
+        // C is yet to come: what it will see was shown.
+        Err(RunError::Missing { .. }) if run => Ok(()),
         Err(e) => Err(e.into()),
     }
 }
 
-fn driving(agent: &Agent, context: &Context<'_>) -> Result<()> {
+fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) -> Result<()> {
     let world = context.world(&agent.info.environment)?;
     let model = agent.acting_model(&world)?;
     let tracks = seeds::SELECTION.start..seeds::SELECTION.start + WATCHED;
-    let bands = rollout::driving(&model, &agent.controller()?, &world, tracks.clone(), context.stop).map_err(RunError::Failed)?;
+    let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop).map_err(RunError::Failed)?;
+    let bands = bands.ok_or(RunError::Stopped)?;
     let rows: Vec<Vec<String>> = bands
         .iter()
         .map(|b| {
@@ -109,18 +109,15 @@ fn driving(agent: &Agent, context: &Context<'_>) -> Result<()> {
                 Some(most) if most.is_infinite() => "sharper bends".into(),
                 Some(most) => format!("bends up to {most} rad/unit"),
             };
+            let share = format!("{:.1} %", 100.0 * b.share);
+            if b.share == 0.0 {
+                return [what, share].into_iter().chain(vec!["–".to_owned(); 4]).collect();
+            }
             let speed = format!("{:.1} ± {:.1}", b.speed, b.speed_sd);
-            vec![
-                what,
-                format!("{:.1} %", 100.0 * b.share),
-                speed,
-                format!("{:.3}", b.gas),
-                format!("{:.4}", b.brake),
-                format!("{:.1} %", 100.0 * b.beside),
-            ]
+            vec![what, share, speed, format!("{:.3}", b.gas), format!("{:.4}", b.brake), format!("{:.1} %", 100.0 * b.beside)]
         })
         .collect();
-    println!("How it drives, by the sharpest bend in the next 16 tiles; tracks {}..{}:\n", tracks.start, tracks.end);
+    println!("How it drives, on average, by the sharpest bend in the next 16 tiles; tracks {}..{}:\n", tracks.start, tracks.end);
     println!("{}", table(&["ahead", "of all steps", "speed ± sd, units/s", "gas", "brake", "a wheel off the road"], &rows));
     Ok(())
 }
@@ -133,7 +130,7 @@ fn motion(dir: &Path, context: &Context<'_>) -> Result<()> {
             vec![format!("{}, {}", r.name, r.unit), format!("{:.3}", r.sd), z, zh]
         })
         .collect();
-    println!("{}", table(&["of the car", "sd", "explained by z (mean error)", "by [z, h]"], &rows));
+    println!("{}\n", table(&["of the car", "sd", "explained by z (mean error)", "by [z, h]"], &rows));
     Ok(())
 }
 

@@ -78,8 +78,9 @@ impl Actions {
         raw.iter_mut().for_each(|x| *x = (0.5 * ((1.0 + *x) / (1.0 - *x)).ln()).clamp(-MOST, MOST));
     }
 
-    /// How much further than others each output of a controller may be moved before its action has moved as far. Where a good lap drives,
-    /// Car-Racing's gas (0.1 on average) and brake (0) are far in the tails of their tanh, and steering is in the middle of its own.
+    /// How much further than others each output of a controller is to be moved, so that its action moves as far. A good lap of Car-Racing
+    /// keeps the gas at 0.1 of its range, where its tanh is three times less steep than the steering's; the brake, which is cut off below
+    /// 0 and hardly touched, gets the gas's. Other actions are taken as they are.
     pub fn slack(&self) -> Vec<f64> {
         match self {
             Self::CarRacing => vec![1.0, 3.0, 3.0],

@@ -6,8 +6,8 @@ use super::LinearController;
 
 /// An affine map of [z, h]: coordinate i is rows\[i\] · ([z, h] − mean).
 ///
-/// One step size of CMA-ES then means the same change of an action for every weight, whatever the scale of what it multiplies. The
-/// map is folded into the weights, so that what acts is a [`LinearController`] on [z, h] itself.
+/// One step size of CMA-ES then means the same change of an output for every weight, whatever the scale of what it multiplies; outputs
+/// may count more than once beside. The map is folded into the weights, so that what acts is a [`LinearController`] on [z, h] itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Coordinates {
     mean: Vec<f64>,
@@ -237,7 +237,6 @@ mod tests {
         }
     }
 
-    /// W c + b of the coordinates c is what the folded controller gives for [z, h].
     #[test]
     fn parameters_of_an_output_count_as_often_as_it_says() {
         let (moments, rows) = moments();
@@ -254,6 +253,7 @@ mod tests {
         }
     }
 
+    /// W c + b of the coordinates c is what the folded controller gives for [z, h].
     #[test]
     fn the_map_is_folded_into_the_weights() {
         let (moments, rows) = moments();

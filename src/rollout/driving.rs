@@ -24,9 +24,9 @@ pub struct Driving {
     pub speed: f64,
     /// Its standard deviation.
     pub speed_sd: f64,
-    /// Mean gas, 0 to 1.
+    /// Mean gas on the rear wheels, 0 to 1.
     pub gas: f64,
-    /// Mean brake, 0 to 1.
+    /// Mean brake on the wheels, 0 to 1.
     pub brake: f64,
     /// Part of the steps with a wheel beside the road.
     pub beside: f64,
@@ -35,33 +35,38 @@ pub struct Driving {
 /// Sums over steps: their number, speed, its square, gas, brake, steps beside the road.
 type Sums = [[f64; 6]; BANDS.len() + 1];
 
-/// How `controller` drives on `tracks` of the native Car-Racing: the first steps, then a band for every kind of bend.
+/// How `controller` drives on `tracks` of the native Car-Racing: the first steps, then a band for every kind of bend. `None` if
+/// interrupted.
 ///
 /// # Errors
 ///
-/// Where `world` is not the native Car-Racing, or it is interrupted.
+/// Where `world` is not the native Car-Racing.
 pub fn driving(
     model: &ActingModel,
     controller: &LinearController,
     world: &World,
     tracks: std::ops::Range<u64>,
     stop: &Interrupt,
-) -> Result<Vec<Driving>, String> {
+) -> Result<Option<Vec<Driving>>, String> {
     let each: Vec<Sums> = tracks.into_par_iter().map(|seed| track(model, controller, world, seed, stop)).collect::<Result<_, _>>()?;
     let mut sums = Sums::default();
     for one in &each {
         sums.as_flattened_mut().iter_mut().zip(one.as_flattened()).for_each(|(sum, x)| *sum += x);
     }
+    if stop.is_set() {
+        return Ok(None);
+    }
     let all: f64 = sums.iter().map(|s| s[0]).sum();
     let bends = [None].into_iter().chain(BANDS.map(Some));
-    Ok(bends
+    let of_band = bends
         .zip(sums)
         .map(|(bend, [n, speed, square, gas, brake, beside])| {
             let of = |sum: f64| sum / n.max(1.0);
             let speed_sd = (of(square) - of(speed).powi(2)).max(0.0).sqrt();
             Driving { bend, share: n / all.max(1.0), speed: of(speed), speed_sd, gas: of(gas), brake: of(brake), beside: of(beside) }
         })
-        .collect())
+        .collect();
+    Ok(Some(of_band))
 }
 
 fn track(model: &ActingModel, controller: &LinearController, world: &World, seed: u64, stop: &Interrupt) -> Result<Sums, String> {
@@ -72,10 +77,10 @@ fn track(model: &ActingModel, controller: &LinearController, world: &World, seed
     env.reset(seed, ObservationMut::Frame(&mut frame)).map_err(failed)?;
     let (mut eyes, mut scratch) = (vision::EncoderScratch::default(), memory::Scratch::default());
     let (mut z, mut state, mut action) = (vec![0.0; model.latent], vec![0.0; model.memory.state_len()], vec![0.0; model.actions.width()]);
-    let (mut sums, mut at) = (Sums::default(), None);
+    let (mut sums, mut at, mut index) = (Sums::default(), None, [0.0]);
     for step in 0.. {
         if stop.is_set() {
-            return Err("interrupted".into());
+            break;
         }
         model.encoder.encode(&mut eyes, &frame, &mut z);
         controller.outputs(&z, model.memory.hidden(&state), &mut action);
@@ -86,14 +91,13 @@ fn track(model: &ActingModel, controller: &LinearController, world: &World, seed
         at = Some(here);
         let bend = road.sharpest(here, AHEAD);
         let band = if step < START { 0 } else { 1 + BANDS.partition_point(|most| bend >= *most) };
-        let (sin, cos) = f64::from(car.hull.angle).sin_cos();
-        let [vx, vy] = car.hull.velocity.map(f64::from);
-        let speed = vy * cos - vx * sin;
+        let [speed, _] = car.hull.forward_and_sideways();
         let beside = car.wheels.iter().any(|w| !w.on_road);
-        let seen = [1.0, speed, speed * speed, f64::from(action[1]), f64::from(action[2]), f64::from(u8::from(beside))];
+        let rear = car.wheels[3];
+        let seen = [1.0, speed, speed * speed, rear.gas, rear.brake, f64::from(u8::from(beside))];
         sums[band].iter_mut().zip(seen).for_each(|(sum, x)| *sum += x);
         model.memory.step(1, &z, &action, &mut state, &mut scratch);
-        if env.step(&action, ObservationMut::Frame(&mut frame)).map_err(failed)?.done() {
+        if env.step(model.actions.for_env(&action, &mut index), ObservationMut::Frame(&mut frame)).map_err(failed)?.done() {
             break;
         }
     }

@@ -58,7 +58,7 @@ pub enum RunError {
     #[error("{0}")]
     Config(String),
     /// The run folder was made with other settings.
-    #[error("{} was made with other settings:\n{differences}\nGo on with the old ones (leave out --set, use the same preset), or start a new run with --run DIR.", path.display())]
+    #[error("{} was made with other settings:\n{differences}\nGo on with the old ones: frmdn train --run {}, without a preset and without --set; or start a new run with --run OTHER.", path.display(), path.display())]
     Differs {
         /// The run folder.
         path: PathBuf,

@@ -303,7 +303,7 @@ pub enum ControllerOutputs {
     /// All outputs of the controller alike.
     #[default]
     Raw,
-    /// Their actions: outputs that move theirs less are moved further, as [`crate::controller::Actions::slack`] says.
+    /// Those of Car-Racing's gas and brake three times as far ([`crate::controller::Actions::slack`]); of other actions all alike.
     Even,
 }
 

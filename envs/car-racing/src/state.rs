@@ -16,6 +16,15 @@ pub struct BodyState {
     pub angular_velocity: f32,
 }
 
+impl BodyState {
+    /// Its velocity along the way it looks, and to its right, world units per second.
+    pub fn forward_and_sideways(&self) -> [f64; 2] {
+        let (sin, cos) = f64::from(self.angle).sin_cos();
+        let [x, y] = self.velocity.map(f64::from);
+        [y * cos - x * sin, x * cos + y * sin]
+    }
+}
+
 /// A wheel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WheelState {

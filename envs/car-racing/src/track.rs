@@ -80,10 +80,7 @@ impl Track {
     pub fn nearest(&self, (x, y): Point, last: Option<usize>) -> usize {
         let n = self.points.len();
         let distance = |i: usize| (self.points[i % n].x - x).hypot(self.points[i % n].y - y);
-        let nearest = |mut stretch: std::ops::Range<usize>| {
-            let first = stretch.start;
-            stretch.by_ref().fold(first, |best, i| if distance(i) < distance(best) { i } else { best })
-        };
+        let nearest = |stretch: std::ops::Range<usize>| stretch.min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(0);
         last.map_or_else(|| nearest(0..n), |last| nearest(last + n - 3..last + n + 15)) % n
     }
 
@@ -95,9 +92,9 @@ impl Track {
         turn / (b.x - a.x).hypot(b.y - a.y).max(1.0)
     }
 
-    /// The largest curvature, to either side, of the `tiles` tiles from point `i` on.
+    /// The largest curvature, to either side, within the `tiles` tiles (three or more) from point `i` on.
     pub fn sharpest(&self, i: usize, tiles: usize) -> f64 {
-        (i..i + tiles).map(|i| self.curvature(i).abs()).fold(0.0, f64::max)
+        (i..i + tiles - 2).map(|i| self.curvature(i).abs()).fold(0.0, f64::max)
     }
 }
 

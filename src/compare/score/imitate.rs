@@ -32,5 +32,5 @@ pub fn drivers(data: &Data, model: &ActingModel, coordinates: &Coordinates) -> R
             model.memory.step(1, z, action, &mut state, &mut scratch);
         }
     }
-    Ok(sums.solve(RIDGE).map(|(weights, _)| weights.concat()))
+    Ok(sums.solve(RIDGE).map(|(weights, _)| coordinates.parameters(&weights)))
 }

@@ -189,9 +189,8 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     let all: Vec<&LinearController> = candidates.iter().collect();
     let Some(mut outcomes) = arena.drive(&all, first, options)? else { return context.check() };
     let limit = state.loss_limit(config);
-    let counted = worths(&outcomes, limit);
-    let mut order: Vec<usize> = (0..all.len()).collect();
-    order.sort_by(|&a, &b| counted[b].total_cmp(&counted[a]));
+    let mut standing: Vec<(usize, f64)> = worths(&outcomes, limit).into_iter().enumerate().collect();
+    standing.sort_by(|a, b| b.1.total_cmp(&a.1));
     let fitness: Vec<f64> = outcomes.iter().map(|o| mean(o, |o| o.fitness)).collect();
     let Summary { mean: average, sd, .. } = Summary::of(&fitness);
     // Tracks that were failed before say less of candidates than they are worth.
@@ -211,20 +210,24 @@ fn generation(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution, metr
     // The race: the better half drive on, and only among themselves the further tracks change the order.
     let half = all.len() / 2;
     if more > 0 {
-        let better: Vec<&LinearController> = order[..half].iter().map(|&i| all[i]).collect();
+        let better: Vec<&LinearController> = standing[..half].iter().map(|(i, _)| all[*i]).collect();
         let Some(further) = arena.drive(&better, rest, options)? else { return context.check() };
         learn(rest, &further);
-        for (&i, further) in order.iter().zip(further) {
-            outcomes[i].extend(further);
+        for ((i, _), further) in standing.iter().zip(further) {
+            outcomes[*i].extend(further);
         }
-        let raced: Vec<Vec<Outcome>> = order[..half].iter().map(|&i| outcomes[i].clone()).collect();
-        let mut ranks: Vec<(usize, f64)> = order[..half].iter().copied().zip(worths(&raced, limit)).collect();
-        ranks.sort_by(|a, b| b.1.total_cmp(&a.1));
-        order.iter_mut().zip(ranks).for_each(|(place, (i, _))| *place = i);
+        let raced: Vec<Vec<Outcome>> = standing[..half].iter().map(|(i, _)| outcomes[*i].clone()).collect();
+        standing.iter_mut().zip(worths(&raced, limit)).for_each(|((_, old), new)| *old = new);
+        standing[..half].sort_by(|a, b| b.1.total_cmp(&a.1));
     }
-    // CMA-ES looks at the order alone.
-    let mut losses = vec![0.0; all.len()];
-    order.iter().enumerate().for_each(|(rank, &i)| losses[i] = rank as f64);
+    // CMA-ES looks at the order alone. Equals stay equals: a pair whose sides are worth the same says nothing.
+    let (mut losses, mut rank) = (vec![0.0; all.len()], 0);
+    for (place, &(i, worth)) in standing.iter().enumerate() {
+        if place == 0 || worth != standing[place - 1].1 || (more > 0 && place == half) {
+            rank = place;
+        }
+        losses[i] = rank as f64;
+    }
     state.tell(&losses, worth).map_err(failed)?;
     state.tracks = seen;
     state.frames += frames(&outcomes);

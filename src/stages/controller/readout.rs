@@ -113,19 +113,17 @@ fn rows(folder: &RunFolder, world: &World, model: &ActingModel, standard: &Coord
     let (mut state, mut scratch) = (vec![0.0; model.memory.state_len()], Scratch::default());
     let mut rows = Rows { features: Vec::new(), motion: Vec::new() };
     let (d, a) = (latents.latent, episode.action_len);
-    let mut at = None;
+    let (mut at, mut number) = (None, [0.0]);
     for t in 0..episode.steps() {
         let (z, action) = (&latents.mean[t * d..(t + 1) * d], &episode.actions[t * a..(t + 1) * a]);
         let (Some(car), Some(road)) = (env.state(), env.track()) else { return Err(RunError::Failed("the car has no state".into())) };
-        let hull = car.hull;
-        let [px, py] = hull.position.map(f64::from);
-        let here = road.nearest((px, py), at);
+        let [x, y] = car.hull.position.map(f64::from);
+        let here = road.nearest((x, y), at);
         at = Some(here);
-        let (sin, cos) = f64::from(hull.angle).sin_cos();
-        let [x, y] = hull.velocity.map(f64::from);
+        let [forward, sideways] = car.hull.forward_and_sideways();
         rows.features.push(standard.of(&[z, model.memory.hidden(&state)].concat()));
-        rows.motion.push([y * cos - x * sin, x * cos + y * sin, f64::from(hull.angular_velocity), road.sharpest(here, AHEAD)]);
-        let step = env.step(action, ObservationMut::Frame(&mut frame)).map_err(failed)?;
+        rows.motion.push([forward, sideways, f64::from(car.hull.angular_velocity), road.sharpest(here, AHEAD)]);
+        let step = env.step(model.actions.for_env(action, &mut number), ObservationMut::Frame(&mut frame)).map_err(failed)?;
         if (step.reward as f32 - episode.rewards[t]).abs() > 1e-4 {
             return Err(RunError::damaged(
                 &folder.episodes().path(index),
