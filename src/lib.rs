@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate. Imports never go up:
-//! [`cli`] → [`compare`] → [`stages`], [`parity`], [`measure`] → [`film`] → [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] →
+//! [`cli`] → [`studies`] → [`stages`], [`parity`], [`measure`] → [`film`] → [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] →
 //! [`worlds`], [`device`], [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`, `frmdn_env`.
 //!
 //! A random driver on a real track, the agent's observation in its hands:
@@ -42,7 +42,6 @@ pub use frmdn_gym_rs as gym_rs;
 
 pub mod agent;
 pub mod cli;
-pub mod compare;
 pub mod controller;
 pub mod device;
 pub mod dream;
@@ -54,5 +53,6 @@ pub mod pictures;
 pub mod rollout;
 pub mod run;
 pub mod stages;
+pub mod studies;
 pub mod vision;
 pub mod worlds;

@@ -10,8 +10,8 @@ use super::{
     typed::typed,
 };
 use crate::{
-    compare::{Likelihood, Spec, likelihood},
     stages::Context,
+    studies::{Likelihood, Spec, likelihood},
 };
 
 #[derive(Debug, Subcommand)]

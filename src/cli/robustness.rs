@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::typed::typed;
 use crate::{
-    compare::{Robustness, robustness},
     stages::Context,
+    studies::{Robustness, robustness},
 };
 
 #[derive(Args, Debug)]

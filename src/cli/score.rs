@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::typed::typed;
 use crate::{
-    compare::{Experiment, Scale, Score, Spec, score},
     stages::Context,
+    studies::{Experiment, Scale, Score, Spec, score},
 };
 
 #[derive(Args, Debug)]

@@ -16,7 +16,7 @@ except ImportError:  # setuptools before 70.1
 
 CRATE = "frmdn-env-cabi"
 HERE = Path(__file__).resolve().parent
-WORKSPACE = HERE.parents[2]
+WORKSPACE = HERE.parents[1]
 LIBRARIES = {".so", ".dylib", ".dll"}
 
 
@@ -35,10 +35,10 @@ def find_cargo():
 
 def build_library():
     """Runs cargo and returns the path of the library."""
-    if not (WORKSPACE / "envs" / "gym-bridge" / "cabi" / "Cargo.toml").exists():
+    if not (WORKSPACE / "bindings" / "cabi" / "Cargo.toml").exists():
         raise SystemExit(
             "frmdn-gym is built inside of its repository, which holds the Rust sources: clone it and run\n"
-            "    pip install ./envs/gym-bridge/python"
+            "    pip install ./bindings/python"
         )
     command = [find_cargo(), "build", "--release", "-p", CRATE, "--message-format=json-render-diagnostics"]
     try:

@@ -12,12 +12,12 @@ use super::{
     jobs, keep, kept,
 };
 use crate::{
-    compare::kept::differs,
     controller::LinearController,
     memory::Variant,
     rollout::{DriveOptions, Job},
     run::{Checkpoint, CheckpointKind, Result, RunError},
     stages::Context,
+    studies::kept::differs,
 };
 
 /// Candidates of a generation of the evolutions.

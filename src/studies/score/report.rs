@@ -16,12 +16,12 @@ use super::{
     population::{self, Curve, POPULATIONS, Point},
 };
 use crate::{
-    compare::{
+    pictures::{Series, plot_curves},
+    run::{Result, RunError},
+    studies::{
         report::{Block, save},
         statistics::{Interval, Sample, bootstrap, bootstrap_of, holm, shown_p},
     },
-    pictures::{Series, plot_curves},
-    run::{Result, RunError},
 };
 
 /// The memory that others are compared with, and the one whose contrast with it was declared as the primary one.

@@ -41,7 +41,7 @@ def _load():
     path = _library_path()
     if not path.exists():
         raise NativeError(
-            f"{path} does not exist: install the package with `pip install ./envs/gym-bridge/python` from the repository, "
+            f"{path} does not exist: install the package with `pip install ./bindings/python` from the repository, "
             "or name a built library in FRMDN_GYM_LIBRARY"
         )
     try:
