@@ -46,34 +46,56 @@ pub const FILE: &str = "agent.safetensors";
 fn known() -> String {
     let of = |folder: &str, file: &str| -> Vec<String> {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|e| e.path()).filter(|p| p.join(file).exists()).map(|p| p.display().to_string()).collect()
+        entries
+            .map(|e| e.path())
+            .filter(|p| p.join(file).exists())
+            .map(|p| p.display().to_string())
+            .collect()
     };
     let mut all = [of("runs", "run.toml"), of("checkpoints", FILE)].concat();
     all.sort();
-    if all.is_empty() { String::new() } else { format!(". Here there are: {}", all.join(", ")) }
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!(". Here there are: {}", all.join(", "))
+    }
 }
 
 impl Agent {
-    /// The agent of a run folder (`run.toml`), or of a checkpoint: `agent.safetensors`, its folder, or its name in `checkpoints/`.
+    /// The agent of a run folder (`run.toml`), or of a checkpoint: `agent.safetensors`, its folder,
+    /// or its name in `checkpoints/`.
     pub fn load(dir: &Path) -> Result<Self> {
         if dir.join("run.toml").exists() {
             return Self::of_run(&RunFolder::open(dir)?);
         }
         let shipped = Path::new("checkpoints").join(dir).join(FILE);
-        let path = [dir.to_path_buf(), dir.join(FILE), shipped].into_iter().find(|p| p.is_file()).ok_or_else(|| {
+        let candidates = [dir.to_path_buf(), dir.join(FILE), shipped];
+        let path = candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| {
             RunError::Config(format!(
-                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}. To train an agent, type: frmdn train",
+                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}. To \
+                 train an agent, type: frmdn train",
                 dir.display(),
                 known()
             ))
         })?;
-        let file = Checkpoint::<AgentInfo>::load(&path, CheckpointKind::Agent, CheckpointKind::Agent.remedy())?;
+        let file = Checkpoint::<AgentInfo>::load(
+            &path,
+            CheckpointKind::Agent,
+            CheckpointKind::Agent.remedy(),
+        )?;
         let part = |prefix: &str| file.tensors.part(prefix);
         let controller = Some(part("controller.")).filter(|c| !c.0.is_empty());
-        Ok(Self { info: file.state, vision: part("vision."), memory: part("memory."), controller, origin: path })
+        Ok(Self {
+            info: file.state,
+            vision: part("vision."),
+            memory: part("memory."),
+            controller,
+            origin: path,
+        })
     }
 
-    /// Copies the agent of `from`, which must be whole, into the file `copy`: a run does not depend on what becomes of that folder.
+    /// Copies the agent of `from`, which must be whole, into the file `copy`: a run does not depend
+    /// on what becomes of that folder.
     pub fn keep(from: &Path, copy: &Path) -> Result<()> {
         let agent = Self::load(from)?;
         agent.controller()?;
@@ -85,18 +107,43 @@ impl Agent {
 
     fn of_run(folder: &RunFolder) -> Result<Self> {
         let preset = folder.preset();
-        let missing = |what| RunError::Missing { what, path: folder.root().to_path_buf(), command: folder.resume_command() };
-        let (v, m, c) = (vision_path(folder), memory_path(folder), controller_path(folder));
+        let missing = |what| RunError::Missing {
+            what,
+            path: folder.root().to_path_buf(),
+            command: folder.resume_command(),
+        };
+        let (v, m, c) = (
+            vision_path(folder),
+            memory_path(folder),
+            controller_path(folder),
+        );
         if !v.exists() {
             return Err(missing("a trained V"));
         }
-        let vision = Checkpoint::<VaeConfig>::load(&v, CheckpointKind::Vision, CheckpointKind::Vision.remedy())?.tensors;
+        let vision = Checkpoint::<VaeConfig>::load(
+            &v,
+            CheckpointKind::Vision,
+            CheckpointKind::Vision.remedy(),
+        )?
+        .tensors;
         if !m.exists() {
             return Err(missing("a trained M"));
         }
-        let memory = Checkpoint::<MemoryConfig>::load(&m, CheckpointKind::Memory, CheckpointKind::Memory.remedy())?.tensors;
+        let memory = Checkpoint::<MemoryConfig>::load(
+            &m,
+            CheckpointKind::Memory,
+            CheckpointKind::Memory.remedy(),
+        )?
+        .tensors;
         let controller = if c.exists() {
-            Some(Checkpoint::<()>::load(&c, CheckpointKind::Controller, CheckpointKind::Controller.remedy())?.tensors)
+            Some(
+                Checkpoint::<()>::load(
+                    &c,
+                    CheckpointKind::Controller,
+                    CheckpointKind::Controller.remedy(),
+                )?
+                .tensors,
+            )
         } else {
             None
         };
@@ -104,29 +151,50 @@ impl Agent {
             environment: preset.environment.clone(),
             vision: preset.vision.model,
             memory: preset.memory.model,
-            actions: action_width(&preset.memory.model, preset.vision.model.latent, &memory, controller.as_ref()),
+            actions: action_width(
+                &preset.memory.model,
+                preset.vision.model.latent,
+                &memory,
+                controller.as_ref(),
+            ),
         };
-        Ok(Self { info, vision, memory, controller, origin: folder.root().to_path_buf() })
+        Ok(Self {
+            info,
+            vision,
+            memory,
+            controller,
+            origin: folder.root().to_path_buf(),
+        })
     }
 
     /// Writes V, M and C as one file.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut tensors = Params::default();
-        for (prefix, part) in [("vision", Some(&self.vision)), ("memory", Some(&self.memory)), ("controller", self.controller.as_ref())] {
+        for (prefix, part) in [
+            ("vision", Some(&self.vision)),
+            ("memory", Some(&self.memory)),
+            ("controller", self.controller.as_ref()),
+        ] {
             for t in part.into_iter().flat_map(|p| &p.0) {
                 tensors.push(format!("{prefix}.{}", t.name), &t.shape, t.value.clone());
             }
         }
-        Checkpoint { tensors, state: self.info.clone() }.save(path, CheckpointKind::Agent)
+        Checkpoint {
+            tensors,
+            state: self.info.clone(),
+        }
+        .save(path, CheckpointKind::Agent)
     }
 
-    /// The parts that act, for acting in `world`, which must have actions of the kind the agent was trained with.
+    /// The parts that act, for acting in `world`, which must have actions of the kind the agent was
+    /// trained with.
     pub fn acting_model(&self, world: &World) -> Result<ActingModel> {
         let space = world.action_space().map_err(RunError::Failed)?;
         let actions = Actions::of(&space);
         if actions.width() != self.info.actions {
             return Err(RunError::Config(format!(
-                "{} acts with {} values, {} wants {space}: choose an environment like {}, which it was trained in",
+                "{} acts with {} values, {} wants {space}: choose an environment like {}, which it \
+                 was trained in",
                 self.origin.display(),
                 self.info.actions,
                 world.name(),
@@ -135,18 +203,38 @@ impl Agent {
         }
         let encoder = self.vae()?.encoder();
         let memory = self.memory()?;
-        Ok(ActingModel { encoder, memory, latent: self.info.vision.latent, actions })
+        Ok(ActingModel {
+            encoder,
+            memory,
+            latent: self.info.vision.latent,
+            actions,
+        })
     }
 
-    /// What to do where `part` does not fit: a run makes its parts anew, a file is whole or it is not.
+    /// What to do where `part` does not fit: a run makes its parts anew, a file is whole or it is
+    /// not.
     fn remedy(&self, part: CheckpointKind) -> &'static str {
-        if self.origin.is_file() { CheckpointKind::Agent.remedy() } else { part.remedy() }
+        if self.origin.is_file() {
+            CheckpointKind::Agent.remedy()
+        } else {
+            part.remedy()
+        }
     }
 
     /// M, for acting and dreaming.
     pub fn memory(&self) -> Result<Box<dyn Memory>> {
-        memory::load(&self.info.memory, self.info.vision.latent, self.info.actions, &self.memory).map_err(|e| {
-            RunError::damaged(&self.origin, format!("its M does not fit its settings: {e}"), self.remedy(CheckpointKind::Memory))
+        memory::load(
+            &self.info.memory,
+            self.info.vision.latent,
+            self.info.actions,
+            &self.memory,
+        )
+        .map_err(|e| {
+            RunError::damaged(
+                &self.origin,
+                format!("its M does not fit its settings: {e}"),
+                self.remedy(CheckpointKind::Memory),
+            )
         })
     }
 
@@ -157,32 +245,60 @@ impl Agent {
 
     fn vae(&self) -> Result<Vae> {
         Vae::from_params(self.info.vision, &self.vision).map_err(|e| {
-            RunError::damaged(&self.origin, format!("its V does not fit its settings: {e}"), self.remedy(CheckpointKind::Vision))
+            RunError::damaged(
+                &self.origin,
+                format!("its V does not fit its settings: {e}"),
+                self.remedy(CheckpointKind::Vision),
+            )
         })
     }
 
     /// Name and shape of every tensor.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let parts = [("vision", Some(&self.vision)), ("memory", Some(&self.memory)), ("controller", self.controller.as_ref())];
-        let named = parts.into_iter().flat_map(|(prefix, part)| part.into_iter().flat_map(move |p| p.0.iter().map(move |t| (prefix, t))));
-        named.map(|(prefix, t)| (format!("{prefix}.{}", t.name), t.shape.clone())).collect()
+        let parts = [
+            ("vision", Some(&self.vision)),
+            ("memory", Some(&self.memory)),
+            ("controller", self.controller.as_ref()),
+        ];
+        let named = parts.into_iter().flat_map(|(prefix, part)| {
+            part.into_iter()
+                .flat_map(move |p| p.0.iter().map(move |t| (prefix, t)))
+        });
+        named
+            .map(|(prefix, t)| (format!("{prefix}.{}", t.name), t.shape.clone()))
+            .collect()
     }
 
-    /// The first half of the SHA-256 of what it is and of all its weights, in hexadecimal: the same for a run folder and for its checkpoint.
+    /// The first half of the SHA-256 of what it is and of all its weights, in hexadecimal: the same
+    /// for a run folder and for its checkpoint.
     pub fn checksum(&self) -> String {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
         hash.update(serde_json::to_string(&self.info).expect("what an agent is is plain data"));
-        for t in [Some(&self.vision), Some(&self.memory), self.controller.as_ref()].into_iter().flatten().flat_map(|p| &p.0) {
+        for t in [
+            Some(&self.vision),
+            Some(&self.memory),
+            self.controller.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .flat_map(|p| &p.0)
+        {
             hash.update(&t.name);
             t.value.iter().for_each(|v| hash.update(v.to_le_bytes()));
         }
-        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// As [`Agent::checksum`], of a run's V and M alone: what its C is evolved for.
     pub fn model_checksum(folder: &RunFolder) -> Result<String> {
-        let mut model = Self { controller: None, ..Self::of_run(folder)? };
+        let mut model = Self {
+            controller: None,
+            ..Self::of_run(folder)?
+        };
         // Of a memory that has not seen actions, C alone tells their number.
         model.info.actions = 0;
         Ok(model.checksum())
@@ -190,7 +306,8 @@ impl Agent {
 
     /// C, if it was evolved.
     pub fn controller(&self) -> Result<LinearController> {
-        let features = self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);
+        let features =
+            self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);
         let c = self.controller.as_ref().ok_or_else(|| RunError::Missing {
             what: "an evolved controller",
             path: self.origin.clone(),
@@ -198,8 +315,14 @@ impl Agent {
         })?;
         let weights = c
             .get("weight", &[self.info.actions, features + 1])
-            .map_err(|e| RunError::damaged(&self.origin, e, self.remedy(CheckpointKind::Controller)))?;
-        Ok(LinearController::new(features, self.info.actions, weights.to_vec()))
+            .map_err(|e| {
+                RunError::damaged(&self.origin, e, self.remedy(CheckpointKind::Controller))
+            })?;
+        Ok(LinearController::new(
+            features,
+            self.info.actions,
+            weights.to_vec(),
+        ))
     }
 
     /// The acting parts of a run whose controller is still to be evolved.
@@ -207,45 +330,81 @@ impl Agent {
         let mut agent = Self::of_run(folder)?;
         if !agent.info.memory.is_recurrent() {
             // Nothing that was trained so far has seen an action.
-            agent.info.actions = Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
+            agent.info.actions =
+                Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
         }
         agent.acting_model(world)
     }
 
     /// Keeps V's weights.
     pub fn save_vision(folder: &RunFolder, weights: &Params) -> Result<()> {
-        Checkpoint { tensors: weights.clone(), state: folder.preset().vision.model }.save(&vision_path(folder), CheckpointKind::Vision)
+        Checkpoint {
+            tensors: weights.clone(),
+            state: folder.preset().vision.model,
+        }
+        .save(&vision_path(folder), CheckpointKind::Vision)
     }
 
     /// Keeps M's weights.
     pub fn save_memory(folder: &RunFolder, weights: &Params) -> Result<()> {
-        Checkpoint { tensors: weights.clone(), state: folder.preset().memory.model }.save(&memory_path(folder), CheckpointKind::Memory)
+        Checkpoint {
+            tensors: weights.clone(),
+            state: folder.preset().memory.model,
+        }
+        .save(&memory_path(folder), CheckpointKind::Memory)
     }
 
     /// Keeps C's weights.
     pub fn save_controller(folder: &RunFolder, controller: &LinearController) -> Result<()> {
         let mut tensors = Params::default();
-        tensors.push("weight", &[controller.actions(), controller.features() + 1], controller.weights().to_vec());
+        tensors.push(
+            "weight",
+            &[controller.actions(), controller.features() + 1],
+            controller.weights().to_vec(),
+        );
         Checkpoint { tensors, state: () }.save(&controller_path(folder), CheckpointKind::Controller)
     }
 
-    /// V's weights of a run, with the first bytes of the file's checksum: the latents it encodes carry them.
+    /// V's weights of a run, with the first bytes of the file's checksum: the latents it encodes
+    /// carry them.
     pub fn load_vision(folder: &RunFolder) -> Result<(Params, u64)> {
         use sha2::{Digest, Sha256};
         let path = vision_path(folder);
-        let weights = Checkpoint::<VaeConfig>::load(&path, CheckpointKind::Vision, CheckpointKind::Vision.remedy())?.tensors;
+        let weights = Checkpoint::<VaeConfig>::load(
+            &path,
+            CheckpointKind::Vision,
+            CheckpointKind::Vision.remedy(),
+        )?
+        .tensors;
         let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
         let sum = Sha256::digest(bytes);
-        Ok((weights, u64::from_le_bytes(sum[..8].try_into().expect("eight bytes of thirty-two"))))
+        Ok((
+            weights,
+            u64::from_le_bytes(sum[..8].try_into().expect("eight bytes of thirty-two")),
+        ))
     }
 }
 
-/// Values of an action, as the shapes of what was trained on them tell; 0 where nothing has seen an action yet.
-fn action_width(config: &MemoryConfig, latent: usize, memory: &Params, controller: Option<&Params>) -> usize {
+/// Values of an action, as the shapes of what was trained on them tell; 0 where nothing has seen an
+/// action yet.
+fn action_width(
+    config: &MemoryConfig,
+    latent: usize,
+    memory: &Params,
+    controller: Option<&Params>,
+) -> usize {
     let rows = |params: &Params, name: &str| {
-        params.0.iter().find(|t| t.name == name || t.name == format!("member0.{name}")).and_then(|t| t.shape.first().copied())
+        params
+            .0
+            .iter()
+            .find(|t| t.name == name || t.name == format!("member0.{name}"))
+            .and_then(|t| t.shape.first().copied())
     };
-    let seen = if config.is_recurrent() { rows(memory, "lstm.weight_input").map(|n| n.saturating_sub(latent)) } else { None };
+    let seen = if config.is_recurrent() {
+        rows(memory, "lstm.weight_input").map(|n| n.saturating_sub(latent))
+    } else {
+        None
+    };
     seen.or_else(|| rows(controller?, "weight")).unwrap_or(0)
 }
 

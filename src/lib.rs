@@ -8,9 +8,11 @@
 //!                            p(z', reward, done | z, action, h): dreams, likelihoods
 //! ```
 //!
-//! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate. Imports never go up:
-//! [`cli`] → [`studies`] → [`stages`], [`parity`], [`measure`] → [`film`] → [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] →
-//! [`worlds`], [`device`], [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`, `frmdn_env`.
+//! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate.
+//! Imports never go up: [`cli`] → [`studies`] → [`stages`], [`parity`], [`measure`] → [`film`] →
+//! [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] → [`worlds`], [`device`],
+//! [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`,
+//! `frmdn_env`.
 //!
 //! A random driver on a real track, the agent's observation in its hands:
 //!

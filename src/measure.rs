@@ -1,6 +1,7 @@
 //! Rates of this machine: what `bench` prints and `plan` counts with.
 //!
-//! Every rate is that of whole calls as the stages make them, on a rayon pool of a given number of threads.
+//! Every rate is that of whole calls as the stages make them, on a rayon pool of a given number of
+//! threads.
 
 use std::{
     sync::atomic::AtomicU64,
@@ -30,7 +31,10 @@ const SPAN: Duration = Duration::from_secs(2);
 pub type Measured<T> = Result<T, String>;
 
 fn pool(threads: usize) -> Measured<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| e.to_string())
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| e.to_string())
 }
 
 /// Calls per second, the first one not counted.
@@ -65,7 +69,8 @@ pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
         for seed in (thread as u64..).step_by(threads) {
             let mut driver = Blind::Brownian.driver(&actions, 0, seed);
             let before = Instant::now();
-            env.reset(seed, ObservationMut::Frame(&mut observation)).map_err(|e| e.to_string())?;
+            env.reset(seed, ObservationMut::Frame(&mut observation))
+                .map_err(|e| e.to_string())?;
             resetting += before.elapsed();
             resets += 1;
             loop {
@@ -73,7 +78,10 @@ pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
                 steps += 1;
                 // Stopped within an episode, so that no thread works on when the others are done.
                 let over = began.elapsed() >= SPAN;
-                let step = env.step(actions.for_env(&action, &mut index), ObservationMut::Frame(&mut observation));
+                let step = env.step(
+                    actions.for_env(&action, &mut index),
+                    ObservationMut::Frame(&mut observation),
+                );
                 if step.map_err(|e| e.to_string())?.done() || over {
                     break;
                 }
@@ -87,12 +95,21 @@ pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
     // Once before: the servers of a gym: environment start, and memory is touched.
     world.action_space()?;
     let began = Instant::now();
-    let parts: Vec<_> = pool(threads)?.install(|| (0..threads).into_par_iter().with_max_len(1).map(drive).collect::<Measured<_>>())?;
+    let parts: Vec<_> = pool(threads)?.install(|| {
+        (0..threads)
+            .into_par_iter()
+            .with_max_len(1)
+            .map(drive)
+            .collect::<Measured<_>>()
+    })?;
     let seconds = began.elapsed().as_secs_f64();
     let steps: u64 = parts.iter().map(|p| p.0).sum();
     let resets: u64 = parts.iter().map(|p| p.1).sum();
     let resetting: Duration = parts.iter().map(|p| p.2).sum();
-    Ok(EnvRate { steps: steps as f64 / seconds, reset: resetting.as_secs_f64() * 1e3 / resets as f64 })
+    Ok(EnvRate {
+        steps: steps as f64 / seconds,
+        reset: resetting.as_secs_f64() * 1e3 / resets as f64,
+    })
 }
 
 /// Frames per second of V's encoder on one thread, `batch` frames a call.
@@ -109,19 +126,36 @@ pub fn encoder(config: VaeConfig, batch: usize) -> Measured<f64> {
 
 /// Frames that no convolution finds easy.
 fn noise(frames: usize) -> Vec<u8> {
-    (0..frames * FRAME).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect()
+    (0..frames * FRAME)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8)
+        .collect()
 }
 
 /// Frames per second of V's training with `batch` frames an update.
 pub fn vision(config: VaeConfig, batch: usize, threads: usize, device: &Device) -> Measured<f64> {
-    let mut trainer = VaeTrainer::new(&Vae::init(config, 1), VaeTrainerConfig::default()).on(device.burn());
+    let mut trainer =
+        VaeTrainer::new(&Vae::init(config, 1), VaeTrainerConfig::default()).on(device.burn());
     let frames = noise(batch);
-    let rate = pool(threads)?.install(|| calls(|n| trainer.step(&frames, 1e-4, n, 1).map(drop).map_err(|e| e.to_string())))?;
+    let rate = pool(threads)?.install(|| {
+        calls(|n| {
+            trainer
+                .step(&frames, 1e-4, n, 1)
+                .map(drop)
+                .map_err(|e| e.to_string())
+        })
+    })?;
     Ok(rate * batch as f64)
 }
 
 /// Steps of sequences per second of M's training; 0 for a variant that is never trained.
-pub fn memory(config: &MemoryConfig, latent: usize, actions: usize, shape: [usize; 2], threads: usize, device: &Device) -> Measured<f64> {
+pub fn memory(
+    config: &MemoryConfig,
+    latent: usize,
+    actions: usize,
+    shape: [usize; 2],
+    threads: usize,
+    device: &Device,
+) -> Measured<f64> {
     if !config.is_trained() {
         return Ok(0.0);
     }
@@ -129,11 +163,23 @@ pub fn memory(config: &MemoryConfig, latent: usize, actions: usize, shape: [usiz
     let mut trainer = MemoryTrainer::new(config, latent, actions, 1).on(device.burn());
     let mut data = SequenceBatch::zeros(sequence, batch, latent, actions);
     let mut rng = stream(1, "measure/memory", &[]);
-    for part in [&mut data.z, &mut data.z_next, &mut data.actions, &mut data.reward] {
+    for part in [
+        &mut data.z,
+        &mut data.z_next,
+        &mut data.actions,
+        &mut data.reward,
+    ] {
         fill_normal(&mut rng, part);
     }
     data.mask.fill(1.0);
-    let rate = pool(threads)?.install(|| calls(|n| trainer.step(&data, 1e-4, n).map(drop).map_err(|e| e.to_string())))?;
+    let rate = pool(threads)?.install(|| {
+        calls(|n| {
+            trainer
+                .step(&data, 1e-4, n)
+                .map(drop)
+                .map_err(|e| e.to_string())
+        })
+    })?;
     Ok(rate * (sequence * batch) as f64)
 }
 
@@ -143,24 +189,54 @@ fn model(preset: &Preset, actions: Actions) -> Measured<ActingModel> {
     let (config, width) = (&preset.memory.model, actions.width());
     let weights = memory::init(config, vision.latent, width, 1);
     let memory = memory::load(config, vision.latent, width, &weights).map_err(|e| e.to_string())?;
-    Ok(ActingModel { encoder: Vae::init(vision, 1).encoder(), memory, latent: vision.latent, actions })
+    Ok(ActingModel {
+        encoder: Vae::init(vision, 1).encoder(),
+        memory,
+        latent: vision.latent,
+        actions,
+    })
 }
 
 /// Frames per second of the whole acting loop (environment, V, M, C) on `threads` threads.
 pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
     let model = model(preset, Actions::of(&world.action_space()?))?;
     let (features, width) = (model.features(), model.actions.width());
-    let controller = LinearController::new(features, width, vec![0.0; LinearController::count(features, width)]);
+    let controller = LinearController::new(
+        features,
+        width,
+        vec![0.0; LinearController::count(features, width)],
+    );
     let pool = pool(threads)?;
     let (began, mut frames) = (Instant::now(), 0);
     for round in 0.. {
         // Several episodes for each lane: as in a generation, only the last ones leave lanes empty.
         let count = 64 * threads as u64;
-        let jobs: Vec<Job<'_>> = (round * count..(round + 1) * count).map(|seed| Job { controller: &controller, seed }).collect();
+        let jobs: Vec<Job<'_>> = (round * count..(round + 1) * count)
+            .map(|seed| Job {
+                controller: &controller,
+                seed,
+            })
+            .collect();
         // Straight ahead at half gas leaves the road soon.
-        let options = DriveOptions { give_up_after: Some(150), max_steps: 1000, ..DriveOptions::default() };
-        let outcomes = pool.install(|| model.drive(world, &jobs, options, &Interrupt::default(), &AtomicU64::new(0)))?;
-        frames += outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum::<u64>();
+        let options = DriveOptions {
+            give_up_after: Some(150),
+            max_steps: 1000,
+            ..DriveOptions::default()
+        };
+        let outcomes = pool.install(|| {
+            model.drive(
+                world,
+                &jobs,
+                options,
+                &Interrupt::default(),
+                &AtomicU64::new(0),
+            )
+        })?;
+        frames += outcomes
+            .iter()
+            .flatten()
+            .map(|o| u64::from(o.steps))
+            .sum::<u64>();
         if began.elapsed() >= SPAN {
             break;
         }
@@ -168,18 +244,26 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
     Ok(frames as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Milliseconds from a frame to the next one with a single environment, half of all steps and 99 of 100 being faster.
+/// Milliseconds from a frame to the next one with a single environment, half of all steps and 99 of
+/// 100 being faster.
 pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
     let model = model(preset, Actions::of(&world.action_space()?))?;
     let (features, width) = (model.features(), model.actions.width());
-    let controller = LinearController::new(features, width, vec![0.0; LinearController::count(features, width)]);
+    let controller = LinearController::new(
+        features,
+        width,
+        vec![0.0; LinearController::count(features, width)],
+    );
     let mut driven = AgentDriven::new(world.make()?, &model, &controller);
     let mut frame = vec![0; driven.env().observation_space().len()];
     let mut action = vec![0.0; width];
     let mut times = Vec::new();
     let began = Instant::now();
     for seed in 0.. {
-        driven.env().reset(seed, ObservationMut::Frame(&mut frame)).map_err(|e| e.to_string())?;
+        driven
+            .env()
+            .reset(seed, ObservationMut::Frame(&mut frame))
+            .map_err(|e| e.to_string())?;
         for _ in 0..500 {
             let before = Instant::now();
             driven.act(&frame, &mut action)?;
@@ -197,10 +281,19 @@ pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
     Ok([times[times.len() / 2], times[times.len() * 99 / 100]])
 }
 
-/// Steps per second of dreams: a population's controllers from 16 starts each, `rows` dreams in all.
-pub fn dreaming(config: &MemoryConfig, latent: usize, actions: &Actions, rows: usize, threads: usize, device: &Device) -> Measured<f64> {
+/// Steps per second of dreams: a population's controllers from 16 starts each, `rows` dreams in
+/// all.
+pub fn dreaming(
+    config: &MemoryConfig,
+    latent: usize,
+    actions: &Actions,
+    rows: usize,
+    threads: usize,
+    device: &Device,
+) -> Measured<f64> {
     let weights = memory::init(config, latent, actions.width(), 1);
-    let memory = memory::load(config, latent, actions.width(), &weights).map_err(|e| e.to_string())?;
+    let memory =
+        memory::load(config, latent, actions.width(), &weights).map_err(|e| e.to_string())?;
     let features = latent + memory.hidden_len();
     let controllers: Vec<LinearController> = (0..rows.div_ceil(16) as u64)
         .map(|i| {
@@ -211,14 +304,28 @@ pub fn dreaming(config: &MemoryConfig, latent: usize, actions: &Actions, rows: u
         })
         .collect();
     let controllers: Vec<&LinearController> = controllers.iter().collect();
-    let starts: Vec<Start> = (0..16).map(|_| Start { latent: vec![0.0; latent], state: vec![0.0; memory.state_len()] }).collect();
+    let starts: Vec<Start> = (0..16)
+        .map(|_| Start {
+            latent: vec![0.0; latent],
+            state: vec![0.0; memory.state_len()],
+        })
+        .collect();
     let rate = pool(threads)?.install(|| {
         calls(|seed| {
-            let how = DreamConfig { steps: 50, temperature: 1.0, seed, ends: false };
+            let how = DreamConfig {
+                steps: 50,
+                temperature: 1.0,
+                seed,
+                ends: false,
+            };
             match device.burn() {
-                None => dream(memory.as_ref(), actions, &controllers, &starts, how).map(drop).map_err(|e| e.to_string()),
+                None => dream(memory.as_ref(), actions, &controllers, &starts, how)
+                    .map(drop)
+                    .map_err(|e| e.to_string()),
                 Some(device) => {
-                    let definition = MemoryDefinition::new(config, latent, actions.width(), &weights, device).map_err(|e| e.to_string())?;
+                    let definition =
+                        MemoryDefinition::new(config, latent, actions.width(), &weights, device)
+                            .map_err(|e| e.to_string())?;
                     dream_on(&definition, actions, &controllers, &starts, how, device);
                     Ok(())
                 }
@@ -243,14 +350,26 @@ pub struct Generation {
     pub optimiser: f64,
 }
 
-/// One generation of 64 candidates with 4 episodes each around a controller that goes slowly ahead, none given up.
+/// One generation of 64 candidates with 4 episodes each around a controller that goes slowly ahead,
+/// none given up.
 pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Generation> {
     let model = model(preset, Actions::of(&world.action_space()?))?;
     let (features, width) = (model.features(), model.actions.width());
     let dimension = LinearController::count(features, width);
     let (candidates, episodes) = (64, 4);
-    let ControllerConfig { covariance, recombination, .. } = preset.controller;
-    let config = CmaEsConfig { dimension, population: Some(candidates), sigma0: 0.02, covariance, recombination, seed: preset.seed };
+    let ControllerConfig {
+        covariance,
+        recombination,
+        ..
+    } = preset.controller;
+    let config = CmaEsConfig {
+        dimension,
+        population: Some(candidates),
+        sigma0: 0.02,
+        covariance,
+        recombination,
+        seed: preset.seed,
+    };
     let mut optimiser = CmaEs::new(config).map_err(|e| e.to_string())?;
     // The first generation also allocates: the second one is measured.
     let mut cost = Duration::ZERO;
@@ -259,7 +378,10 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         let before = Instant::now();
         asked = optimiser.ask();
         cost = before.elapsed();
-        let losses: Vec<f64> = asked.iter().map(|x| x.iter().map(|v| v * v).sum()).collect();
+        let losses: Vec<f64> = asked
+            .iter()
+            .map(|x| x.iter().map(|v| v * v).sum())
+            .collect();
         let before = Instant::now();
         optimiser.tell(&losses).map_err(|e| e.to_string())?;
         cost += before.elapsed();
@@ -268,17 +390,43 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         .iter()
         .map(|x| {
             let mut weights: Vec<f32> = x.iter().map(|&v| v as f32).collect();
-            // A twentieth of the gas: the car creeps along and the episode goes on to its last step.
+            // A twentieth of the gas: the car creeps along and the episode goes on to its last
+            // step.
             if model.actions == Actions::CarRacing {
                 weights[2 * (features + 1) - 1] = -1.5;
             }
             LinearController::new(features, width, weights)
         })
         .collect();
-    let jobs: Vec<Job<'_>> = drivers.iter().flat_map(|c| (0..episodes as u64).map(move |seed| Job { controller: c, seed })).collect();
+    let jobs: Vec<Job<'_>> = drivers
+        .iter()
+        .flat_map(|c| {
+            (0..episodes as u64).map(move |seed| Job {
+                controller: c,
+                seed,
+            })
+        })
+        .collect();
     let began = Instant::now();
-    let options = DriveOptions { max_steps: 1000, ..DriveOptions::default() };
-    let outcomes = pool(threads)?.install(|| model.drive(world, &jobs, options, &Interrupt::default(), &AtomicU64::new(0)))?;
+    let options = DriveOptions {
+        max_steps: 1000,
+        ..DriveOptions::default()
+    };
+    let outcomes = pool(threads)?.install(|| {
+        model.drive(
+            world,
+            &jobs,
+            options,
+            &Interrupt::default(),
+            &AtomicU64::new(0),
+        )
+    })?;
     let frames = outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum();
-    Ok(Generation { candidates, episodes, frames, driving: began.elapsed().as_secs_f64(), optimiser: cost.as_secs_f64() })
+    Ok(Generation {
+        candidates,
+        episodes,
+        frames,
+        driving: began.elapsed().as_secs_f64(),
+        optimiser: cost.as_secs_f64(),
+    })
 }

@@ -1,4 +1,5 @@
-//! gym: environments where Python is missing, broken or silent: each ends with an error that says what to type next.
+//! gym: environments where Python is missing, broken or silent: each ends with an error that says
+//! what to type next.
 #![cfg(unix)]
 
 mod common;
@@ -23,14 +24,23 @@ fn python(dir: &Path, script: &str) -> PathBuf {
 /// Runs the program with nothing of this machine's Python in sight.
 fn frmdn(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_frmdn"));
-    command.args(args).current_dir(dir).env("PATH", dir).env_remove("VIRTUAL_ENV").env_remove("FRMDN_PYTHON");
+    command
+        .args(args)
+        .current_dir(dir)
+        .env("PATH", dir)
+        .env_remove("VIRTUAL_ENV")
+        .env_remove("FRMDN_PYTHON");
     command.output().expect("the program starts")
 }
 
 const EVALUATE: [&str; 6] = ["evaluate", "--policy", "random", "--episodes", "2", "--env"];
 
 fn evaluate<'a>(rest: &[&'a str]) -> Vec<&'a str> {
-    EVALUATE.iter().copied().chain(rest.iter().copied()).collect()
+    EVALUATE
+        .iter()
+        .copied()
+        .chain(rest.iter().copied())
+        .collect()
 }
 
 fn has(text: &str, words: &[&str]) {
@@ -43,14 +53,31 @@ fn has(text: &str, words: &[&str]) {
 fn no_python_says_how_to_get_one() {
     let dir = tempfile::tempdir().unwrap();
     let text = error(&frmdn(dir.path(), &evaluate(&["gym:CarRacing-v3"])));
-    has(&text, &["no Python was found", "--python", "-m venv gym-env", "gymnasium[box2d]==1.4.0"]);
+    has(
+        &text,
+        &[
+            "no Python was found",
+            "--python",
+            "-m venv gym-env",
+            "gymnasium[box2d]==1.4.0",
+        ],
+    );
     let text = error(&frmdn(dir.path(), &evaluate(&["gym:SuperMarioBros-v0"])));
     has(&text, &["gym-super-mario-bros==7.4.0", "numpy>=1.24,<2"]);
-    let text = error(&frmdn(dir.path(), &evaluate(&["gym:CarRacing-v3", "--python", "/nowhere/python"])));
-    has(&text, &["/nowhere/python cannot be started", "--python PATH"]);
+    let text = error(&frmdn(
+        dir.path(),
+        &evaluate(&["gym:CarRacing-v3", "--python", "/nowhere/python"]),
+    ));
+    has(
+        &text,
+        &["/nowhere/python cannot be started", "--python PATH"],
+    );
     let out = frmdn(dir.path(), &["doctor"]);
     assert!(out.status.success());
-    has(&String::from_utf8_lossy(&out.stdout), &["no Python", "gymnasium[box2d]==1.4.0", "frmdn train"]);
+    has(
+        &String::from_utf8_lossy(&out.stdout),
+        &["no Python", "gymnasium[box2d]==1.4.0", "frmdn train"],
+    );
 }
 
 #[test]
@@ -58,15 +85,35 @@ fn a_python_that_is_none_or_never_answers_is_stopped_and_named() {
     let dir = tempfile::tempdir().unwrap();
     python(dir.path(), "echo 'no module named encodings' >&2; exit 3");
     let text = error(&frmdn(dir.path(), &evaluate(&["gym:CarRacing-v3"])));
-    has(&text, &["ended (exit status: 3)", "asked to start", "no module named encodings"]);
-    has(&String::from_utf8_lossy(&frmdn(dir.path(), &["doctor"]).stdout), &["does not work", "exit status: 3"]);
+    has(
+        &text,
+        &[
+            "ended (exit status: 3)",
+            "asked to start",
+            "no module named encodings",
+        ],
+    );
+    has(
+        &String::from_utf8_lossy(&frmdn(dir.path(), &["doctor"]).stdout),
+        &["does not work", "exit status: 3"],
+    );
 
     // exec: the process that is killed is the one that sleeps
     python(dir.path(), "exec /bin/sleep 600");
     let began = Instant::now();
-    let text = error(&frmdn(dir.path(), &evaluate(&["gym:CarRacing-v3", "--env-timeout", "0.2"])));
-    has(&text, &["no answer within 0.6", "asked to start", "--env-timeout"]);
-    assert!(began.elapsed() < Duration::from_secs(60), "it waited {:?}", began.elapsed());
+    let text = error(&frmdn(
+        dir.path(),
+        &evaluate(&["gym:CarRacing-v3", "--env-timeout", "0.2"]),
+    ));
+    has(
+        &text,
+        &["no answer within 0.6", "asked to start", "--env-timeout"],
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(60),
+        "it waited {:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -74,17 +121,55 @@ fn names_and_options_that_do_not_exist_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (args, words) in [
         (evaluate(&["pong"]), vec!["no such environment", "gym:ID"]),
-        (evaluate(&["car-racing,rule=v5"]), vec!["rule=v5", "rule=v3|v4"]),
-        (evaluate(&["gym:CarRacing-v3", "--env-timeout", "0"]), vec!["--env-timeout 0"]),
-        (vec!["train", "--run", "r", "--env", "pong"], vec!["environment = \"pong\"", "car-racing"]),
-        (vec!["train", "--run", "r", "--env", "gym:CarRacing-v3"], vec!["collect.random_start", "--set collect.random_start=false"]),
-        (vec!["evaluate", "--policy", "scripted", "--env", "car-racing,continuous=false"], vec!["scripted", "continuous"]),
-        (vec!["env", "trace", "car-racing", "--actions", "none.txt", "--out", "t"], vec!["cannot read none.txt"]),
-        (vec!["env", "parity", "--episodes", "0", "--tracks", "0"], vec!["nothing to compare"]),
+        (
+            evaluate(&["car-racing,rule=v5"]),
+            vec!["rule=v5", "rule=v3|v4"],
+        ),
+        (
+            evaluate(&["gym:CarRacing-v3", "--env-timeout", "0"]),
+            vec!["--env-timeout 0"],
+        ),
+        (
+            vec!["train", "--run", "r", "--env", "pong"],
+            vec!["environment = \"pong\"", "car-racing"],
+        ),
+        (
+            vec!["train", "--run", "r", "--env", "gym:CarRacing-v3"],
+            vec!["collect.random_start", "--set collect.random_start=false"],
+        ),
+        (
+            vec![
+                "evaluate",
+                "--policy",
+                "scripted",
+                "--env",
+                "car-racing,continuous=false",
+            ],
+            vec!["scripted", "continuous"],
+        ),
+        (
+            vec![
+                "env",
+                "trace",
+                "car-racing",
+                "--actions",
+                "none.txt",
+                "--out",
+                "t",
+            ],
+            vec!["cannot read none.txt"],
+        ),
+        (
+            vec!["env", "parity", "--episodes", "0", "--tracks", "0"],
+            vec!["nothing to compare"],
+        ),
     ] {
         let text = error(&frmdn(dir.path(), &args));
         has(&text, &words);
-        assert!(!dir.path().join("r").exists(), "{args:?} left something behind");
+        assert!(
+            !dir.path().join("r").exists(),
+            "{args:?} left something behind"
+        );
     }
 }
 
@@ -92,16 +177,41 @@ fn names_and_options_that_do_not_exist_are_refused() {
 fn every_score_names_its_environment_and_rule() {
     let dir = tempfile::tempdir().unwrap();
     let json = |env: &str| -> serde_json::Value {
-        let out = frmdn(dir.path(), &["evaluate", "--policy", "noop", "--episodes", "2", "--json", "--env", env]);
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let out = frmdn(
+            dir.path(),
+            &[
+                "evaluate",
+                "--policy",
+                "noop",
+                "--episodes",
+                "2",
+                "--json",
+                "--env",
+                env,
+            ],
+        );
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         serde_json::from_slice(&out.stdout).unwrap()
     };
-    let (v3, v4) = (json("car-racing"), json("car-racing,rule=v4,random_start=true"));
+    let (v3, v4) = (
+        json("car-racing"),
+        json("car-racing,rule=v4,random_start=true"),
+    );
     assert_eq!(
         (v3["environment"].as_str(), v4["environment"].as_str()),
-        (Some("car-racing"), Some("car-racing,rule=v4,random_start=true"))
+        (
+            Some("car-racing"),
+            Some("car-racing,rule=v4,random_start=true")
+        )
     );
-    has(v3["rule"].as_str().unwrap(), &["CarRacing-v3", "every tile"]);
+    has(
+        v3["rule"].as_str().unwrap(),
+        &["CarRacing-v3", "every tile"],
+    );
     has(v4["rule"].as_str().unwrap(), &["v4", "95 %", "random tile"]);
     // Who does nothing pays 0.1 for each of 1000 steps, and is paid for the tiles he stands on.
     assert!(v3["mean"].as_f64().unwrap() < -80.0);
@@ -110,22 +220,66 @@ fn every_score_names_its_environment_and_rule() {
 #[test]
 fn a_trace_holds_every_step_and_refuses_what_is_no_action() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("a.csv"), "# steer, gas, brake\n0, 0.5, 0\n0.3 1 0\n\n-1,0,0.8\n").unwrap();
-    let out = frmdn(dir.path(), &["env", "trace", "car-racing", "--seed", "4", "--actions", "a.csv", "--out", "t"]);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    std::fs::write(
+        dir.path().join("a.csv"),
+        "# steer, gas, brake\n0, 0.5, 0\n0.3 1 0\n\n-1,0,0.8\n",
+    )
+    .unwrap();
+    let out = frmdn(
+        dir.path(),
+        &[
+            "env",
+            "trace",
+            "car-racing",
+            "--seed",
+            "4",
+            "--actions",
+            "a.csv",
+            "--out",
+            "t",
+        ],
+    );
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let text = std::fs::read_to_string(dir.path().join("t/trace.jsonl")).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     assert_eq!(lines.len(), 4);
     assert_eq!(lines[3]["action"], serde_json::json!([-1.0, 0.0, 0.8f32]));
-    assert!(lines[1]["reward"].as_f64().unwrap() > 0.0 && lines[2]["car"]["hull"][3] != lines[1]["car"]["hull"][3]);
+    assert!(
+        lines[1]["reward"].as_f64().unwrap() > 0.0
+            && lines[2]["car"]["hull"][3] != lines[1]["car"]["hull"][3]
+    );
     let frames = std::fs::read(dir.path().join("t/frames.npy")).unwrap();
     let npy = npyz::NpyFile::new(&frames[..]).unwrap();
     assert_eq!(npy.shape(), [4, 96, 96, 3]);
-    assert_eq!(&std::fs::read(dir.path().join("t/frames.gif")).unwrap()[..6], b"GIF89a");
-    for (actions, words) in [("0 1", vec!["line 1", "3 numbers"]), ("0 1 0\n0 2 0", vec!["action 2", "[0, 1]"]), ("0 x 0", vec!["line 1"])]
-    {
+    assert_eq!(
+        &std::fs::read(dir.path().join("t/frames.gif")).unwrap()[..6],
+        b"GIF89a"
+    );
+    for (actions, words) in [
+        ("0 1", vec!["line 1", "3 numbers"]),
+        ("0 1 0\n0 2 0", vec!["action 2", "[0, 1]"]),
+        ("0 x 0", vec!["line 1"]),
+    ] {
         std::fs::write(dir.path().join("b.csv"), actions).unwrap();
-        let text = error(&frmdn(dir.path(), &["env", "trace", "car-racing", "--actions", "b.csv", "--out", "u"]));
+        let text = error(&frmdn(
+            dir.path(),
+            &[
+                "env",
+                "trace",
+                "car-racing",
+                "--actions",
+                "b.csv",
+                "--out",
+                "u",
+            ],
+        ));
         has(&text, &words);
     }
 }

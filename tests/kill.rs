@@ -1,5 +1,5 @@
-//! The real binary is killed at seeded moments in every stage, resumed with the same command, and must end with the
-//! same bytes as a run that was never disturbed.
+//! The real binary is killed at seeded moments in every stage, resumed with the same command, and
+//! must end with the same bytes as a run that was never disturbed.
 
 mod common;
 
@@ -25,26 +25,51 @@ const STAGES: [(&str, &str); 5] = [
 ];
 
 fn start(run: &Path, threads: &str) -> Child {
-    common::train(run, threads).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    common::train(run, threads)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts")
 }
 
 fn finish(child: Child) {
-    let output = child.wait_with_output().expect("the program can be waited for");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = child
+        .wait_with_output()
+        .expect("the program can be waited for");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
-/// Hashes of everything that is a result: data, weights, optimiser and CMA-ES state, metrics, scores. How long a stage
-/// took is a measurement, not a result.
+/// Hashes of everything that is a result: data, weights, optimiser and CMA-ES state, metrics,
+/// scores. How long a stage took is a measurement, not a result.
 fn results(run: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    for folder in ["episodes", "latents", "vision", "memory", "controller", "evaluation", "."] {
-        for entry in std::fs::read_dir(run.join(folder)).unwrap_or_else(|e| panic!("{folder}: {e}")).flatten() {
+    for folder in [
+        "episodes",
+        "latents",
+        "vision",
+        "memory",
+        "controller",
+        "evaluation",
+        ".",
+    ] {
+        for entry in std::fs::read_dir(run.join(folder))
+            .unwrap_or_else(|e| panic!("{folder}: {e}"))
+            .flatten()
+        {
             let path = entry.path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            // A kill in the middle of a write leaves its temporary file; the named files are what counts.
+            // A kill in the middle of a write leaves its temporary file; the named files are what
+            // counts.
             if path.is_file() && !name.starts_with('.') && name != "times.jsonl" {
                 let hash = Sha256::digest(std::fs::read(&path).unwrap());
-                found.insert(format!("{folder}/{name}"), hash.iter().map(|b| format!("{b:02x}")).collect());
+                found.insert(
+                    format!("{folder}/{name}"),
+                    hash.iter().map(|b| format!("{b:02x}")).collect(),
+                );
             }
         }
     }
@@ -54,8 +79,17 @@ fn results(run: &Path) -> BTreeMap<String, String> {
 /// Seconds each stage took in the calm run.
 fn durations(run: &Path) -> BTreeMap<String, f64> {
     let text = std::fs::read_to_string(run.join("times.jsonl")).unwrap();
-    let lines = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
-    lines.map(|l| (l["stage"].as_str().unwrap().to_owned(), l["seconds"].as_f64().unwrap())).collect()
+    let lines = text
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+    lines
+        .map(|l| {
+            (
+                l["stage"].as_str().unwrap().to_owned(),
+                l["seconds"].as_f64().unwrap(),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -64,8 +98,17 @@ fn a_run_killed_twenty_times_ends_with_the_same_bytes() {
     let (calm, stormy) = (dir.path().join("calm"), dir.path().join("stormy"));
     finish(start(&calm, "2"));
     let (want, durations) = (results(&calm), durations(&calm));
-    for part in ["vision/state.safetensors", "memory/state.safetensors", "controller/state.safetensors", "evaluation/scores.jsonl"] {
-        assert!(want.contains_key(part), "{part} is not among the results: {:?}", want.keys());
+    for part in [
+        "vision/state.safetensors",
+        "memory/state.safetensors",
+        "controller/state.safetensors",
+        "evaluation/scores.jsonl",
+    ] {
+        assert!(
+            want.contains_key(part),
+            "{part} is not among the results: {:?}",
+            want.keys()
+        );
     }
 
     // SplitMix64 from a fixed seed gives the moments.
@@ -83,12 +126,20 @@ fn a_run_killed_twenty_times_ends_with_the_same_bytes() {
             let mut child = start(&stormy, if kill % 2 == 0 { "1" } else { "2" });
             let began = Instant::now();
             while !stormy.join(mark).exists() {
-                assert!(began.elapsed() < Duration::from_secs(300), "{stage} never began");
-                assert!(child.try_wait().unwrap().is_none(), "the run ended before {stage} began");
+                assert!(
+                    began.elapsed() < Duration::from_secs(300),
+                    "{stage} never began"
+                );
+                assert!(
+                    child.try_wait().unwrap().is_none(),
+                    "the run ended before {stage} began"
+                );
                 std::thread::sleep(Duration::from_millis(1));
             }
             // A stage is met four times within its length, wherever the last kill left it.
-            std::thread::sleep(Duration::from_secs_f64(uniform() * 0.4 * durations.get(stage).copied().unwrap_or(0.1)));
+            std::thread::sleep(Duration::from_secs_f64(
+                uniform() * 0.4 * durations.get(stage).copied().unwrap_or(0.1),
+            ));
             if child.try_wait().unwrap().is_none() {
                 child.kill().expect("SIGKILL");
                 *killed.entry(stage).or_insert(0) += 1;
@@ -98,9 +149,15 @@ fn a_run_killed_twenty_times_ends_with_the_same_bytes() {
     }
     finish(start(&stormy, "2"));
     println!("killed: {killed:?}");
-    assert!(killed.values().sum::<usize>() >= 18 && killed.len() == STAGES.len(), "too few kills met a running stage: {killed:?}");
+    assert!(
+        killed.values().sum::<usize>() >= 18 && killed.len() == STAGES.len(),
+        "too few kills met a running stage: {killed:?}"
+    );
     let got = results(&stormy);
-    assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
+    assert_eq!(
+        got.keys().collect::<Vec<_>>(),
+        want.keys().collect::<Vec<_>>()
+    );
     for (name, hash) in &want {
         assert_eq!(&got[name], hash, "{name} differs after {killed:?}");
     }

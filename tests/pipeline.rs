@@ -8,18 +8,47 @@ use frmdn::memory::Variant;
 #[test]
 fn every_memory_goes_through_the_whole_pipeline() {
     let plain = Variant::ALL.map(|v| (v.to_string(), Vec::new()));
-    let options = ["memory.model.residual=true", "memory.carry=true", "memory.noise=0.1", "memory.input_noise=0.1"];
+    let options = [
+        "memory.model.residual=true",
+        "memory.carry=true",
+        "memory.noise=0.1",
+        "memory.input_noise=0.1",
+    ];
     let mut cases = plain.to_vec();
-    cases.push(("frmdn".into(), [&options[..], &["memory.model.loss.dropout=0.1", "memory.model.loss.scheduled_sampling=0.2"]].concat()));
+    cases.push((
+        "frmdn".into(),
+        [
+            &options[..],
+            &[
+                "memory.model.loss.dropout=0.1",
+                "memory.model.loss.scheduled_sampling=0.2",
+            ],
+        ]
+        .concat(),
+    ));
     cases.push(("rmdn".into(), vec!["memory.model.members=2"]));
     for (variant, options) in cases {
         let dir = tempfile::tempdir().unwrap();
         let set = format!("memory.model.variant={variant}");
-        let sets = ["controller.generations=2"].into_iter().chain(options.iter().copied()).flat_map(|set| ["--set", set]);
-        let out = train(dir.path(), "2").args(["--set", &set]).args(sets).output().unwrap();
-        assert!(out.status.success(), "{variant}: {}", String::from_utf8_lossy(&out.stderr));
+        let sets = ["controller.generations=2"]
+            .into_iter()
+            .chain(options.iter().copied())
+            .flat_map(|set| ["--set", set]);
+        let out = train(dir.path(), "2")
+            .args(["--set", &set])
+            .args(sets)
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "{variant}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         let table = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(table.contains(&variant) && table.contains("score"), "{table}");
+        assert!(
+            table.contains(&variant) && table.contains("score"),
+            "{table}"
+        );
         let weights = match variant.as_str() {
             "none" | "copy" => 3 * 33,
             "stack2" => 3 * (32 + 32 + 1),
@@ -28,15 +57,34 @@ fn every_memory_goes_through_the_whole_pipeline() {
         };
         let run = dir.path().to_str().unwrap();
         let text = String::from_utf8_lossy(&frmdn(&["inspect", run]).stdout).into_owned();
-        assert!(text.contains("controller.weight") && text.contains(&weights.to_string()), "{variant}: {text}");
+        assert!(
+            text.contains("controller.weight") && text.contains(&weights.to_string()),
+            "{variant}: {text}"
+        );
         // Those that predict can dream, the others say why not.
-        let dream = frmdn(&["dream", run, "--out", dir.path().join("d.gif").to_str().unwrap(), "--warm-up", "5", "--steps", "5"]);
+        let dream = frmdn(&[
+            "dream",
+            run,
+            "--out",
+            dir.path().join("d.gif").to_str().unwrap(),
+            "--warm-up",
+            "5",
+            "--steps",
+            "5",
+        ]);
         if matches!(variant.as_str(), "untrained" | "none" | "stack2") {
             let text = common::error(&dream);
-            assert!(text.contains("cannot dream") && text.contains(&variant), "{text}");
+            assert!(
+                text.contains("cannot dream") && text.contains(&variant),
+                "{text}"
+            );
             assert!(!dir.path().join("d.gif").exists());
         } else {
-            assert!(dream.status.success(), "{variant}: {}", String::from_utf8_lossy(&dream.stderr));
+            assert!(
+                dream.status.success(),
+                "{variant}: {}",
+                String::from_utf8_lossy(&dream.stderr)
+            );
         }
     }
 }
@@ -45,8 +93,20 @@ fn every_memory_goes_through_the_whole_pipeline() {
 fn a_random_policy_plays_without_any_run() {
     let dir = tempfile::tempdir().unwrap();
     let gif = dir.path().join("random.gif");
-    let out = frmdn(&["play", "--policy", "brownian", "--seed", "7", "--out", gif.to_str().unwrap()]);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let out = frmdn(&[
+        "play",
+        "--policy",
+        "brownian",
+        "--seed",
+        "7",
+        "--out",
+        gif.to_str().unwrap(),
+    ]);
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(text.contains("score") && text.contains("tiles"), "{text}");
     let file = std::io::BufReader::new(std::fs::File::open(&gif).unwrap());
@@ -58,13 +118,35 @@ fn a_random_policy_plays_without_any_run() {
 fn plan_doctor_and_help_answer() {
     let plan = frmdn(&["plan", "tiny", "--set", "vision.updates=10"]);
     let text = String::from_utf8_lossy(&plan.stdout).into_owned();
-    for word in ["collect", "vision", "memory", "controller", "in all", "disk"] {
+    for word in [
+        "collect",
+        "vision",
+        "memory",
+        "controller",
+        "in all",
+        "disk",
+    ] {
         assert!(text.contains(word), "{text}");
     }
     let doctor = String::from_utf8_lossy(&frmdn(&["doctor"]).stdout).into_owned();
-    assert!(doctor.contains("cores") && doctor.contains("frmdn train"), "{doctor}");
+    assert!(
+        doctor.contains("cores") && doctor.contains("frmdn train"),
+        "{doctor}"
+    );
     let help = String::from_utf8_lossy(&frmdn(&["--help"]).stdout).into_owned();
-    for command in ["train", "collect", "vision", "memory", "controller", "evaluate", "play", "dream", "plan", "inspect", "doctor"] {
+    for command in [
+        "train",
+        "collect",
+        "vision",
+        "memory",
+        "controller",
+        "evaluate",
+        "play",
+        "dream",
+        "plan",
+        "inspect",
+        "doctor",
+    ] {
         assert!(help.contains(command), "{help}");
     }
 }
@@ -80,16 +162,35 @@ fn stages_by_themselves_end_where_train_ends() {
             command.args(["--set", set]);
         }
         let out = command.output().unwrap();
-        assert!(out.status.success(), "{stage}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "{stage}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         assert!(String::from_utf8_lossy(&out.stdout).contains("frmdn train --run"));
     }
     // Of a run that was killed between a stage's last checkpoint and its pictures.
-    let pictures = ["vision-kl.png", "memory.png"].map(|name| parts.path().join("pictures").join(name));
-    pictures.iter().for_each(|picture| std::fs::remove_file(picture).unwrap());
-    assert!(frmdn(&["memory", "--run", parts.path().to_str().unwrap()]).status.success());
+    let pictures =
+        ["vision-kl.png", "memory.png"].map(|name| parts.path().join("pictures").join(name));
+    pictures
+        .iter()
+        .for_each(|picture| std::fs::remove_file(picture).unwrap());
+    assert!(
+        frmdn(&["memory", "--run", parts.path().to_str().unwrap()])
+            .status
+            .success()
+    );
     assert!(pictures.iter().all(|picture| picture.is_file()));
-    for file in ["vision/weights.safetensors", "memory/weights.safetensors", "controller/weights.safetensors"] {
-        assert_eq!(std::fs::read(whole.path().join(file)).unwrap(), std::fs::read(parts.path().join(file)).unwrap(), "{file}");
+    for file in [
+        "vision/weights.safetensors",
+        "memory/weights.safetensors",
+        "controller/weights.safetensors",
+    ] {
+        assert_eq!(
+            std::fs::read(whole.path().join(file)).unwrap(),
+            std::fs::read(parts.path().join(file)).unwrap(),
+            "{file}"
+        );
     }
 }
 
@@ -97,36 +198,92 @@ fn stages_by_themselves_end_where_train_ends() {
 fn a_lengthened_evolution_ends_like_a_long_one() {
     let (long, short) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     assert!(train(long.path(), "2").output().unwrap().status.success());
-    assert!(train(short.path(), "2").args(["--set", "controller.generations=3"]).output().unwrap().status.success());
-    let out = frmdn(&["train", "--run", short.path().to_str().unwrap(), "--set", "controller.generations=8"]);
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    for file in ["run.toml", "controller/state.safetensors", "controller/metrics.jsonl", "agent.safetensors", "evaluation/summary.json"] {
-        assert_eq!(std::fs::read(long.path().join(file)).unwrap(), std::fs::read(short.path().join(file)).unwrap(), "{file}");
+    assert!(
+        train(short.path(), "2")
+            .args(["--set", "controller.generations=3"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let out = frmdn(&[
+        "train",
+        "--run",
+        short.path().to_str().unwrap(),
+        "--set",
+        "controller.generations=8",
+    ]);
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    for file in [
+        "run.toml",
+        "controller/state.safetensors",
+        "controller/metrics.jsonl",
+        "agent.safetensors",
+        "evaluation/summary.json",
+    ] {
+        assert_eq!(
+            std::fs::read(long.path().join(file)).unwrap(),
+            std::fs::read(short.path().join(file)).unwrap(),
+            "{file}"
+        );
     }
 }
 
 #[test]
 fn data_come_from_a_scripted_driver_or_from_an_agent_too() {
     let first = tempfile::tempdir().unwrap();
-    let out = train(first.path(), "2").args(["--set", "collect.policy=scripted"]).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let out = train(first.path(), "2")
+        .args(["--set", "collect.policy=scripted"])
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let second = tempfile::tempdir().unwrap();
     let set = format!("collect.policy={}", first.path().display());
-    let out = train(second.path(), "2").args(["--set", &set]).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    // The run has its own copy of the driver, and needs the other's folder no more: the same episode again without it.
+    let out = train(second.path(), "2")
+        .args(["--set", &set])
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    // The run has its own copy of the driver, and needs the other's folder no more: the same
+    // episode again without it.
     let recorded = second.path().join("episodes/000000.npz");
     let before = std::fs::read(&recorded).unwrap();
     std::fs::remove_file(&recorded).unwrap();
     let aside = first.path().join("aside");
     std::fs::rename(first.path().join("run.toml"), &aside).unwrap();
     let again = frmdn(&["collect", "--run", second.path().to_str().unwrap()]);
-    assert!(again.status.success() && before == std::fs::read(&recorded).unwrap(), "{}", String::from_utf8_lossy(&again.stderr));
+    assert!(
+        again.status.success() && before == std::fs::read(&recorded).unwrap(),
+        "{}",
+        String::from_utf8_lossy(&again.stderr)
+    );
     std::fs::rename(&aside, first.path().join("run.toml")).unwrap();
     let third = tempfile::tempdir().unwrap().path().join("run");
-    let out = frmdn(&["train", "--run", third.to_str().unwrap(), "--set", "collect.policy=nobody"]);
-    assert!(common::error(&out).contains("`nobody` is neither brownian nor scripted") && !third.exists());
-    let episodes = [&first, &second].map(|d| std::fs::read(d.path().join("episodes/000000.npz")).unwrap());
+    let out = frmdn(&[
+        "train",
+        "--run",
+        third.to_str().unwrap(),
+        "--set",
+        "collect.policy=nobody",
+    ]);
+    assert!(
+        common::error(&out).contains("`nobody` is neither brownian nor scripted")
+            && !third.exists()
+    );
+    let episodes =
+        [&first, &second].map(|d| std::fs::read(d.path().join("episodes/000000.npz")).unwrap());
     assert_ne!(episodes[0], episodes[1]);
 }
 
@@ -134,11 +291,21 @@ fn data_come_from_a_scripted_driver_or_from_an_agent_too() {
 fn the_floor_and_the_ceiling_can_be_scored() {
     let score = |policy: &str| {
         let out = frmdn(&["evaluate", "--policy", policy, "--episodes", "12", "--json"]);
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
         serde_json::from_slice::<serde_json::Value>(&out.stdout).unwrap()
     };
     let (noop, random, scripted) = (score("noop"), score("random"), score("scripted"));
     let mean = |v: &serde_json::Value| v["mean"].as_f64().unwrap();
-    assert!((-95.0..-90.0).contains(&mean(&noop)) && (-45.0..-20.0).contains(&mean(&random)), "{noop} {random}");
-    assert!(mean(&scripted) > 850.0 && scripted["completed"].as_f64().unwrap() > 0.7, "{scripted}");
+    assert!(
+        (-95.0..-90.0).contains(&mean(&noop)) && (-45.0..-20.0).contains(&mean(&random)),
+        "{noop} {random}"
+    );
+    assert!(
+        mean(&scripted) > 850.0 && scripted["completed"].as_f64().unwrap() > 0.7,
+        "{scripted}"
+    );
 }

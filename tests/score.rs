@@ -1,4 +1,5 @@
-//! `compare score`: all experiments go through, resume to the same bytes, are extended by what is missing only, and refused where they must be.
+//! `compare score`: all experiments go through, resume to the same bytes, are extended by what is
+//! missing only, and refused where they must be.
 
 mod common;
 
@@ -30,7 +31,20 @@ const SETS: [&str; 16] = [
 ];
 
 fn arguments<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = ["compare", "score", data, "--quick", "--seeds", "1", "--controllers", "1", "--budget", "64", "--out", out];
+    let fixed = [
+        "compare",
+        "score",
+        data,
+        "--quick",
+        "--seeds",
+        "1",
+        "--controllers",
+        "1",
+        "--budget",
+        "64",
+        "--out",
+        out,
+    ];
     [&fixed[..], more].concat()
 }
 
@@ -51,10 +65,15 @@ fn pieces(out: &Path) -> Vec<(PathBuf, Value, SystemTime)> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|end| end == "json"))
         .map(|path| {
-            let mut value: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let mut value: Value =
+                serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
             still(&mut value);
             let name = PathBuf::from(path.file_name().unwrap());
-            (name, value, std::fs::metadata(&path).unwrap().modified().unwrap())
+            (
+                name,
+                value,
+                std::fs::metadata(&path).unwrap().modified().unwrap(),
+            )
         })
         .collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
@@ -62,7 +81,10 @@ fn pieces(out: &Path) -> Vec<(PathBuf, Value, SystemTime)> {
 }
 
 fn figures(out: &Path) -> Vec<(PathBuf, Value)> {
-    pieces(out).into_iter().map(|(name, value, _)| (name, value)).collect()
+    pieces(out)
+        .into_iter()
+        .map(|(name, value, _)| (name, value))
+        .collect()
 }
 
 #[test]
@@ -74,33 +96,68 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
     SETS.iter().for_each(|set| vision.extend(["--set", set]));
     assert!(frmdn(&vision).status.success());
     let run = |out: &Path, threads: &str, more: &[&str]| {
-        let done = frmdn(&[&["--threads", threads][..], &arguments(&data, out.to_str().unwrap(), more)].concat());
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let done = frmdn(
+            &[
+                &["--threads", threads][..],
+                &arguments(&data, out.to_str().unwrap(), more),
+            ]
+            .concat(),
+        );
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8_lossy(&done.stdout).into_owned()
     };
     let (calm, killed) = (path("calm"), path("killed"));
     let two = ["--variants", "rmdn,frmdn"];
     let report = run(&calm, "1", &two);
-    for word in ["E1", "E2", "E3", "E4", "expected", "came out", "(primary)", "hold the last z", "cannot dream", "say nothing"] {
+    for word in [
+        "E1",
+        "E2",
+        "E3",
+        "E4",
+        "expected",
+        "came out",
+        "(primary)",
+        "hold the last z",
+        "cannot dream",
+        "say nothing",
+    ] {
         assert!(report.contains(word), "{word}: {report}");
     }
     // One evolution tells of no interval.
     let written = std::fs::read_to_string(calm.join("report.md")).unwrap();
-    let alone = written.lines().find(|line| line.starts_with("| 8 | rmdn | 1 |")).unwrap();
+    let alone = written
+        .lines()
+        .find(|line| line.starts_with("| 8 | rmdn | 1 |"))
+        .unwrap();
     assert!(!alone.contains('['), "{alone}");
-    for file in ["report.html", "report.json", "e1-bank.png", "e1-temperature.png", "e2-blackout.png", "e3-population8-seconds.png"] {
+    for file in [
+        "report.html",
+        "report.json",
+        "e1-bank.png",
+        "e1-temperature.png",
+        "e2-blackout.png",
+        "e3-population8-seconds.png",
+    ] {
         assert!(calm.join(file).is_file(), "{file}");
     }
-    // Two parts of the bank; E1 and E4 of the two that dream, E2 of these and of two baselines, E3 of three populations.
+    // Two parts of the bank; E1 and E4 of the two that dream, E2 of these and of two baselines, E3
+    // of three populations.
     assert_eq!(pieces(&calm).len(), 2 + 2 + 4 + 6 + 2);
-    // No recorded episode came to an end, so no memory was taught what ends one: their dreams go on to the last step.
+    // No recorded episode came to an end, so no memory was taught what ends one: their dreams go on
+    // to the last step.
     let ended = |(name, piece, _): (PathBuf, Value, SystemTime)| {
         let temperatures = if name.to_string_lossy().starts_with("e1-") {
             piece["outcome"]["temperatures"].as_array().unwrap().clone()
         } else {
             Vec::new()
         };
-        temperatures.into_iter().map(|t| t["ended"].as_f64().unwrap())
+        temperatures
+            .into_iter()
+            .map(|t| t["ended"].as_f64().unwrap())
     };
     let ended: Vec<f64> = pieces(&calm).into_iter().flat_map(ended).collect();
     assert_eq!(ended, [0.0; 8]);
@@ -135,14 +192,25 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
     // The report alone is that of what is finished, and needs no episodes.
     let move_to = |from: &str, to: &str| {
         for store in ["episodes", "latents"] {
-            std::fs::rename(Path::new(&data).join(format!("{store}{from}")), Path::new(&data).join(format!("{store}{to}"))).unwrap();
+            std::fs::rename(
+                Path::new(&data).join(format!("{store}{from}")),
+                Path::new(&data).join(format!("{store}{to}")),
+            )
+            .unwrap();
         }
     };
     move_to("", "-aside");
     let only = |out: &Path, more: &[&str]| frmdn(&arguments(&data, out.to_str().unwrap(), more));
     let again = only(&calm, &[&two[..], &["--report"]].concat());
-    let same = |text: &str| text.lines().skip_while(|line| !line.starts_with("## ")).map(str::to_owned).collect::<Vec<_>>();
-    assert!(again.status.success() && same(&String::from_utf8_lossy(&again.stdout)) == same(&report));
+    let same = |text: &str| {
+        text.lines()
+            .skip_while(|line| !line.starts_with("## "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        again.status.success() && same(&String::from_utf8_lossy(&again.stdout)) == same(&report)
+    );
     assert!(error(&only(&path("nothing"), &["--report"])).contains("without --report"));
     move_to("-aside", "");
 
@@ -150,21 +218,55 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
     assert!(error(&only(&calm, &["--variants", "rmdn,frmdn,rmdn"])).contains("names rmdn twice"));
     assert!(error(&only(&calm, &[&data])).contains("two of the data folders are called data"));
     let other = path("other").to_str().unwrap().to_owned();
-    assert!(frmdn(&[&vision[..3], &[&other], &vision[4..], &["--set", "memory.updates=30"]].concat()).status.success());
-    assert!(error(&only(&calm, &[&other])).contains("data and other train memories with other settings"));
+    assert!(
+        frmdn(
+            &[
+                &vision[..3],
+                &[&other],
+                &vision[4..],
+                &["--set", "memory.updates=30"]
+            ]
+            .concat()
+        )
+        .status
+        .success()
+    );
+    assert!(
+        error(&only(&calm, &[&other]))
+            .contains("data and other train memories with other settings")
+    );
     assert!(error(&only(&calm, &["--set", "vision.target_kl=16"])).contains("only keys of memory"));
-    let text = error(&only(&calm, &[&two[..], &["--set", "memory.updates=30"]].concat()));
+    let text = error(&only(
+        &calm,
+        &[&two[..], &["--set", "memory.updates=30"]].concat(),
+    ));
     assert!(text.contains("other settings"), "{text}");
-    let experiment = frmdn(&arguments(&data, calm.to_str().unwrap(), &["--experiments", "e5"]));
+    let experiment = frmdn(&arguments(
+        &data,
+        calm.to_str().unwrap(),
+        &["--experiments", "e5"],
+    ));
     let text = String::from_utf8_lossy(&experiment.stderr).into_owned();
-    assert!(!experiment.status.success() && text.contains("write e1, e2, e3 or e4"), "{text}");
+    assert!(
+        !experiment.status.success() && text.contains("write e1, e2, e3 or e4"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_folder_without_a_trained_v_is_refused_with_the_command_that_trains_it() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let text = error(&frmdn(&["compare", "score", dir.path().to_str().unwrap(), "--out", out.to_str().unwrap()]));
-    assert!(text.contains("no run folder") && text.contains("frmdn train"), "{text}");
+    let text = error(&frmdn(&[
+        "compare",
+        "score",
+        dir.path().to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]));
+    assert!(
+        text.contains("no run folder") && text.contains("frmdn train"),
+        "{text}"
+    );
     assert!(!out.exists());
 }

@@ -16,22 +16,28 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum CompareCommand {
-    /// Train memories on the same latents and compare their likelihoods by protocol. The same line again resumes.
+    /// Train memories on the same latents and compare their likelihoods by protocol. The same line
+    /// again resumes.
     Likelihood(LikelihoodArgs),
-    /// Drive agents on test tracks under perturbations they were not trained with. The same line again resumes.
+    /// Drive agents on test tracks under perturbations they were not trained with. The same line
+    /// again resumes.
     Robustness(RobustnessArgs),
-    /// Compare what memories are worth to those who drive, by the experiments e1 to e4. The same line again resumes.
+    /// Compare what memories are worth to those who drive, by the experiments e1 to e4. The same
+    /// line again resumes.
     Score(ScoreArgs),
 }
 
-/// The memories that are compared by default: all of them, and the baseline and the default with other numbers of components.
-const VARIANTS: &str = "rmdn,frmdn,frmdn-conditional,rmdn-lowrank,rmdn-lowrank-cov,frmdn-lowrank-cov,frmdn-diagonal,rmdn-linear,\
-                        rmdn-factored,frmdn-tied,frmdn-spline,rmdn-full,rmdn:components=20,frmdn:components=1,frmdn:components=2,\
-                        rmdn:components=1,rmdn:components=10,rmdn:components=40";
+/// The memories that are compared by default: all of them, and the baseline and the default with
+/// other numbers of components.
+const VARIANTS: &str = "rmdn,frmdn,frmdn-conditional,rmdn-lowrank,rmdn-lowrank-cov,\
+    frmdn-lowrank-cov,frmdn-diagonal,rmdn-linear,rmdn-factored,frmdn-tied,frmdn-spline,rmdn-full,\
+    rmdn:components=20,frmdn:components=1,frmdn:components=2,\
+    rmdn:components=1,rmdn:components=10,rmdn:components=40";
 
 #[derive(Args, Debug)]
 pub struct LikelihoodArgs {
-    /// Run folders with a trained V (frmdn vision likelihood --run DIR): the first is the primary one.
+    /// Run folders with a trained V (frmdn vision likelihood --run DIR): the first is the primary
+    /// one.
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
     /// Memories, with commas between; settings after colons, for example rmdn:components=20.
@@ -40,14 +46,31 @@ pub struct LikelihoodArgs {
     /// Each memory is trained from this many seeds.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Memories that are also trained without the last driver's episodes and tested on them; none: --shifted ''.
-    #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "rmdn,frmdn,frmdn-conditional")]
+    /// Memories that are also trained without the last driver's episodes and tested on them; none:
+    /// --shifted ''.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "LIST",
+        default_value = "rmdn,frmdn,frmdn-conditional"
+    )]
     shifted: Vec<String>,
-    /// Memories that are also trained with the latents' noise set to parts of their standard deviation; none: --noisy ''.
-    #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "rmdn,frmdn,frmdn-conditional")]
+    /// Memories that are also trained with the latents' noise set to parts of their standard
+    /// deviation; none: --noisy ''.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "LIST",
+        default_value = "rmdn,frmdn,frmdn-conditional"
+    )]
     noisy: Vec<String>,
     /// Those parts.
-    #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "0.3,0.1,0.03")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "LIST",
+        default_value = "0.3,0.1,0.03"
+    )]
     noises: Vec<f64>,
     /// Test episodes, on tracks that nothing else uses, spread over the drivers.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(3..=1000))]
@@ -55,7 +78,8 @@ pub struct LikelihoodArgs {
     /// Change a setting of all memories, for example memory.updates=12000. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Train with the learning rate and dropout of the settings instead of choosing them from a grid.
+    /// Train with the learning rate and dropout of the settings instead of choosing them from a
+    /// grid.
     #[arg(long)]
     no_grid: bool,
     /// Train nothing: write the report from the runs that are finished.
@@ -64,7 +88,8 @@ pub struct LikelihoodArgs {
     /// Folder of the report and of finished runs.
     #[arg(long, value_name = "DIR", default_value = "runs/likelihood")]
     out: PathBuf,
-    /// Folder of runs that are not finished (weights and optimiser states). Default: OUT/unfinished.
+    /// Folder of runs that are not finished (weights and optimiser states). Default:
+    /// OUT/unfinished.
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
 }
@@ -76,10 +101,16 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         CompareCommand::Score(args) => return super::score::run(args, context),
     };
     let specs = |list: &[String]| -> anyhow::Result<Vec<Spec>> {
-        list.iter().filter(|s| !s.is_empty()).map(|s| s.parse().map_err(anyhow::Error::msg)).collect()
+        list.iter()
+            .filter(|s| !s.is_empty())
+            .map(|s| s.parse().map_err(anyhow::Error::msg))
+            .collect()
     };
     if let Some(noise) = args.noises.iter().find(|n| !(n.is_finite() && **n > 0.0)) {
-        anyhow::bail!("--noises {noise} is impossible: write numbers above 0, for example --noises 0.3,0.1,0.03");
+        anyhow::bail!(
+            "--noises {noise} is impossible: write numbers above 0, for example --noises \
+             0.3,0.1,0.03"
+        );
     }
     let plan = Likelihood {
         data: args.data.clone(),
@@ -89,7 +120,10 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         noisy: specs(&args.noisy)?,
         noises: args.noises.clone(),
         test_episodes: args.test_episodes as usize,
-        work: args.work.clone().unwrap_or_else(|| args.out.join("unfinished")),
+        work: args
+            .work
+            .clone()
+            .unwrap_or_else(|| args.out.join("unfinished")),
         out: args.out.clone(),
         sets: args.sets.clone(),
         grid: !args.no_grid,
@@ -98,6 +132,9 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
     };
     let report = likelihood(&plan, context)?;
     println!("{}", std::fs::read_to_string(&report)?);
-    println!("report: {} (and report.html, report.json, pictures beside it)", report.display());
+    println!(
+        "report: {} (and report.html, report.json, pictures beside it)",
+        report.display()
+    );
     Ok(())
 }

@@ -9,27 +9,42 @@ use crate::stages::Context;
 pub fn doctor(context: &Context<'_>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let here = std::env::current_dir()?;
-    let writable = tempfile::tempfile_in(&here)
-        .map_or_else(|e| format!("no: {e}. Go to a folder you may write to, or use --run DIR"), |_| "yes".to_owned());
+    let writable = tempfile::tempfile_in(&here).map_or_else(
+        |e| format!("no: {e}. Go to a folder you may write to, or use --run DIR"),
+        |_| "yes".to_owned(),
+    );
     let vectors = vector_extensions();
     let memory = memory_available().map_or("unknown".into(), |mb| {
-        let verdict = if mb < 4096 { " (the presets need up to 4 GiB: close something, or lower *.window_episodes)" } else { "" };
+        let verdict = if mb < 4096 {
+            " (the presets need up to 4 GiB: close something, or lower *.window_episodes)"
+        } else {
+            ""
+        };
         format!("{:.1} GiB available{verdict}", mb as f64 / 1024.0)
     });
     let python = python(context);
     let rows = vec![
-        vec!["program".into(), format!("frmdn {}", env!("CARGO_PKG_VERSION"))],
+        vec![
+            "program".into(),
+            format!("frmdn {}", env!("CARGO_PKG_VERSION")),
+        ],
         vec!["cores".into(), cores.to_string()],
         vec!["vector instructions".into(), vectors],
         vec!["memory".into(), memory],
         vec![format!("{} writable", here.display()), writable],
         vec!["device".into(), "cpu (the built-in engine)".into()],
-        vec!["environment car-racing".into(), "built in, nothing to install".into()],
+        vec![
+            "environment car-racing".into(),
+            "built in, nothing to install".into(),
+        ],
         vec!["environments gym:ID".into(), python.found],
         vec!["display, GPU".into(), "not needed".into()],
     ];
     let width = rows.iter().map(|r| r[1].chars().count()).max().unwrap_or(0);
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|r| vec![r[0].clone(), format!("{:<width$}", r[1])]).collect();
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|r| vec![r[0].clone(), format!("{:<width$}", r[1])])
+        .collect();
     println!("{}", table(&["what", "found"], &rows));
     println!("\nStart with: frmdn train");
     if let Some(advice) = python.advice {
@@ -46,20 +61,38 @@ struct Found {
 
 fn python(context: &Context<'_>) -> Found {
     const WANTED: [&str; 2] = ["gymnasium", "gym-super-mario-bros"];
-    let need = |what: &str| format!("For environments of Python's Gymnasium (gym:ID), and only for them, {what}");
+    let need = |what: &str| {
+        format!("For environments of Python's Gymnasium (gym:ID), and only for them, {what}")
+    };
     let python = match Python::find(context.bridge.python.as_deref(), "CarRacing-v3") {
         Ok(python) => python,
-        Err(e) => return Found { found: "no Python".into(), advice: Some(need(&format!("Python is needed: {e}"))) },
+        Err(e) => {
+            return Found {
+                found: "no Python".into(),
+                advice: Some(need(&format!("Python is needed: {e}"))),
+            };
+        }
     };
     let program = python.program.display().to_string();
     let versions = match python.versions(context.bridge.deadline) {
         Ok(versions) => versions,
-        Err(e) => return Found { found: format!("{program} does not work"), advice: Some(need(&format!("Python is needed: {e}"))) },
+        Err(e) => {
+            return Found {
+                found: format!("{program} does not work"),
+                advice: Some(need(&format!("Python is needed: {e}"))),
+            };
+        }
     };
-    let listed: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let listed: Vec<String> = versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
     let found = format!("{program}: {}", listed.join(", "));
     let advice = match WANTED.map(|name| versions.contains_key(name)) {
-        [false, false] => Some(need(&format!("gymnasium is needed. Type:\n{}", install(&program, "CarRacing-v3")))),
+        [false, false] => Some(need(&format!(
+            "gymnasium is needed. Type:\n{}",
+            install(&program, "CarRacing-v3")
+        ))),
         _ => None,
     };
     Found { found, advice }
@@ -76,7 +109,11 @@ fn vector_extensions() -> String {
         .into_iter()
         .filter_map(|(name, there)| there.then_some(name))
         .collect();
-        if found.is_empty() { "none beyond SSE2: training will be several times slower".into() } else { found.join(", ") }
+        if found.is_empty() {
+            "none beyond SSE2: training will be several times slower".into()
+        } else {
+            found.join(", ")
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     std::env::consts::ARCH.to_owned()

@@ -16,7 +16,8 @@ use crate::{
 pub struct DreamArgs {
     /// A run folder (V and M are enough) or a checkpoint.
     dir: PathBuf,
-    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas (car-racing,rule=v4).
+    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
+    /// (car-racing,rule=v4).
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
     /// The picture to write.
@@ -39,20 +40,29 @@ pub struct DreamArgs {
 pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     super::play::gif(&args.out)?;
     if !(args.temperature.is_finite() && args.temperature >= 0.0) {
-        bail!("--temperature {} is impossible: it must be 0 or above", args.temperature);
+        bail!(
+            "--temperature {} is impossible: it must be 0 or above",
+            args.temperature
+        );
     }
     if args.steps == 0 {
         bail!("--steps 0 leaves nothing to dream: give at least 1");
     }
     let agent = Agent::load(&args.dir)?;
-    let film = DreamFilm { seed: args.seed, warm_up: args.warm_up, steps: args.steps, temperature: args.temperature };
+    let film = DreamFilm {
+        seed: args.seed,
+        warm_up: args.warm_up,
+        steps: args.steps,
+        temperature: args.temperature,
+    };
     let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
     let outcome = film::dream(&agent, &world, film, &args.out, context.stop)?;
     if context.stop.is_set() {
         return Err(RunError::Stopped.into());
     }
     println!(
-        "{} frames imagined after {} real ones: real reward {:.1}, imagined {:.1}; mean pixel error of the dream {:.4}, of the reconstruction {:.4}; {}",
+        "{} frames imagined after {} real ones: real reward {:.1}, imagined {:.1}; mean pixel \
+         error of the dream {:.4}, of the reconstruction {:.4}; {}",
         outcome.steps,
         args.warm_up,
         outcome.real_reward,

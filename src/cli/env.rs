@@ -59,7 +59,8 @@ pub struct ParityArgs {
     /// Options of both environments, for example continuous=false,domain_randomize=true.
     #[arg(long, default_value = "")]
     options: String,
-    /// A picture of the pair of frames with the largest error: ours, Gymnasium's, the difference eightfold.
+    /// A picture of the pair of frames with the largest error: ours, Gymnasium's, the difference
+    /// eightfold.
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Print one JSON object.
@@ -84,28 +85,45 @@ fn read_actions(path: &Path, width: usize) -> Result<Vec<Vec<f32>>> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
     if path.extension().is_some_and(|e| e == "npy") {
-        let file = npyz::NpyFile::new(&bytes[..]).with_context(|| format!("{shown} is no .npy file"))?;
+        let file =
+            npyz::NpyFile::new(&bytes[..]).with_context(|| format!("{shown} is no .npy file"))?;
         let shape = file.shape().to_vec();
         let values: Vec<f64> = match file.dtype().descr().trim_matches('\'') {
             "<f4" => file.into_vec::<f32>()?.into_iter().map(f64::from).collect(),
             "<f8" => file.into_vec::<f64>()?,
-            "<i8" => file.into_vec::<i64>()?.into_iter().map(|v| v as f64).collect(),
+            "<i8" => file
+                .into_vec::<i64>()?
+                .into_iter()
+                .map(|v| v as f64)
+                .collect(),
             other => bail!("{shown} holds values of type {other}: write float32, float64 or int64"),
         };
         if shape.get(1).copied().unwrap_or(1) != width as u64 || shape.len() > 2 {
             bail!("{shown} has the shape {shape:?}: [steps, {width}] is needed");
         }
-        return Ok(values.chunks(width).map(|row| row.iter().map(|&v| v as f32).collect()).collect());
+        return Ok(values
+            .chunks(width)
+            .map(|row| row.iter().map(|&v| v as f32).collect())
+            .collect());
     }
-    let text = String::from_utf8(bytes).ok().with_context(|| format!("{shown} is no text and does not end in .npy"))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let text = String::from_utf8(bytes)
+        .ok()
+        .with_context(|| format!("{shown} is no text and does not end in .npy"))?;
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     lines
         .map(|(number, line)| {
             let parts = line.split([',', ' ', '\t']).filter(|part| !part.is_empty());
             let row: Result<Vec<f32>, _> = parts.map(str::parse).collect();
             match row {
                 Ok(row) if row.len() == width => Ok(row),
-                _ => bail!("line {} of {shown} is `{line}`: {width} numbers apart by commas or blanks are needed", number + 1),
+                _ => bail!(
+                    "line {} of {shown} is `{line}`: {width} numbers apart by commas or \
+                    blanks are needed",
+                    number + 1
+                ),
             }
         })
         .collect()
@@ -133,42 +151,65 @@ impl Traced {
         };
         state.map_or(serde_json::Value::Null, |s| {
             let body = |k: usize| s.car[k * 6..k * 6 + 6].to_vec();
-            json!({ "hull": body(4), "wheels": [body(0), body(1), body(2), body(3)], "rolling": s.car[30..34], "phase": s.car[34..38], "on_road": s.on_road })
+            json!({ "hull": body(4), "wheels": [body(0), body(1), body(2), body(3)],
+                "rolling": s.car[30..34], "phase": s.car[34..38], "on_road": s.on_road })
         })
     }
 }
 
 fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
-    let world = World::open_with(&args.environment, context.bridge, Frames::Whole, true).map_err(RunError::Failed)?;
+    let world = World::open_with(&args.environment, context.bridge, Frames::Whole, true)
+        .map_err(RunError::Failed)?;
     let mut traced = match (world.car_racing(), world.gym().map_err(RunError::Failed)?) {
         (Some(env), _) => Traced::Native(Box::new(env)),
         (None, Some(env)) => Traced::Gym(env),
         (None, None) => bail!("{} cannot be traced", args.environment),
     };
     let actions = read_actions(&args.actions, traced.env().action_space().len())?;
-    let ObservationSpace::Frame { height, width, channels } = traced.env().observation_space() else {
+    let ObservationSpace::Frame {
+        height,
+        width,
+        channels,
+    } = traced.env().observation_space()
+    else {
         bail!("{} has no frames", args.environment)
     };
     let mut frame = vec![0; height * width * channels];
     let mut frames = Vec::new();
     let mut lines = Vec::new();
-    traced.env().reset(args.seed, ObservationMut::Frame(&mut frame))?;
+    traced
+        .env()
+        .reset(args.seed, ObservationMut::Frame(&mut frame))?;
     frames.extend_from_slice(&frame);
     lines.push(json!({ "step": 0, "car": traced.state() }));
     let mut score = 0.0;
     let mut ended = "the actions ended";
-    context.report.begin("trace", "steps", 0, actions.len() as u64);
+    context
+        .report
+        .begin("trace", "steps", 0, actions.len() as u64);
     for (t, action) in actions.iter().enumerate() {
         let step = traced.env().step(action, ObservationMut::Frame(&mut frame));
-        let step = step.inspect_err(|_| context.report.end()).with_context(|| format!("action {} of {}", t + 1, args.actions.display()))?;
+        let step = step
+            .inspect_err(|_| context.report.end())
+            .with_context(|| format!("action {} of {}", t + 1, args.actions.display()))?;
         score += step.reward;
         frames.extend_from_slice(&frame);
-        lines.push(json!({ "step": t + 1, "action": action, "reward": step.reward, "terminated": step.terminated,
-            "truncated": step.truncated, "completed": step.info.completed, "progress": [step.info.progress.0, step.info.progress.1],
-            "car": traced.state() }));
-        context.report.advance(t as u64 + 1, &format!("score {score:.1}"));
+        lines.push(
+            json!({ "step": t + 1, "action": action, "reward": step.reward,
+            "terminated": step.terminated,
+            "truncated": step.truncated, "completed": step.info.completed,
+            "progress": [step.info.progress.0, step.info.progress.1],
+            "car": traced.state() }),
+        );
+        context
+            .report
+            .advance(t as u64 + 1, &format!("score {score:.1}"));
         if step.done() {
-            ended = if step.terminated { "terminated" } else { "truncated" };
+            ended = if step.terminated {
+                "terminated"
+            } else {
+                "truncated"
+            };
             break;
         }
         if context.stop.is_set() {
@@ -188,18 +229,30 @@ fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
     write_atomically(&args.out.join("frames.npy"), |w| {
         use npyz::WriterBuilder;
         let shape = [count as u64, height as u64, width as u64, channels as u64];
-        let mut npy = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut *w).begin_nd()?;
+        let mut npy = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape)
+            .writer(&mut *w)
+            .begin_nd()?;
         npy.extend(frames.iter().copied())?;
         npy.finish()
     })?;
     if channels == 3 {
         let mut film = Film::create(&args.out.join("frames.gif"), 40)?;
         for shown in frames.chunks(frame.len()).step_by(4) {
-            film.push(&Panel::new(width, height, shown.to_vec()).enlarged((288 / width.max(1)).max(1)))?;
+            film.push(
+                &Panel::new(width, height, shown.to_vec()).enlarged((288 / width.max(1)).max(1)),
+            )?;
         }
         film.finish()?;
     }
-    println!("{} steps of {}, seed {}: score {score:.1}, {ended}; {}", count - 1, args.environment, args.seed, args.out.display());
+    println!(
+        "{} steps of {}, seed {}: score {score:.1}, {ended}; {}",
+        count - 1,
+        args.environment,
+        args.seed,
+        args.out.display()
+    );
     Ok(())
 }
 
@@ -214,7 +267,8 @@ fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
         seed: args.seed,
         frames_every: args.frames_every,
     };
-    let outcome = parity::compare(&config, context.bridge, context.report, context.stop).map_err(RunError::Failed)?;
+    let outcome = parity::compare(&config, context.bridge, context.report, context.stop)
+        .map_err(RunError::Failed)?;
     let Some(outcome) = outcome else {
         return Err(RunError::Stopped.into());
     };
@@ -224,11 +278,26 @@ fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
         show(&outcome);
     }
     if let (Some(path), Some(worst)) = (&args.out, &outcome.worst) {
-        let difference: Vec<u8> = worst.ours.iter().zip(&worst.theirs).map(|(a, b)| a.abs_diff(*b).saturating_mul(8)).collect();
-        let panel = |rgb: &[u8], title: &str| Panel::new(96, 96, rgb.to_vec()).enlarged(3).titled(title);
-        Panel::row(vec![panel(&worst.ours, "OURS"), panel(&worst.theirs, "GYMNASIUM"), panel(&difference, "DIFFERENCE TIMES 8")])
-            .save(path)?;
-        eprintln!("the worst pair of frames, seed {} after {} steps, is in {}", worst.seed, worst.step, path.display());
+        let difference: Vec<u8> = worst
+            .ours
+            .iter()
+            .zip(&worst.theirs)
+            .map(|(a, b)| a.abs_diff(*b).saturating_mul(8))
+            .collect();
+        let panel =
+            |rgb: &[u8], title: &str| Panel::new(96, 96, rgb.to_vec()).enlarged(3).titled(title);
+        Panel::row(vec![
+            panel(&worst.ours, "OURS"),
+            panel(&worst.theirs, "GYMNASIUM"),
+            panel(&difference, "DIFFERENCE TIMES 8"),
+        ])
+        .save(path)?;
+        eprintln!(
+            "the worst pair of frames, seed {} after {} steps, is in {}",
+            worst.seed,
+            worst.step,
+            path.display()
+        );
     }
     if !outcome.holds(MEAN, FAR) {
         bail!("the two are not the same: see above. Please report this with the versions shown");
@@ -237,11 +306,23 @@ fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
 }
 
 fn show(outcome: &Parity) {
-    let versions: Vec<String> = outcome.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    println!("{} beside {} ({})\n", outcome.names[0], outcome.names[1], versions.join(", "));
+    let versions: Vec<String> = outcome
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    println!(
+        "{} beside {} ({})\n",
+        outcome.names[0],
+        outcome.names[1],
+        versions.join(", ")
+    );
     let first = |d: &Option<parity::Difference>| match d {
         None => "none".to_owned(),
-        Some(d) => format!("seed {}, step {}: {} is {}, Gymnasium's {}", d.seed, d.step, d.what, d.ours, d.theirs),
+        Some(d) => format!(
+            "seed {}, step {}: {} is {}, Gymnasium's {}",
+            d.seed, d.step, d.what, d.ours, d.theirs
+        ),
     };
     if outcome.tracks > 0 {
         println!(
@@ -257,14 +338,34 @@ fn show(outcome: &Parity) {
         .filter(|d| d.episodes > 0)
         .map(|d| {
             let name = d.drive.name().to_owned();
-            vec![name, d.episodes.to_string(), d.steps.to_string(), d.laps.to_string(), d.off_field.to_string(), first(&d.difference)]
+            vec![
+                name,
+                d.episodes.to_string(),
+                d.steps.to_string(),
+                d.laps.to_string(),
+                d.off_field.to_string(),
+                first(&d.difference),
+            ]
         })
         .collect();
     if rows.is_empty() {
         return;
     }
     println!("rewards, flags, progress, contacts and the car's state, bit for bit:");
-    println!("{}\n", table(&["driver", "episodes", "steps", "laps", "off the field", "first difference"], &rows));
+    println!(
+        "{}\n",
+        table(
+            &[
+                "driver",
+                "episodes",
+                "steps",
+                "laps",
+                "off the field",
+                "first difference"
+            ],
+            &rows
+        )
+    );
     let f = &outcome.frames;
     let parts = [
         ("scene, on the track", &f.on_track),
@@ -285,6 +386,21 @@ fn show(outcome: &Parity) {
             ]
         })
         .collect();
-    println!("frames (of 255; on the track at most {MEAN} on average and {} % off by more than 16):", 100.0 * FAR);
-    println!("{}", table(&["part", "frames", "mean error", "worst frame", "off by more than 16"], &rows));
+    println!(
+        "frames (of 255; on the track at most {MEAN} on average and {} % off by more than 16):",
+        100.0 * FAR
+    );
+    println!(
+        "{}",
+        table(
+            &[
+                "part",
+                "frames",
+                "mean error",
+                "worst frame",
+                "off by more than 16"
+            ],
+            &rows
+        )
+    );
 }

@@ -18,14 +18,16 @@ use crate::{
 pub struct InspectArgs {
     /// A run folder or a checkpoint.
     dir: PathBuf,
-    /// Of car-racing: how an agent drives, by the bends ahead; and, in a run folder, how well the car's motion can be read off what its
-    /// controller sees, by a linear map.
+    /// Of car-racing: how an agent drives, by the bends ahead; and, in a run folder, how well the
+    /// car's motion can be read off what its controller sees, by a linear map.
     #[arg(long)]
     car: bool,
 }
 
 fn size(path: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else { return std::fs::metadata(path).map_or(0, |m| m.len()) };
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return std::fs::metadata(path).map_or(0, |m| m.len());
+    };
     entries.flatten().map(|e| size(&e.path())).sum()
 }
 
@@ -49,16 +51,50 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     println!("run folder {}\n\n{}", args.dir.display(), preset.to_toml());
     let store = folder.episodes();
     let there = store.count(preset.collect.episodes);
-    let lines = |file: &str| Metrics::read(&folder.path(file)).map(|l| l.last().cloned().unwrap_or_default());
-    let (v, m, c) = (lines("vision/metrics.jsonl")?, lines("memory/metrics.jsonl")?, lines("controller/metrics.jsonl")?);
+    let lines = |file: &str| {
+        Metrics::read(&folder.path(file)).map(|l| l.last().cloned().unwrap_or_default())
+    };
+    let (v, m, c) = (
+        lines("vision/metrics.jsonl")?,
+        lines("memory/metrics.jsonl")?,
+        lines("controller/metrics.jsonl")?,
+    );
     let rows = vec![
-        vec!["episodes".into(), format!("{there} of {}", preset.collect.episodes), megabytes(&folder.path("episodes"))],
-        vec!["vision".into(), format!("update {} of at most {}", v["update"], preset.vision.updates), megabytes(&folder.path("vision"))],
-        vec!["latents".into(), format!("{} episodes", folder.latents().count(preset.collect.episodes)), megabytes(&folder.path("latents"))],
-        vec!["memory".into(), format!("update {} of at most {}", m["update"], preset.memory.updates), megabytes(&folder.path("memory"))],
+        vec![
+            "episodes".into(),
+            format!("{there} of {}", preset.collect.episodes),
+            megabytes(&folder.path("episodes")),
+        ],
+        vec![
+            "vision".into(),
+            format!(
+                "update {} of at most {}",
+                v["update"], preset.vision.updates
+            ),
+            megabytes(&folder.path("vision")),
+        ],
+        vec![
+            "latents".into(),
+            format!(
+                "{} episodes",
+                folder.latents().count(preset.collect.episodes)
+            ),
+            megabytes(&folder.path("latents")),
+        ],
+        vec![
+            "memory".into(),
+            format!(
+                "update {} of at most {}",
+                m["update"], preset.memory.updates
+            ),
+            megabytes(&folder.path("memory")),
+        ],
         vec![
             "controller".into(),
-            format!("generation {} of {}", c["generation"], preset.controller.generations),
+            format!(
+                "generation {} of {}",
+                c["generation"], preset.controller.generations
+            ),
             megabytes(&folder.path("controller")),
         ],
     ];
@@ -66,7 +102,12 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     if let Some(first) = (0..preset.collect.episodes).find(|&i| store.has(i)) {
         let episode = Episode::load(&store.path(first))?;
         let total: f64 = episode.rewards.iter().map(|&r| f64::from(r)).sum();
-        println!("first episode: seed {}, {} steps, return {total:.1}, terminated {}", episode.seed, episode.steps(), episode.terminated);
+        println!(
+            "first episode: seed {}, {} steps, return {total:.1}, terminated {}",
+            episode.seed,
+            episode.steps(),
+            episode.terminated
+        );
     }
     match Agent::load(&args.dir) {
         Ok(agent) => println!("\n{}", parts(&agent)),
@@ -99,7 +140,8 @@ fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) 
     let world = context.world(&agent.info.environment)?;
     let model = agent.acting_model(&world)?;
     let tracks = seeds::SELECTION.start..seeds::SELECTION.start + WATCHED;
-    let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop).map_err(RunError::Failed)?;
+    let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)
+        .map_err(RunError::Failed)?;
     let bands = bands.ok_or(RunError::Stopped)?;
     let rows: Vec<Vec<String>> = bands
         .iter()
@@ -111,14 +153,40 @@ fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) 
             };
             let share = format!("{:.1} %", 100.0 * b.share);
             if b.share == 0.0 {
-                return [what, share].into_iter().chain(vec!["–".to_owned(); 4]).collect();
+                return [what, share]
+                    .into_iter()
+                    .chain(vec!["–".to_owned(); 4])
+                    .collect();
             }
             let speed = format!("{:.1} ± {:.1}", b.speed, b.speed_sd);
-            vec![what, share, speed, format!("{:.3}", b.gas), format!("{:.4}", b.brake), format!("{:.1} %", 100.0 * b.beside)]
+            vec![
+                what,
+                share,
+                speed,
+                format!("{:.3}", b.gas),
+                format!("{:.4}", b.brake),
+                format!("{:.1} %", 100.0 * b.beside),
+            ]
         })
         .collect();
-    println!("How it drives, on average, by the sharpest bend in the next 16 tiles; tracks {}..{}:\n", tracks.start, tracks.end);
-    println!("{}", table(&["ahead", "of all steps", "speed ± sd, units/s", "gas", "brake", "a wheel off the road"], &rows));
+    println!(
+        "How it drives, on average, by the sharpest bend in the next 16 tiles; tracks {}..{}:\n",
+        tracks.start, tracks.end
+    );
+    println!(
+        "{}",
+        table(
+            &[
+                "ahead",
+                "of all steps",
+                "speed ± sd, units/s",
+                "gas",
+                "brake",
+                "a wheel off the road"
+            ],
+            &rows
+        )
+    );
     Ok(())
 }
 
@@ -127,10 +195,26 @@ fn motion(dir: &Path, context: &Context<'_>) -> Result<()> {
         .iter()
         .map(|r| {
             let [z, zh] = [0, 1].map(|i| format!("{:.3} (± {:.3})", r.explained[i], r.error[i]));
-            vec![format!("{}, {}", r.name, r.unit), format!("{:.3}", r.sd), z, zh]
+            vec![
+                format!("{}, {}", r.name, r.unit),
+                format!("{:.3}", r.sd),
+                z,
+                zh,
+            ]
         })
         .collect();
-    println!("{}\n", table(&["of the car", "sd", "explained by z (mean error)", "by [z, h]"], &rows));
+    println!(
+        "{}\n",
+        table(
+            &[
+                "of the car",
+                "sd",
+                "explained by z (mean error)",
+                "by [z, h]"
+            ],
+            &rows
+        )
+    );
     Ok(())
 }
 
@@ -138,7 +222,13 @@ fn parts(agent: &Agent) -> String {
     let rows: Vec<Vec<String>> = agent
         .tensors()
         .iter()
-        .map(|(name, shape)| vec![name.clone(), format!("{shape:?}"), shape.iter().product::<usize>().to_string()])
+        .map(|(name, shape)| {
+            vec![
+                name.clone(),
+                format!("{shape:?}"),
+                shape.iter().product::<usize>().to_string(),
+            ]
+        })
         .collect();
     table(&["tensor", "shape", "numbers"], &rows)
 }

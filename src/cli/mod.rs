@@ -27,7 +27,8 @@ use crate::{
     worlds::Bridge,
 };
 
-/// World models with flow-based recurrent mixture density networks: train, dream and compare on a laptop.
+/// World models with flow-based recurrent mixture density networks: train, dream and compare on a
+/// laptop.
 #[derive(Debug, Parser)]
 #[command(name = "frmdn", version, arg_required_else_help = true)]
 struct Cli {
@@ -36,13 +37,15 @@ struct Cli {
     /// Threads to work with (default: all cores). Results do not depend on it.
     #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Where V and M are trained: cpu (the built-in engine), or a device of burn: flex, wgpu, vulkan, cuda, tch, if built in.
+    /// Where V and M are trained: cpu (the built-in engine), or a device of burn: flex, wgpu,
+    /// vulkan, cuda, tch, if built in.
     #[arg(long, global = true, value_name = "NAME", default_value = "cpu")]
     device: String,
     /// The Python that serves gym: environments (default: looked for; see frmdn doctor).
     #[arg(long, global = true, value_name = "PATH")]
     python: Option<PathBuf>,
-    /// Seconds that a gym: environment may take for one reset or step; its start may take three times as long.
+    /// Seconds that a gym: environment may take for one reset or step; its start may take three
+    /// times as long.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60.0)]
     env_timeout: f64,
     /// Go on where V or M falls short of the preset's gates.
@@ -52,7 +55,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a whole agent: collect, vision, memory, controller, evaluate. The same line again resumes.
+    /// Train a whole agent: collect, vision, memory, controller, evaluate. The same line again
+    /// resumes.
     Train(RunArgs),
     /// Record the episodes of a run; an earlier round comes first.
     Collect(train::CollectArgs),
@@ -87,7 +91,8 @@ enum Command {
 /// Which run a command works on.
 #[derive(Args, Clone, Debug)]
 struct RunArgs {
-    /// A preset (tiny, car-racing-frmdn, car-racing-rmdn, car-racing-scout, likelihood) or the path of a TOML file. Default: the run's own, or tiny.
+    /// A preset (tiny, car-racing-frmdn, car-racing-rmdn, car-racing-scout, likelihood) or the path
+    /// of a TOML file. Default: the run's own, or tiny.
     preset: Option<String>,
     /// The run folder. Default: runs/PRESET.
     #[arg(long, value_name = "DIR")]
@@ -105,7 +110,9 @@ impl RunArgs {
     fn open(&self) -> Result<RunFolder, RunError> {
         let root = self.run.clone().unwrap_or_else(|| {
             let name = self.preset.as_deref().unwrap_or("tiny");
-            let stem = std::path::Path::new(name).file_stem().map_or_else(|| name.into(), std::ffi::OsStr::to_os_string);
+            let stem = std::path::Path::new(name)
+                .file_stem()
+                .map_or_else(|| name.into(), std::ffi::OsStr::to_os_string);
             PathBuf::from("runs").join(stem)
         });
         let known = root.join("run.toml").exists();
@@ -113,8 +120,11 @@ impl RunArgs {
         sets.extend(self.env.iter().map(|name| format!("environment={name}")));
         let preset = match &self.preset {
             Some(name) => Some(Preset::resolve(name, &sets)?),
-            // Only --set: compared with the folder's own settings, so that an idle --set is not an error.
-            None if known && !sets.is_empty() => Some(RunFolder::open(&root)?.preset().clone().with(&sets)?),
+            // Only --set: compared with the folder's own settings, so that an idle --set is not an
+            // error.
+            None if known && !sets.is_empty() => {
+                Some(RunFolder::open(&root)?.preset().clone().with(&sets)?)
+            }
             None if known => None,
             None => Some(Preset::resolve("tiny", &sets)?),
         };
@@ -124,10 +134,15 @@ impl RunArgs {
 
 /// Parses the arguments, does the work, and turns errors into a line and an exit code.
 pub fn main() -> ExitCode {
-    // A reader that has seen enough (`| head`) closes the pipe; that is its right, and no fault of ours to report.
+    // A reader that has seen enough (`| head`) closes the pipe; that is its right, and no fault of
+    // ours to report.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if info.payload().downcast_ref::<String>().is_some_and(|text| text.starts_with("failed printing to stdout")) {
+        if info
+            .payload()
+            .downcast_ref::<String>()
+            .is_some_and(|text| text.starts_with("failed printing to stdout"))
+        {
             std::process::exit(0);
         }
         report(info);
@@ -136,13 +151,16 @@ pub fn main() -> ExitCode {
     let terminal = progress::Terminal::start();
     let stop = Interrupt::default();
     let flag = stop.clone();
-    // Without the handler Ctrl-C still stops the program; only the courtesy of saving at once is lost.
+    // Without the handler Ctrl-C still stops the program; only the courtesy of saving at once is
+    // lost.
     if let Err(e) = ctrlc::set_handler(move || {
         if flag.is_set() {
             std::process::exit(130);
         }
         flag.set();
-        eprintln!("\nstopping as soon as nothing is lost by it (press Ctrl-C again to stop at once)");
+        eprintln!(
+            "\nstopping as soon as nothing is lost by it (press Ctrl-C again to stop at once)"
+        );
     }) {
         tracing::warn!("cannot catch Ctrl-C: {e}");
     }
@@ -154,10 +172,16 @@ pub fn main() -> ExitCode {
         tracing::warn!("cannot set the number of threads: {e}");
     }
     if !(cli.env_timeout > 0.0 && cli.env_timeout <= 86_400.0) {
-        terminal.error(&format!("--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds", cli.env_timeout));
+        terminal.error(&format!(
+            "--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds",
+            cli.env_timeout
+        ));
         return ExitCode::from(1);
     }
-    let bridge = Bridge { python: cli.python.clone(), deadline: Duration::from_secs_f64(cli.env_timeout) };
+    let bridge = Bridge {
+        python: cli.python.clone(),
+        deadline: Duration::from_secs_f64(cli.env_timeout),
+    };
     let device = match Device::open(&cli.device) {
         Ok(device) => device,
         Err(e) => {
@@ -166,14 +190,26 @@ pub fn main() -> ExitCode {
         }
     };
     let command = typed::typed();
-    let context =
-        Context { report: &terminal, stop: &stop, device: &device, bridge: &bridge, ignore_gates: cli.ignore_gates, command: &command };
+    let context = Context {
+        report: &terminal,
+        stop: &stop,
+        device: &device,
+        bridge: &bridge,
+        ignore_gates: cli.ignore_gates,
+        command: &command,
+    };
     let outcome = match &cli.command {
         Command::Train(args) => train::train(args, &context),
         Command::Collect(args) => train::collect(args, &context),
         Command::Vision(args) => train::stage(args, &context, &["first", "collect", "vision"]),
-        Command::Memory(args) => train::stage(args, &context, &["first", "collect", "vision", "memory"]),
-        Command::Controller(args) => train::stage(args, &context, &["first", "collect", "vision", "memory", "controller"]),
+        Command::Memory(args) => {
+            train::stage(args, &context, &["first", "collect", "vision", "memory"])
+        }
+        Command::Controller(args) => train::stage(
+            args,
+            &context,
+            &["first", "collect", "vision", "memory", "controller"],
+        ),
         Command::Evaluate(args) => evaluate::evaluate(args, &context),
         Command::Play(args) => play::play(args, &context),
         Command::Dream(args) => dream::dream(args, &context),
@@ -188,7 +224,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal.error(&format!("{error:#}"));
-            let interrupted = matches!(error.downcast_ref::<RunError>(), Some(RunError::Interrupted { .. } | RunError::Stopped));
+            let interrupted = matches!(
+                error.downcast_ref::<RunError>(),
+                Some(RunError::Interrupted { .. } | RunError::Stopped)
+            );
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
     }

@@ -42,22 +42,44 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
         let spent = costs(&inner, cores, context)?;
         // Its evaluation is left out.
         let spent = &spent[..spent.len() - 1];
-        rounds.insert(0, ("first", spent.iter().map(|p| p.1).sum(), spent.iter().map(|p| p.2).sum()));
+        rounds.insert(
+            0,
+            (
+                "first",
+                spent.iter().map(|p| p.1).sum(),
+                spent.iter().map(|p| p.2).sum(),
+            ),
+        );
         earlier = inner.first;
     }
     parts.splice(0..0, rounds);
-    let mut rows: Vec<Vec<String>> = parts.iter().map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), span(*s)]).collect();
-    rows.push(vec!["in all".into(), String::new(), span(parts.iter().map(|p| p.2).sum())]);
+    let mut rows: Vec<Vec<String>> = parts
+        .iter()
+        .map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), span(*s)])
+        .collect();
+    rows.push(vec![
+        "in all".into(),
+        String::new(),
+        span(parts.iter().map(|p| p.2).sum()),
+    ]);
     println!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
     let v = &preset.vision;
-    let window = 2.0 * v.window_episodes.min(preset.collect.episodes) as f64 * (preset.collect.steps + 1) as f64 * FRAME as f64;
-    println!("memory: about {:.1} GB (two windows of {} episodes and the models)", window / 1e9 + 0.5, v.window_episodes);
+    let window = 2.0
+        * v.window_episodes.min(preset.collect.episodes) as f64
+        * (preset.collect.steps + 1) as f64
+        * FRAME as f64;
+    println!(
+        "memory: about {:.1} GB (two windows of {} episodes and the models)",
+        window / 1e9 + 0.5,
+        v.window_episodes
+    );
     println!("disk: about {:.1} GB in the run folder", disk / 1e9 + 0.1);
     println!("threads: {cores}; the same command resumes after any interruption");
     Ok(())
 }
 
-/// Bytes of episodes and latents: flat colours deflate to about an eighth; a latent frame is a mean and a log-variance.
+/// Bytes of episodes and latents: flat colours deflate to about an eighth; a latent frame is a mean
+/// and a log-variance.
 fn stored(preset: &Preset) -> f64 {
     let collected = (preset.collect.episodes * preset.collect.steps) as f64;
     collected * (FRAME as f64 / 8.0 + preset.vision.model.latent as f64 * 8.0)
@@ -71,24 +93,59 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
     let acting = measure::acting(preset, &world, cores).map_err(failed)?;
     let actions = Actions::of(&world.action_space().map_err(failed)?).width();
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
-    let vision = v.batch as f64 / measure::vision(v.model, v.batch, cores, context.device).map_err(failed)?;
-    let steps = measure::memory(&m.model, v.model.latent, actions, [m.sequence, m.batch], cores, context.device).map_err(failed)?;
-    let memory = if steps > 0.0 { (m.sequence * m.batch) as f64 / steps } else { 0.0 };
+    let vision = v.batch as f64
+        / measure::vision(v.model, v.batch, cores, context.device).map_err(failed)?;
+    let steps = measure::memory(
+        &m.model,
+        v.model.latent,
+        actions,
+        [m.sequence, m.batch],
+        cores,
+        context.device,
+    )
+    .map_err(failed)?;
+    let memory = if steps > 0.0 {
+        (m.sequence * m.batch) as f64 / steps
+    } else {
+        0.0
+    };
     let collected = (preset.collect.episodes * preset.collect.steps) as f64;
-    // Of a generation's candidates the better half drive further tracks. Which part is larger is not known beforehand: the larger one counts.
-    let episodes = |population: usize, tracks: usize, more: usize| population * tracks + population / 2 * more;
+    // Of a generation's candidates the better half drive further tracks. Which part is larger is
+    // not known beforehand: the larger one counts.
+    let episodes =
+        |population: usize, tracks: usize, more: usize| population * tracks + population / 2 * more;
     let early = episodes(c.population, c.tracks, c.more_tracks);
-    let late = c.late.as_ref().map_or(0, |l| episodes(l.population, l.tracks, l.more_tracks));
-    // Episodes of a learning driver end early at first and run to the limit later: 750 of 1,000 steps on average (preset tiny).
-    let driven =
-        c.generations as f64 * early.max(late) as f64 * 750.0 + (c.generations / c.select_every) as f64 * c.select_tracks as f64 * 950.0;
+    let late = c
+        .late
+        .as_ref()
+        .map_or(0, |l| episodes(l.population, l.tracks, l.more_tracks));
+    // Episodes of a learning driver end early at first and run to the limit later: 750 of 1,000
+    // steps on average (preset tiny).
+    let driven = c.generations as f64 * early.max(late) as f64 * 750.0
+        + (c.generations / c.select_every) as f64 * c.select_tracks as f64 * 950.0;
     let tested = preset.evaluate.episodes as f64 * 950.0;
     // Recording also compresses and writes; measured at about two thirds of the bare environment.
     Ok(vec![
-        ("collect", collected, collected / (0.65 * env * cores as f64)),
-        ("vision", v.updates as f64 * v.batch as f64, v.updates as f64 * vision * BESIDE),
-        ("memory", m.updates as f64 * (m.batch * m.sequence) as f64, m.updates as f64 * memory * BESIDE),
+        (
+            "collect",
+            collected,
+            collected / (0.65 * env * cores as f64),
+        ),
+        (
+            "vision",
+            v.updates as f64 * v.batch as f64,
+            v.updates as f64 * vision * BESIDE,
+        ),
+        (
+            "memory",
+            m.updates as f64 * (m.batch * m.sequence) as f64,
+            m.updates as f64 * memory * BESIDE,
+        ),
         ("controller", driven, driven / acting),
-        ("evaluate", tested, tested / acting + tested / (env * cores as f64)),
+        (
+            "evaluate",
+            tested,
+            tested / acting + tested / (env * cores as f64),
+        ),
     ])
 }

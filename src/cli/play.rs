@@ -44,7 +44,8 @@ pub struct PlayArgs {
     /// Drive without any agent.
     #[arg(long, value_enum, conflicts_with = "dir")]
     policy: Option<PolicyName>,
-    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas (car-racing,rule=v4).
+    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
+    /// (car-racing,rule=v4).
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
     /// The picture to write.
@@ -67,20 +68,36 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
             let world = context.world(args.env.as_deref().unwrap_or("car-racing"))?;
             film::drive_policy(&world, name.policy(), args.seed, &args.out, context.stop)?
         }
-        (None, None) => bail!("play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy brownian)"),
+        (None, None) => bail!(
+            "play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy \
+             brownian)"
+        ),
     };
     if context.stop.is_set() {
         return Err(RunError::Stopped.into());
     }
     let (tiles, of) = outcome.progress;
-    let progress = if of > 0 { format!(", {tiles} of {of} tiles") } else { String::new() };
-    println!("score {:.1} in {} steps, seed {}{progress}; {}", outcome.score, outcome.steps, args.seed, args.out.display());
+    let progress = if of > 0 {
+        format!(", {tiles} of {of} tiles")
+    } else {
+        String::new()
+    };
+    println!(
+        "score {:.1} in {} steps, seed {}{progress}; {}",
+        outcome.score,
+        outcome.steps,
+        args.seed,
+        args.out.display()
+    );
     Ok(())
 }
 
 /// Refuses a path that does not end in `.gif`.
 pub fn gif(path: &std::path::Path) -> Result<()> {
-    if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("gif")) {
+    if path
+        .extension()
+        .is_none_or(|e| !e.eq_ignore_ascii_case("gif"))
+    {
         bail!("--out {} must end in .gif", path.display());
     }
     Ok(())

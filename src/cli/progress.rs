@@ -30,14 +30,27 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Sets up the log (`FRMDN_LOG` chooses levels, default `info`; `FRMDN_LOG_FORMAT=json` gives JSON lines).
+    /// Sets up the log (`FRMDN_LOG` chooses levels, default `info`; `FRMDN_LOG_FORMAT=json` gives
+    /// JSON lines).
     pub fn start() -> Self {
-        let filter = EnvFilter::try_from_env("FRMDN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        let filter =
+            EnvFilter::try_from_env("FRMDN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_target(false);
         let json = std::env::var("FRMDN_LOG_FORMAT").is_ok_and(|v| v == "json");
         // A second subscriber (in tests) is no reason to fail.
-        let _ = if json { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).compact().try_init() };
-        Self { work: Mutex::new(None) }
+        let _ = if json {
+            log.json().try_init()
+        } else {
+            log.with_ansi(std::io::stderr().is_terminal())
+                .compact()
+                .try_init()
+        };
+        Self {
+            work: Mutex::new(None),
+        }
     }
 
     /// The last line of a failed command.
@@ -48,7 +61,9 @@ impl Terminal {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Work>> {
-        self.work.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.work
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -77,9 +92,15 @@ fn pace(per_second: f64) -> String {
 impl Reporter for Terminal {
     fn begin(&self, what: &str, unit: &str, done: u64, total: u64) {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let template = format!("{{prefix:>10}} {{bar:28}} {{pos}}/{{len}} {unit} · {{per_sec}} · ETA {{eta}} · {{msg}}");
-            let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(total).with_style(style).with_prefix(what.to_owned());
+            let template = format!(
+                "{{prefix:>10}} {{bar:28}} {{pos}}/{{len}} {unit} · {{per_sec}} \
+                · ETA {{eta}} · {{msg}}"
+            );
+            let style = ProgressStyle::with_template(&template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(total)
+                .with_style(style)
+                .with_prefix(what.to_owned());
             bar.set_position(done);
             bar.reset_eta();
             bar.enable_steady_tick(Duration::from_millis(500));
@@ -89,7 +110,15 @@ impl Reporter for Terminal {
             tracing::info!("{what}: {done} of {total} {unit} done");
         }
         let now = Instant::now();
-        *self.lock() = Some(Work { what: what.into(), unit: unit.into(), start: done, total, began: now, told: now, bar });
+        *self.lock() = Some(Work {
+            what: what.into(),
+            unit: unit.into(),
+            start: done,
+            total,
+            began: now,
+            told: now,
+            bar,
+        });
     }
 
     fn advance(&self, done: u64, note: &str) {
@@ -103,8 +132,14 @@ impl Reporter for Terminal {
             let seconds = work.began.elapsed().as_secs_f64().max(1e-9);
             let rate = done.saturating_sub(work.start) as f64 / seconds;
             let left = work.total.saturating_sub(done) as f64 / rate.max(1e-9);
-            let Work { what, total, unit, .. } = work;
-            tracing::info!("{what}: {done}/{total} {unit} · {} · ETA {} · {note}", pace(rate), span(left));
+            let Work {
+                what, total, unit, ..
+            } = work;
+            tracing::info!(
+                "{what}: {done}/{total} {unit} · {} · ETA {} · {note}",
+                pace(rate),
+                span(left)
+            );
         }
     }
 
@@ -132,7 +167,13 @@ mod tests {
 
     #[test]
     fn what_is_slow_is_counted_by_the_minute_and_by_the_hour() {
-        assert_eq!([1234.56, 1.0, 0.02, 0.01].map(pace), ["1234.6/s", "1.0/s", "1.2/min", "36.0/h"]);
-        assert_eq!([89.0, 300.0, 9000.0].map(span), ["89 s", "5.0 min", "2.5 h"]);
+        assert_eq!(
+            [1234.56, 1.0, 0.02, 0.01].map(pace),
+            ["1234.6/s", "1.0/s", "1.2/min", "36.0/h"]
+        );
+        assert_eq!(
+            [89.0, 300.0, 9000.0].map(span),
+            ["89 s", "5.0 min", "2.5 h"]
+        );
     }
 }

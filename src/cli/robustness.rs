@@ -16,9 +16,15 @@ pub struct RobustnessArgs {
     #[arg(required = true, value_name = "AGENT")]
     agents: Vec<PathBuf>,
     /// Number of test tracks, from the first one.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u64).range(2..=1000)
+    )]
     episodes: u64,
-    /// Another environment than the agents' own: car-racing, with options after commas (car-racing,rule=v4).
+    /// Another environment than the agents' own: car-racing, with options after commas
+    /// (car-racing,rule=v4).
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
     /// Folder of the report and of finished cells.

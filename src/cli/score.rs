@@ -15,23 +15,35 @@ pub struct ScoreArgs {
     /// Run folders with a trained V (frmdn vision likelihood --run DIR).
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
-    /// e1: a bank of drivers ranked in dreams; e2: driving while the memory stands in for the eyes; e3: evolution with small populations;
-    /// e4: evolution in dreams.
-    #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "e1,e2,e3,e4")]
+    /// e1: a bank of drivers ranked in dreams; e2: driving while the memory stands in for the eyes;
+    /// e3: evolution with small populations; e4: evolution in dreams.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "LIST",
+        default_value = "e1,e2,e3,e4"
+    )]
     experiments: Vec<Experiment>,
     /// Memories, with commas between; settings after colons, for example rmdn:components=20.
-    #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "none,stack2,untrained,rmdn,frmdn")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "LIST",
+        default_value = "none,stack2,untrained,rmdn,frmdn"
+    )]
     variants: Vec<Spec>,
     /// Each memory is trained from this many seeds.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Controllers that e3 and e4 evolve for each memory and seed: more of them say more of these memories, more seeds more of all.
+    /// Controllers that e3 and e4 evolve for each memory and seed: more of them say more of these
+    /// memories, more seeds more of all.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     controllers: u64,
     /// Episodes of an evolution of e3.
     #[arg(long, default_value_t = 1920, value_parser = clap::value_parser!(u64).range(64..))]
     budget: u64,
-    /// A very small bank, few tracks and steps: to see that it goes through. Its figures say nothing.
+    /// A very small bank, few tracks and steps: to see that it goes through. Its figures say
+    /// nothing.
     #[arg(long)]
     quick: bool,
     /// Change a setting of all memories, for example memory.updates=12000. May be repeated.
@@ -56,15 +68,25 @@ pub fn run(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
         seeds: args.seeds,
         controllers: args.controllers,
         budget: args.budget,
-        scale: if args.quick { Scale::QUICK } else { Scale::FULL },
+        scale: if args.quick {
+            Scale::QUICK
+        } else {
+            Scale::FULL
+        },
         sets: args.sets.clone(),
-        work: args.work.clone().unwrap_or_else(|| args.out.join("memories")),
+        work: args
+            .work
+            .clone()
+            .unwrap_or_else(|| args.out.join("memories")),
         out: args.out.clone(),
         train: !args.report,
         command: typed(),
     };
     let report = score(&plan, context)?;
     println!("{}", std::fs::read_to_string(&report)?);
-    println!("report: {} (and report.html, report.json, pictures beside it)", report.display());
+    println!(
+        "report: {} (and report.html, report.json, pictures beside it)",
+        report.display()
+    );
     Ok(())
 }

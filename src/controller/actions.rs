@@ -4,12 +4,13 @@ use frmdn_env::ActionSpace;
 
 /// How the outputs of a controller become actions.
 ///
-/// An agent's action, which is recorded and which M sees, has one value per dimension of a box of real numbers, in the
-/// environment's units; of `n` discrete actions it is the one-hot vector of length `n`.
+/// An agent's action, which is recorded and which M sees, has one value per dimension of a box of
+/// real numbers, in the environment's units; of `n` discrete actions it is the one-hot vector of
+/// length `n`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Actions {
-    /// Steering, gas and brake, squashed as Ha & Schmidhuber do: steering tanh(a₀), gas (tanh(a₁) + 1)/2, brake tanh(a₂)
-    /// clipped to 0..1.
+    /// Steering, gas and brake, squashed as Ha & Schmidhuber do: steering tanh(a₀), gas (tanh(a₁) +
+    /// 1)/2, brake tanh(a₂) clipped to 0..1.
     CarRacing,
     /// tanh, stretched from the lowest to the highest value.
     Box {
@@ -26,8 +27,15 @@ impl Actions {
     /// The form of an agent's actions in `space`.
     pub fn of(space: &ActionSpace) -> Self {
         match space {
-            ActionSpace::Box { low, high } if low[..] == [-1.0, 0.0, 0.0] && high[..] == [1.0; 3] => Self::CarRacing,
-            ActionSpace::Box { low, high } => Self::Box { low: low.clone(), high: high.clone() },
+            ActionSpace::Box { low, high }
+                if low[..] == [-1.0, 0.0, 0.0] && high[..] == [1.0; 3] =>
+            {
+                Self::CarRacing
+            }
+            ActionSpace::Box { low, high } => Self::Box {
+                low: low.clone(),
+                high: high.clone(),
+            },
             ActionSpace::Discrete(n) => Self::Discrete(*n),
         }
     }
@@ -57,8 +65,9 @@ impl Actions {
         }
     }
 
-    /// Outputs of a controller that [`Actions::squash`] turns into `action`, none beyond ±2 (tanh(2) is 0.96, and how far beyond a
-    /// controller is says nothing). Where many do, as for a brake that is not touched, one of them.
+    /// Outputs of a controller that [`Actions::squash`] turns into `action`, none beyond ±2
+    /// (tanh(2) is 0.96, and how far beyond a controller is says nothing). Where many do, as for a
+    /// brake that is not touched, one of them.
     pub fn unsquash(&self, action: &[f32], raw: &mut [f32]) {
         const MOST: f32 = 2.0;
         raw.copy_from_slice(action);
@@ -75,12 +84,14 @@ impl Actions {
             Self::Discrete(_) => raw.iter_mut().for_each(|x| *x = 2.0 * *x - 1.0),
         }
         // The inverse of tanh.
-        raw.iter_mut().for_each(|x| *x = (0.5 * ((1.0 + *x) / (1.0 - *x)).ln()).clamp(-MOST, MOST));
+        raw.iter_mut()
+            .for_each(|x| *x = (0.5 * ((1.0 + *x) / (1.0 - *x)).ln()).clamp(-MOST, MOST));
     }
 
-    /// How much further than others each output of a controller is to be moved, so that its action moves as far. A good lap of Car-Racing
-    /// keeps the gas at 0.1 of its range, where its tanh is three times less steep than the steering's; the brake, which is cut off below
-    /// 0 and hardly touched, gets the gas's. Other actions are taken as they are.
+    /// How much further than others each output of a controller is to be moved, so that its action
+    /// moves as far. A good lap of Car-Racing keeps the gas at 0.1 of its range, where its tanh is
+    /// three times less steep than the steering's; the brake, which is cut off below 0 and hardly
+    /// touched, gets the gas's. Other actions are taken as they are.
     pub fn slack(&self) -> Vec<f64> {
         match self {
             Self::CarRacing => vec![1.0, 3.0, 3.0],
@@ -88,12 +99,14 @@ impl Actions {
         }
     }
 
-    /// Turns values in −1..1, drawn without looking, into an action: each stretched over its range (Car-Racing's brake too), or
-    /// the largest of them chosen.
+    /// Turns values in −1..1, drawn without looking, into an action: each stretched over its range
+    /// (Car-Racing's brake too), or the largest of them chosen.
     pub fn stretch(&self, values: &mut [f32]) {
         match self {
             // Steering is in -1..1, gas and brake in 0..1.
-            Self::CarRacing => values[1..].iter_mut().for_each(|x| *x = f32::midpoint(*x, 1.0)),
+            Self::CarRacing => values[1..]
+                .iter_mut()
+                .for_each(|x| *x = f32::midpoint(*x, 1.0)),
             Self::Box { low, high } => {
                 for (x, (l, h)) in values.iter_mut().zip(low.iter().zip(high)) {
                     *x = (l + (h - l) * f32::midpoint(*x, 1.0)).clamp(*l, *h);
@@ -103,16 +116,21 @@ impl Actions {
         }
     }
 
-    /// The action closest to none: zeros as far as the range has them, or the first of the discrete ones.
+    /// The action closest to none: zeros as far as the range has them, or the first of the discrete
+    /// ones.
     pub fn none(&self, action: &mut [f32]) {
         match self {
             Self::CarRacing => action.fill(0.0),
-            Self::Box { low, high } => action.iter_mut().zip(low.iter().zip(high)).for_each(|(x, (l, h))| *x = 0.0f32.clamp(*l, *h)),
+            Self::Box { low, high } => action
+                .iter_mut()
+                .zip(low.iter().zip(high))
+                .for_each(|(x, (l, h))| *x = 0.0f32.clamp(*l, *h)),
             Self::Discrete(_) => one_hot(action, 0),
         }
     }
 
-    /// What the environment is given for an agent's action; `index` is where the number of a discrete one is put.
+    /// What the environment is given for an agent's action; `index` is where the number of a
+    /// discrete one is put.
     pub fn for_env<'a>(&self, action: &'a [f32], index: &'a mut [f32; 1]) -> &'a [f32] {
         match self {
             Self::Discrete(_) => {
@@ -126,11 +144,17 @@ impl Actions {
 
 /// The first of the largest values.
 fn largest(values: &[f32]) -> usize {
-    values.iter().enumerate().fold(0, |best, (i, x)| if *x > values[best] { i } else { best })
+    values
+        .iter()
+        .enumerate()
+        .fold(0, |best, (i, x)| if *x > values[best] { i } else { best })
 }
 
 fn one_hot(values: &mut [f32], chosen: usize) {
-    values.iter_mut().enumerate().for_each(|(i, x)| *x = if i == chosen { 1.0 } else { 0.0 });
+    values
+        .iter_mut()
+        .enumerate()
+        .for_each(|(i, x)| *x = if i == chosen { 1.0 } else { 0.0 });
 }
 
 #[cfg(test)]
@@ -139,7 +163,10 @@ mod tests {
 
     #[test]
     fn car_racing_is_squashed_as_published() {
-        let space = ActionSpace::Box { low: vec![-1.0, 0.0, 0.0], high: vec![1.0; 3] };
+        let space = ActionSpace::Box {
+            low: vec![-1.0, 0.0, 0.0],
+            high: vec![1.0; 3],
+        };
         let mut a = [0.85, 0.0, -3.0];
         Actions::of(&space).squash(&mut a);
         assert_eq!(a, [0.85f32.tanh(), 0.5, 0.0]);
@@ -147,8 +174,15 @@ mod tests {
 
     #[test]
     fn outputs_come_back_from_their_actions() {
-        let space = |low: [f32; 3]| ActionSpace::Box { low: low.to_vec(), high: vec![1.0; 3] };
-        for actions in [Actions::of(&space([-1.0, 0.0, 0.0])), Actions::of(&space([-3.0, 0.5, -1.0])), Actions::Discrete(3)] {
+        let space = |low: [f32; 3]| ActionSpace::Box {
+            low: low.to_vec(),
+            high: vec![1.0; 3],
+        };
+        for actions in [
+            Actions::of(&space([-1.0, 0.0, 0.0])),
+            Actions::of(&space([-3.0, 0.5, -1.0])),
+            Actions::Discrete(3),
+        ] {
             for raw in [[0.85, -0.3, 1.2], [-1.5, 0.0, -0.4], [9.0, -9.0, 0.1]] {
                 let (mut action, mut back) = (raw, [0.0; 3]);
                 actions.squash(&mut action);
@@ -157,21 +191,41 @@ mod tests {
                 let mut again = back;
                 actions.squash(&mut again);
                 // Beyond the limit less is done of the same.
-                let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5 || (a.abs() > 0.95 && a * b > 0.0) || (*a < 0.02 && *b < 0.02);
-                assert!(matches!(actions, Actions::Box { .. }) || action.iter().zip(&again).all(near), "{action:?} {again:?}");
+                let near = |(a, b): (&f32, &f32)| {
+                    (a - b).abs() < 1e-5
+                        || (a.abs() > 0.95 && a * b > 0.0)
+                        || (*a < 0.02 && *b < 0.02)
+                };
+                assert!(
+                    matches!(actions, Actions::Box { .. }) || action.iter().zip(&again).all(near),
+                    "{action:?} {again:?}"
+                );
             }
         }
     }
 
     #[test]
     fn boxes_are_filled_and_never_left() {
-        let actions = Actions::of(&ActionSpace::Box { low: vec![-3.0, 0.1], high: vec![1.0, 0.7] });
+        let actions = Actions::of(&ActionSpace::Box {
+            low: vec![-3.0, 0.1],
+            high: vec![1.0, 0.7],
+        });
         assert_eq!(actions.width(), 2);
-        for (raw, expected) in [([0.0, 0.0], [-1.0, 0.4]), ([99.0, -99.0], [1.0, 0.1]), ([-99.0, 99.0], [-3.0, 0.7])] {
+        for (raw, expected) in [
+            ([0.0, 0.0], [-1.0, 0.4]),
+            ([99.0, -99.0], [1.0, 0.1]),
+            ([-99.0, 99.0], [-3.0, 0.7]),
+        ] {
             let mut a = raw;
             actions.squash(&mut a);
-            assert!((a[0] - expected[0]).abs() < 1e-6 && (a[1] - expected[1]).abs() < 1e-6, "{a:?}");
-            assert!((-3.0..=1.0).contains(&a[0]) && (0.1..=0.7).contains(&a[1]), "{a:?}");
+            assert!(
+                (a[0] - expected[0]).abs() < 1e-6 && (a[1] - expected[1]).abs() < 1e-6,
+                "{a:?}"
+            );
+            assert!(
+                (-3.0..=1.0).contains(&a[0]) && (0.1..=0.7).contains(&a[1]),
+                "{a:?}"
+            );
         }
         let mut none = [9.0; 2];
         actions.none(&mut none);

@@ -1,4 +1,5 @@
-//! The coordinates that a controller is evolved in: standardised values of [z, h], or fewer of them along h's principal axes.
+//! The coordinates that a controller is evolved in: standardised values of [z, h], or fewer of them
+//! along h's principal axes.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +7,9 @@ use super::LinearController;
 
 /// An affine map of [z, h]: coordinate i is rows\[i\] · ([z, h] − mean).
 ///
-/// One step size of CMA-ES then means the same change of an output for every weight, whatever the scale of what it multiplies; outputs
-/// may count more than once beside. The map is folded into the weights, so that what acts is a [`LinearController`] on [z, h] itself.
+/// One step size of CMA-ES then means the same change of an output for every weight, whatever the
+/// scale of what it multiplies; outputs may count more than once beside. The map is folded into the
+/// weights, so that what acts is a [`LinearController`] on [z, h] itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Coordinates {
     mean: Vec<f64>,
@@ -30,7 +32,11 @@ pub struct Moments {
 impl Moments {
     /// Of no rows yet.
     pub fn new(features: usize) -> Self {
-        Self { n: 0.0, sum: vec![0.0; features], products: vec![0.0; features * features] }
+        Self {
+            n: 0.0,
+            sum: vec![0.0; features],
+            products: vec![0.0; features * features],
+        }
     }
 
     /// Counts one row.
@@ -41,7 +47,10 @@ impl Moments {
             let x = f64::from(x);
             self.sum[i] += x;
             // The lower triangle.
-            self.products[i * d..=i * d + i].iter_mut().zip(row).for_each(|(s, &y)| *s += x * f64::from(y));
+            self.products[i * d..=i * d + i]
+                .iter_mut()
+                .zip(row)
+                .for_each(|(s, &y)| *s += x * f64::from(y));
         }
     }
 
@@ -51,7 +60,8 @@ impl Moments {
 
     fn covariance(&self, i: usize, j: usize) -> f64 {
         let d = self.sum.len();
-        (self.products[i.max(j) * d + i.min(j)] - self.sum[i] * self.sum[j] / self.n.max(1.0)) / self.n.max(1.0)
+        (self.products[i.max(j) * d + i.min(j)] - self.sum[i] * self.sum[j] / self.n.max(1.0))
+            / self.n.max(1.0)
     }
 
     fn sd(&self, i: usize) -> f64 {
@@ -59,7 +69,8 @@ impl Moments {
     }
 }
 
-/// A feature that varies less than this does not vary: its weight has no effect instead of a huge one.
+/// A feature that varies less than this does not vary: its weight has no effect instead of a huge
+/// one.
 const STILL: f64 = 1e-6;
 
 impl Coordinates {
@@ -67,27 +78,41 @@ impl Coordinates {
     pub fn raw(features: usize) -> Self {
         let mut rows = vec![0.0; features * features];
         rows.iter_mut().step_by(features + 1).for_each(|x| *x = 1.0);
-        Self { mean: vec![0.0; features], rows, outputs: Vec::new() }
+        Self {
+            mean: vec![0.0; features],
+            rows,
+            outputs: Vec::new(),
+        }
     }
 
     /// Every value less its mean, in units of its standard deviation.
     pub fn standard(moments: &Moments) -> Self {
         let d = moments.sum.len();
         let mut rows = vec![0.0; d * d];
-        (0..d).filter(|&i| moments.sd(i) > STILL).for_each(|i| rows[i * d + i] = 1.0 / moments.sd(i));
-        Self { mean: moments.mean(), rows, outputs: Vec::new() }
+        (0..d)
+            .filter(|&i| moments.sd(i) > STILL)
+            .for_each(|i| rows[i * d + i] = 1.0 / moments.sd(i));
+        Self {
+            mean: moments.mean(),
+            rows,
+            outputs: Vec::new(),
+        }
     }
 
-    /// The first `latent` values standardised, and the rest, which must be more than `axes` values, along its `axes` widest
-    /// principal axes, in units of the widest one's standard deviation.
+    /// The first `latent` values standardised, and the rest, which must be more than `axes` values,
+    /// along its `axes` widest principal axes, in units of the widest one's standard deviation.
     pub fn principal(moments: &Moments, latent: usize, axes: usize) -> Self {
         let d = moments.sum.len();
         let mut map = Self::standard(moments);
         map.rows.truncate(latent * d);
         let n = d - latent;
-        let covariance: Vec<f64> = (0..n * n).map(|at| moments.covariance(latent + at / n, latent + at % n)).collect();
+        let covariance: Vec<f64> = (0..n * n)
+            .map(|at| moments.covariance(latent + at / n, latent + at % n))
+            .collect();
         let found = principal_axes(&covariance, n, axes);
-        let scale = found.first().map_or(1.0, |(variance, _)| 1.0 / variance.sqrt().max(STILL));
+        let scale = found
+            .first()
+            .map_or(1.0, |(variance, _)| 1.0 / variance.sqrt().max(STILL));
         for (_, axis) in found {
             map.rows.resize(map.rows.len() + latent, 0.0);
             map.rows.extend(axis.iter().map(|x| x * scale));
@@ -95,11 +120,14 @@ impl Coordinates {
         map
     }
 
-    /// The same coordinates, in which a parameter of output i counts `outputs[i]` times: for outputs that move their action less than
-    /// others, as one far in the tail of its tanh does.
+    /// The same coordinates, in which a parameter of output i counts `outputs[i]` times: for
+    /// outputs that move their action less than others, as one far in the tail of its tanh does.
     #[must_use]
     pub fn with_outputs(self, outputs: &[f64]) -> Self {
-        Self { outputs: outputs.to_vec(), ..self }
+        Self {
+            outputs: outputs.to_vec(),
+            ..self
+        }
     }
 
     fn output(&self, i: usize) -> f64 {
@@ -108,7 +136,10 @@ impl Coordinates {
 
     /// The parameters of the controller whose outputs are `rows[i] · (coordinates, 1)`.
     pub fn parameters(&self, rows: &[Vec<f64>]) -> Vec<f64> {
-        rows.iter().enumerate().flat_map(|(i, row)| row.iter().map(move |x| x / self.output(i))).collect()
+        rows.iter()
+            .enumerate()
+            .flat_map(|(i, row)| row.iter().map(move |x| x / self.output(i)))
+            .collect()
     }
 
     /// Number of coordinates.
@@ -126,7 +157,8 @@ impl Coordinates {
         LinearController::count(self.len(), actions)
     }
 
-    /// The controller with the parameters `x`: for each action one weight for each coordinate and a bias.
+    /// The controller with the parameters `x`: for each action one weight for each coordinate and a
+    /// bias.
     pub fn controller(&self, actions: usize, x: &[f64]) -> LinearController {
         let (d, n) = (self.mean.len(), self.len());
         let mut weights = Vec::with_capacity(LinearController::count(d, actions));
@@ -134,7 +166,9 @@ impl Coordinates {
             let scale = self.output(i);
             let mut row = vec![0.0; d];
             for (x, line) in x.iter().zip(self.rows.chunks_exact(d)) {
-                row.iter_mut().zip(line).for_each(|(w, r)| *w += scale * x * r);
+                row.iter_mut()
+                    .zip(line)
+                    .for_each(|(w, r)| *w += scale * x * r);
             }
             let bias = scale * x[n] - row.iter().zip(&self.mean).map(|(w, m)| w * m).sum::<f64>();
             weights.extend(row.into_iter().chain([bias]).map(|w| w as f32));
@@ -145,26 +179,46 @@ impl Coordinates {
     /// The coordinates of one row of [z, h].
     pub fn of(&self, features: &[f32]) -> Vec<f64> {
         let d = self.mean.len();
-        let centred: Vec<f64> = features.iter().zip(&self.mean).map(|(&x, m)| f64::from(x) - m).collect();
-        self.rows.chunks_exact(d).map(|row| row.iter().zip(&centred).map(|(r, x)| r * x).sum()).collect()
+        let centred: Vec<f64> = features
+            .iter()
+            .zip(&self.mean)
+            .map(|(&x, m)| f64::from(x) - m)
+            .collect();
+        self.rows
+            .chunks_exact(d)
+            .map(|row| row.iter().zip(&centred).map(|(r, x)| r * x).sum())
+            .collect()
     }
 }
 
-/// The `count` largest eigenvalues of a symmetric positive matrix with their vectors, by orthogonal iteration (Golub & Van Loan,
-/// section 8.2). Axes of nearly the same variance may be mixed; as coordinates they serve as well.
+/// The `count` largest eigenvalues of a symmetric positive matrix with their vectors, by orthogonal
+/// iteration (Golub & Van Loan, section 8.2). Axes of nearly the same variance may be mixed; as
+/// coordinates they serve as well.
 fn principal_axes(matrix: &[f64], n: usize, count: usize) -> Vec<(f64, Vec<f64>)> {
     const ROUNDS: usize = 300;
-    let product = |v: &[f64]| -> Vec<f64> { matrix.chunks_exact(n).map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum()).collect() };
-    // Cosines of different frequencies are independent, and no axis of a real covariance is orthogonal to all of them.
+    let product = |v: &[f64]| -> Vec<f64> {
+        matrix
+            .chunks_exact(n)
+            .map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum())
+            .collect()
+    };
+    // Cosines of different frequencies are independent, and no axis of a real covariance is
+    // orthogonal to all of them.
     let mut axes: Vec<Vec<f64>> = (0..count.min(n))
-        .map(|j| (0..n).map(|i| (std::f64::consts::PI * (i as f64 + 0.5) * j as f64 / n as f64).cos()).collect())
+        .map(|j| {
+            (0..n)
+                .map(|i| (std::f64::consts::PI * (i as f64 + 0.5) * j as f64 / n as f64).cos())
+                .collect()
+        })
         .collect();
     orthonormalise(&mut axes);
     for _ in 0..ROUNDS {
         axes.iter_mut().for_each(|v| *v = product(v));
         orthonormalise(&mut axes);
     }
-    axes.into_iter().map(|v| (product(&v).iter().zip(&v).map(|(a, b)| a * b).sum(), v)).collect()
+    axes.into_iter()
+        .map(|v| (product(&v).iter().zip(&v).map(|(a, b)| a * b).sum(), v))
+        .collect()
 }
 
 /// Gram and Schmidt's, each vector twice, so that rounding does not count.
@@ -209,7 +263,11 @@ mod tests {
         (0..map.len())
             .map(|i| {
                 let mean = all.iter().map(|c| c[i]).sum::<f64>() / all.len() as f64;
-                [mean, (all.iter().map(|c| (c[i] - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt()]
+                [
+                    mean,
+                    (all.iter().map(|c| (c[i] - mean).powi(2)).sum::<f64>() / all.len() as f64)
+                        .sqrt(),
+                ]
             })
             .collect()
     }
@@ -217,39 +275,62 @@ mod tests {
     #[test]
     fn standard_coordinates_have_mean_zero_and_deviation_one_and_what_is_still_counts_nothing() {
         let (moments, rows) = moments();
-        for (i, [mean, sd]) in spread(&Coordinates::standard(&moments), &rows).into_iter().enumerate() {
-            assert!(mean.abs() < 1e-6 && (sd - if i == 3 { 0.0 } else { 1.0 }).abs() < 1e-5, "{i}: {mean} {sd}");
+        for (i, [mean, sd]) in spread(&Coordinates::standard(&moments), &rows)
+            .into_iter()
+            .enumerate()
+        {
+            assert!(
+                mean.abs() < 1e-6 && (sd - if i == 3 { 0.0 } else { 1.0 }).abs() < 1e-5,
+                "{i}: {mean} {sd}"
+            );
         }
     }
 
-    /// The covariance of (b, 5 b + 0.1 c, 0) has its widest axis along (1, 5, 0)/√26, with variance 26 (+ 0.01 · 25/26).
+    /// The covariance of (b, 5 b + 0.1 c, 0) has its widest axis along (1, 5, 0)/√26, with variance
+    /// 26 (+ 0.01 · 25/26).
     #[test]
     fn principal_coordinates_find_the_widest_axis() {
         let (moments, rows) = moments();
         let map = Coordinates::principal(&moments, 1, 1);
         assert_eq!(map.len(), 2);
-        let [_, [mean, sd]] = spread(&map, &rows)[..] else { panic!("two coordinates") };
+        let [_, [mean, sd]] = spread(&map, &rows)[..] else {
+            panic!("two coordinates")
+        };
         assert!(mean.abs() < 1e-6 && (sd - 1.0).abs() < 1e-5, "{mean} {sd}");
         let axis: Vec<f64> = map.rows[4..].iter().map(|x| x * 26f64.sqrt()).collect();
         let sign = axis[1].signum();
         for (found, wanted) in axis.iter().zip([0.0, 1.0, 5.0, 0.0]) {
-            assert!((sign * found * 26f64.sqrt() - wanted).abs() < 0.1, "{axis:?}");
+            assert!(
+                (sign * found * 26f64.sqrt() - wanted).abs() < 0.1,
+                "{axis:?}"
+            );
         }
     }
 
     #[test]
     fn parameters_of_an_output_count_as_often_as_it_says() {
         let (moments, rows) = moments();
-        let (plain, scaled) = (Coordinates::standard(&moments), Coordinates::standard(&moments).with_outputs(&[1.0, 3.0]));
-        let wanted: Vec<Vec<f64>> = [1.0, 2.0].map(|k| (0..5).map(|i| f64::from(i) - k).collect()).to_vec();
+        let (plain, scaled) = (
+            Coordinates::standard(&moments),
+            Coordinates::standard(&moments).with_outputs(&[1.0, 3.0]),
+        );
+        let wanted: Vec<Vec<f64>> = [1.0, 2.0]
+            .map(|k| (0..5).map(|i| f64::from(i) - k).collect())
+            .to_vec();
         let x = scaled.parameters(&wanted);
         assert_eq!((x[4], x[9]), (wanted[0][4], wanted[1][4] / 3.0));
-        let (one, other) = (plain.controller(2, &plain.parameters(&wanted)), scaled.controller(2, &x));
+        let (one, other) = (
+            plain.controller(2, &plain.parameters(&wanted)),
+            scaled.controller(2, &x),
+        );
         for row in &rows[..20] {
             let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
             one.outputs(&row[..1], &row[1..], &mut a);
             other.outputs(&row[..1], &row[1..], &mut b);
-            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4), "{a:?} {b:?}");
+            assert!(
+                a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4),
+                "{a:?} {b:?}"
+            );
         }
     }
 
@@ -257,7 +338,11 @@ mod tests {
     #[test]
     fn the_map_is_folded_into_the_weights() {
         let (moments, rows) = moments();
-        for map in [Coordinates::raw(4), Coordinates::standard(&moments), Coordinates::principal(&moments, 1, 2)] {
+        for map in [
+            Coordinates::raw(4),
+            Coordinates::standard(&moments),
+            Coordinates::principal(&moments, 1, 2),
+        ] {
             let x: Vec<f64> = (0..map.count(2)).map(|i| (i as f64).sin()).collect();
             let controller = map.controller(2, &x);
             for row in &rows[..20] {

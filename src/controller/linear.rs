@@ -1,8 +1,10 @@
-//! The linear controller (Ha & Schmidhuber 2018, section 2.4): W [z, h] + b. What becomes of its outputs is [`Actions`](super::Actions)'s.
+//! The linear controller (Ha & Schmidhuber 2018, section 2.4): W [z, h] + b. What becomes of its
+//! outputs is [`Actions`](super::Actions)'s.
 
 use frmdn_engine::linear::dot;
 
-/// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256 + 1) · 3 = 867 numbers.
+/// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256
+/// + 1) · 3 = 867 numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearController {
     features: usize,
@@ -23,7 +25,11 @@ impl LinearController {
     /// If there are not [`LinearController::count`] weights: a programming error.
     pub fn new(features: usize, actions: usize, weights: Vec<f32>) -> Self {
         assert_eq!(weights.len(), Self::count(features, actions));
-        Self { features, actions, weights }
+        Self {
+            features,
+            actions,
+            weights,
+        }
     }
 
     /// The weights, in the order of [`LinearController::new`].
@@ -43,8 +49,15 @@ impl LinearController {
 
     /// The raw outputs for latent `z` and hidden state `h`.
     pub fn outputs(&self, z: &[f32], h: &[f32], out: &mut [f32]) {
-        debug_assert_eq!((z.len() + h.len(), out.len()), (self.features, self.actions));
-        for (row, out) in self.weights.chunks_exact(self.features + 1).zip(out.iter_mut()) {
+        debug_assert_eq!(
+            (z.len() + h.len(), out.len()),
+            (self.features, self.actions)
+        );
+        for (row, out) in self
+            .weights
+            .chunks_exact(self.features + 1)
+            .zip(out.iter_mut())
+        {
             let (wz, rest) = row.split_at(z.len());
             *out = dot(wz, z) + dot(&rest[..h.len()], h) + rest[h.len()];
         }
@@ -55,7 +68,8 @@ impl LinearController {
 mod tests {
     use super::*;
 
-    /// Hand calculation: features (z = [2], h = [-1]); row 0: 0.5·2 + 0.25·(-1) + 0.1 = 0.85, row 1 all zero, row 2: bias -3.
+    /// Hand calculation: features (z = [2], h = [-1]); row 0: 0.5·2 + 0.25·(-1) + 0.1 = 0.85, row 1
+    /// all zero, row 2: bias -3.
     #[test]
     fn the_outputs_are_the_affine_map() {
         let c = LinearController::new(2, 3, vec![0.5, 0.25, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -3.0]);

@@ -1,11 +1,13 @@
-//! Rollouts inside the memory: populations of controllers, many episodes each, as one batch without any frame.
+//! Rollouts inside the memory: populations of controllers, many episodes each, as one batch without
+//! any frame.
 //!
 //! ```text
 //! [z, h] → C → a        (z, a) → M → h'        h' → z', reward, end
 //! ```
 //!
-//! Everything random in episode e at step t comes from the stream (seed, "dream", e, t). So a dream does not depend on how many
-//! others are dreamt beside it, nor on threads; and every controller meets the same chances, as on common tracks.
+//! Everything random in episode e at step t comes from the stream (seed, "dream", e, t). So a dream
+//! does not depend on how many others are dreamt beside it, nor on threads; and every controller
+//! meets the same chances, as on common tracks.
 
 mod device;
 
@@ -20,7 +22,8 @@ use crate::{
     memory::{Memory, NoPrediction, Prediction, Scratch},
 };
 
-/// Dreams that one thread works on at a time: enough rows for efficient products, few enough states for the cache.
+/// Dreams that one thread works on at a time: enough rows for efficient products, few enough states
+/// for the cache.
 const TOGETHER: usize = 64;
 
 /// Where a dream begins: the latent that is seen, and the memory's state before it consumes it.
@@ -41,7 +44,8 @@ pub struct DreamConfig {
     pub temperature: f32,
     /// Root of all chances.
     pub seed: u64,
-    /// Ends are drawn with the probability that the memory foresees; else dreams go on to the last step.
+    /// Ends are drawn with the probability that the memory foresees; else dreams go on to the last
+    /// step.
     pub ends: bool,
 }
 
@@ -64,7 +68,8 @@ struct Row {
     dreamt: Dreamt,
 }
 
-/// Lets each of `controllers` drive from each of `starts`; the outcomes are `[controllers, starts]`.
+/// Lets each of `controllers` drive from each of `starts`; the outcomes are `[controllers,
+/// starts]`.
 ///
 /// # Errors
 /// If the memory predicts nothing.
@@ -80,18 +85,33 @@ pub fn dream(
 ) -> Result<Vec<Dreamt>, NoPrediction> {
     let mut outcomes = vec![Dreamt::default(); controllers.len() * starts.len()];
     // In shares of equal size, so that no thread idles while another has several left.
-    let share = outcomes.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
+    let share = outcomes
+        .len()
+        .div_ceil(rayon::current_num_threads())
+        .clamp(1, TOGETHER);
     let work = |scratch: &mut Buffers, (at, outcomes): (usize, &mut [Dreamt])| {
         let jobs = at * share..at * share + outcomes.len();
         let first = jobs.start;
-        scratch.dream(memory, actions, controllers, starts, config, jobs, &mut |_, _| (), &mut |job, dreamt| outcomes[job - first] = dreamt)
+        scratch.dream(
+            memory,
+            actions,
+            controllers,
+            starts,
+            config,
+            jobs,
+            &mut |_, _| (),
+            &mut |job, dreamt| outcomes[job - first] = dreamt,
+        )
     };
-    outcomes.par_chunks_mut(share).enumerate().try_for_each_init(Buffers::default, work)?;
+    outcomes
+        .par_chunks_mut(share)
+        .enumerate()
+        .try_for_each_init(Buffers::default, work)?;
     Ok(outcomes)
 }
 
-/// The dreams of [`dream`], each with the actions taken in it, `[steps, actions]`: what is driven in the real environment to see what
-/// they would really have brought.
+/// The dreams of [`dream`], each with the actions taken in it, `[steps, actions]`: what is driven
+/// in the real environment to see what they would really have brought.
 ///
 /// # Errors
 /// If the memory predicts nothing.
@@ -112,11 +132,26 @@ pub fn dream_actions(
         let mut taken = vec![Vec::new(); outcomes.len()];
         let each = &mut |job: usize, action: &[f32]| taken[job - first].extend_from_slice(action);
         let store = &mut |job: usize, dreamt| outcomes[job - first].0 = dreamt;
-        scratch.dream(memory, actions, controllers, starts, config, jobs, each, store)?;
-        outcomes.iter_mut().zip(taken).for_each(|(outcome, taken)| outcome.1 = taken);
+        scratch.dream(
+            memory,
+            actions,
+            controllers,
+            starts,
+            config,
+            jobs,
+            each,
+            store,
+        )?;
+        outcomes
+            .iter_mut()
+            .zip(taken)
+            .for_each(|(outcome, taken)| outcome.1 = taken);
         Ok(())
     };
-    outcomes.par_chunks_mut(TOGETHER).enumerate().try_for_each_init(Buffers::default, work)?;
+    outcomes
+        .par_chunks_mut(TOGETHER)
+        .enumerate()
+        .try_for_each_init(Buffers::default, work)?;
     Ok(outcomes)
 }
 
@@ -133,7 +168,10 @@ struct Buffers {
 }
 
 impl Buffers {
-    #[expect(clippy::too_many_arguments, reason = "private, called twice; a struct would only repeat the names")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "private, called twice; a struct would only repeat the names"
+    )]
     fn dream(
         &mut self,
         memory: &dyn Memory,
@@ -145,7 +183,15 @@ impl Buffers {
         each: &mut dyn FnMut(usize, &[f32]),
         store: &mut dyn FnMut(usize, Dreamt),
     ) -> Result<(), NoPrediction> {
-        let Self { rows, latents, states, actions, rngs, foreseen, memory: scratch } = self;
+        let Self {
+            rows,
+            latents,
+            states,
+            actions,
+            rngs,
+            foreseen,
+            memory: scratch,
+        } = self;
         let (width, state_len) = (form.width(), memory.state_len());
         let latent = starts[0].latent.len();
         rows.clear();
@@ -153,8 +199,15 @@ impl Buffers {
         states.clear();
         for job in jobs {
             let start = &starts[job % starts.len()];
-            assert_eq!((start.latent.len(), start.state.len()), (latent, state_len), "a start has the memory's sizes");
-            rows.push(Row { job, dreamt: Dreamt::default() });
+            assert_eq!(
+                (start.latent.len(), start.state.len()),
+                (latent, state_len),
+                "a start has the memory's sizes"
+            );
+            rows.push(Row {
+                job,
+                dreamt: Dreamt::default(),
+            });
             latents.extend_from_slice(&start.latent);
             states.extend_from_slice(&start.state);
         }
@@ -166,16 +219,24 @@ impl Buffers {
             actions.resize(n * width, 0.0);
             rngs.clear();
             for (i, (row, action)) in rows.iter().zip(actions.chunks_exact_mut(width)).enumerate() {
-                let (z, h) = (&latents[i * latent..(i + 1) * latent], memory.hidden(&states[i * state_len..(i + 1) * state_len]));
+                let (z, h) = (
+                    &latents[i * latent..(i + 1) * latent],
+                    memory.hidden(&states[i * state_len..(i + 1) * state_len]),
+                );
                 controllers[row.job / starts.len()].outputs(z, h, action);
                 form.squash(action);
                 each(row.job, action);
-                rngs.push(stream(config.seed, "dream", &[(row.job % starts.len()) as u64, u64::from(step)]));
+                rngs.push(stream(
+                    config.seed,
+                    "dream",
+                    &[(row.job % starts.len()) as u64, u64::from(step)],
+                ));
             }
             memory.step(n, latents, actions, states, scratch);
             foreseen.resize(n, Prediction::default());
             memory.predict(states, config.temperature, rngs, latents, foreseen, scratch)?;
-            // From the last row down: one that ends is replaced by the last one, which has had its turn.
+            // From the last row down: one that ends is replaced by the last one, which has had its
+            // turn.
             for i in (0..n).rev() {
                 let dreamt = &mut rows[i].dreamt;
                 dreamt.reward += f64::from(foreseen[i].reward);
@@ -215,9 +276,16 @@ mod tests {
     }
 
     pub fn setup(variant: Variant) -> Setup {
-        let config = MemoryConfig { variant, hidden: 20, components: 3, flow_hidden: 8, ..MemoryConfig::default() };
+        let config = MemoryConfig {
+            variant,
+            hidden: 20,
+            components: 3,
+            flow_hidden: 8,
+            ..MemoryConfig::default()
+        };
         let mut weights = memory::init(&config, LATENT, 3, 1);
-        // At first the ends are improbable; here one step in about ten ends, and rewards depend on h.
+        // At first the ends are improbable; here one step in about ten ends, and rewards depend on
+        // h.
         for t in &mut weights.0 {
             if t.name == "done.bias" {
                 t.value[0] = -2.2;
@@ -230,17 +298,48 @@ mod tests {
             fill_normal(&mut stream(9, name, &[i]), &mut v);
             v
         };
-        let controllers = (0..7).map(|i| LinearController::new(LATENT + 20, 3, draw("c", i, count))).collect();
-        let starts = (0..11).map(|i| Start { latent: draw("z", i, LATENT), state: draw("s", i, 40) }).collect();
-        Setup { config, weights, memory, controllers, starts }
+        let controllers = (0..7)
+            .map(|i| LinearController::new(LATENT + 20, 3, draw("c", i, count)))
+            .collect();
+        let starts = (0..11)
+            .map(|i| Start {
+                latent: draw("z", i, LATENT),
+                state: draw("s", i, 40),
+            })
+            .collect();
+        Setup {
+            config,
+            weights,
+            memory,
+            controllers,
+            starts,
+        }
     }
 
-    const CONFIG: DreamConfig = DreamConfig { steps: 40, temperature: 1.0, seed: 4, ends: true };
+    const CONFIG: DreamConfig = DreamConfig {
+        steps: 40,
+        temperature: 1.0,
+        seed: 4,
+        ends: true,
+    };
 
     fn run(setup: &Setup, controllers: &[usize], starts: &[Start], threads: usize) -> Vec<Dreamt> {
-        let controllers: Vec<&LinearController> = controllers.iter().map(|&i| &setup.controllers[i]).collect();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| dream(setup.memory.as_ref(), &Actions::CarRacing, &controllers, starts, CONFIG)).unwrap()
+        let controllers: Vec<&LinearController> =
+            controllers.iter().map(|&i| &setup.controllers[i]).collect();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            dream(
+                setup.memory.as_ref(),
+                &Actions::CarRacing,
+                &controllers,
+                starts,
+                CONFIG,
+            )
+        })
+        .unwrap()
     }
 
     #[test]
@@ -250,41 +349,115 @@ mod tests {
             let all = run(&setup, &[0, 1, 2, 3, 4, 5, 6], &setup.starts, 1);
             assert_eq!(all, run(&setup, &[0, 1, 2, 3, 4, 5, 6], &setup.starts, 3));
             for c in 0..7 {
-                assert_eq!(all[c * 11..(c + 1) * 11], run(&setup, &[c], &setup.starts, 1), "{variant} controller {c}");
+                assert_eq!(
+                    all[c * 11..(c + 1) * 11],
+                    run(&setup, &[c], &setup.starts, 1),
+                    "{variant} controller {c}"
+                );
                 // Fewer episodes: the first ones are the same.
-                assert_eq!(all[c * 11..c * 11 + 4], run(&setup, &[c], &setup.starts[..4], 2));
+                assert_eq!(
+                    all[c * 11..c * 11 + 4],
+                    run(&setup, &[c], &setup.starts[..4], 2)
+                );
             }
             let ended = all.iter().filter(|d| d.ended).count();
-            assert!((1..77).contains(&ended) || all.iter().all(|d| d.steps < 40), "{ended}");
-            assert!(all.iter().all(|d| d.reward.is_finite() && d.steps >= 1 && (d.ended || d.steps == 40)));
+            assert!(
+                (1..77).contains(&ended) || all.iter().all(|d| d.steps < 40),
+                "{ended}"
+            );
+            assert!(
+                all.iter()
+                    .all(|d| d.reward.is_finite() && d.steps >= 1 && (d.ended || d.steps == 40))
+            );
         }
     }
 
     /// The same by hand: one row, the memory's own functions, one after the other.
     #[test]
     fn one_dream_is_the_memory_fed_with_its_own_draws() {
-        let Setup { memory, controllers, starts, .. } = setup(Variant::Frmdn);
-        let config = DreamConfig { ends: false, ..CONFIG };
-        let got = dream(memory.as_ref(), &Actions::CarRacing, &[&controllers[2]], &starts[..3], config).unwrap()[1];
-        let Start { latent: mut z, mut state } = starts[1].clone();
-        let (mut reward, mut action, mut foreseen, mut scratch) = (0.0, [0.0; 3], [Prediction::default()], Scratch::default());
+        let Setup {
+            memory,
+            controllers,
+            starts,
+            ..
+        } = setup(Variant::Frmdn);
+        let config = DreamConfig {
+            ends: false,
+            ..CONFIG
+        };
+        let got = dream(
+            memory.as_ref(),
+            &Actions::CarRacing,
+            &[&controllers[2]],
+            &starts[..3],
+            config,
+        )
+        .unwrap()[1];
+        let Start {
+            latent: mut z,
+            mut state,
+        } = starts[1].clone();
+        let (mut reward, mut action, mut foreseen, mut scratch) =
+            (0.0, [0.0; 3], [Prediction::default()], Scratch::default());
         for step in 0..40 {
             controllers[2].outputs(&z, memory.hidden(&state), &mut action);
             Actions::CarRacing.squash(&mut action);
             memory.step(1, &z, &action, &mut state, &mut scratch);
-            memory.predict(&state, 1.0, &mut [stream(4, "dream", &[1, step])], &mut z, &mut foreseen, &mut scratch).unwrap();
+            memory
+                .predict(
+                    &state,
+                    1.0,
+                    &mut [stream(4, "dream", &[1, step])],
+                    &mut z,
+                    &mut foreseen,
+                    &mut scratch,
+                )
+                .unwrap();
             reward += f64::from(foreseen[0].reward);
         }
-        assert_eq!(got, Dreamt { reward, steps: 40, ended: false });
+        assert_eq!(
+            got,
+            Dreamt {
+                reward,
+                steps: 40,
+                ended: false
+            }
+        );
         // The same with its actions, the last of which is that of the last step.
-        let with = dream_actions(memory.as_ref(), &Actions::CarRacing, &[&controllers[2]], &starts[..3], config).unwrap();
-        assert_eq!((with[1].0, with[1].1.len(), &with[1].1[39 * 3..]), (got, 40 * 3, &action[..]));
+        let with = dream_actions(
+            memory.as_ref(),
+            &Actions::CarRacing,
+            &[&controllers[2]],
+            &starts[..3],
+            config,
+        )
+        .unwrap();
+        assert_eq!(
+            (with[1].0, with[1].1.len(), &with[1].1[39 * 3..]),
+            (got, 40 * 3, &action[..])
+        );
     }
 
     #[test]
     fn a_memory_that_predicts_nothing_cannot_dream() {
-        let Setup { memory, controllers, starts, .. } = setup(Variant::Untrained);
-        let error = dream(memory.as_ref(), &Actions::CarRacing, &[&controllers[0]], &starts, CONFIG).unwrap_err().to_string();
-        assert!(error.contains("untrained") && error.contains("frmdn"), "{error}");
+        let Setup {
+            memory,
+            controllers,
+            starts,
+            ..
+        } = setup(Variant::Untrained);
+        let error = dream(
+            memory.as_ref(),
+            &Actions::CarRacing,
+            &[&controllers[0]],
+            &starts,
+            CONFIG,
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(
+            error.contains("untrained") && error.contains("frmdn"),
+            "{error}"
+        );
     }
 }

@@ -41,15 +41,16 @@ pub trait Memory: Send + Sync {
     /// Values of one row's state; zeros at the start of an episode.
     fn state_len(&self) -> usize;
 
-    /// Consumes latents `z` [rows, latent] and actions `a` [rows, actions], updating `state` [rows, state_len].
+    /// Consumes latents `z` [rows, latent] and actions `a` [rows, actions], updating `state` [rows,
+    /// state_len].
     fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch);
 
     /// h of one row's state.
     fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32];
 
-    /// Draws the next latents `z` [rows, latent] of the rows of `state` at `temperature` (0: the likeliest component's mean, of an
-    /// ensemble that of its first member),
-    /// row i from `rngs[i]`, and tells reward and end of each.
+    /// Draws the next latents `z` [rows, latent] of the rows of `state` at `temperature` (0: the
+    /// likeliest component's mean, of an ensemble that of its first member), row i from `rngs[i]`,
+    /// and tells reward and end of each.
     fn predict(
         &self,
         state: &[f32],
@@ -60,18 +61,36 @@ pub trait Memory: Send + Sync {
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction>;
 
-    /// The centre of the next latent's density ([`Density::center`]; of an ensemble the mean of its members') instead of a draw.
+    /// The centre of the next latent's density ([`Density::center`]; of an ensemble the mean of its
+    /// members') instead of a draw.
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction>;
 }
 
 /// The memory of `params`.
-pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Params) -> Result<Box<dyn Memory>, ParamError> {
+pub fn load(
+    config: &MemoryConfig,
+    latent: usize,
+    actions: usize,
+    params: &Params,
+) -> Result<Box<dyn Memory>, ParamError> {
     if !config.is_recurrent() {
-        return Ok(Box::new(Held { variant: config.variant, latent }));
+        return Ok(Box::new(Held {
+            variant: config.variant,
+            latent,
+        }));
     }
     if config.members > 1 {
-        let member = |m: usize| load(&config.member(), latent, actions, &params.part(&format!("member{m}.")));
-        return Ok(Box::new(Ensemble((0..config.members).map(member).collect::<Result<_, _>>()?)));
+        let member = |m: usize| {
+            load(
+                &config.member(),
+                latent,
+                actions,
+                &params.part(&format!("member{m}.")),
+            )
+        };
+        return Ok(Box::new(Ensemble(
+            (0..config.members).map(member).collect::<Result<_, _>>()?,
+        )));
     }
     let (h, features) = (config.hidden, config.features(latent));
     let mut lstm = Lstm::new(latent + actions, h);
@@ -79,12 +98,18 @@ pub fn load(config: &MemoryConfig, latent: usize, actions: usize, params: &Param
     lstm.load(&weight, bias);
     let density = config.density(latent);
     let foresight = match density {
-        Some(density) => {
-            Some(Foresight { density: Density::new(density, features, params)?, heads: Heads::load(&config.loss, params, h)? })
-        }
+        Some(density) => Some(Foresight {
+            density: Density::new(density, features, params)?,
+            heads: Heads::load(&config.loss, params, h)?,
+        }),
         None => None,
     };
-    Ok(Box::new(Recurrent { variant: config.variant, lstm, shown: if config.residual { latent } else { 0 }, foresight }))
+    Ok(Box::new(Recurrent {
+        variant: config.variant,
+        lstm,
+        shown: if config.residual { latent } else { 0 },
+        foresight,
+    }))
 }
 
 /// W `[latent + actions + hidden, 4 hidden]` and b of the LSTM.
@@ -95,7 +120,11 @@ pub(super) fn lstm_weights<'a>(
     params: &'a Params,
 ) -> Result<(Vec<f32>, &'a [f32]), ParamError> {
     let (inputs, h) = (latent + actions, config.hidden);
-    let weight = [params.get("lstm.weight_input", &[inputs, 4 * h])?, params.get("lstm.weight_hidden", &[h, 4 * h])?].concat();
+    let weight = [
+        params.get("lstm.weight_input", &[inputs, 4 * h])?,
+        params.get("lstm.weight_hidden", &[h, 4 * h])?,
+    ]
+    .concat();
     Ok((weight, params.get("lstm.bias", &[4 * h])?))
 }
 
@@ -107,11 +136,19 @@ struct Held {
 
 impl Memory for Held {
     fn hidden_len(&self) -> usize {
-        if self.variant == Variant::Stack2 { self.latent } else { 0 }
+        if self.variant == Variant::Stack2 {
+            self.latent
+        } else {
+            0
+        }
     }
 
     fn state_len(&self) -> usize {
-        if self.variant == Variant::None { 0 } else { self.latent }
+        if self.variant == Variant::None {
+            0
+        } else {
+            self.latent
+        }
     }
 
     fn step(&self, _: usize, z: &[f32], _: &[f32], state: &mut [f32], _: &mut Scratch) {
@@ -143,7 +180,14 @@ impl Memory for Held {
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
         let mut foreseen = [Prediction::default()];
-        self.predict(state, 0.0, &mut [], z, &mut foreseen, &mut Scratch::default())?;
+        self.predict(
+            state,
+            0.0,
+            &mut [],
+            z,
+            &mut foreseen,
+            &mut Scratch::default(),
+        )?;
         Ok(foreseen[0])
     }
 }
@@ -153,7 +197,8 @@ struct Foresight {
     heads: Heads,
 }
 
-/// Every variant with an LSTM; a row's state is [h, c], and the latent consumed last where means are changes of it.
+/// Every variant with an LSTM; a row's state is [h, c], and the latent consumed last where means
+/// are changes of it.
 struct Recurrent {
     variant: Variant,
     lstm: Lstm,
@@ -176,11 +221,21 @@ impl Memory for Recurrent {
             return self.lstm.step(rows, &[z, a], state, &mut scratch.lstm);
         }
         let (len, own) = (self.state_len(), 2 * self.lstm.hidden());
-        let Scratch { lstm, hidden: joint, .. } = scratch;
+        let Scratch {
+            lstm,
+            hidden: joint,
+            ..
+        } = scratch;
         joint.clear();
-        state.chunks_exact(len).for_each(|row| joint.extend_from_slice(&row[..own]));
+        state
+            .chunks_exact(len)
+            .for_each(|row| joint.extend_from_slice(&row[..own]));
         self.lstm.step(rows, &[z, a], joint, lstm);
-        for ((row, joint), z) in state.chunks_exact_mut(len).zip(joint.chunks_exact(own)).zip(z.chunks_exact(self.shown)) {
+        for ((row, joint), z) in state
+            .chunks_exact_mut(len)
+            .zip(joint.chunks_exact(own))
+            .zip(z.chunks_exact(self.shown))
+        {
             row[..own].copy_from_slice(joint);
             row[own..].copy_from_slice(z);
         }
@@ -199,8 +254,13 @@ impl Memory for Recurrent {
         foreseen: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        let Foresight { density, heads } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
-        let Scratch { hidden, density: buffers, .. } = scratch;
+        let Foresight { density, heads } =
+            self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
+        let Scratch {
+            hidden,
+            density: buffers,
+            ..
+        } = scratch;
         hidden.clear();
         for (row, foreseen) in state.chunks_exact(self.state_len()).zip(foreseen) {
             hidden.extend_from_slice(self.hidden(row));
@@ -212,14 +272,16 @@ impl Memory for Recurrent {
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
-        let Foresight { density, heads } = self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
+        let Foresight { density, heads } =
+            self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
         let h = self.hidden(state);
         density.center(&[h, &state[2 * self.hidden_len()..]].concat(), z);
         Ok(heads.foresee(h))
     }
 }
 
-/// Members that predict as one mixture (equation 20). A row's state is the h of all, then the members' own states.
+/// Members that predict as one mixture (equation 20). A row's state is the h of all, then the
+/// members' own states.
 struct Ensemble(Vec<Box<dyn Memory>>);
 
 impl Ensemble {
@@ -244,9 +306,15 @@ impl Memory for Ensemble {
         let (len, mut at) = (self.state_len(), 0);
         for (m, member) in self.0.iter().enumerate() {
             let own = self.own(m);
-            let mut states: Vec<f32> = state.chunks_exact(len).flat_map(|row| row[own.clone()].iter().copied()).collect();
+            let mut states: Vec<f32> = state
+                .chunks_exact(len)
+                .flat_map(|row| row[own.clone()].iter().copied())
+                .collect();
             member.step(rows, z, a, &mut states, scratch);
-            for (row, state) in state.chunks_exact_mut(len).zip(states.chunks_exact(own.len())) {
+            for (row, state) in state
+                .chunks_exact_mut(len)
+                .zip(states.chunks_exact(own.len()))
+            {
                 row[at..at + member.hidden_len()].copy_from_slice(member.hidden(state));
                 row[own.clone()].copy_from_slice(state);
             }
@@ -268,17 +336,37 @@ impl Memory for Ensemble {
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
         let latent = z.len() / rngs.len().max(1);
-        let rows = state.chunks_exact(self.state_len()).zip(rngs.chunks_exact_mut(1));
-        for ((state, rng), (z, foreseen)) in rows.zip(z.chunks_exact_mut(latent).zip(foreseen.chunks_exact_mut(1))) {
-            // A draw from the mixture: latent, reward and end of one member. All are as likely: without chance it is the first.
-            let drawn = if temperature > 0.0 { rng[0].random_range(0..self.0.len()) } else { 0 };
-            self.0[drawn].predict(&state[self.own(drawn)], temperature, rng, z, foreseen, scratch)?;
+        let rows = state
+            .chunks_exact(self.state_len())
+            .zip(rngs.chunks_exact_mut(1));
+        for ((state, rng), (z, foreseen)) in
+            rows.zip(z.chunks_exact_mut(latent).zip(foreseen.chunks_exact_mut(1)))
+        {
+            // A draw from the mixture: latent, reward and end of one member. All are as likely:
+            // without chance it is the first.
+            let drawn = if temperature > 0.0 {
+                rng[0].random_range(0..self.0.len())
+            } else {
+                0
+            };
+            self.0[drawn].predict(
+                &state[self.own(drawn)],
+                temperature,
+                rng,
+                z,
+                foreseen,
+                scratch,
+            )?;
         }
         Ok(())
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
-        let (n, mut mean, mut one) = (self.0.len() as f32, Prediction::default(), vec![0.0; z.len()]);
+        let (n, mut mean, mut one) = (
+            self.0.len() as f32,
+            Prediction::default(),
+            vec![0.0; z.len()],
+        );
         z.fill(0.0);
         for (m, member) in self.0.iter().enumerate() {
             let foreseen = member.predict_mean(&state[self.own(m)], &mut one)?;

@@ -47,7 +47,9 @@ impl SequenceBatch {
     pub(super) fn columns(&self, from: usize, to: usize) -> Self {
         let cut = |v: &[f32]| {
             let width = v.len() / (self.steps * self.batch);
-            v.chunks_exact(self.batch * width).flat_map(|row| row[from * width..to * width].iter().copied()).collect()
+            v.chunks_exact(self.batch * width)
+                .flat_map(|row| row[from * width..to * width].iter().copied())
+                .collect()
         };
         Self {
             steps: self.steps,
@@ -58,7 +60,11 @@ impl SequenceBatch {
             reward: cut(&self.reward),
             done: cut(&self.done),
             mask: cut(&self.mask),
-            start: self.start.get(self.start_row(from)..self.start_row(to)).unwrap_or_default().to_vec(),
+            start: self
+                .start
+                .get(self.start_row(from)..self.start_row(to))
+                .unwrap_or_default()
+                .to_vec(),
         }
     }
 
@@ -66,20 +72,31 @@ impl SequenceBatch {
         self.start.len() / self.batch * column
     }
 
-    /// Rows of what the density sees: `hidden` `[T · B, h]`, and the present latent beside it if `residual` (equation 13).
+    /// Rows of what the density sees: `hidden` `[T · B, h]`, and the present latent beside it if
+    /// `residual` (equation 13).
     pub(super) fn features<'a>(&self, hidden: &'a [f32], residual: bool) -> Cow<'a, [f32]> {
         if !residual {
             return Cow::Borrowed(hidden);
         }
         let n = self.steps * self.batch;
         let (h, d) = (hidden.len() / n, self.z.len() / n);
-        Cow::Owned(hidden.chunks_exact(h).zip(self.z.chunks_exact(d)).flat_map(|(h, z)| h.iter().chain(z).copied()).collect())
+        Cow::Owned(
+            hidden
+                .chunks_exact(h)
+                .zip(self.z.chunks_exact(d))
+                .flat_map(|(h, z)| h.iter().chain(z).copied())
+                .collect(),
+        )
     }
 
     /// Rows [z, a].
     pub(super) fn inputs(&self) -> Vec<f32> {
         let n = self.steps * self.batch;
         let (d, a) = (self.z.len() / n, self.actions.len() / n);
-        self.z.chunks_exact(d).zip(self.actions.chunks_exact(a)).flat_map(|(z, a)| z.iter().chain(a).copied()).collect()
+        self.z
+            .chunks_exact(d)
+            .zip(self.actions.chunks_exact(a))
+            .flat_map(|(z, a)| z.iter().chain(a).copied())
+            .collect()
     }
 }

@@ -72,7 +72,8 @@ impl Variant {
         Self::ALL.into_iter().filter(|v| v.parts().is_some())
     }
 
-    /// Form of the components, and the flow's kind and whether it sees h, of the variants with a density.
+    /// Form of the components, and the flow's kind and whether it sees h, of the variants with a
+    /// density.
     fn parts(self) -> Option<(Form, Option<(FlowKind, bool)>)> {
         let affine = Some((FlowKind::Affine, false));
         Some(match self {
@@ -132,11 +133,12 @@ pub struct MemoryConfig {
     pub flow_couplings: usize,
     /// Width of the flow's conditioners.
     pub flow_hidden: usize,
-    /// Means are changes of the present latent (in the mixture's space), which the head then sees too.
+    /// Means are changes of the present latent (in the mixture's space), which the head then sees
+    /// too.
     #[serde(default)]
     pub residual: bool,
-    /// Memories that are trained apart, from other first weights and on other batches, and predict as one mixture (equation 20); the controller sees
-    /// the h of all.
+    /// Memories that are trained apart, from other first weights and on other batches, and predict
+    /// as one mixture (equation 20); the controller sees the h of all.
     #[serde(default = "one")]
     pub members: usize,
     /// What is in the loss beside the likelihood, and how steps are bounded.
@@ -155,31 +157,43 @@ fn default_spectral_radius() -> f64 {
     0.95
 }
 
-/// The loss beside the likelihood of the next latent, whose weight is 1 (nats a step, summed over dimensions).
+/// The loss beside the likelihood of the next latent, whose weight is 1 (nats a step, summed over
+/// dimensions).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
-    /// Errors of the reward are multiplied by this before they are squared: the loss adds (scale · error)². A tenth keeps
-    /// Car-Racing's −100 for leaving the field from drowning the likelihood; predictions are in the environment's unit.
+    /// Errors of the reward are multiplied by this before they are squared: the loss adds (scale ·
+    /// error)². A tenth keeps Car-Racing's −100 for leaving the field from drowning the likelihood;
+    /// predictions are in the environment's unit.
     pub reward_scale: f64,
     /// Weight of the end's cross-entropy.
     pub done_weight: f64,
-    /// Steps that end an episode count this many times in it; the predicted probability stays calibrated all the same.
+    /// Steps that end an episode count this many times in it; the predicted probability stays
+    /// calibrated all the same.
     pub done_positive_weight: f64,
-    /// Gradients are scaled down to this global norm: likelihoods of sharp densities have rare, very large gradients.
-    /// On Car-Racing latents the norm is 20 to 45 all along; a limit of 10, which cuts every update, cost 0.65 nats a step
-    /// after 1,500 updates of the preset `tiny`.
+    /// Gradients are scaled down to this global norm: likelihoods of sharp densities have rare,
+    /// very large gradients. On Car-Racing latents the norm is 20 to 45 all along; a limit of 10,
+    /// which cuts every update, cost 0.65 nats a step after 1,500 updates of the preset `tiny`.
     pub clip_norm: f64,
-    /// Part of h that heads and density do not see in training, another one at every step (equation 18).
+    /// Part of h that heads and density do not see in training, another one at every step (equation
+    /// 18).
     pub dropout: f64,
-    /// Part of the latents that the memory is fed which are its own draws instead of what was seen: the network runs once on what
-    /// was seen, draws from every prediction, and learns on the mixed inputs (parallel scheduled sampling, equation 19).
+    /// Part of the latents that the memory is fed which are its own draws instead of what was seen:
+    /// the network runs once on what was seen, draws from every prediction, and learns on the mixed
+    /// inputs (parallel scheduled sampling, equation 19).
     pub scheduled_sampling: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { reward_scale: 0.1, done_weight: 1.0, done_positive_weight: 1.0, clip_norm: 100.0, dropout: 0.0, scheduled_sampling: 0.0 }
+        Self {
+            reward_scale: 0.1,
+            done_weight: 1.0,
+            done_positive_weight: 1.0,
+            clip_norm: 100.0,
+            dropout: 0.0,
+            scheduled_sampling: 0.0,
+        }
     }
 }
 
@@ -206,17 +220,26 @@ impl MemoryConfig {
     pub fn validate(&self) -> Result<(), String> {
         let range = |key: &str, value: usize, least: usize, most: usize| {
             let fits = (least..=most).contains(&value);
-            fits.then_some(()).ok_or_else(|| format!("{key} = {value} is impossible: it must be in {least}..={most}"))
+            fits.then_some(()).ok_or_else(|| {
+                format!("{key} = {value} is impossible: it must be in {least}..={most}")
+            })
         };
         range("hidden", self.hidden, 1, 4096)?;
         range("components", self.components, 1, 40)?;
         range("rank", self.rank, 0, 8)?;
-        range("members", self.members, 1, if self.is_trained() { 16 } else { 1 })?;
+        range(
+            "members",
+            self.members,
+            1,
+            if self.is_trained() { 16 } else { 1 },
+        )?;
         range("flow_couplings", self.flow_couplings, 1, 16)?;
         range("flow_hidden", self.flow_hidden, 1, 4096)?;
         let positive = |key: &str, value: f64| {
             let fits = value.is_finite() && value > 0.0;
-            fits.then_some(()).ok_or_else(|| format!("{key} = {value} is impossible: it must be a number above 0"))
+            fits.then_some(()).ok_or_else(|| {
+                format!("{key} = {value} is impossible: it must be a number above 0")
+            })
         };
         positive("loss.reward_scale", self.loss.reward_scale)?;
         positive("loss.done_weight", self.loss.done_weight)?;
@@ -224,7 +247,9 @@ impl MemoryConfig {
         positive("loss.clip_norm", self.loss.clip_norm)?;
         let share = |key: &str, value: f64| {
             let fits = (0.0..1.0).contains(&value);
-            fits.then_some(()).ok_or_else(|| format!("{key} = {value} is impossible: it must be at least 0 and below 1"))
+            fits.then_some(()).ok_or_else(|| {
+                format!("{key} = {value} is impossible: it must be at least 0 and below 1")
+            })
         };
         share("loss.dropout", self.loss.dropout)?;
         share("loss.scheduled_sampling", self.loss.scheduled_sampling)?;
@@ -242,12 +267,19 @@ impl MemoryConfig {
 
     /// One memory of an ensemble; the memory itself where it is alone.
     pub fn member(&self) -> Self {
-        Self { members: 1, ..*self }
+        Self {
+            members: 1,
+            ..*self
+        }
     }
 
     /// The root of all that is random in member `index`.
     pub fn member_seed(seed: u64, index: usize) -> u64 {
-        if index == 0 { seed } else { stream(seed, "memory/member", &[index as u64]).random() }
+        if index == 0 {
+            seed
+        } else {
+            stream(seed, "memory/member", &[index as u64]).random()
+        }
     }
 
     /// Values that the density sees: h, and the present latent where means are changes of it.
@@ -257,7 +289,10 @@ impl MemoryConfig {
 
     /// Whether the variant is an LSTM.
     pub fn is_recurrent(&self) -> bool {
-        !matches!(self.variant, Variant::None | Variant::Stack2 | Variant::Copy)
+        !matches!(
+            self.variant,
+            Variant::None | Variant::Stack2 | Variant::Copy
+        )
     }
 
     /// Whether the variant is trained at all.
@@ -265,52 +300,78 @@ impl MemoryConfig {
         self.variant.parts().is_some()
     }
 
-    /// Floating point operations (two per multiply-add) of one row's step, without and with a draw of the next latent: of the
-    /// mixture, one component is computed.
+    /// Floating point operations (two per multiply-add) of one row's step, without and with a draw
+    /// of the next latent: of the mixture, one component is computed.
     pub fn operations(&self, latent: usize, actions: usize) -> [f64; 2] {
         if !self.is_recurrent() {
             return [0.0; 2];
         }
         let (h, features) = (self.hidden, self.features(latent));
         let step = 8 * (latent + actions + h) * h;
-        let draw = self
-            .density(latent)
-            .map_or(0, |d| 2 * (features * (d.outputs() / d.components + d.components * d.choices() + 2) + d.flow_products(features)));
+        let draw = self.density(latent).map_or(0, |d| {
+            2 * (features * (d.outputs() / d.components + d.components * d.choices() + 2)
+                + d.flow_products(features))
+        });
         // All members run, one is drawn from.
-        [(self.members * step) as f64, (self.members * step + draw) as f64]
+        [
+            (self.members * step) as f64,
+            (self.members * step + draw) as f64,
+        ]
     }
 
-    /// The same of one step of a sequence in training: forward, all components, and back to weights and inputs.
+    /// The same of one step of a sequence in training: forward, all components, and back to weights
+    /// and inputs.
     pub fn training_operations(&self, latent: usize, actions: usize) -> f64 {
         if self.members > 1 {
             return self.members as f64 * self.member().training_operations(latent, actions);
         }
-        let rest = self.density(latent).map_or(0, |d| self.features(latent) * (d.outputs() - d.outputs() / d.components));
+        let rest = self.density(latent).map_or(0, |d| {
+            self.features(latent) * (d.outputs() - d.outputs() / d.components)
+        });
         3.0 * (self.operations(latent, actions)[1] + 2.0 * rest as f64)
     }
 
     /// The density of the next latent given h, where the variant has one.
     pub fn density(&self, latent: usize) -> Option<DensityConfig> {
         let (form, flow) = self.variant.parts()?;
-        let flow =
-            flow.map(|(kind, conditional)| FlowConfig { kind, couplings: self.flow_couplings, hidden: self.flow_hidden, conditional });
-        Some(DensityConfig { dim: latent, components: self.components, form, rank: self.rank, flow, residual: self.residual })
+        let flow = flow.map(|(kind, conditional)| FlowConfig {
+            kind,
+            couplings: self.flow_couplings,
+            hidden: self.flow_hidden,
+            conditional,
+        });
+        Some(DensityConfig {
+            dim: latent,
+            components: self.components,
+            form,
+            rank: self.rank,
+            flow,
+            residual: self.residual,
+        })
     }
 }
 
 /// First weights, from named streams of `seed`.
 ///
-/// `lstm.weight_input` [latent + actions, 4 H], `lstm.weight_hidden` [H, 4 H], `lstm.bias` [4 H] (gates i, f, g, o; uniform
-/// ± 1/√H as PyTorch's, the forget gate's bias raised by 1), the density's tensors, `reward.*` and `done.*` [H, 1]. The
-/// untrained memory's recurrent weights are normal, each gate's block scaled to the configured spectral radius, so that
-/// what it has seen fades slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
+/// `lstm.weight_input` [latent + actions, 4 H], `lstm.weight_hidden` [H, 4 H], `lstm.bias` [4 H]
+/// (gates i, f, g, o; uniform ± 1/√H as PyTorch's, the forget gate's bias raised by 1), the
+/// density's tensors, `reward.*` and `done.*` [H, 1]. The untrained memory's recurrent weights are
+/// normal, each gate's block scaled to the configured spectral radius, so that what it has seen
+/// fades slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
 pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Params {
     let mut params = Params::default();
     if !config.is_recurrent() {
         return params;
     }
     if config.members > 1 {
-        let members = (0..config.members).map(|m| init(&config.member(), latent, actions, MemoryConfig::member_seed(seed, m)));
+        let members = (0..config.members).map(|m| {
+            init(
+                &config.member(),
+                latent,
+                actions,
+                MemoryConfig::member_seed(seed, m),
+            )
+        });
         return Params::joined("member", members);
     }
     let (h, inputs) = (config.hidden, latent + actions);
@@ -320,16 +381,26 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
         fill_uniform(&mut stream(seed, "memory/init", &[at]), bound, &mut v);
         v
     };
-    params.push("lstm.weight_input", &[inputs, 4 * h], uniform(0, inputs * 4 * h));
+    params.push(
+        "lstm.weight_input",
+        &[inputs, 4 * h],
+        uniform(0, inputs * 4 * h),
+    );
     let mut recurrent = uniform(1, h * 4 * h);
     if config.variant == Variant::Untrained {
         fill_normal(&mut stream(seed, "memory/init", &[1]), &mut recurrent);
         for gate in 0..4 {
             let block = |v: &[f32]| -> Vec<f64> {
-                v.chunks_exact(4 * h).flat_map(|row| row[gate * h..(gate + 1) * h].iter().map(|&v| f64::from(v))).collect()
+                v.chunks_exact(4 * h)
+                    .flat_map(|row| row[gate * h..(gate + 1) * h].iter().map(|&v| f64::from(v)))
+                    .collect()
             };
             let scale = (config.spectral_radius / spectral_radius(&block(&recurrent), h)) as f32;
-            recurrent.chunks_exact_mut(4 * h).for_each(|row| row[gate * h..(gate + 1) * h].iter_mut().for_each(|v| *v *= scale));
+            recurrent.chunks_exact_mut(4 * h).for_each(|row| {
+                row[gate * h..(gate + 1) * h]
+                    .iter_mut()
+                    .for_each(|v| *v *= scale)
+            });
         }
     }
     params.push("lstm.weight_hidden", &[h, 4 * h], recurrent);
@@ -337,7 +408,9 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
     bias[h..2 * h].iter_mut().for_each(|b| *b += 1.0);
     params.push("lstm.bias", &[4 * h], bias);
     if let Some(density) = config.density(latent) {
-        params.0.extend(density.init(config.features(latent), seed).0);
+        params
+            .0
+            .extend(density.init(config.features(latent), seed).0);
         for (at, head) in [(3, "reward"), (4, "done")] {
             params.push(format!("{head}.weight"), &[h, 1], uniform(at, h));
             params.push(format!("{head}.bias"), &[1], vec![0.0]);
@@ -346,9 +419,9 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
     params
 }
 
-/// The largest magnitude of an eigenvalue of a square matrix, by Gelfand's formula ‖Aⁿ‖^(1/n) with n = 2¹⁶, the powers by
-/// repeated squaring: the leading pair of a random matrix is complex and close to the next, where the power iteration of a
-/// vector wanders.
+/// The largest magnitude of an eigenvalue of a square matrix, by Gelfand's formula ‖Aⁿ‖^(1/n) with
+/// n = 2¹⁶, the powers by repeated squaring: the leading pair of a random matrix is complex and
+/// close to the next, where the power iteration of a vector wanders.
 fn spectral_radius(matrix: &[f64], n: usize) -> f64 {
     const SQUARINGS: i32 = 16;
     let mut a = matrix.to_vec();
@@ -374,10 +447,14 @@ fn spectral_radius(matrix: &[f64], n: usize) -> f64 {
     log_norm.exp()
 }
 
-/// Entropy Σ ½ log(2πe σ²) of Gaussians with these log-variances, in nats: the floor of a likelihood of their draws (equation 21).
+/// Entropy Σ ½ log(2πe σ²) of Gaussians with these log-variances, in nats: the floor of a
+/// likelihood of their draws (equation 21).
 pub fn posterior_entropy(log_variance: &[f32]) -> f64 {
     let constant = (2.0 * std::f64::consts::PI * std::f64::consts::E).ln();
-    log_variance.iter().map(|&v| 0.5 * (constant + f64::from(v))).sum()
+    log_variance
+        .iter()
+        .map(|&v| 0.5 * (constant + f64::from(v)))
+        .sum()
 }
 
 #[cfg(test)]
@@ -390,7 +467,8 @@ mod tests {
         assert!((posterior_entropy(&[0.0, 0.0]) - 2.0 * 1.418_938_533).abs() < 1e-8);
     }
 
-    /// A rotation scaled by 0.7 beside 0.3, sheared; a Jordan block; and the circular law at width 128.
+    /// A rotation scaled by 0.7 beside 0.3, sheared; a Jordan block; and the circular law at width
+    /// 128.
     #[test]
     fn spectral_radii() {
         let (c, s) = (0.7 * 0.6f64, 0.7 * 0.8f64);
@@ -405,12 +483,23 @@ mod tests {
 
     #[test]
     fn the_untrained_memory_has_its_spectral_radius() {
-        let config = MemoryConfig { variant: Variant::Untrained, hidden: 16, spectral_radius: 0.8, ..MemoryConfig::default() };
+        let config = MemoryConfig {
+            variant: Variant::Untrained,
+            hidden: 16,
+            spectral_radius: 0.8,
+            ..MemoryConfig::default()
+        };
         let params = init(&config, 4, 2, 3);
         let recurrent = params.value("lstm.weight_hidden");
         for gate in 0..4 {
-            let block: Vec<f64> =
-                recurrent.chunks_exact(64).flat_map(|row| row[gate * 16..(gate + 1) * 16].iter().map(|&v| f64::from(v))).collect();
+            let block: Vec<f64> = recurrent
+                .chunks_exact(64)
+                .flat_map(|row| {
+                    row[gate * 16..(gate + 1) * 16]
+                        .iter()
+                        .map(|&v| f64::from(v))
+                })
+                .collect();
             assert!((spectral_radius(&block, 16) - 0.8).abs() < 1e-3);
         }
     }

@@ -44,7 +44,10 @@ impl std::ops::AddAssign for Judged {
         self.nll += other.nll;
         self.squares += other.squares;
         self.cross_entropy += other.cross_entropy;
-        self.rewards.iter_mut().zip(other.rewards).for_each(|(a, b)| *a += b);
+        self.rewards
+            .iter_mut()
+            .zip(other.rewards)
+            .for_each(|(a, b)| *a += b);
     }
 }
 
@@ -57,7 +60,11 @@ impl Judged {
         MemoryEvaluation {
             nll: self.nll / n,
             reward_mse: self.squares / n,
-            reward_correlation: if spread > 0.0 { (rp - r * p) / spread } else { 0.0 },
+            reward_correlation: if spread > 0.0 {
+                (rp - r * p) / spread
+            } else {
+                0.0
+            },
             done_bce: self.cross_entropy / n,
         }
     }
@@ -69,31 +76,44 @@ const DRAWS: usize = 19;
 /// Ranks of what happened among draws of the prediction: level where the prediction is right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// How often a value of the latent had that rank among its draws (a Monte-Carlo PIT histogram, all dimensions together).
+    /// How often a value of the latent had that rank among its draws (a Monte-Carlo PIT histogram,
+    /// all dimensions together).
     pub values: [u64; DRAWS + 1],
-    /// How often the likelihood of the latent had that rank among those of the draws: whether all dimensions together are.
+    /// How often the likelihood of the latent had that rank among those of the draws: whether all
+    /// dimensions together are.
     pub likelihoods: [u64; DRAWS + 1],
 }
 
 impl std::ops::AddAssign for Calibration {
     fn add_assign(&mut self, other: Self) {
-        self.values.iter_mut().zip(other.values).for_each(|(a, b)| *a += b);
-        self.likelihoods.iter_mut().zip(other.likelihoods).for_each(|(a, b)| *a += b);
+        self.values
+            .iter_mut()
+            .zip(other.values)
+            .for_each(|(a, b)| *a += b);
+        self.likelihoods
+            .iter_mut()
+            .zip(other.likelihoods)
+            .for_each(|(a, b)| *a += b);
     }
 }
 
 impl Calibration {
-    /// What [`Calibration::error`] is on average for `ranks` independent ranks of a perfect prediction: a bin's count is about normal.
+    /// What [`Calibration::error`] is on average for `ranks` independent ranks of a perfect
+    /// prediction: a bin's count is about normal.
     pub fn chance(ranks: u64) -> f64 {
         let bins = (DRAWS + 1) as f64;
         (2.0 / std::f64::consts::PI * (bins - 1.0) / (ranks.max(1) as f64)).sqrt()
     }
 
-    /// Mean distance of the bins' shares from level, in parts of level: 0 for a level histogram, near [`Calibration::chance`] for a
-    /// perfect prediction's.
+    /// Mean distance of the bins' shares from level, in parts of level: 0 for a level histogram,
+    /// near [`Calibration::chance`] for a perfect prediction's.
     pub fn error(counts: &[u64; DRAWS + 1]) -> f64 {
         let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
-        counts.iter().map(|&c| (c as f64 / level - 1.0).abs()).sum::<f64>() / counts.len() as f64
+        counts
+            .iter()
+            .map(|&c| (c as f64 / level - 1.0).abs())
+            .sum::<f64>()
+            / counts.len() as f64
     }
 }
 
@@ -101,11 +121,16 @@ impl MemoryTrainer {
     /// log p(z′ | past) of every step `[T · B]`, from a zero state.
     pub fn log_prob(&self, batch: &SequenceBatch) -> Vec<f64> {
         let mut tape = Tape::default();
-        self.lstm().forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
-        self.density().log_prob(&batch.features(tape.hidden(), self.config.residual), &batch.z_next)
+        self.lstm()
+            .forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
+        self.density().log_prob(
+            &batch.features(tape.hidden(), self.config.residual),
+            &batch.z_next,
+        )
     }
 
-    /// Ranks at every `every`-th step of a single sequence, with draws from (`seed`, `memory/calibration`).
+    /// Ranks at every `every`-th step of a single sequence, with draws from (`seed`,
+    /// `memory/calibration`).
     pub fn calibrate(&self, batch: &SequenceBatch, every: usize, seed: u64) -> Calibration {
         let (density, lstm, d) = (self.density(), self.lstm(), self.latent);
         let mut tape = Tape::default();
@@ -113,39 +138,60 @@ impl MemoryTrainer {
         let features = batch.features(tape.hidden(), self.config.residual);
         let width = features.len() / (batch.steps * batch.batch);
         let (mut all, mut scratch) = (Calibration::default(), SampleScratch::default());
-        let rows = features.chunks_exact(width).zip(batch.z_next.chunks_exact(d)).enumerate().step_by(every);
+        let rows = features
+            .chunks_exact(width)
+            .zip(batch.z_next.chunks_exact(d))
+            .enumerate()
+            .step_by(every);
         for (row, (features, z)) in rows.filter(|(row, _)| batch.mask[*row] > 0.0) {
             let features = features.repeat(DRAWS + 1);
-            let mut rngs: Vec<_> = (0..DRAWS as u64).map(|i| stream(seed, "memory/calibration", &[row as u64, i])).collect();
+            let mut rngs: Vec<_> = (0..DRAWS as u64)
+                .map(|i| stream(seed, "memory/calibration", &[row as u64, i]))
+                .collect();
             let mut draws = vec![0.0; DRAWS * d];
-            density.sample(&features[..DRAWS * width], 1.0, &mut rngs, &mut draws, &mut scratch);
+            density.sample(
+                &features[..DRAWS * width],
+                1.0,
+                &mut rngs,
+                &mut draws,
+                &mut scratch,
+            );
             for (i, z) in z.iter().enumerate() {
                 all.values[draws.iter().skip(i).step_by(d).filter(|v| *v < z).count()] += 1;
             }
             draws.extend_from_slice(z);
             let likelihoods = density.log_prob(&features, &draws);
-            all.likelihoods[likelihoods[..DRAWS].iter().filter(|l| **l < likelihoods[DRAWS]).count()] += 1;
+            all.likelihoods[likelihoods[..DRAWS]
+                .iter()
+                .filter(|l| **l < likelihoods[DRAWS])
+                .count()] += 1;
         }
         all
     }
 
-    /// Figures over `batches`, each run from a zero state; sums are taken in order, whatever the number of threads.
+    /// Figures over `batches`, each run from a zero state; sums are taken in order, whatever the
+    /// number of threads.
     pub fn evaluate(&self, batches: &[SequenceBatch]) -> MemoryEvaluation {
         let mut all = Judged::default();
-        self.judge(batches).into_iter().for_each(|judged| all += judged);
+        self.judge(batches)
+            .into_iter()
+            .for_each(|judged| all += judged);
         all.evaluation()
     }
 
     /// Sums over each of `batches`, each run from a zero state.
     pub fn judge(&self, batches: &[SequenceBatch]) -> Vec<Judged> {
         let (density, lstm) = (self.density(), self.lstm());
-        let heads =
-            Heads::load(&self.config.loss, &self.weights, self.config.hidden).expect("the trainer's weights have the model's shapes");
+        let heads = Heads::load(&self.config.loss, &self.weights, self.config.hidden)
+            .expect("the trainer's weights have the model's shapes");
         let judge = |batch: &SequenceBatch| {
             let (h, n) = (self.config.hidden, batch.steps * batch.batch);
             let mut tape = Tape::default();
             lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
-            let log_prob = density.log_prob(&batch.features(tape.hidden(), self.config.residual), &batch.z_next);
+            let log_prob = density.log_prob(
+                &batch.features(tape.hidden(), self.config.residual),
+                &batch.z_next,
+            );
             let mut sums = Judged::default();
             for row in (0..n).filter(|&row| batch.mask[row] > 0.0) {
                 let hidden = &tape.hidden()[row * h..(row + 1) * h];

@@ -1,4 +1,5 @@
-//! The two linear heads beside the density: reward and end of the step, both on h (equations 16 and 17).
+//! The two linear heads beside the density: reward and end of the step, both on h (equations 16 and
+//! 17).
 
 use frmdn_engine::{Params, linear::dot, params::ParamError};
 
@@ -30,9 +31,16 @@ pub(super) fn cross_entropy(logit: f64, done: f64) -> f64 {
 
 impl Head {
     fn load(params: &Params, name: &str, hidden: usize) -> Result<Self, ParamError> {
-        let weight = params.get(&format!("{name}.weight"), &[hidden, 1])?.to_vec();
+        let weight = params
+            .get(&format!("{name}.weight"), &[hidden, 1])?
+            .to_vec();
         let bias = params.get(&format!("{name}.bias"), &[1])?[0];
-        Ok(Self { gradient: vec![0.0; hidden], weight, bias, bias_gradient: 0.0 })
+        Ok(Self {
+            gradient: vec![0.0; hidden],
+            weight,
+            bias,
+            bias_gradient: 0.0,
+        })
     }
 
     fn value(&self, h: &[f32]) -> f32 {
@@ -43,7 +51,12 @@ impl Head {
     fn back(&mut self, h: &[f32], d: f64, d_hidden: &mut [f32]) {
         self.bias_gradient += d;
         let d = d as f32;
-        for ((g, w), (h, dh)) in self.gradient.iter_mut().zip(&self.weight).zip(h.iter().zip(d_hidden)) {
+        for ((g, w), (h, dh)) in self
+            .gradient
+            .iter_mut()
+            .zip(&self.weight)
+            .zip(h.iter().zip(d_hidden))
+        {
             *g += d * h;
             *dh += d * w;
         }
@@ -53,41 +66,78 @@ impl Head {
 impl Heads {
     /// The heads of `params`, for `hidden` cells.
     pub fn load(loss: &LossConfig, params: &Params, hidden: usize) -> Result<Self, ParamError> {
-        let (reward, done) = (Head::load(params, "reward", hidden)?, Head::load(params, "done", hidden)?);
-        Ok(Self { loss: *loss, reward, done, squares: 0.0, cross_entropy: 0.0 })
+        let (reward, done) = (
+            Head::load(params, "reward", hidden)?,
+            Head::load(params, "done", hidden)?,
+        );
+        Ok(Self {
+            loss: *loss,
+            reward,
+            done,
+            squares: 0.0,
+            cross_entropy: 0.0,
+        })
     }
 
     /// Reward in the environment's unit, and the logit of the end.
     pub fn predict(&self, h: &[f32]) -> (f64, f64) {
-        (f64::from(self.reward.value(h)), f64::from(self.done.value(h)))
+        (
+            f64::from(self.reward.value(h)),
+            f64::from(self.done.value(h)),
+        )
     }
 
     /// Reward and probability of the end.
     pub fn foresee(&self, h: &[f32]) -> Prediction {
-        Prediction { reward: self.reward.value(h), done: 1.0 / (1.0 + (-self.done.value(h)).exp()) }
+        Prediction {
+            reward: self.reward.value(h),
+            done: 1.0 / (1.0 + (-self.done.value(h)).exp()),
+        }
     }
 
     /// Adds one step of weight `weight` in the loss, and its gradient by h to `d_hidden`.
     ///
-    /// The loss of the end (equation 17) is that of the logit l + log w with positive steps counted w times: its minimum is at the true
-    /// log odds l, so that counting them more often leaves the prediction calibrated.
+    /// The loss of the end (equation 17) is that of the logit l + log w with positive steps counted
+    /// w times: its minimum is at the true log odds l, so that counting them more often leaves the
+    /// prediction calibrated.
     pub fn add(&mut self, h: &[f32], reward: f32, done: f32, weight: f64, d_hidden: &mut [f32]) {
         let (predicted, logit) = self.predict(h);
         let (error, done) = (predicted - f64::from(reward), f64::from(done));
         self.squares += error * error;
         self.cross_entropy += cross_entropy(logit, done);
-        let LossConfig { reward_scale, done_weight, done_positive_weight: w, .. } = self.loss;
+        let LossConfig {
+            reward_scale,
+            done_weight,
+            done_positive_weight: w,
+            ..
+        } = self.loss;
         let p = 1.0 / (1.0 + (-(logit + w.ln())).exp());
-        self.reward.back(h, 2.0 * weight * reward_scale * reward_scale * error, d_hidden);
-        self.done.back(h, weight * done_weight * (w * done * (p - 1.0) + (1.0 - done) * p), d_hidden);
+        self.reward.back(
+            h,
+            2.0 * weight * reward_scale * reward_scale * error,
+            d_hidden,
+        );
+        self.done.back(
+            h,
+            weight * done_weight * (w * done * (p - 1.0) + (1.0 - done) * p),
+            d_hidden,
+        );
     }
 
     /// The gradients, in the parameters' order.
     pub fn gradients(self) -> Params {
         let mut params = Params::default();
         for (name, head) in [("reward", self.reward), ("done", self.done)] {
-            params.push(format!("{name}.weight"), &[head.gradient.len(), 1], head.gradient);
-            params.push(format!("{name}.bias"), &[1], vec![head.bias_gradient as f32]);
+            params.push(
+                format!("{name}.weight"),
+                &[head.gradient.len(), 1],
+                head.gradient,
+            );
+            params.push(
+                format!("{name}.bias"),
+                &[1],
+                vec![head.bias_gradient as f32],
+            );
         }
         params
     }
@@ -108,24 +158,43 @@ mod tests {
 
     #[test]
     fn gradients_are_finite_differences() {
-        let loss = LossConfig { reward_scale: 0.3, done_weight: 0.7, done_positive_weight: 5.0, ..LossConfig::default() };
+        let loss = LossConfig {
+            reward_scale: 0.3,
+            done_weight: 0.7,
+            done_positive_weight: 5.0,
+            ..LossConfig::default()
+        };
         let base = [0.3f32, -0.2, 0.1, 0.5, 0.4, -1.0, 0.8, -0.6];
         let steps = [(2.0f32, 1.0f32, 0.25f64), (-0.5, 0.0, 0.5)];
         // The loss from its definition, at weights (6) and h (2).
         let value = |at: &[f64]| -> f64 {
-            let (h, dot) = (&at[6..], |w: &[f64], b: f64| w[0] * at[6] + w[1] * at[7] + b);
+            let (h, dot) = (&at[6..], |w: &[f64], b: f64| {
+                w[0] * at[6] + w[1] * at[7] + b
+            });
             assert_eq!(h.len(), 2);
             let (r, l) = (dot(&at[..2], at[2]), dot(&at[3..5], at[5]) + 5f64.ln());
             let one = |(reward, done, weight): (f32, f32, f64)| {
-                let end = if done > 0.0 { 5.0 * (1.0 + (-l).exp()).ln() } else { (1.0 + l.exp()).ln() };
+                let end = if done > 0.0 {
+                    5.0 * (1.0 + (-l).exp()).ln()
+                } else {
+                    (1.0 + l.exp()).ln()
+                };
                 weight * ((0.3 * (r - f64::from(reward))).powi(2) + 0.7 * end)
             };
             steps.into_iter().map(one).sum()
         };
         let mut heads = Heads::load(&loss, &params(&base[..6]), 2).unwrap();
         let mut d_hidden = [0.0; 2];
-        steps.into_iter().for_each(|(reward, done, weight)| heads.add(&base[6..], reward, done, weight, &mut d_hidden));
-        let got: Vec<f32> = heads.gradients().0.into_iter().flat_map(|p| p.value).chain(d_hidden).collect();
+        steps.into_iter().for_each(|(reward, done, weight)| {
+            heads.add(&base[6..], reward, done, weight, &mut d_hidden)
+        });
+        let got: Vec<f32> = heads
+            .gradients()
+            .0
+            .into_iter()
+            .flat_map(|p| p.value)
+            .chain(d_hidden)
+            .collect();
         let mut at: Vec<f64> = base.iter().map(|&v| f64::from(v)).collect();
         for (i, got) in got.into_iter().enumerate() {
             let mut shifted = |by: f64| {
@@ -139,15 +208,28 @@ mod tests {
         }
     }
 
-    /// Descent on a constant h with one step in ten at an end: the probability goes to a tenth, whatever ends count.
+    /// Descent on a constant h with one step in ten at an end: the probability goes to a tenth,
+    /// whatever ends count.
     #[test]
     fn counting_ends_more_often_leaves_their_probability_calibrated() {
         for w in [1.0, 20.0] {
-            let loss = LossConfig { done_positive_weight: w, ..LossConfig::default() };
+            let loss = LossConfig {
+                done_positive_weight: w,
+                ..LossConfig::default()
+            };
             let mut bias = 0.0f32;
             for _ in 0..2000 {
-                let mut heads = Heads::load(&loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]), 2).unwrap();
-                (0..10).for_each(|i| heads.add(&[0.0, 0.0], 0.0, f32::from(u8::from(i == 0)), 0.1, &mut [0.0; 2]));
+                let mut heads =
+                    Heads::load(&loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]), 2).unwrap();
+                (0..10).for_each(|i| {
+                    heads.add(
+                        &[0.0, 0.0],
+                        0.0,
+                        f32::from(u8::from(i == 0)),
+                        0.1,
+                        &mut [0.0; 2],
+                    )
+                });
                 bias -= 0.5 * heads.gradients().value("done.bias")[0];
             }
             let p = 1.0 / (1.0 + (-bias).exp());

@@ -4,8 +4,9 @@ use frmdn_engine::random::Pcg64;
 
 use super::{Memory, NoPrediction, Prediction, Scratch};
 
-/// Shows the controller the latent of the step before, as the variant `stack2` does, and predicts as the memory inside does. So the same
-/// controllers on [z_t, z_{t−1}] drive in the dreams of any memory.
+/// Shows the controller the latent of the step before, as the variant `stack2` does, and predicts
+/// as the memory inside does. So the same controllers on [z_t, z_{t−1}] drive in the dreams of any
+/// memory.
 ///
 /// A row's state is the inner memory's, then that latent.
 pub struct Stacked {
@@ -22,7 +23,11 @@ impl Stacked {
     /// The inner states of all rows, one after the other.
     fn inside(&self, states: &[f32]) -> Vec<f32> {
         let own = self.inner.state_len();
-        states.chunks_exact(self.state_len()).flat_map(|row| &row[..own]).copied().collect()
+        states
+            .chunks_exact(self.state_len())
+            .flat_map(|row| &row[..own])
+            .copied()
+            .collect()
     }
 }
 
@@ -58,7 +63,8 @@ impl Memory for Stacked {
         foreseen: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        self.inner.predict(&self.inside(state), temperature, rngs, z, foreseen, scratch)
+        self.inner
+            .predict(&self.inside(state), temperature, rngs, z, foreseen, scratch)
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {

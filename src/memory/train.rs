@@ -1,4 +1,5 @@
-//! Training of M: the recurrence forward and back on the engine, the density by burn's autodiff in between.
+//! Training of M: the recurrence forward and back on the engine, the density by burn's autodiff in
+//! between.
 
 use std::borrow::Cow;
 
@@ -23,7 +24,8 @@ use super::{
     init,
 };
 
-/// Sequences in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over shards in order.
+/// Sequences in a shard. Part of the arithmetic: gradients are summed inside a shard first, then
+/// over shards in order.
 const SHARD: usize = 4;
 
 /// Figures of one update.
@@ -77,12 +79,32 @@ impl MemoryTrainer {
     /// A fresh memory of a variant that is trained.
     ///
     /// # Panics
-    /// If the variant is not trained (see [`MemoryConfig::is_trained`]) or an ensemble: a programming error.
+    /// If the variant is not trained (see [`MemoryConfig::is_trained`]) or an ensemble: a
+    /// programming error.
     pub fn new(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Self {
-        assert!(config.is_trained() && config.members == 1, "{} is never trained, and members are trained apart", config.variant);
+        assert!(
+            config.is_trained() && config.members == 1,
+            "{} is never trained, and members are trained apart",
+            config.variant
+        );
         let weights = init(config, latent, actions, seed);
-        let adam = Adam::new(&weights, AdamConfig { clip_norm: Some(config.loss.clip_norm), ..AdamConfig::default() });
-        Self { config: *config, latent, actions, weights, adam, seed, last: Vec::new(), device: None }
+        let adam = Adam::new(
+            &weights,
+            AdamConfig {
+                clip_norm: Some(config.loss.clip_norm),
+                ..AdamConfig::default()
+            },
+        );
+        Self {
+            config: *config,
+            latent,
+            actions,
+            weights,
+            adam,
+            seed,
+            last: Vec::new(),
+            device: None,
+        }
     }
 
     /// The trainer with these weights.
@@ -97,10 +119,14 @@ impl MemoryTrainer {
         Ok(trainer)
     }
 
-    /// The trainer with its gradients computed through burn on `device`; without one, on the engine.
+    /// The trainer with its gradients computed through burn on `device`; without one, on the
+    /// engine.
     #[must_use]
     pub fn on(self, device: Option<&Device>) -> Self {
-        Self { device: device.map(|d| d.clone().autodiff()), ..self }
+        Self {
+            device: device.map(|d| d.clone().autodiff()),
+            ..self
+        }
     }
 
     /// The weights as they are now.
@@ -108,20 +134,27 @@ impl MemoryTrainer {
         &self.weights
     }
 
-    /// [h, c] after the last step of the last update's sequences [B, 2 hidden]: where those that follow them may start.
+    /// [h, c] after the last step of the last update's sequences [B, 2 hidden]: where those that
+    /// follow them may start.
     pub fn last(&self) -> &[f32] {
         &self.last
     }
 
     /// The plain numbers of the state.
     pub fn state(&self) -> MemoryState {
-        MemoryState { updates: self.adam.updates }
+        MemoryState {
+            updates: self.adam.updates,
+        }
     }
 
     /// The tensors of the state: `weights.…`, `adam.first.…`, `adam.second.…`, and `last`.
     pub fn tensors(&self) -> Params {
         let mut tensors = Params::default();
-        for (prefix, list) in [("weights", &self.weights), ("adam.first", &self.adam.first), ("adam.second", &self.adam.second)] {
+        for (prefix, list) in [
+            ("weights", &self.weights),
+            ("adam.first", &self.adam.first),
+            ("adam.second", &self.adam.second),
+        ] {
             for p in &list.0 {
                 tensors.push(format!("{prefix}.{}", p.name), &p.shape, p.value.clone());
             }
@@ -142,41 +175,80 @@ impl MemoryTrainer {
         let mut trainer = Self::new(config, latent, actions, seed);
         let take = |prefix: &str, list: &mut Params| {
             for p in &mut list.0 {
-                p.value = tensors.get(&format!("{prefix}.{}", p.name), &p.shape)?.to_vec();
+                p.value = tensors
+                    .get(&format!("{prefix}.{}", p.name), &p.shape)?
+                    .to_vec();
             }
             Ok(())
         };
         take("weights", &mut trainer.weights)?;
         take("adam.first", &mut trainer.adam.first)?;
         take("adam.second", &mut trainer.adam.second)?;
-        let last = tensors.0.iter().find(|p| p.name == "last").ok_or_else(|| ParamError::Missing("last".into()))?;
+        let last = tensors
+            .0
+            .iter()
+            .find(|p| p.name == "last")
+            .ok_or_else(|| ParamError::Missing("last".into()))?;
         trainer.last = last.value.clone();
         trainer.adam.updates = state.updates;
         Ok(trainer)
     }
 
-    /// One update. The batch is cut into shards of four sequences that run on the current rayon pool; the result does
-    /// not depend on the number of threads.
-    pub fn step(&mut self, batch: &SequenceBatch, learning_rate: f64, update: u64) -> Result<MemoryMetrics, NonFinite> {
-        let count: f64 = batch.mask.iter().map(|&m| f64::from(m)).sum::<f64>().max(1.0);
+    /// One update. The batch is cut into shards of four sequences that run on the current rayon
+    /// pool; the result does not depend on the number of threads.
+    pub fn step(
+        &mut self,
+        batch: &SequenceBatch,
+        learning_rate: f64,
+        update: u64,
+    ) -> Result<MemoryMetrics, NonFinite> {
+        let count: f64 = batch
+            .mask
+            .iter()
+            .map(|&m| f64::from(m))
+            .sum::<f64>()
+            .max(1.0);
         let mixed = (self.config.loss.scheduled_sampling > 0.0).then(|| self.mixed(batch, update));
         let batch = mixed.as_ref().unwrap_or(batch);
-        let Differentiated { sums, mut gradients, last } = match &self.device {
+        let Differentiated {
+            sums,
+            mut gradients,
+            last,
+        } = match &self.device {
             None => self.on_engine(batch, count, update),
-            Some(device) => MemoryDefinition::new(&self.config, self.latent, self.actions, &self.weights, device)
-                .expect("the trainer's weights have the model's shapes")
-                .differentiate(batch, &self.kept(batch, 0, update), count, device),
+            Some(device) => MemoryDefinition::new(
+                &self.config,
+                self.latent,
+                self.actions,
+                &self.weights,
+                device,
+            )
+            .expect("the trainer's weights have the model's shapes")
+            .differentiate(batch, &self.kept(batch, 0, update), count, device),
         };
         if sums.iter().any(|s| !s.is_finite()) {
-            return Err(NonFinite { tensor: "loss".into(), update });
+            return Err(NonFinite {
+                tensor: "loss".into(),
+                update,
+            });
         }
         if let Some(tensor) = gradients.first_non_finite() {
-            return Err(NonFinite { tensor: tensor.into(), update });
+            return Err(NonFinite {
+                tensor: tensor.into(),
+                update,
+            });
         }
         self.last = last;
-        let gradient_norm = self.adam.step(&mut self.weights, &mut gradients, learning_rate);
+        let gradient_norm = self
+            .adam
+            .step(&mut self.weights, &mut gradients, learning_rate);
         let [nll, reward_mse, done_bce] = sums.map(|s| s / count);
-        Ok(MemoryMetrics { nll, reward_mse, done_bce, gradient_norm })
+        Ok(MemoryMetrics {
+            nll,
+            reward_mse,
+            done_bce,
+            gradient_norm,
+        })
     }
 
     fn on_engine(&self, batch: &SequenceBatch, count: f64, update: u64) -> Differentiated {
@@ -184,19 +256,34 @@ impl MemoryTrainer {
         let lstm = self.lstm();
         let shares: Vec<Differentiated> = cuts
             .par_iter()
-            .map(|&from| self.share(&lstm, &batch.columns(from, batch.batch.min(from + SHARD)), from, count, update))
+            .map(|&from| {
+                self.share(
+                    &lstm,
+                    &batch.columns(from, batch.batch.min(from + SHARD)),
+                    from,
+                    count,
+                    update,
+                )
+            })
             .collect();
-        let mut all = Differentiated { sums: [0.0; 3], gradients: self.weights.zeros_like(), last: Vec::new() };
+        let mut all = Differentiated {
+            sums: [0.0; 3],
+            gradients: self.weights.zeros_like(),
+            last: Vec::new(),
+        };
         for share in &shares {
             all.gradients.add_assign(&share.gradients);
-            all.sums.iter_mut().zip(share.sums).for_each(|(a, b)| *a += b);
+            all.sums
+                .iter_mut()
+                .zip(share.sums)
+                .for_each(|(a, b)| *a += b);
             all.last.extend_from_slice(&share.last);
         }
         all
     }
 
-    /// Factors of h `[T · B, hidden]` by dropout (equation 18), 0 or 1/(1 − p); empty without. A sequence has its own stream: `first` is the number of
-    /// the first in the whole batch.
+    /// Factors of h `[T · B, hidden]` by dropout (equation 18), 0 or 1/(1 − p); empty without. A
+    /// sequence has its own stream: `first` is the number of the first in the whole batch.
     fn kept(&self, batch: &SequenceBatch, first: usize, update: u64) -> Vec<f32> {
         let (p, h) = (self.config.loss.dropout, self.config.hidden);
         if p == 0.0 {
@@ -204,15 +291,26 @@ impl MemoryTrainer {
         }
         let mut kept = vec![0.0; batch.steps * batch.batch * h];
         for column in 0..batch.batch {
-            let mut rng = stream(self.seed, "memory/dropout", &[update, (first + column) as u64]);
+            let mut rng = stream(
+                self.seed,
+                "memory/dropout",
+                &[update, (first + column) as u64],
+            );
             for row in kept.chunks_exact_mut(h).skip(column).step_by(batch.batch) {
-                row.iter_mut().for_each(|k| *k = if rng.random::<f64>() < p { 0.0 } else { (1.0 / (1.0 - p)) as f32 });
+                row.iter_mut().for_each(|k| {
+                    *k = if rng.random::<f64>() < p {
+                        0.0
+                    } else {
+                        (1.0 / (1.0 - p)) as f32
+                    }
+                });
             }
         }
         kept
     }
 
-    /// The batch with some of its inputs replaced by the memory's own draws of them (equation 19, see [`super::LossConfig::scheduled_sampling`]).
+    /// The batch with some of its inputs replaced by the memory's own draws of them (equation 19,
+    /// see [`super::LossConfig::scheduled_sampling`]).
     fn mixed(&self, batch: &SequenceBatch, update: u64) -> SequenceBatch {
         let (lstm, density) = (self.lstm(), self.density());
         let (d, p) = (self.latent, self.config.loss.scheduled_sampling);
@@ -225,10 +323,20 @@ impl MemoryTrainer {
                 let features = one.features(tape.hidden(), self.config.residual);
                 let mut rng = stream(self.seed, "memory/scheduled", &[update, column as u64]);
                 let mut drawn = Vec::new();
-                for (t, features) in features.chunks_exact(features.len() / one.steps).enumerate().take(one.steps - 1) {
+                for (t, features) in features
+                    .chunks_exact(features.len() / one.steps)
+                    .enumerate()
+                    .take(one.steps - 1)
+                {
                     if rng.random::<f64>() < p {
                         let mut z = vec![0.0; d];
-                        density.sample(features, 1.0, std::slice::from_mut(&mut rng), &mut z, &mut scratch);
+                        density.sample(
+                            features,
+                            1.0,
+                            std::slice::from_mut(&mut rng),
+                            &mut z,
+                            &mut scratch,
+                        );
                         drawn.push((t + 1, z));
                     }
                 }
@@ -246,21 +354,33 @@ impl MemoryTrainer {
 
     /// The density as it is now, on the engine.
     pub(super) fn density(&self) -> Density {
-        let density = self.config.density(self.latent).expect("a variant that is trained has a density");
-        Density::new(density, self.config.features(self.latent), &self.weights).expect("the trainer's weights have the model's shapes")
+        let density = self
+            .config
+            .density(self.latent)
+            .expect("a variant that is trained has a density");
+        Density::new(density, self.config.features(self.latent), &self.weights)
+            .expect("the trainer's weights have the model's shapes")
     }
 
     pub(super) fn lstm(&self) -> Lstm {
-        let (weight, bias) =
-            lstm_weights(&self.config, self.latent, self.actions, &self.weights).expect("the trainer's weights have the model's shapes");
+        let (weight, bias) = lstm_weights(&self.config, self.latent, self.actions, &self.weights)
+            .expect("the trainer's weights have the model's shapes");
         let mut lstm = Lstm::new(self.latent + self.actions, self.config.hidden);
         lstm.load(&weight, bias);
         lstm.load_backward(&weight);
         lstm
     }
 
-    /// Loss sums and gradients of one shard (equation 17); the loss is divided by `count`, the number of real steps of the whole batch.
-    fn share(&self, lstm: &Lstm, batch: &SequenceBatch, first: usize, count: f64, update: u64) -> Differentiated {
+    /// Loss sums and gradients of one shard (equation 17); the loss is divided by `count`, the
+    /// number of real steps of the whole batch.
+    fn share(
+        &self,
+        lstm: &Lstm,
+        batch: &SequenceBatch,
+        first: usize,
+        count: f64,
+        update: u64,
+    ) -> Differentiated {
         let (h, n) = (self.config.hidden, batch.steps * batch.batch);
         let inputs = batch.inputs();
         let mut tape = Tape::default();
@@ -268,30 +388,61 @@ impl MemoryTrainer {
         let kept = self.kept(batch, first, update);
         let seen = match kept.len() {
             0 => Cow::Borrowed(tape.hidden()),
-            _ => Cow::Owned(tape.hidden().iter().zip(&kept).map(|(h, k)| h * k).collect()),
+            _ => Cow::Owned(
+                tape.hidden()
+                    .iter()
+                    .zip(&kept)
+                    .map(|(h, k)| h * k)
+                    .collect(),
+            ),
         };
 
-        let density = self.config.density(self.latent).expect("a variant that is trained has a density");
-        let weights: Vec<f32> = batch.mask.iter().map(|&m| (f64::from(m) / count) as f32).collect();
+        let density = self
+            .config
+            .density(self.latent)
+            .expect("a variant that is trained has a density");
+        let weights: Vec<f32> = batch
+            .mask
+            .iter()
+            .map(|&m| (f64::from(m) / count) as f32)
+            .collect();
         let features = batch.features(&seen, self.config.residual);
-        let likelihood = Definition::loss_and_gradient(density, &self.weights, &features, &batch.z_next, &weights)
-            .expect("the trainer's weights have the model's shapes");
+        let likelihood = Definition::loss_and_gradient(
+            density,
+            &self.weights,
+            &features,
+            &batch.z_next,
+            &weights,
+        )
+        .expect("the trainer's weights have the model's shapes");
         let width = features.len() / n;
         let mut d_hidden: Vec<f32> = if width == h {
             likelihood.features
         } else {
-            likelihood.features.chunks_exact(width).flat_map(|row| row[..h].iter().copied()).collect()
+            likelihood
+                .features
+                .chunks_exact(width)
+                .flat_map(|row| row[..h].iter().copied())
+                .collect()
         };
-        let mut heads =
-            Heads::load(&self.config.loss, &self.weights, self.config.hidden).expect("the trainer's weights have the model's shapes");
+        let mut heads = Heads::load(&self.config.loss, &self.weights, self.config.hidden)
+            .expect("the trainer's weights have the model's shapes");
         let real = (0..n).filter(|&row| batch.mask[row] > 0.0);
         for row in real.clone() {
             let at = row * h..(row + 1) * h;
-            heads.add(&seen[at.clone()], batch.reward[row], batch.done[row], f64::from(weights[row]), &mut d_hidden[at]);
+            heads.add(
+                &seen[at.clone()],
+                batch.reward[row],
+                batch.done[row],
+                f64::from(weights[row]),
+                &mut d_hidden[at],
+            );
         }
         d_hidden.iter_mut().zip(&kept).for_each(|(d, k)| *d *= k);
         let last = tape.last();
-        let nll = -real.map(|row| f64::from(likelihood.log_prob[row])).sum::<f64>();
+        let nll = -real
+            .map(|row| f64::from(likelihood.log_prob[row]))
+            .sum::<f64>();
 
         let (g, i) = (4 * h, lstm.inputs());
         let (mut weight, mut bias) = (vec![0.0; (i + h) * g], vec![0.0; g]);
@@ -304,6 +455,10 @@ impl MemoryTrainer {
         gradients.0.extend(likelihood.parameters.0);
         let sums = [nll, heads.squares, heads.cross_entropy];
         gradients.0.extend(heads.gradients().0);
-        Differentiated { sums, gradients, last }
+        Differentiated {
+            sums,
+            gradients,
+            last,
+        }
     }
 }

@@ -20,7 +20,8 @@ pub enum Drive {
     Brownian,
     /// As well as it can be done: it finishes laps.
     Scripted,
-    /// The scripted driver, interrupted by random controls held for a while: skids, spins, hard brakes, long stands.
+    /// The scripted driver, interrupted by random controls held for a while: skids, spins, hard
+    /// brakes, long stands.
     Varied,
     /// The scripted driver, who after a while leaves the road for the end of the field.
     Outward,
@@ -28,7 +29,13 @@ pub enum Drive {
 
 impl Drive {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Random, Self::Brownian, Self::Scripted, Self::Varied, Self::Outward];
+    pub const ALL: [Self; 5] = [
+        Self::Random,
+        Self::Brownian,
+        Self::Scripted,
+        Self::Varied,
+        Self::Outward,
+    ];
 
     /// Whether it needs steering, gas and brake of any strength.
     pub fn is_continuous(self) -> bool {
@@ -53,8 +60,16 @@ impl Drive {
             Self::Random => Driver::Blind(Blind::Random.driver(actions, 0, seed)),
             Self::Brownian => Driver::Blind(Blind::Brownian.driver(actions, 0, seed)),
             Self::Scripted => Driver::Scripted(script()),
-            Self::Varied => Driver::Varied { script: script(), rng: stream(seed, "parity/varied", &[]), left: 0, held: None },
-            Self::Outward => Driver::Outward { script: script(), step: 0 },
+            Self::Varied => Driver::Varied {
+                script: script(),
+                rng: stream(seed, "parity/varied", &[]),
+                left: 0,
+                held: None,
+            },
+            Self::Outward => Driver::Outward {
+                script: script(),
+                step: 0,
+            },
         }
     }
 }
@@ -63,8 +78,16 @@ impl Drive {
 pub(super) enum Driver {
     Blind(BlindDriver),
     Scripted(Script),
-    Varied { script: Script, rng: Pcg64, left: u32, held: Option<[f32; 3]> },
-    Outward { script: Script, step: u32 },
+    Varied {
+        script: Script,
+        rng: Pcg64,
+        left: u32,
+        held: Option<[f32; 3]>,
+    },
+    Outward {
+        script: Script,
+        step: u32,
+    },
 }
 
 impl Driver {
@@ -73,15 +96,25 @@ impl Driver {
         match self {
             Self::Blind(driver) => driver.act(action),
             Self::Scripted(script) => script.act(env, action)?,
-            Self::Varied { script, rng, left, held } => {
+            Self::Varied {
+                script,
+                rng,
+                left,
+                held,
+            } => {
                 if *left == 0 {
                     let mut drawn = [0.0f32; 6];
                     fill_uniform(rng, 1.0, &mut drawn);
-                    let [span, kind, steer, gas, brake, hard] = drawn.map(|x| f32::midpoint(x, 1.0));
+                    let [span, kind, steer, gas, brake, hard] =
+                        drawn.map(|x| f32::midpoint(x, 1.0));
                     *left = 3 + (span * 40.0) as u32;
-                    // Half of the time the script; else gas or brake, now and then the wheels stopped.
-                    let controls =
-                        if kind > 0.75 { [2.0 * steer - 1.0, gas, 0.0] } else { [2.0 * steer - 1.0, 0.0, brake.max((hard - 0.5).ceil())] };
+                    // Half of the time the script; else gas or brake, now and then the wheels
+                    // stopped.
+                    let controls = if kind > 0.75 {
+                        [2.0 * steer - 1.0, gas, 0.0]
+                    } else {
+                        [2.0 * steer - 1.0, 0.0, brake.max((hard - 0.5).ceil())]
+                    };
                     *held = (kind > 0.5).then_some(controls);
                 }
                 *left -= 1;
@@ -98,11 +131,16 @@ impl Driver {
                     let hull = env.state().ok_or("the episode was never started")?.hull;
                     let [x, y] = hull.position;
                     let (sin, cos) = hull.angle.sin_cos();
-                    // Away from the middle of the field, as the car sees it: it looks along +y of its own axes.
+                    // Away from the middle of the field, as the car sees it: it looks along +y of
+                    // its own axes.
                     let (right, ahead) = (x * cos + y * sin, y * cos - x * sin);
                     // Slowly at first: a car that spins on the grass goes nowhere.
                     let gas = if *step < 160 { 0.0 } else { 0.25 };
-                    action.copy_from_slice(&[(0.5 * right.atan2(ahead)).clamp(-0.3, 0.3), gas, 0.0]);
+                    action.copy_from_slice(&[
+                        (0.5 * right.atan2(ahead)).clamp(-0.3, 0.3),
+                        gas,
+                        0.0,
+                    ]);
                 }
             }
         }

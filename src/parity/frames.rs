@@ -58,7 +58,13 @@ impl Errors {
 
     fn compare(ours: &[u8], theirs: &[u8]) -> Self {
         let off = || ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
-        let mut errors = Self { frames: 1, sum: 0, far: 0, values: ours.len() as u64, worst: 0.0 };
+        let mut errors = Self {
+            frames: 1,
+            sum: 0,
+            far: 0,
+            values: ours.len() as u64,
+            worst: 0.0,
+        };
         errors.sum = off().map(u64::from).sum();
         errors.far = off().filter(|e| *e > FAR).count() as u64;
         errors.worst = errors.mean();
@@ -106,7 +112,13 @@ impl FrameErrors {
     }
 
     /// Compares what both show now.
-    pub(super) fn compare(&mut self, ours: &Native, theirs: &mut Reference, seed: u64, step: u32) -> Result<Picked, String> {
+    pub(super) fn compare(
+        &mut self,
+        ours: &Native,
+        theirs: &mut Reference,
+        seed: u64,
+        step: u32,
+    ) -> Result<Picked, String> {
         let reference = theirs.frame()?;
         if reference.len() != ours.frame().len() {
             return Err("the frames have different sizes".into());
@@ -119,12 +131,24 @@ impl FrameErrors {
         if step < 50 {
             self.zooming.add(&scene);
         }
-        let gauges = |frame: &[u8]| -> Vec<u8> { frame[SCENE..].chunks_exact(SIDE * 3).flat_map(|row| row[TEXT * 3..].to_vec()).collect() };
-        self.gauges.add(&Errors::compare(&gauges(ours.frame()), &gauges(&reference)));
+        let gauges = |frame: &[u8]| -> Vec<u8> {
+            frame[SCENE..]
+                .chunks_exact(SIDE * 3)
+                .flat_map(|row| row[TEXT * 3..].to_vec())
+                .collect()
+        };
+        self.gauges
+            .add(&Errors::compare(&gauges(ours.frame()), &gauges(&reference)));
         let mut view = vec![0; ours.view().len()];
         agent_view().write(&reference, &mut view);
         self.view.add(&Errors::compare(ours.view(), &view));
-        Ok(Picked { seed, step, error: scene.mean(), ours: ours.frame().to_vec(), theirs: reference })
+        Ok(Picked {
+            seed,
+            step,
+            error: scene.mean(),
+            ours: ours.frame().to_vec(),
+            theirs: reference,
+        })
     }
 }
 
@@ -135,8 +159,14 @@ mod tests {
     #[test]
     fn errors_are_counted_by_value() {
         let mut all = Errors::compare(&[10, 20, 30, 40], &[10, 37, 30, 36]);
-        assert_eq!((all.mean(), all.far(), all.worst), (21.0 / 4.0, 0.25, 21.0 / 4.0));
+        assert_eq!(
+            (all.mean(), all.far(), all.worst),
+            (21.0 / 4.0, 0.25, 21.0 / 4.0)
+        );
         all.add(&Errors::compare(&[0; 4], &[0; 4]));
-        assert_eq!((all.frames, all.mean(), all.far(), all.worst), (2, 21.0 / 8.0, 0.125, 21.0 / 4.0));
+        assert_eq!(
+            (all.frames, all.mean(), all.far(), all.worst),
+            (2, 21.0 / 8.0, 0.125, 21.0 / 4.0)
+        );
     }
 }

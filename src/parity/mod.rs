@@ -1,7 +1,8 @@
 //! Our Car-Racing and Gymnasium's, side by side: what the one does the other must do, bit for bit.
 //!
-//! Both are driven with the same actions, from a driver that sees ours. Rewards, flags, progress, contacts, tiles and the car's
-//! state must be equal in every bit; frames are measured, because edges are rounded differently.
+//! Both are driven with the same actions, from a driver that sees ours. Rewards, flags, progress,
+//! contacts, tiles and the car's state must be equal in every bit; frames are measured, because
+//! edges are rounded differently.
 
 mod drivers;
 mod frames;
@@ -35,7 +36,8 @@ pub struct ParityConfig {
     pub tracks: usize,
     /// The first seed.
     pub seed: u64,
-    /// Steps between two frames that are compared; the first fifty steps, in which the camera zooms, have one in ten.
+    /// Steps between two frames that are compared; the first fifty steps, in which the camera
+    /// zooms, have one in ten.
     pub frames_every: u32,
 }
 
@@ -94,11 +96,16 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Whether states, rewards, flags and tracks are equal and the frames within `mean` of 255 and `far` of all values.
+    /// Whether states, rewards, flags and tracks are equal and the frames within `mean` of 255 and
+    /// `far` of all values.
     pub fn holds(&self, mean: f64, far: f64) -> bool {
-        let equal = self.track_difference.is_none() && self.drives.iter().all(|d| d.difference.is_none());
+        let equal =
+            self.track_difference.is_none() && self.drives.iter().all(|d| d.difference.is_none());
         let frames = &self.frames;
-        equal && frames.on_track.mean() <= mean && frames.on_track.far() <= far && frames.gauges.mean() <= mean
+        equal
+            && frames.on_track.mean() <= mean
+            && frames.on_track.far() <= far
+            && frames.gauges.mean() <= mean
     }
 }
 
@@ -110,16 +117,43 @@ struct Case {
 }
 
 /// Compares; `None` if interrupted.
-pub fn compare(config: &ParityConfig, bridge: &Bridge, report: &dyn Reporter, stop: &Interrupt) -> Result<Option<Parity>, String> {
-    let options = if config.options.is_empty() { String::new() } else { format!(",{}", config.options) };
-    let names = [format!("car-racing{options}"), format!("gym:CarRacing-v3{options}")];
+pub fn compare(
+    config: &ParityConfig,
+    bridge: &Bridge,
+    report: &dyn Reporter,
+    stop: &Interrupt,
+) -> Result<Option<Parity>, String> {
+    let options = if config.options.is_empty() {
+        String::new()
+    } else {
+        format!(",{}", config.options)
+    };
+    let names = [
+        format!("car-racing{options}"),
+        format!("gym:CarRacing-v3{options}"),
+    ];
     let ours = World::open_with(&names[0], bridge, Frames::Whole, true)?;
     let theirs = World::open_with(&names[1], bridge, Frames::Whole, false)?;
     let small = World::open(&names[0], bridge)?;
     let continuous = matches!(ours.action_space()?, ActionSpace::Box { .. });
-    let drives: Vec<Drive> = Drive::ALL.into_iter().filter(|d| continuous || !d.is_continuous()).collect();
-    let cases: Vec<Case> = (0..config.episodes).map(|i| Case { drive: drives[i % drives.len()], seed: config.seed + i as u64 }).collect();
-    let empty = |drive| Compared { drive, episodes: 0, steps: 0, laps: 0, off_field: 0, difference: None };
+    let drives: Vec<Drive> = Drive::ALL
+        .into_iter()
+        .filter(|d| continuous || !d.is_continuous())
+        .collect();
+    let cases: Vec<Case> = (0..config.episodes)
+        .map(|i| Case {
+            drive: drives[i % drives.len()],
+            seed: config.seed + i as u64,
+        })
+        .collect();
+    let empty = |drive| Compared {
+        drive,
+        episodes: 0,
+        steps: 0,
+        laps: 0,
+        off_field: 0,
+        difference: None,
+    };
     let outcome = Mutex::new(Parity {
         names: names.clone(),
         versions: theirs.versions()?,
@@ -134,9 +168,14 @@ pub fn compare(config: &ParityConfig, bridge: &Bridge, report: &dyn Reporter, st
     let next = AtomicUsize::new(0);
     let failure = Mutex::new(None);
     report.begin("parity", "tracks and episodes", 0, total as u64);
-    // Each thread has one pair of environments for all of its episodes: what a reset leaves behind would show.
+    // Each thread has one pair of environments for all of its episodes: what a reset leaves behind
+    // would show.
     let work = || -> Result<(), String> {
-        let mut pair = Pair { ours: Native::new(&ours, &small)?, theirs: Reference::new(&theirs)?, config };
+        let mut pair = Pair {
+            ours: Native::new(&ours, &small)?,
+            theirs: Reference::new(&theirs)?,
+            config,
+        };
         loop {
             let i = next.fetch_add(1, Ordering::Relaxed);
             if i >= total || stop.is_set() {
@@ -146,7 +185,10 @@ pub fn compare(config: &ParityConfig, bridge: &Bridge, report: &dyn Reporter, st
                 let (error, difference) = pair.tracks(config.seed + i as u64)?;
                 let mut all = outcome.lock().expect("nothing panics while it holds this");
                 all.track_error = all.track_error.max(error);
-                let earlier = all.track_difference.as_ref().is_none_or(|old| difference.as_ref().is_some_and(|new| new.seed < old.seed));
+                let earlier = all
+                    .track_difference
+                    .as_ref()
+                    .is_none_or(|old| difference.as_ref().is_some_and(|new| new.seed < old.seed));
                 if earlier && difference.is_some() {
                     all.track_difference = difference;
                 }
@@ -155,7 +197,12 @@ pub fn compare(config: &ParityConfig, bridge: &Bridge, report: &dyn Reporter, st
                 let (seen, frames, worst) = pair.episode(case)?;
                 let mut all = outcome.lock().expect("nothing panics while it holds this");
                 all.frames.add(&frames);
-                if all.worst.as_ref().is_none_or(|old| worst.as_ref().is_some_and(|new| new.error > old.error)) && worst.is_some() {
+                if all
+                    .worst
+                    .as_ref()
+                    .is_none_or(|old| worst.as_ref().is_some_and(|new| new.error > old.error))
+                    && worst.is_some()
+                {
                     all.worst = worst;
                 }
                 if let Some(row) = all.drives.iter_mut().find(|row| row.drive == case.drive) {
@@ -163,7 +210,11 @@ pub fn compare(config: &ParityConfig, bridge: &Bridge, report: &dyn Reporter, st
                     row.steps += seen.steps;
                     row.laps += seen.laps;
                     row.off_field += seen.off_field;
-                    let first = row.difference.as_ref().is_none_or(|old| seen.difference.as_ref().is_some_and(|new| new.seed < old.seed));
+                    let first = row.difference.as_ref().is_none_or(|old| {
+                        seen.difference
+                            .as_ref()
+                            .is_some_and(|new| new.seed < old.seed)
+                    });
                     if first && seen.difference.is_some() {
                         row.difference = seen.difference;
                     }
@@ -207,19 +258,44 @@ struct Seen {
 }
 
 impl Pair<'_> {
-    /// The largest difference of a tile's coordinates on the track of `seed`, and whether that is too large.
+    /// The largest difference of a tile's coordinates on the track of `seed`, and whether that is
+    /// too large.
     fn tracks(&mut self, seed: u64) -> Result<(f64, Option<Difference>), String> {
         self.ours.reset(seed)?;
         self.theirs.reset(seed)?;
         let (ours, theirs) = (self.ours.track()?, self.theirs.track()?);
-        let differ = |what: String, ours: String, theirs: String| Some(Difference { seed, step: 0, what, ours, theirs });
+        let differ = |what: String, ours: String, theirs: String| {
+            Some(Difference {
+                seed,
+                step: 0,
+                what,
+                ours,
+                theirs,
+            })
+        };
         if ours.len() != theirs.len() {
-            return Ok((0.0, differ("number of tiles".into(), (ours.len() / 4).to_string(), (theirs.len() / 4).to_string())));
+            return Ok((
+                0.0,
+                differ(
+                    "number of tiles".into(),
+                    (ours.len() / 4).to_string(),
+                    (theirs.len() / 4).to_string(),
+                ),
+            ));
         }
-        let worst = ours.iter().zip(&theirs).enumerate().map(|(i, (a, b))| ((a - b).abs(), i)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let worst = ours
+            .iter()
+            .zip(&theirs)
+            .enumerate()
+            .map(|(i, (a, b))| ((a - b).abs(), i))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
         let (error, at) = worst.unwrap_or_default();
         let what = || format!("{} of tile {}", ["alpha", "beta", "x", "y"][at % 4], at / 4);
-        let difference = if error <= 1e-9 { None } else { differ(what(), ours[at].to_string(), theirs[at].to_string()) };
+        let difference = if error <= 1e-9 {
+            None
+        } else {
+            differ(what(), ours[at].to_string(), theirs[at].to_string())
+        };
         Ok((error, difference))
     }
 
@@ -227,23 +303,31 @@ impl Pair<'_> {
     fn episode(&mut self, case: Case) -> Result<(Seen, FrameErrors, Option<Picked>), String> {
         let mut driver = case.drive.start(self.ours.actions(), case.seed);
         let mut action = vec![0.0; self.ours.actions().width()];
-        let (mut seen, mut frames, mut worst) = (Seen::default(), FrameErrors::default(), None::<Picked>);
+        let (mut seen, mut frames, mut worst) =
+            (Seen::default(), FrameErrors::default(), None::<Picked>);
         self.ours.reset(case.seed)?;
         self.theirs.reset(case.seed)?;
         let mut step = 0;
         let mut done = None;
         loop {
             seen.difference = self.difference(case.seed, step, done)?;
-            let every = if step < 50 { 10 } else { self.config.frames_every.max(1) };
+            let every = if step < 50 {
+                10
+            } else {
+                self.config.frames_every.max(1)
+            };
             if step % every == 0 {
                 let picked = frames.compare(&self.ours, &mut self.theirs, case.seed, step)?;
                 if worst.as_ref().is_none_or(|old| picked.error > old.error) {
                     worst = Some(picked);
                 }
             }
-            if seen.difference.is_some() || done.is_some_and(|(a, b): (Step, Step)| a.done() || b.done()) {
+            if seen.difference.is_some()
+                || done.is_some_and(|(a, b): (Step, Step)| a.done() || b.done())
+            {
                 seen.laps += usize::from(done.is_some_and(|(a, _)| a.info.completed));
-                seen.off_field += usize::from(done.is_some_and(|(a, _)| a.terminated && !a.info.completed));
+                seen.off_field +=
+                    usize::from(done.is_some_and(|(a, _)| a.terminated && !a.info.completed));
                 return Ok((seen, frames, worst));
             }
             driver.act(self.ours.env(), &mut action)?;
@@ -254,16 +338,31 @@ impl Pair<'_> {
     }
 
     /// The first thing in which both differ after `step`.
-    fn difference(&mut self, seed: u64, step: u32, last: Option<(Step, Step)>) -> Result<Option<Difference>, String> {
+    fn difference(
+        &mut self,
+        seed: u64,
+        step: u32,
+        last: Option<(Step, Step)>,
+    ) -> Result<Option<Difference>, String> {
         let found = |what: &str, ours: &dyn std::fmt::Debug, theirs: &dyn std::fmt::Debug| {
-            Ok(Some(Difference { seed, step, what: what.to_owned(), ours: format!("{ours:?}"), theirs: format!("{theirs:?}") }))
+            Ok(Some(Difference {
+                seed,
+                step,
+                what: what.to_owned(),
+                ours: format!("{ours:?}"),
+                theirs: format!("{theirs:?}"),
+            }))
         };
         if let Some((a, b)) = last {
             if a.reward.to_bits() != b.reward.to_bits() {
                 return found("reward", &a.reward, &b.reward);
             }
             if (a.terminated, a.truncated) != (b.terminated, b.truncated) {
-                return found("(terminated, truncated)", &(a.terminated, a.truncated), &(b.terminated, b.truncated));
+                return found(
+                    "(terminated, truncated)",
+                    &(a.terminated, a.truncated),
+                    &(b.terminated, b.truncated),
+                );
             }
             if a.info.completed != b.info.completed {
                 return found("info: lap_finished", &a.info.completed, &b.info.completed);
@@ -283,7 +382,11 @@ impl Pair<'_> {
         }
         if a.visited != b.visited {
             let at = a.visited.iter().zip(&b.visited).position(|(x, y)| x != y);
-            return found(&format!("contact with tile {at:?}"), &a.visited.len(), &b.visited.len());
+            return found(
+                &format!("contact with tile {at:?}"),
+                &a.visited.len(),
+                &b.visited.len(),
+            );
         }
         Ok(None)
     }

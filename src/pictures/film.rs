@@ -16,7 +16,8 @@ use tempfile::NamedTempFile;
 use super::Panel;
 use crate::run::{Result, RunError};
 
-/// A GIF that is written frame by frame into a temporary file, and takes its name when it is finished.
+/// A GIF that is written frame by frame into a temporary file, and takes its name when it is
+/// finished.
 pub struct Film {
     path: PathBuf,
     file: NamedTempFile,
@@ -28,18 +29,34 @@ pub struct Film {
 }
 
 impl Film {
-    /// A film at `path` with `milliseconds` between frames (cut to hundredths of a second), repeated for ever.
+    /// A film at `path` with `milliseconds` between frames (cut to hundredths of a second),
+    /// repeated for ever.
     pub fn create(path: &Path, milliseconds: u32) -> Result<Self> {
         let folder = folder(path);
         std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-        let file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(RunError::io("write into", folder))?;
-        let copy = file.as_file().try_clone().map_err(RunError::io("write", path))?;
+        let file = tempfile::Builder::new()
+            .prefix(".partial-")
+            .tempfile_in(folder)
+            .map_err(RunError::io("write into", folder))?;
+        let copy = file
+            .as_file()
+            .try_clone()
+            .map_err(RunError::io("write", path))?;
         let tape = Tape::new(BufWriter::new(copy));
         // Speed 10: quality is bounded by 256 colours anyway, and these pictures have few.
         let mut encoder = GifEncoder::new_with_speed(tape.clone(), 10);
-        encoder.set_repeat(Repeat::Infinite).map_err(|e| failed(path, e))?;
+        encoder
+            .set_repeat(Repeat::Infinite)
+            .map_err(|e| failed(path, e))?;
         let delay = Delay::from_numer_denom_ms(milliseconds, 1);
-        Ok(Self { path: path.to_path_buf(), file, tape, encoder, delay, size: None })
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            tape,
+            encoder,
+            delay,
+            size: None,
+        })
     }
 
     /// Adds a frame; all frames have the first one's size.
@@ -48,30 +65,61 @@ impl Film {
         let [first_width, first_height] = *self.size.get_or_insert([width, height]);
         if [width, height] != [first_width, first_height] {
             let path = self.path.display();
-            return Err(RunError::Failed(format!("a frame of {width}x{height} after one of {first_width}x{first_height} in {path}")));
+            return Err(RunError::Failed(format!(
+                "a frame of {width}x{height} after one of {first_width}x{first_height} in {path}"
+            )));
         }
-        // Thirty-two levels a channel: a GIF has 256 colours anyway, and equal neighbours are what it compresses.
+        // Thirty-two levels a channel: a GIF has 256 colours anyway, and equal neighbours are what
+        // it compresses.
         let level = |v: u8| (v & 0xF8) | (v >> 5);
-        let rgba: Vec<u8> = panel.rgb().as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [level(*r), level(*g), level(*b), 255]).collect();
-        let image = RgbaImage::from_raw(width as u32, height as u32, rgba).ok_or_else(|| impossible(&self.path))?;
-        self.encoder.encode_frame(Frame::from_parts(image, 0, 0, self.delay)).map_err(|e| failed(&self.path, e))
+        let rgba: Vec<u8> = panel
+            .rgb()
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .flat_map(|[r, g, b]| [level(*r), level(*g), level(*b), 255])
+            .collect();
+        let image = RgbaImage::from_raw(width as u32, height as u32, rgba)
+            .ok_or_else(|| impossible(&self.path))?;
+        self.encoder
+            .encode_frame(Frame::from_parts(image, 0, 0, self.delay))
+            .map_err(|e| failed(&self.path, e))
     }
 
     /// Closes the film and gives it its name. A film without frames is an error.
     pub fn finish(self) -> Result<()> {
-        let Self { path, file, tape, encoder, size, .. } = self;
-        // Dropping the encoder writes the end mark, and says nothing if it cannot: the tape remembers.
+        let Self {
+            path,
+            file,
+            tape,
+            encoder,
+            size,
+            ..
+        } = self;
+        // Dropping the encoder writes the end mark, and says nothing if it cannot: the tape
+        // remembers.
         drop(encoder);
         if size.is_none() {
-            return Err(RunError::Failed(format!("the film {} has no frames", path.display())));
+            return Err(RunError::Failed(format!(
+                "the film {} has no frames",
+                path.display()
+            )));
         }
-        tape.close().and_then(|()| file.as_file().sync_all()).map_err(RunError::io("write", &path))?;
+        tape.close()
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(RunError::io("write", &path))?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(RunError::io("write", &path))?;
+            file.as_file()
+                .set_permissions(std::fs::Permissions::from_mode(0o644))
+                .map_err(RunError::io("write", &path))?;
         }
-        file.persist(&path).map_err(|e| RunError::Io { action: "replace", path: path.clone(), cause: e.error })?;
+        file.persist(&path).map_err(|e| RunError::Io {
+            action: "replace",
+            path: path.clone(),
+            cause: e.error,
+        })?;
         if let Ok(folder) = File::open(folder(&path)) {
             // Some file systems refuse fsync on a folder; the rename itself has happened.
             let _ = folder.sync_all();
@@ -80,7 +128,8 @@ impl Film {
     }
 }
 
-/// A writer that can be closed by one who lent it to another, and remembers the first error that the other may have dropped.
+/// A writer that can be closed by one who lent it to another, and remembers the first error that
+/// the other may have dropped.
 struct Tape<W>(Arc<Mutex<(W, Option<io::Error>)>>);
 
 impl<W> Clone for Tape<W> {
@@ -105,7 +154,12 @@ impl<W: Write> Tape<W> {
     fn close(&self) -> io::Result<()> {
         // The result of this flush is remembered like any other.
         let _ = self.with(Write::flush);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.take().map_or(Ok(()), Err)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .take()
+            .map_or(Ok(()), Err)
     }
 }
 
@@ -120,7 +174,9 @@ impl<W: Write> Write for Tape<W> {
 }
 
 fn folder(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn impossible(path: &Path) -> RunError {
@@ -152,13 +208,20 @@ mod tests {
         }
         film.finish().unwrap();
         let file = std::io::BufReader::new(File::open(&path).unwrap());
-        let frames = image::codecs::gif::GifDecoder::new(file).unwrap().into_frames().collect_frames().unwrap();
+        let frames = image::codecs::gif::GifDecoder::new(file)
+            .unwrap()
+            .into_frames()
+            .collect_frames()
+            .unwrap();
         assert_eq!(frames.len(), 3);
         for (frame, c) in frames.iter().zip(colours) {
             assert_eq!(frame.delay().numer_denom_ms(), (40, 1));
             // Within half a level of 32, and what the format's palette adds to it.
             let seen = frame.buffer().get_pixel(3, 3).0;
-            assert!(seen.iter().zip(c).all(|(a, b)| a.abs_diff(b) <= 8), "{seen:?} {c:?}");
+            assert!(
+                seen.iter().zip(c).all(|(a, b)| a.abs_diff(b) <= 8),
+                "{seen:?} {c:?}"
+            );
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
@@ -169,18 +232,36 @@ mod tests {
         let path = dir.path().join("f.gif");
         let mut film = Film::create(&path, 40).unwrap();
         film.push(&Panel::new(2, 1, vec![0; 6])).unwrap();
-        let error = film.push(&Panel::new(1, 2, vec![0; 6])).unwrap_err().to_string();
-        assert!(error.contains("1x2") && error.contains("2x1") && error.contains("f.gif"), "{error}");
+        let error = film
+            .push(&Panel::new(1, 2, vec![0; 6]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("1x2") && error.contains("2x1") && error.contains("f.gif"),
+            "{error}"
+        );
         drop(film);
-        let error = Film::create(&path, 40).unwrap().finish().unwrap_err().to_string();
-        assert!(error.contains("f.gif") && error.contains("no frames"), "{error}");
+        let error = Film::create(&path, 40)
+            .unwrap()
+            .finish()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("f.gif") && error.contains("no frames"),
+            "{error}"
+        );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 
         // A file where the folder should be.
         let file = dir.path().join("file");
         std::fs::write(&file, b"x").unwrap();
-        let Err(error) = Film::create(&file.join("f.gif"), 40) else { panic!("a film inside a file") };
-        assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+        let Err(error) = Film::create(&file.join("f.gif"), 40) else {
+            panic!("a film inside a file")
+        };
+        assert!(
+            error.to_string().contains(&file.display().to_string()),
+            "{error}"
+        );
 
         // A folder where the film should be.
         std::fs::create_dir(&path).unwrap();
@@ -197,7 +278,10 @@ mod tests {
         struct Disk(usize);
         impl Write for Disk {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+                self.0 = self
+                    .0
+                    .checked_sub(bytes.len())
+                    .ok_or(io::ErrorKind::StorageFull)?;
                 Ok(bytes.len())
             }
             fn flush(&mut self) -> io::Result<()> {
@@ -209,11 +293,18 @@ mod tests {
             let mut encoder = GifEncoder::new(tape.clone());
             let frame = encoder.encode_frame(Frame::new(RgbaImage::new(4, 4)));
             drop(encoder);
-            (frame.is_ok(), tape.close().map_err(|e| e.kind()), tape.0.lock().unwrap().0.0)
+            (
+                frame.is_ok(),
+                tape.close().map_err(|e| e.kind()),
+                tape.0.lock().unwrap().0.0,
+            )
         };
         let (_, end, left) = film_on(1000);
         assert_eq!(end, Ok(()));
         // Room for all but the end mark.
-        assert_eq!(film_on(1000 - left - 1), (true, Err(io::ErrorKind::StorageFull), 0));
+        assert_eq!(
+            film_on(1000 - left - 1),
+            (true, Err(io::ErrorKind::StorageFull), 0)
+        );
     }
 }

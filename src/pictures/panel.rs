@@ -33,7 +33,11 @@ impl Panel {
     }
 
     fn blank(width: usize, height: usize) -> Self {
-        Self { width, height, rgb: DARK.repeat(width * height) }
+        Self {
+            width,
+            height,
+            rgb: DARK.repeat(width * height),
+        }
     }
 
     /// Width in pixels.
@@ -56,12 +60,21 @@ impl Panel {
     pub fn enlarged(&self, factor: usize) -> Self {
         let mut rgb = Vec::with_capacity(self.rgb.len() * factor * factor);
         for row in self.rgb.chunks_exact(self.width * 3) {
-            let wide: Vec<u8> = row.as_chunks::<3>().0.iter().flat_map(|p| std::iter::repeat_n(*p, factor).flatten()).collect();
+            let wide: Vec<u8> = row
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .flat_map(|p| std::iter::repeat_n(*p, factor).flatten())
+                .collect();
             for _ in 0..factor {
                 rgb.extend_from_slice(&wide);
             }
         }
-        Self { width: self.width * factor, height: self.height * factor, rgb }
+        Self {
+            width: self.width * factor,
+            height: self.height * factor,
+            rgb,
+        }
     }
 
     fn paste(&mut self, other: &Self, x: usize, y: usize) {
@@ -93,7 +106,11 @@ impl Panel {
 
     /// Panels from left to right with gaps between.
     pub fn row(panels: Vec<Self>) -> Self {
-        let width = panels.iter().map(|p| p.width + GAP).sum::<usize>().saturating_sub(GAP);
+        let width = panels
+            .iter()
+            .map(|p| p.width + GAP)
+            .sum::<usize>()
+            .saturating_sub(GAP);
         let mut out = Self::blank(width, panels.iter().map(|p| p.height).max().unwrap_or(0));
         let mut x = 0;
         for panel in &panels {
@@ -105,7 +122,11 @@ impl Panel {
 
     /// Panels from top to bottom with gaps between.
     pub fn column(panels: Vec<Self>) -> Self {
-        let height = panels.iter().map(|p| p.height + GAP).sum::<usize>().saturating_sub(GAP);
+        let height = panels
+            .iter()
+            .map(|p| p.height + GAP)
+            .sum::<usize>()
+            .saturating_sub(GAP);
         let mut out = Self::blank(panels.iter().map(|p| p.width).max().unwrap_or(0), height);
         let mut y = 0;
         for panel in &panels {
@@ -120,13 +141,19 @@ impl Panel {
     /// # Panics
     /// If `columns` is 0.
     pub fn grid(panels: Vec<Self>, columns: usize) -> Self {
-        Self::column(panels.chunks(columns).map(|row| Self::row(row.to_vec())).collect())
+        Self::column(
+            panels
+                .chunks(columns)
+                .map(|row| Self::row(row.to_vec()))
+                .collect(),
+        )
     }
 
     /// Writes a PNG.
     pub fn save(&self, path: &Path) -> Result<()> {
         let encoded =
-            image::RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone()).ok_or("a picture of impossible size");
+            image::RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone())
+                .ok_or("a picture of impossible size");
         let image = encoded.map_err(|e| RunError::Failed(e.to_owned()))?;
         let mut bytes = std::io::Cursor::new(Vec::new());
         image
@@ -145,7 +172,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.png");
         let panel = Panel::new(2, 1, vec![1, 2, 3, 250, 251, 252]).enlarged(2);
-        Panel::row(vec![panel.clone(), panel.clone()]).save(&path).unwrap();
+        Panel::row(vec![panel.clone(), panel.clone()])
+            .save(&path)
+            .unwrap();
         let read = image::open(&path).unwrap().to_rgb8();
         assert_eq!((read.width(), read.height()), (4 + 4 + 4, 2));
         assert_eq!(read.get_pixel(1, 1).0, [1, 2, 3]);
@@ -158,10 +187,21 @@ mod tests {
     fn a_grid_fills_rows_from_the_left() {
         let panels: Vec<Panel> = (1..=5).map(|i| Panel::new(2, 3, vec![i; 18])).collect();
         let grid = Panel::grid(panels, 3);
-        assert_eq!((grid.width(), grid.height()), (3 * 2 + 2 * GAP, 2 * 3 + GAP));
+        assert_eq!(
+            (grid.width(), grid.height()),
+            (3 * 2 + 2 * GAP, 2 * 3 + GAP)
+        );
         let at = |x: usize, y: usize| grid.rgb()[(y * grid.width() + x) * 3];
         assert_eq!([at(0, 0), at(2 + GAP, 2), at(4 + 2 * GAP, 0)], [1, 2, 3]);
-        assert_eq!([at(1, 3 + GAP), at(2 + GAP, 3 + GAP), at(4 + 2 * GAP, 3 + GAP), at(2, 0)], [4, 5, DARK[0], DARK[0]]);
+        assert_eq!(
+            [
+                at(1, 3 + GAP),
+                at(2 + GAP, 3 + GAP),
+                at(4 + 2 * GAP, 3 + GAP),
+                at(2, 0)
+            ],
+            [4, 5, DARK[0], DARK[0]]
+        );
     }
 
     #[test]

@@ -16,7 +16,8 @@ use crate::{
     worlds::World,
 };
 
-/// Most episodes that one thread drives at a time: enough rows for efficient products, few enough frames for the cache.
+/// Most episodes that one thread drives at a time: enough rows for efficient products, few enough
+/// frames for the cache.
 const LANES: usize = 16;
 
 /// The parts of an agent that acting needs, shared by all threads. The decoder is not among them.
@@ -60,7 +61,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Steps of [`Outcome::stalled`] and [`Outcome::still`] from which an episode counts as one that ended in standstill.
+    /// Steps of [`Outcome::stalled`] and [`Outcome::still`] from which an episode counts as one
+    /// that ended in standstill.
     const ABSORBED: u32 = 100;
 
     /// Adds a step.
@@ -69,7 +71,11 @@ impl Outcome {
         self.fitness = self.score;
         self.steps += 1;
         self.completed |= step.info.completed;
-        self.stalled = if step.info.progress.0 > self.progress.0 { 0 } else { self.stalled + 1 };
+        self.stalled = if step.info.progress.0 > self.progress.0 {
+            0
+        } else {
+            self.stalled + 1
+        };
         self.still = if step.info.still { self.still + 1 } else { 0 };
         self.progress = step.info.progress;
     }
@@ -79,8 +85,8 @@ impl Outcome {
         self.still >= Self::ABSORBED
     }
 
-    /// It made no progress in its last 100 steps or more (where there is such a thing), whether or not it moved, and did not complete
-    /// the task.
+    /// It made no progress in its last 100 steps or more (where there is such a thing), whether or
+    /// not it moved, and did not complete the task.
     pub fn lost(&self) -> bool {
         self.progress.1 > 0 && !self.completed && self.stalled >= Self::ABSORBED
     }
@@ -91,7 +97,8 @@ impl Outcome {
 pub struct DriveOptions {
     /// Give an episode up after that many steps without progress. Never in a reported score.
     pub give_up_after: Option<u32>,
-    /// Steps of a whole episode, for the charge of one that was given up: 0.1 for each that remains, Car-Racing's price.
+    /// Steps of a whole episode, for the charge of one that was given up: 0.1 for each that
+    /// remains, Car-Racing's price.
     pub max_steps: u32,
     /// Steps whose latent is withheld and drawn by the memory, which must be one that predicts.
     pub blackout: Option<Blackout>,
@@ -137,8 +144,8 @@ impl ActingModel {
         self.latent + self.memory.hidden_len()
     }
 
-    /// Drives all `jobs` on all threads of the current rayon pool. Returns one outcome per job, in order, or `None`
-    /// if interrupted. `frames` counts the frames driven, for progress.
+    /// Drives all `jobs` on all threads of the current rayon pool. Returns one outcome per job, in
+    /// order, or `None` if interrupted. `frames` counts the frames driven, for progress.
     pub fn drive(
         &self,
         world: &World,
@@ -155,8 +162,12 @@ impl ActingModel {
         rayon::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|_| {
-                    let store = |job: usize, outcome| outcomes.lock().expect("no thread panics while it stores")[job] = outcome;
-                    if let Err(e) = self.work(world, jobs, lanes, &next, options, stop, frames, &store, None) {
+                    let store = |job: usize, outcome| {
+                        outcomes.lock().expect("no thread panics while it stores")[job] = outcome
+                    };
+                    if let Err(e) = self.work(
+                        world, jobs, lanes, &next, options, stop, frames, &store, None,
+                    ) {
                         *failure.lock().expect("no thread panics while it stores") = Some(e);
                     }
                 });
@@ -165,19 +176,42 @@ impl ActingModel {
         if let Some(e) = failure.into_inner().expect("no thread panicked") {
             return Err(e);
         }
-        Ok(if stop.is_set() { None } else { Some(outcomes.into_inner().expect("no thread panicked")) })
+        Ok(if stop.is_set() {
+            None
+        } else {
+            Some(outcomes.into_inner().expect("no thread panicked"))
+        })
     }
 
     /// Drives one episode under the eyes of `observer`.
-    pub fn watch(&self, world: &World, job: Job<'_>, stop: &Interrupt, observer: Observer<'_>) -> Result<Outcome, String> {
+    pub fn watch(
+        &self,
+        world: &World,
+        job: Job<'_>,
+        stop: &Interrupt,
+        observer: Observer<'_>,
+    ) -> Result<Outcome, String> {
         let result = Mutex::new(Outcome::default());
         let store = |_: usize, outcome| *result.lock().expect("single thread") = outcome;
         let frames = AtomicU64::new(0);
-        self.work(world, &[job], 1, &AtomicUsize::new(0), DriveOptions::default(), stop, &frames, &store, Some(observer))?;
+        self.work(
+            world,
+            &[job],
+            1,
+            &AtomicUsize::new(0),
+            DriveOptions::default(),
+            stop,
+            &frames,
+            &store,
+            Some(observer),
+        )?;
         Ok(result.into_inner().expect("single thread"))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "private, called twice; a struct would only repeat the names")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "private, called twice; a struct would only repeat the names"
+    )]
     fn work(
         &self,
         world: &World,
@@ -190,7 +224,8 @@ impl ActingModel {
         store: &dyn Fn(usize, Outcome),
         mut observer: Option<Observer<'_>>,
     ) -> Result<(), String> {
-        let mut idle: Vec<Box<dyn Env>> = (0..lanes).map(|_| world.make()).collect::<Result<_, _>>()?;
+        let mut idle: Vec<Box<dyn Env>> =
+            (0..lanes).map(|_| world.make()).collect::<Result<_, _>>()?;
         let frame_len = idle[0].observation_space().len();
         let (state_len, action_len) = (self.memory.state_len(), self.actions.width());
         let mut index = [0.0];
@@ -212,25 +247,47 @@ impl ActingModel {
                 let at = busy.len();
                 let mut env = env;
                 let frame = &mut rows.frames[at * frame_len..(at + 1) * frame_len];
-                env.reset(jobs[job].seed, ObservationMut::Frame(frame)).map_err(|e| e.to_string())?;
+                env.reset(jobs[job].seed, ObservationMut::Frame(frame))
+                    .map_err(|e| e.to_string())?;
                 rows.states[at * state_len..(at + 1) * state_len].fill(0.0);
                 let controller = jobs[job].controller;
-                busy.push(Lane { job, controller, outcome: Outcome::default(), env });
+                busy.push(Lane {
+                    job,
+                    controller,
+                    outcome: Outcome::default(),
+                    env,
+                });
             }
             let n = busy.len();
             if n == 0 || stop.is_set() {
                 return Ok(());
             }
             frames.fetch_add(n as u64, Ordering::Relaxed);
-            self.encoder.encode(&mut rows.vision, &rows.frames[..n * frame_len], &mut rows.latents[..n * self.latent]);
+            self.encoder.encode(
+                &mut rows.vision,
+                &rows.frames[..n * frame_len],
+                &mut rows.latents[..n * self.latent],
+            );
             if let Some(blackout) = options.blackout {
-                let under = busy.iter().enumerate().map(|(i, lane)| (i, jobs[lane.job].seed, lane.outcome.steps));
-                let filled = blackout.fill(self.memory.as_ref(), under, &rows.states, &mut rows.latents, self.latent, &mut rows.memory);
+                let under = busy
+                    .iter()
+                    .enumerate()
+                    .map(|(i, lane)| (i, jobs[lane.job].seed, lane.outcome.steps));
+                let filled = blackout.fill(
+                    self.memory.as_ref(),
+                    under,
+                    &rows.states,
+                    &mut rows.latents,
+                    self.latent,
+                    &mut rows.memory,
+                );
                 filled.map_err(|e| e.to_string())?;
             }
             for (i, lane) in busy.iter().enumerate() {
                 let z = &rows.latents[i * self.latent..(i + 1) * self.latent];
-                let h = self.memory.hidden(&rows.states[i * state_len..(i + 1) * state_len]);
+                let h = self
+                    .memory
+                    .hidden(&rows.states[i * state_len..(i + 1) * state_len]);
                 let action = &mut rows.actions[i * action_len..(i + 1) * action_len];
                 lane.controller.outputs(z, h, action);
                 self.actions.squash(action);
@@ -244,25 +301,40 @@ impl ActingModel {
                     env: busy[0].env.as_mut(),
                 })?;
             }
-            let (z, a) = (&rows.latents[..n * self.latent], &rows.actions[..n * action_len]);
+            let (z, a) = (
+                &rows.latents[..n * self.latent],
+                &rows.actions[..n * action_len],
+            );
             // An environment in another process works while M does.
             for (lane, action) in busy.iter_mut().zip(a.chunks_exact(action_len)) {
-                lane.env.begin(self.actions.for_env(action, &mut index)).map_err(|e| e.to_string())?;
+                lane.env
+                    .begin(self.actions.for_env(action, &mut index))
+                    .map_err(|e| e.to_string())?;
             }
-            self.memory.step(n, z, a, &mut rows.states[..n * state_len], &mut rows.memory);
-            // From the last lane down: a finished lane is replaced by the last one, which has had its turn already.
+            self.memory
+                .step(n, z, a, &mut rows.states[..n * state_len], &mut rows.memory);
+            // From the last lane down: a finished lane is replaced by the last one, which has had
+            // its turn already.
             for i in (0..n).rev() {
                 let lane = &mut busy[i];
                 let frame = &mut rows.frames[i * frame_len..(i + 1) * frame_len];
-                let action = self.actions.for_env(&rows.actions[i * action_len..(i + 1) * action_len], &mut index);
-                let step = lane.env.step(action, ObservationMut::Frame(frame)).map_err(|e| e.to_string())?;
+                let action = self.actions.for_env(
+                    &rows.actions[i * action_len..(i + 1) * action_len],
+                    &mut index,
+                );
+                let step = lane
+                    .env
+                    .step(action, ObservationMut::Frame(frame))
+                    .map_err(|e| e.to_string())?;
                 if lane.count(step, options) {
                     let done = busy.swap_remove(i);
                     store(done.job, done.outcome);
                     idle.push(done.env);
                     let last = busy.len();
-                    rows.frames.copy_within(last * frame_len..(last + 1) * frame_len, i * frame_len);
-                    rows.states.copy_within(last * state_len..(last + 1) * state_len, i * state_len);
+                    rows.frames
+                        .copy_within(last * frame_len..(last + 1) * frame_len, i * frame_len);
+                    rows.states
+                        .copy_within(last * state_len..(last + 1) * state_len, i * state_len);
                 }
             }
         }
@@ -277,10 +349,14 @@ impl Lane<'_> {
             return true;
         }
         // Without progress to look at nobody can tell.
-        let given_up = step.info.progress.1 > 0 && options.give_up_after.is_some_and(|n| self.outcome.stalled >= n);
+        let given_up = step.info.progress.1 > 0
+            && options
+                .give_up_after
+                .is_some_and(|n| self.outcome.stalled >= n);
         if given_up {
             // What standing still to the end would have cost: 0.1 for each step that remains.
-            self.outcome.fitness -= 0.1 * f64::from(options.max_steps.saturating_sub(self.outcome.steps));
+            self.outcome.fitness -=
+                0.1 * f64::from(options.max_steps.saturating_sub(self.outcome.steps));
         }
         given_up
     }
@@ -297,10 +373,25 @@ mod tests {
         let mut outcome = Outcome::default();
         let mut drive = |steps: std::ops::Range<u32>, tiles: u32, still: bool| {
             for steps in steps {
-                let info = Info { steps, progress: (tiles, 9), completed: false, still };
-                outcome.add(Step { reward: -0.1, terminated: false, truncated: false, info });
+                let info = Info {
+                    steps,
+                    progress: (tiles, 9),
+                    completed: false,
+                    still,
+                };
+                outcome.add(Step {
+                    reward: -0.1,
+                    terminated: false,
+                    truncated: false,
+                    info,
+                });
             }
-            (outcome.stalled, outcome.still, outcome.lost(), outcome.stopped())
+            (
+                outcome.stalled,
+                outcome.still,
+                outcome.lost(),
+                outcome.stopped(),
+            )
         };
         assert_eq!(drive(1..50, 1, false), (48, 0, false, false));
         assert_eq!(drive(50..51, 2, false), (0, 0, false, false));

@@ -4,9 +4,11 @@ use frmdn_engine::random::{Pcg64, stream};
 
 use crate::memory::{Memory, NoPrediction, Prediction, Scratch};
 
-/// When the latent is withheld, and how the memory fills it: after every `every` steps for `steps` steps.
+/// When the latent is withheld, and how the memory fills it: after every `every` steps for `steps`
+/// steps.
 ///
-/// The memory goes on with its own draws and the real actions, and with what is seen again as soon as something is.
+/// The memory goes on with its own draws and the real actions, and with what is seen again as soon
+/// as something is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Blackout {
     /// Steps from one beginning to the next. The first one begins after as many steps.
@@ -15,7 +17,8 @@ pub struct Blackout {
     pub steps: u32,
     /// Temperature of the draws.
     pub temperature: f32,
-    /// Root of all chances: those of step t in the episode of a track are the same for every memory and controller.
+    /// Root of all chances: those of step t in the episode of a track are the same for every memory
+    /// and controller.
     pub seed: u64,
 }
 
@@ -28,7 +31,8 @@ impl Blackout {
         self.every > 0 && step >= self.every && step % self.every < self.steps
     }
 
-    /// Puts a draw of `memory` into the rows of `latents` [rows, latent] that are withheld, each from its row of `states`.
+    /// Puts a draw of `memory` into the rows of `latents` [rows, latent] that are withheld, each
+    /// from its row of `states`.
     pub(super) fn fill(
         &self,
         memory: &dyn Memory,
@@ -43,12 +47,25 @@ impl Blackout {
             return Ok(());
         }
         let len = memory.state_len();
-        let of: Vec<f32> = withheld.iter().flat_map(|&(row, ..)| &states[row * len..(row + 1) * len]).copied().collect();
-        let mut rngs: Vec<Pcg64> =
-            withheld.iter().map(|&(_, track, step)| stream(self.seed, "blackout", &[track, u64::from(step)])).collect();
+        let of: Vec<f32> = withheld
+            .iter()
+            .flat_map(|&(row, ..)| &states[row * len..(row + 1) * len])
+            .copied()
+            .collect();
+        let mut rngs: Vec<Pcg64> = withheld
+            .iter()
+            .map(|&(_, track, step)| stream(self.seed, "blackout", &[track, u64::from(step)]))
+            .collect();
         let mut drawn = vec![0.0; withheld.len() * latent];
         let mut foreseen = vec![Prediction::default(); withheld.len()];
-        memory.predict(&of, self.temperature, &mut rngs, &mut drawn, &mut foreseen, scratch)?;
+        memory.predict(
+            &of,
+            self.temperature,
+            &mut rngs,
+            &mut drawn,
+            &mut foreseen,
+            scratch,
+        )?;
         for (&(row, ..), z) in withheld.iter().zip(drawn.chunks_exact(latent)) {
             latents[row * latent..(row + 1) * latent].copy_from_slice(z);
         }
@@ -75,34 +92,84 @@ mod tests {
     const LATENT: usize = 6;
 
     fn at(every: u32, steps: u32) -> Blackout {
-        Blackout { every, steps, temperature: 1.0, seed: 3 }
+        Blackout {
+            every,
+            steps,
+            temperature: 1.0,
+            seed: 3,
+        }
     }
 
     /// Every 60 steps for 5: 60 to 64, 120 to 124, …; the first sixty steps are seen.
     #[test]
     fn the_steps_that_are_withheld() {
-        let withheld = |blackout: Blackout, to: u32| (0..to).filter(|&t| blackout.withholds(t)).collect::<Vec<u32>>();
-        assert_eq!(withheld(at(60, 5), 190), [60, 61, 62, 63, 64, 120, 121, 122, 123, 124, 180, 181, 182, 183, 184]);
+        let withheld = |blackout: Blackout, to: u32| {
+            (0..to)
+                .filter(|&t| blackout.withholds(t))
+                .collect::<Vec<u32>>()
+        };
+        assert_eq!(
+            withheld(at(60, 5), 190),
+            [
+                60, 61, 62, 63, 64, 120, 121, 122, 123, 124, 180, 181, 182, 183, 184
+            ]
+        );
         assert!(withheld(at(60, 0), 1000).is_empty());
         assert_eq!(withheld(at(3, 3), 7), [3, 4, 5, 6]);
         assert!(withheld(at(0, 5), 100).is_empty());
     }
 
     fn drive(variant: Variant, blackout: Option<Blackout>, threads: usize) -> Vec<Outcome> {
-        let vision = VaeConfig { width: 4, latent: LATENT };
-        let config = MemoryConfig { variant, hidden: 8, components: 2, flow_hidden: 8, ..MemoryConfig::default() };
+        let vision = VaeConfig {
+            width: 4,
+            latent: LATENT,
+        };
+        let config = MemoryConfig {
+            variant,
+            hidden: 8,
+            components: 2,
+            flow_hidden: 8,
+            ..MemoryConfig::default()
+        };
         let inner = memory::load(&config, LATENT, 3, &memory::init(&config, LATENT, 3, 1)).unwrap();
         let encoder = Vae::init(vision, 1).encoder();
         let memory = Box::new(Stacked::new(inner, LATENT));
-        let model = ActingModel { encoder, memory, latent: LATENT, actions: Actions::CarRacing };
+        let model = ActingModel {
+            encoder,
+            memory,
+            latent: LATENT,
+            actions: Actions::CarRacing,
+        };
         let mut weights = vec![0.0; LinearController::count(2 * LATENT, 3)];
         fill_normal(&mut stream(2, "c", &[]), &mut weights);
         let controller = LinearController::new(2 * LATENT, 3, weights);
-        let jobs: Vec<Job<'_>> = (0..3).map(|seed| Job { controller: &controller, seed }).collect();
+        let jobs: Vec<Job<'_>> = (0..3)
+            .map(|seed| Job {
+                controller: &controller,
+                seed,
+            })
+            .collect();
         let world = World::open("car-racing", &Bridge::default()).unwrap();
-        let options = DriveOptions { give_up_after: Some(60), max_steps: 1000, blackout };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| model.drive(&world, &jobs, options, &Interrupt::default(), &AtomicU64::new(0))).unwrap().unwrap()
+        let options = DriveOptions {
+            give_up_after: Some(60),
+            max_steps: 1000,
+            blackout,
+        };
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            model.drive(
+                &world,
+                &jobs,
+                options,
+                &Interrupt::default(),
+                &AtomicU64::new(0),
+            )
+        })
+        .unwrap()
+        .unwrap()
     }
 
     #[test]
@@ -120,15 +187,34 @@ mod tests {
     /// With `copy` the last latent that was seen is held all along.
     #[test]
     fn copy_holds_the_last_latent() {
-        let config = MemoryConfig { variant: Variant::Copy, ..MemoryConfig::default() };
-        let memory = Stacked::new(memory::load(&config, 2, 1, &memory::init(&config, 2, 1, 1)).unwrap(), 2);
-        let (mut states, mut latents, mut scratch) = (vec![0.0; 2 * memory.state_len()], vec![1.0, 2.0, 3.0, 4.0], Scratch::default());
+        let config = MemoryConfig {
+            variant: Variant::Copy,
+            ..MemoryConfig::default()
+        };
+        let memory = Stacked::new(
+            memory::load(&config, 2, 1, &memory::init(&config, 2, 1, 1)).unwrap(),
+            2,
+        );
+        let (mut states, mut latents, mut scratch) = (
+            vec![0.0; 2 * memory.state_len()],
+            vec![1.0, 2.0, 3.0, 4.0],
+            Scratch::default(),
+        );
         memory.step(2, &latents.clone(), &[0.0, 0.0], &mut states, &mut scratch);
         for (step, seen) in [(20, [5.0, 6.0]), (21, [7.0, 8.0])] {
             latents = [seen, seen].concat();
             // The second row is one step behind.
             let rows = [(0, 1, step), (1, 1, step - 1)];
-            at(20, 2).fill(&memory, rows.into_iter(), &states, &mut latents, 2, &mut scratch).unwrap();
+            at(20, 2)
+                .fill(
+                    &memory,
+                    rows.into_iter(),
+                    &states,
+                    &mut latents,
+                    2,
+                    &mut scratch,
+                )
+                .unwrap();
             assert_eq!(latents[..2], [1.0, 2.0]);
             assert_eq!(latents[2..], if step == 20 { seen } else { [5.0, 6.0] });
             memory.step(2, &latents.clone(), &[0.0, 0.0], &mut states, &mut scratch);

@@ -30,7 +30,9 @@ impl Blind {
     /// The driver of an episode: a function of the root seed and the episode's own.
     pub fn driver(self, actions: &Actions, root: u64, seed: u64) -> BlindDriver {
         match self {
-            Self::Random => BlindDriver::Random(stream(root, "rollout/random", &[seed]), actions.clone()),
+            Self::Random => {
+                BlindDriver::Random(stream(root, "rollout/random", &[seed]), actions.clone())
+            }
             Self::Brownian => BlindDriver::Brownian(Brownian::new(actions, root, seed)),
             Self::Noop => BlindDriver::Noop(actions.clone()),
         }
@@ -51,9 +53,10 @@ impl BlindDriver {
     }
 }
 
-/// Brownian actions: as many values as an action has walk in [-1, 1] with steps of 0.14 (√(1/50 s)), reflected at the ends.
-/// Each is stretched over its range, or the largest of them chosen. Only Car-Racing's brake is what its value has above a
-/// half: braking is rare, or the car would hardly ever get up speed.
+/// Brownian actions: as many values as an action has walk in [-1, 1] with steps of 0.14 (√(1/50
+/// s)), reflected at the ends. Each is stretched over its range, or the largest of them chosen.
+/// Only Car-Racing's brake is what its value has above a half: braking is rare, or the car would
+/// hardly ever get up speed.
 #[derive(Clone, Debug)]
 pub struct Brownian {
     at: Vec<f32>,
@@ -71,7 +74,12 @@ impl Brownian {
         let mut rng = stream(root, "rollout/brownian", &[seed]);
         let mut at = vec![0.0; actions.width()];
         fill_uniform(&mut rng, 1.0, &mut at);
-        Self { noise: vec![0.0; at.len()], at, actions: actions.clone(), rng }
+        Self {
+            noise: vec![0.0; at.len()],
+            at,
+            actions: actions.clone(),
+            rng,
+        }
     }
 
     /// The next action.
@@ -111,18 +119,33 @@ mod tests {
         assert_eq!(a, walk(&Actions::CarRacing, 3));
         assert_ne!(a, walk(&Actions::CarRacing, 4));
         for step in &a {
-            assert!((-1.0..=1.0).contains(&step[0]) && (0.0..=1.0).contains(&step[1]) && (0.0..=0.5).contains(&step[2]));
+            assert!(
+                (-1.0..=1.0).contains(&step[0])
+                    && (0.0..=1.0).contains(&step[1])
+                    && (0.0..=0.5).contains(&step[2])
+            );
         }
-        let jump = a.windows(2).map(|w| (w[1][0] - w[0][0]).abs()).fold(0.0, f32::max);
-        let span = a.iter().map(|s| s[0]).fold(f32::MIN, f32::max) - a.iter().map(|s| s[0]).fold(f32::MAX, f32::min);
+        let jump = a
+            .windows(2)
+            .map(|w| (w[1][0] - w[0][0]).abs())
+            .fold(0.0, f32::max);
+        let span = a.iter().map(|s| s[0]).fold(f32::MIN, f32::max)
+            - a.iter().map(|s| s[0]).fold(f32::MAX, f32::min);
         assert!(jump < 0.8 && span > 0.8, "{jump} {span}");
     }
 
     #[test]
     fn discrete_actions_last_a_while_and_change() {
         let steps = walk(&Actions::Discrete(5), 3);
-        assert!(steps.iter().all(|a| a.iter().sum::<f32>() == 1.0 && a.iter().all(|x| *x == 0.0 || *x == 1.0)));
+        assert!(
+            steps
+                .iter()
+                .all(|a| a.iter().sum::<f32>() == 1.0 && a.iter().all(|x| *x == 0.0 || *x == 1.0))
+        );
         let changes = steps.windows(2).filter(|w| w[0] != w[1]).count();
-        assert!((20..250).contains(&changes), "{changes} changes in 500 steps");
+        assert!(
+            (20..250).contains(&changes),
+            "{changes} changes in 500 steps"
+        );
     }
 }

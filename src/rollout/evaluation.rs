@@ -20,11 +20,19 @@ impl Summary {
         let n = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / n;
         if scores.len() < 2 {
-            return Self { mean, sd: 0.0, ci95: [mean, mean] };
+            return Self {
+                mean,
+                sd: 0.0,
+                ci95: [mean, mean],
+            };
         }
         let sd = (scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f64>() / (n - 1.0)).sqrt();
         let half = student_t_975(n - 1.0) * sd / n.sqrt();
-        Self { mean, sd, ci95: [mean - half, mean + half] }
+        Self {
+            mean,
+            sd,
+            ci95: [mean - half, mean + half],
+        }
     }
 }
 
@@ -52,10 +60,12 @@ pub struct Evaluation {
     pub rule: String,
     /// Share of episodes that completed the task (finished the lap).
     pub completed: f64,
-    /// Share of episodes that had stopped for good: the car stood still for the last 100 steps or more (0 where nobody can tell).
+    /// Share of episodes that had stopped for good: the car stood still for the last 100 steps or
+    /// more (0 where nobody can tell).
     #[serde(default)]
     pub stopped: f64,
-    /// Share of episodes without progress in the last 100 steps or more that were not completed, those that stopped among them.
+    /// Share of episodes without progress in the last 100 steps or more that were not completed,
+    /// those that stopped among them.
     #[serde(default)]
     pub lost: f64,
     /// Mean number of steps of an episode.
@@ -70,7 +80,8 @@ impl Evaluation {
         let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
         let Summary { mean, sd, ci95 } = Summary::of(&scores);
         let n = outcomes.len() as f64;
-        let share = |is: fn(&super::Outcome) -> bool| outcomes.iter().filter(|o| is(o)).count() as f64 / n;
+        let share =
+            |is: fn(&super::Outcome) -> bool| outcomes.iter().filter(|o| is(o)).count() as f64 / n;
         Self {
             mean,
             sd,
@@ -95,12 +106,22 @@ mod tests {
     /// scipy.stats.t.ppf(0.975, df) for df = 1, 10, 31, 99: 12.7062, 2.2281, 2.0395, 1.9842.
     #[test]
     fn student_quantiles() {
-        for (df, t) in [(1.0, 12.7062), (10.0, 2.2281), (31.0, 2.0395), (99.0, 1.9842)] {
-            assert!((student_t_975(df) - t).abs() < 5e-5, "{df} {}", student_t_975(df));
+        for (df, t) in [
+            (1.0, 12.7062),
+            (10.0, 2.2281),
+            (31.0, 2.0395),
+            (99.0, 1.9842),
+        ] {
+            assert!(
+                (student_t_975(df) - t).abs() < 5e-5,
+                "{df} {}",
+                student_t_975(df)
+            );
         }
     }
 
-    /// Hand calculation: scores 1, 2, 3, 4: mean 2.5, sd √(5/3) = 1.29099, half width 3.18245 · 1.29099/2 = 2.05426.
+    /// Hand calculation: scores 1, 2, 3, 4: mean 2.5, sd √(5/3) = 1.29099, half width 3.18245 ·
+    /// 1.29099/2 = 2.05426.
     #[test]
     fn summary_of_four() {
         let s = Summary::of(&[1.0, 2.0, 3.0, 4.0]);

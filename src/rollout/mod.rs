@@ -1,7 +1,7 @@
 //! Acting in real environments: batched over episodes in each thread, parallel over threads.
 //!
-//! A result depends on weights and seeds alone: every row of a batch is computed independently of the other rows, so
-//! neither the number of threads nor which episodes share a batch can change it.
+//! A result depends on weights and seeds alone: every row of a batch is computed independently of
+//! the other rows, so neither the number of threads nor which episodes share a batch can change it.
 
 mod acting;
 mod blackout;

@@ -28,7 +28,13 @@ pub trait Driven {
 pub fn step(world: &mut dyn Driven, action: &[f32], frame: &mut [u8]) -> Result<Step, String> {
     let actions = world.actions().clone();
     let mut index = [0.0];
-    world.env().step(actions.for_env(action, &mut index), ObservationMut::Frame(frame)).map_err(|e| e.to_string())
+    world
+        .env()
+        .step(
+            actions.for_env(action, &mut index),
+            ObservationMut::Frame(frame),
+        )
+        .map_err(|e| e.to_string())
 }
 
 /// A policy that needs no run.
@@ -36,7 +42,8 @@ pub fn step(world: &mut dyn Driven, action: &[f32], frame: &mut [u8]) -> Result<
 pub enum Policy {
     /// It sees nothing.
     Blind(Blind),
-    /// It knows the track; its controls wander with that standard deviation (0: it drives as well as it can).
+    /// It knows the track; its controls wander with that standard deviation (0: it drives as well
+    /// as it can).
     Scripted {
         /// Standard deviation of the wandering.
         noise: f32,
@@ -51,7 +58,11 @@ impl Policy {
                 let env = world.make()?;
                 let actions = Actions::of(env.action_space());
                 let driver = blind.driver(&actions, root, seed);
-                Box::new(BlindDriven { env, actions, driver })
+                Box::new(BlindDriven {
+                    env,
+                    actions,
+                    driver,
+                })
             }
             Self::Scripted { noise } => Box::new(Scripted::new(world, noise, root, seed)?),
         })
@@ -79,11 +90,19 @@ impl Policy {
 pub type Witness<'a> = &'a mut dyn FnMut(&mut dyn Env, &[u8], &Outcome) -> Result<(), String>;
 
 /// Drives the episode of `seed` to its end (or until interrupted) before the eyes of `observe`.
-pub fn watch(world: &mut dyn Driven, seed: u64, stop: &Interrupt, observe: Witness<'_>) -> Result<Outcome, String> {
+pub fn watch(
+    world: &mut dyn Driven,
+    seed: u64,
+    stop: &Interrupt,
+    observe: Witness<'_>,
+) -> Result<Outcome, String> {
     let mut frame = vec![0; world.env().observation_space().len()];
     let mut action = vec![0.0; world.actions().width()];
     let mut outcome = Outcome::default();
-    world.env().reset(seed, ObservationMut::Frame(&mut frame)).map_err(|e| e.to_string())?;
+    world
+        .env()
+        .reset(seed, ObservationMut::Frame(&mut frame))
+        .map_err(|e| e.to_string())?;
     while !stop.is_set() {
         observe(world.env(), &frame, &outcome)?;
         world.act(&frame, &mut action)?;
@@ -144,9 +163,21 @@ pub struct AgentDriven<'a> {
 
 impl<'a> AgentDriven<'a> {
     /// An agent at the start of an episode in `env`.
-    pub fn new(env: Box<dyn Env>, model: &'a ActingModel, controller: &'a LinearController) -> Self {
+    pub fn new(
+        env: Box<dyn Env>,
+        model: &'a ActingModel,
+        controller: &'a LinearController,
+    ) -> Self {
         let (latent, state) = (vec![0.0; model.latent], vec![0.0; model.memory.state_len()]);
-        Self { env, model, controller, latent, state, vision: EncoderScratch::default(), memory: Scratch::default() }
+        Self {
+            env,
+            model,
+            controller,
+            latent,
+            state,
+            vision: EncoderScratch::default(),
+            memory: Scratch::default(),
+        }
     }
 }
 
@@ -160,10 +191,15 @@ impl Driven for AgentDriven<'_> {
     }
 
     fn act(&mut self, frame: &[u8], action: &mut [f32]) -> Result<(), String> {
-        self.model.encoder.encode(&mut self.vision, frame, &mut self.latent);
-        self.controller.outputs(&self.latent, self.model.memory.hidden(&self.state), action);
+        self.model
+            .encoder
+            .encode(&mut self.vision, frame, &mut self.latent);
+        self.controller
+            .outputs(&self.latent, self.model.memory.hidden(&self.state), action);
         self.model.actions.squash(action);
-        self.model.memory.step(1, &self.latent, action, &mut self.state, &mut self.memory);
+        self.model
+            .memory
+            .step(1, &self.latent, action, &mut self.state, &mut self.memory);
         Ok(())
     }
 }

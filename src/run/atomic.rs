@@ -1,25 +1,47 @@
-//! Atomic writes: a reader sees the old file or the new one, never a part; a full disk leaves the old one.
+//! Atomic writes: a reader sees the old file or the new one, never a part; a full disk leaves the
+//! old one.
 
 use std::{fs::File, io::Write, path::Path};
 
 use super::{Result, RunError};
 
-/// Writes `path` through `fill`: temporary file in the same folder, fsync, rename, fsync of the folder.
-pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut std::io::BufWriter<&mut File>) -> std::io::Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+/// Writes `path` through `fill`: temporary file in the same folder, fsync, rename, fsync of the
+/// folder.
+pub fn write_atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut std::io::BufWriter<&mut File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-    let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder).map_err(RunError::io("write into", folder))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".partial-")
+        .tempfile_in(folder)
+        .map_err(RunError::io("write into", folder))?;
     let mut writer = std::io::BufWriter::new(file.as_file_mut());
-    fill(&mut writer).and_then(|()| writer.flush()).map_err(RunError::io("write", path))?;
+    fill(&mut writer)
+        .and_then(|()| writer.flush())
+        .map_err(RunError::io("write", path))?;
     drop(writer);
-    // Temporary files are made private; what is kept is as readable as any other file of the user's.
+    // Temporary files are made private; what is kept is as readable as any other file of the
+    // user's.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(RunError::io("write", path))?;
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))
+            .map_err(RunError::io("write", path))?;
     }
-    file.as_file().sync_all().map_err(RunError::io("write", path))?;
-    file.persist(path).map_err(|e| RunError::Io { action: "replace", path: path.to_path_buf(), cause: e.error })?;
+    file.as_file()
+        .sync_all()
+        .map_err(RunError::io("write", path))?;
+    file.persist(path).map_err(|e| RunError::Io {
+        action: "replace",
+        path: path.to_path_buf(),
+        cause: e.error,
+    })?;
     if let Ok(dir) = File::open(folder) {
         // Some file systems refuse fsync on a folder; the rename itself has happened.
         let _ = dir.sync_all();
@@ -50,7 +72,10 @@ mod tests {
         })
         .unwrap_err()
         .to_string();
-        assert!(error.contains("free some space") && error.contains(&path.display().to_string()), "{error}");
+        assert!(
+            error.contains("free some space") && error.contains(&path.display().to_string()),
+            "{error}"
+        );
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }

@@ -1,5 +1,5 @@
-//! Versioned checkpoints: safetensors (opens in Python) with one metadata entry that carries kind, version, a
-//! checksum of everything else, and the plain state as JSON.
+//! Versioned checkpoints: safetensors (opens in Python) with one metadata entry that carries kind,
+//! version, a checksum of everything else, and the plain state as JSON.
 
 use std::{collections::HashMap, io::Write, path::Path};
 
@@ -13,7 +13,8 @@ use super::{Result, RunError, write_atomically};
 /// Version of the checkpoint format.
 const VERSION: u32 = 1;
 
-/// The metadata key everything of ours is under. One key, because the order of several is not fixed in the file.
+/// The metadata key everything of ours is under. One key, because the order of several is not fixed
+/// in the file.
 const KEY: &str = "frmdn";
 
 /// What a checkpoint holds; reading one as another kind is an error.
@@ -37,18 +38,21 @@ pub enum CheckpointKind {
 }
 
 impl CheckpointKind {
-    /// What to do when such a file of a run folder is damaged. A stage's weights and its state go together: with one of them alone
-    /// the stage would be half finished.
+    /// What to do when such a file of a run folder is damaged. A stage's weights and its state go
+    /// together: with one of them alone the stage would be half finished.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::VisionState | Self::Vision => {
-                "Delete the folder vision/ of the run and type the same train command again: V is trained anew."
+                "Delete the folder vision/ of the run and type the same train command again: V is \
+                 trained anew."
             }
             Self::MemoryState | Self::Memory => {
-                "Delete the folder memory/ of the run and type the same train command again: M is trained anew."
+                "Delete the folder memory/ of the run and type the same train command again: M is \
+                 trained anew."
             }
             Self::ControllerState | Self::Controller => {
-                "Delete the folder controller/ of the run and type the same train command again: the evolution starts anew."
+                "Delete the folder controller/ of the run and type the same train command again: \
+                 the evolution starts anew."
             }
             Self::Agent => "Restore the file from where it came.",
         }
@@ -91,8 +95,9 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
 impl<S: Serialize> Checkpoint<S> {
     /// Writes `path` atomically.
     pub fn save(&self, path: &Path, kind: CheckpointKind) -> Result<()> {
-        let state = serde_json::to_value(&self.state)
-            .map_err(|e| RunError::Failed(format!("cannot write the state of {}: {e}", path.display())))?;
+        let state = serde_json::to_value(&self.state).map_err(|e| {
+            RunError::Failed(format!("cannot write the state of {}: {e}", path.display()))
+        })?;
         let header = Header {
             version: VERSION,
             kind,
@@ -100,33 +105,57 @@ impl<S: Serialize> Checkpoint<S> {
             order: self.tensors.0.iter().map(|t| t.name.clone()).collect(),
             state,
         };
-        let json = serde_json::to_string(&header).map_err(|e| RunError::Failed(format!("cannot write {}: {e}", path.display())))?;
-        let data: Vec<(&str, Vec<usize>, Vec<u8>)> =
-            self.tensors.0.iter().map(|t| (t.name.as_str(), t.shape.clone(), bytes_of(&t.value))).collect();
-        let failed = |e: safetensors::SafeTensorError| RunError::Failed(format!("cannot write {}: {e}", path.display()));
+        let json = serde_json::to_string(&header)
+            .map_err(|e| RunError::Failed(format!("cannot write {}: {e}", path.display())))?;
+        let data: Vec<(&str, Vec<usize>, Vec<u8>)> = self
+            .tensors
+            .0
+            .iter()
+            .map(|t| (t.name.as_str(), t.shape.clone(), bytes_of(&t.value)))
+            .collect();
+        let failed = |e: safetensors::SafeTensorError| {
+            RunError::Failed(format!("cannot write {}: {e}", path.display()))
+        };
         let views = data
             .iter()
-            .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+            .map(|(name, shape, bytes)| {
+                Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+            })
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(failed)?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)]))).map_err(failed)?;
+        let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
+            .map_err(failed)?;
         write_atomically(path, |w| w.write_all(&bytes))
     }
 }
 
 impl<S: DeserializeOwned> Checkpoint<S> {
-    /// Reads `path` and checks version, kind and checksum. `remedy` is what to do when it is damaged.
+    /// Reads `path` and checks version, kind and checksum. `remedy` is what to do when it is
+    /// damaged.
     pub fn load(path: &Path, kind: CheckpointKind, remedy: &str) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(RunError::io("read", path))?;
         let damaged = |what: String| RunError::damaged(path, what, remedy);
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let json =
-            metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| damaged("it is not one of our checkpoints".into()))?;
-        let value: serde_json::Value = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
-        // The version is looked at before anything else is read: other versions may hold other things.
-        let found = value["version"].as_u64().and_then(|v| u32::try_from(v).ok()).ok_or_else(|| damaged("it states no version".into()))?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let json = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get(KEY))
+            .ok_or_else(|| damaged("it is not one of our checkpoints".into()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+        // The version is looked at before anything else is read: other versions may hold other
+        // things.
+        let found = value["version"]
+            .as_u64()
+            .and_then(|v| u32::try_from(v).ok())
+            .ok_or_else(|| damaged("it states no version".into()))?;
         if found != VERSION {
-            return Err(RunError::Version { path: path.to_path_buf(), found, expected: VERSION });
+            return Err(RunError::Version {
+                path: path.to_path_buf(),
+                found,
+                expected: VERSION,
+            });
         }
         let header: Header = serde_json::from_value(value).map_err(|e| damaged(e.to_string()))?;
         if header.kind != kind {
@@ -137,17 +166,28 @@ impl<S: DeserializeOwned> Checkpoint<S> {
         for name in &header.order {
             let view = file.tensor(name).map_err(|e| damaged(e.to_string()))?;
             if view.dtype() != Dtype::F32 {
-                return Err(damaged(format!("tensor `{name}` is {:?}, not f32", view.dtype())));
+                return Err(damaged(format!(
+                    "tensor `{name}` is {:?}, not f32",
+                    view.dtype()
+                )));
             }
-            let value = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            let value = view
+                .data()
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect();
             tensors.push(name, view.shape(), value);
         }
         if digest(kind, &tensors, &header.state) != header.sha256 {
             return Err(damaged("its checksum does not fit its contents".into()));
         }
         // The contents are whole, so it is not they that are at fault.
-        let state =
-            serde_json::from_value(header.state).map_err(|e| RunError::Foreign { path: path.to_path_buf(), what: e.to_string() })?;
+        let state = serde_json::from_value(header.state).map_err(|e| RunError::Foreign {
+            path: path.to_path_buf(),
+            what: e.to_string(),
+        })?;
         Ok(Self { tensors, state })
     }
 }
@@ -160,7 +200,10 @@ mod tests {
         let mut tensors = Params::default();
         tensors.push("b", &[2, 2], vec![1.0, -2.5, f32::MIN_POSITIVE, 0.1]);
         tensors.push("a", &[1], vec![3.0]);
-        Checkpoint { tensors, state: (7, 0.25) }
+        Checkpoint {
+            tensors,
+            state: (7, 0.25),
+        }
     }
 
     #[test]
@@ -169,7 +212,10 @@ mod tests {
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         sample().save(&a, CheckpointKind::Vision).unwrap();
         sample().save(&b, CheckpointKind::Vision).unwrap();
-        assert_eq!(Checkpoint::<(u64, f64)>::load(&a, CheckpointKind::Vision, "").unwrap(), sample());
+        assert_eq!(
+            Checkpoint::<(u64, f64)>::load(&a, CheckpointKind::Vision, "").unwrap(),
+            sample()
+        );
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
     }
 
@@ -193,8 +239,13 @@ mod tests {
             assert!(load().is_err(), "truncated at {at}");
         }
         std::fs::write(&path, &good).unwrap();
-        let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Memory, "Type this.").unwrap_err().to_string();
-        assert!(error.contains("Type this.") && error.contains("Memory"), "{error}");
+        let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Memory, "Type this.")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("Type this.") && error.contains("Memory"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -203,14 +254,29 @@ mod tests {
         let path = dir.path().join("x");
         sample().save(&path, CheckpointKind::Vision).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let at = bytes.windows(13).position(|w| w == b"\\\"version\\\":1").expect("version in the header") + 12;
+        let at = bytes
+            .windows(13)
+            .position(|w| w == b"\\\"version\\\":1")
+            .expect("version in the header")
+            + 12;
         let mut other = bytes.clone();
         other[at] = b'9';
         std::fs::write(&path, other).unwrap();
         let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Vision, "").unwrap_err();
-        assert!(matches!(error, RunError::Version { found: 9, expected: 1, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                RunError::Version {
+                    found: 9,
+                    expected: 1,
+                    ..
+                }
+            ),
+            "{error}"
+        );
         std::fs::write(&path, bytes).unwrap();
-        let error = Checkpoint::<(u64, f64, String)>::load(&path, CheckpointKind::Vision, "").unwrap_err();
+        let error =
+            Checkpoint::<(u64, f64, String)>::load(&path, CheckpointKind::Vision, "").unwrap_err();
         assert!(matches!(error, RunError::Foreign { .. }), "{error}");
     }
 }

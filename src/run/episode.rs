@@ -13,7 +13,8 @@ use super::{Result, RunError, write_atomically};
 /// Version of the episode format, stored in every file.
 const VERSION: u64 = 1;
 
-/// One recorded episode of T steps: `action[t]` was taken on seeing `frame[t]`, gave `reward[t]` and led to `frame[t+1]`.
+/// One recorded episode of T steps: `action[t]` was taken on seeing `frame[t]`, gave `reward[t]`
+/// and led to `frame[t+1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Episode {
     /// Environment seed.
@@ -74,66 +75,135 @@ impl LatentEpisode {
     }
 }
 
-fn put(zip: &mut ZipWriter<impl Write + Seek>, name: &str, dtype: &str, shape: &[usize], bytes: &[u8]) -> std::io::Result<()> {
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).compression_level(Some(1));
+fn put(
+    zip: &mut ZipWriter<impl Write + Seek>,
+    name: &str,
+    dtype: &str,
+    shape: &[usize],
+    bytes: &[u8],
+) -> std::io::Result<()> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(1));
     zip.start_file(format!("{name}.npy"), options)?;
     let dimensions: String = shape.iter().map(|n| format!("{n}, ")).collect();
-    let mut header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}), }}", dimensions.trim_end());
-    // NEP 1: magic, version 1.0, little-endian length; padded with blanks and a newline to a multiple of 64.
+    let mut header = format!(
+        "{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}), }}",
+        dimensions.trim_end()
+    );
+    // NEP 1: magic, version 1.0, little-endian length; padded with blanks and a newline to a
+    // multiple of 64.
     let blanks = 63 - (10 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', blanks));
     header.push('\n');
     zip.write_all(b"\x93NUMPY\x01\x00")?;
-    zip.write_all(&u16::try_from(header.len()).expect("a header of a few dimensions fits").to_le_bytes())?;
+    zip.write_all(
+        &u16::try_from(header.len())
+            .expect("a header of a few dimensions fits")
+            .to_le_bytes(),
+    )?;
     zip.write_all(header.as_bytes())?;
     zip.write_all(bytes)
 }
 
-fn put_f32(zip: &mut ZipWriter<impl Write + Seek>, name: &str, shape: &[usize], values: &[f32]) -> std::io::Result<()> {
+fn put_f32(
+    zip: &mut ZipWriter<impl Write + Seek>,
+    name: &str,
+    shape: &[usize],
+    values: &[f32],
+) -> std::io::Result<()> {
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     put(zip, name, "<f4", shape, &bytes)
 }
 
-fn put_u64(zip: &mut ZipWriter<impl Write + Seek>, name: &str, values: &[u64]) -> std::io::Result<()> {
+fn put_u64(
+    zip: &mut ZipWriter<impl Write + Seek>,
+    name: &str,
+    values: &[u64],
+) -> std::io::Result<()> {
     let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     put(zip, name, "<u8", &[values.len()], &bytes)
 }
 
 /// An array of the archive: shape and raw bytes; the zip layer has checked its CRC-32.
-fn get(zip: &mut ZipArchive<impl Read + Seek>, name: &str, dtype: &str) -> std::result::Result<(Vec<usize>, Vec<u8>), String> {
-    let mut entry = zip.by_name(&format!("{name}.npy")).map_err(|e| format!("array `{name}`: {e}"))?;
+fn get(
+    zip: &mut ZipArchive<impl Read + Seek>,
+    name: &str,
+    dtype: &str,
+) -> std::result::Result<(Vec<usize>, Vec<u8>), String> {
+    let mut entry = zip
+        .by_name(&format!("{name}.npy"))
+        .map_err(|e| format!("array `{name}`: {e}"))?;
     let header = NpyHeader::from_reader(&mut entry).map_err(|e| format!("array `{name}`: {e}"))?;
     if header.dtype().descr() != format!("'{dtype}'") {
-        return Err(format!("array `{name}` has type {}, not '{dtype}'", header.dtype().descr()));
+        return Err(format!(
+            "array `{name}` has type {}, not '{dtype}'",
+            header.dtype().descr()
+        ));
     }
     let shape: Vec<usize> = header.shape().iter().map(|&n| n as usize).collect();
     let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes).map_err(|e| format!("array `{name}`: {e}"))?;
-    let width = dtype[2..].parse::<usize>().expect("our own type strings end in a width");
+    entry
+        .read_to_end(&mut bytes)
+        .map_err(|e| format!("array `{name}`: {e}"))?;
+    let width = dtype[2..]
+        .parse::<usize>()
+        .expect("our own type strings end in a width");
     if bytes.len() != width * shape.iter().product::<usize>() {
-        return Err(format!("array `{name}` has {} bytes, its shape {shape:?} needs others", bytes.len()));
+        return Err(format!(
+            "array `{name}` has {} bytes, its shape {shape:?} needs others",
+            bytes.len()
+        ));
     }
     Ok((shape, bytes))
 }
 
-fn get_f32(zip: &mut ZipArchive<impl Read + Seek>, name: &str) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
+fn get_f32(
+    zip: &mut ZipArchive<impl Read + Seek>,
+    name: &str,
+) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
     let (shape, bytes) = get(zip, name, "<f4")?;
-    Ok((shape, bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
+    Ok((
+        shape,
+        bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect(),
+    ))
 }
 
-fn get_u64<const N: usize>(zip: &mut ZipArchive<impl Read + Seek>, name: &str) -> std::result::Result<[u64; N], String> {
+fn get_u64<const N: usize>(
+    zip: &mut ZipArchive<impl Read + Seek>,
+    name: &str,
+) -> std::result::Result<[u64; N], String> {
     let (_, bytes) = get(zip, name, "<u8")?;
-    let values: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
-    values.try_into().map_err(|_| format!("array `{name}` should have {N} values"))
+    let values: Vec<u64> = bytes
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|b| u64::from_le_bytes(*b))
+        .collect();
+    values
+        .try_into()
+        .map_err(|_| format!("array `{name}` should have {N} values"))
 }
 
 fn check(name: &str, found: &[usize], expected: &[usize]) -> std::result::Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("array `{name}` has shape {found:?}, expected {expected:?}")) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!(
+            "array `{name}` has shape {found:?}, expected {expected:?}"
+        ))
+    }
 }
 
 fn open(path: &Path) -> Result<ZipArchive<std::io::BufReader<std::fs::File>>> {
     let file = std::fs::File::open(path).map_err(RunError::io("read", path))?;
-    ZipArchive::new(std::io::BufReader::with_capacity(1 << 16, file)).map_err(|e| RunError::damaged(path, e, remedy()))
+    ZipArchive::new(std::io::BufReader::with_capacity(1 << 16, file))
+        .map_err(|e| RunError::damaged(path, e, remedy()))
 }
 
 fn remedy() -> String {
@@ -144,7 +214,11 @@ fn version(path: &Path, found: u64) -> Result<()> {
     if found == VERSION {
         return Ok(());
     }
-    Err(RunError::Version { path: path.to_path_buf(), found: u32::try_from(found).unwrap_or(u32::MAX), expected: VERSION as u32 })
+    Err(RunError::Version {
+        path: path.to_path_buf(),
+        found: u32::try_from(found).unwrap_or(u32::MAX),
+        expected: VERSION as u32,
+    })
 }
 
 impl Episode {
@@ -154,8 +228,18 @@ impl Episode {
         let side = ((self.frame_len / 3) as f64).sqrt() as usize;
         write_atomically(path, |w| {
             let mut zip = ZipWriter::new(w);
-            put_u64(&mut zip, "meta", &[VERSION, self.seed, u64::from(self.terminated)])?;
-            put(&mut zip, "frames", "|u1", &[t + 1, side, self.frame_len / 3 / side, 3], &self.frames)?;
+            put_u64(
+                &mut zip,
+                "meta",
+                &[VERSION, self.seed, u64::from(self.terminated)],
+            )?;
+            put(
+                &mut zip,
+                "frames",
+                "|u1",
+                &[t + 1, side, self.frame_len / 3 / side, 3],
+                &self.frames,
+            )?;
             put_f32(&mut zip, "actions", &[t, self.action_len], &self.actions)?;
             put_f32(&mut zip, "rewards", &[t], &self.rewards)?;
             zip.finish().map(|_| ()).map_err(std::io::Error::from)
@@ -173,12 +257,24 @@ impl Episode {
             let (action_shape, actions) = get_f32(&mut zip, "actions")?;
             let (reward_shape, rewards) = get_f32(&mut zip, "rewards")?;
             let t = rewards.len();
-            let [n, height, width, 3] = shape[..] else { return Err(format!("array `frames` has shape {shape:?}")) };
+            let [n, height, width, 3] = shape[..] else {
+                return Err(format!("array `frames` has shape {shape:?}"));
+            };
             check("frames", &[n], &[t + 1])?;
             check("rewards", &reward_shape, &[t])?;
-            let [at, action_len] = action_shape[..] else { return Err(format!("array `actions` has shape {action_shape:?}")) };
+            let [at, action_len] = action_shape[..] else {
+                return Err(format!("array `actions` has shape {action_shape:?}"));
+            };
             check("actions", &[at], &[t])?;
-            Ok(Self { seed, frame_len: height * width * 3, action_len, frames, actions, rewards, terminated: terminated != 0 })
+            Ok(Self {
+                seed,
+                frame_len: height * width * 3,
+                action_len,
+                frames,
+                actions,
+                rewards,
+                terminated: terminated != 0,
+            })
         };
         read().map_err(damaged)
     }
@@ -190,9 +286,18 @@ impl LatentEpisode {
         let t = self.steps();
         write_atomically(path, |w| {
             let mut zip = ZipWriter::new(w);
-            put_u64(&mut zip, "meta", &[VERSION, self.seed, u64::from(self.terminated), self.vision])?;
+            put_u64(
+                &mut zip,
+                "meta",
+                &[VERSION, self.seed, u64::from(self.terminated), self.vision],
+            )?;
             put_f32(&mut zip, "mean", &[t + 1, self.latent], &self.mean)?;
-            put_f32(&mut zip, "log_variance", &[t + 1, self.latent], &self.log_variance)?;
+            put_f32(
+                &mut zip,
+                "log_variance",
+                &[t + 1, self.latent],
+                &self.log_variance,
+            )?;
             put_f32(&mut zip, "actions", &[t, self.action_len], &self.actions)?;
             put_f32(&mut zip, "rewards", &[t], &self.rewards)?;
             zip.finish().map(|_| ()).map_err(std::io::Error::from)
@@ -211,12 +316,26 @@ impl LatentEpisode {
             let (action_shape, actions) = get_f32(&mut zip, "actions")?;
             let (_, rewards) = get_f32(&mut zip, "rewards")?;
             let t = rewards.len();
-            let [n, latent] = shape[..] else { return Err(format!("array `mean` has shape {shape:?}")) };
+            let [n, latent] = shape[..] else {
+                return Err(format!("array `mean` has shape {shape:?}"));
+            };
             check("mean", &[n], &[t + 1])?;
             check("log_variance", &variance_shape, &shape)?;
-            let [at, action_len] = action_shape[..] else { return Err(format!("array `actions` has shape {action_shape:?}")) };
+            let [at, action_len] = action_shape[..] else {
+                return Err(format!("array `actions` has shape {action_shape:?}"));
+            };
             check("actions", &[at], &[t])?;
-            Ok(Self { seed, latent, action_len, mean, log_variance, actions, rewards, terminated: terminated != 0, vision })
+            Ok(Self {
+                seed,
+                latent,
+                action_len,
+                mean,
+                log_variance,
+                actions,
+                rewards,
+                terminated: terminated != 0,
+                vision,
+            })
         };
         read().map_err(damaged)
     }
@@ -274,8 +393,12 @@ mod tests {
         let good = std::fs::read(&path).unwrap();
         std::fs::write(&path, &good[..good.len() / 2]).unwrap();
         let error = Episode::load(&path).unwrap_err().to_string();
-        assert!(error.contains("0.npz") && error.contains("Delete this file"), "{error}");
-        // Flip bytes inside of the compressed frames: the CRC of the entry must fail, or the archive itself.
+        assert!(
+            error.contains("0.npz") && error.contains("Delete this file"),
+            "{error}"
+        );
+        // Flip bytes inside of the compressed frames: the CRC of the entry must fail, or the
+        // archive itself.
         let mut noticed = 0;
         for at in (60..good.len() / 2).step_by(7) {
             let mut bad = good.clone();

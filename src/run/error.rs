@@ -15,7 +15,8 @@ pub enum RunError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The cause. Not named `source`: the message tells it already, and a chain of causes would tell it twice.
+        /// The cause. Not named `source`: the message tells it already, and a chain of causes would
+        /// tell it twice.
         cause: std::io::Error,
     },
     /// A file is truncated or altered.
@@ -29,7 +30,8 @@ pub enum RunError {
         remedy: String,
     },
     /// A file was written by another version of the format.
-    #[error("{} has format version {found}, this program reads version {expected}. Use the program that wrote it, or start a new run with --run DIR.", path.display())]
+    #[error("{} has format version {found}, this program reads version {expected}. Use the program \
+        that wrote it, or start a new run with --run DIR.", path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -39,7 +41,8 @@ pub enum RunError {
         expected: u32,
     },
     /// A whole file holds what this program does not know, or lacks what it needs.
-    #[error("{} was written by another version of this program ({what}). Use the program that wrote it, or start a new run with --run DIR.", path.display())]
+    #[error("{} was written by another version of this program ({what}). Use the program that \
+        wrote it, or start a new run with --run DIR.", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -47,7 +50,8 @@ pub enum RunError {
         what: String,
     },
     /// Another process works on the run folder.
-    #[error("{} is in use by another process ({holder}). Wait for it to end or stop it, or choose another folder with --run DIR.", path.display())]
+    #[error("{} is in use by another process ({holder}). Wait for it to end or stop it, or choose \
+        another folder with --run DIR.", path.display())]
     InUse {
         /// The run folder.
         path: PathBuf,
@@ -58,7 +62,12 @@ pub enum RunError {
     #[error("{0}")]
     Config(String),
     /// The run folder was made with other settings.
-    #[error("{} was made with other settings:\n{differences}\nGo on with the old ones: frmdn train --run {}, without a preset and without --set; or start a new run with --run OTHER.", path.display(), path.display())]
+    #[error(
+        "{} was made with other settings:\n{differences}\nGo on with the old ones: frmdn train \
+         --run {}, without a preset and without --set; or start a new run with --run OTHER.",
+        path.display(),
+        path.display()
+    )]
     Differs {
         /// The run folder.
         path: PathBuf,
@@ -66,7 +75,8 @@ pub enum RunError {
         differences: String,
     },
     /// A loss or gradient stopped being a finite number.
-    #[error("{stage}: {what} is not finite at update {update}; nothing after the last checkpoint in {} was kept. {remedy}", path.display())]
+    #[error("{stage}: {what} is not finite at update {update}; nothing after the last checkpoint \
+        in {} was kept. {remedy}", path.display())]
     NonFinite {
         /// Stage that stopped.
         stage: &'static str,
@@ -80,7 +90,10 @@ pub enum RunError {
         remedy: String,
     },
     /// V or M is not good enough for what would be built on it.
-    #[error("{stage}: {what}. {remedy} To go on with it as it is, type the same command with --ignore-gates.")]
+    #[error(
+        "{stage}: {what}. {remedy} To go on with it as it is, type the same command with \
+         --ignore-gates."
+    )]
     Gate {
         /// Stage that fell short.
         stage: &'static str,
@@ -114,10 +127,13 @@ pub enum RunError {
 }
 
 fn io_remedy(cause: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind::{FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, StorageFull};
+    use std::io::ErrorKind::{
+        FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, StorageFull,
+    };
     match cause.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => {
-            ". The disk is full or a limit on file sizes was reached; nothing was lost: free some space and type the same command again."
+            ". The disk is full or a limit on file sizes was reached; nothing was lost: free some \
+             space and type the same command again."
         }
         PermissionDenied => ". Choose a folder you may write to with --run DIR.",
         NotFound => ". Check the path.",
@@ -129,11 +145,19 @@ impl RunError {
     /// An [`RunError::Io`] for use in `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |cause| Self::Io { action, path, cause }
+        move |cause| Self::Io {
+            action,
+            path,
+            cause,
+        }
     }
 
     /// A [`RunError::Damaged`].
     pub fn damaged(path: &Path, what: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
-        Self::Damaged { path: path.to_path_buf(), what: what.to_string(), remedy: remedy.into() }
+        Self::Damaged {
+            path: path.to_path_buf(),
+            what: what.to_string(),
+            remedy: remedy.into(),
+        }
     }
 }

@@ -13,7 +13,8 @@ use super::{EpisodeStore, Preset, Result, RunError, write_atomically};
 /// Version of the run folder's layout.
 const VERSION: u32 = 1;
 
-/// A run folder. While a value made by [`RunFolder::create_or_resume`] lives, no other process can work on it.
+/// A run folder. While a value made by [`RunFolder::create_or_resume`] lives, no other process can
+/// work on it.
 #[derive(Debug)]
 pub struct RunFolder {
     root: PathBuf,
@@ -22,8 +23,9 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens `root` for work: makes it with `preset` if it is new, or checks that it was made with the same.
-    /// Without a preset the folder's own is used. Of the same settings but for more generations the run is lengthened.
+    /// Opens `root` for work: makes it with `preset` if it is new, or checks that it was made with
+    /// the same. Without a preset the folder's own is used. Of the same settings but for more
+    /// generations the run is lengthened.
     pub fn create_or_resume(root: &Path, preset: Option<Preset>) -> Result<Self> {
         let fresh = preset.as_ref().filter(|_| !root.join("run.toml").exists());
         if let Some(preset) = fresh {
@@ -34,7 +36,9 @@ impl RunFolder {
         let config = root.join("run.toml");
         let preset = if config.exists() {
             let kept = read_config(&config)?;
-            let differences = preset.as_ref().map_or(String::new(), |asked| kept.differences(asked));
+            let differences = preset
+                .as_ref()
+                .map_or(String::new(), |asked| kept.differences(asked));
             match preset {
                 _ if differences.is_empty() => kept,
                 Some(asked) if asked.lengthens(&kept) => {
@@ -45,17 +49,29 @@ impl RunFolder {
                     }
                     write_config(&config, &asked)?;
                     let [from, to] = [&kept, &asked].map(|preset| preset.controller.generations);
-                    tracing::info!("{}: the evolution goes on to {to} generations instead of {from}", root.display());
+                    tracing::info!(
+                        "{}: the evolution goes on to {to} generations instead of {from}",
+                        root.display()
+                    );
                     asked
                 }
-                _ => return Err(RunError::Differs { path: root.to_path_buf(), differences }),
+                _ => {
+                    return Err(RunError::Differs {
+                        path: root.to_path_buf(),
+                        differences,
+                    });
+                }
             }
         } else {
             let preset = preset.ok_or_else(|| not_a_run(root))?;
             write_config(&config, &preset)?;
             preset
         };
-        Ok(Self { root: root.to_path_buf(), preset, _lock: Some(lock) })
+        Ok(Self {
+            root: root.to_path_buf(),
+            preset,
+            _lock: Some(lock),
+        })
     }
 
     /// Opens `root` for reading, also while another process works on it.
@@ -64,7 +80,11 @@ impl RunFolder {
         if !config.exists() {
             return Err(not_a_run(root));
         }
-        Ok(Self { root: root.to_path_buf(), preset: read_config(&config)?, _lock: None })
+        Ok(Self {
+            root: root.to_path_buf(),
+            preset: read_config(&config)?,
+            _lock: None,
+        })
     }
 
     /// The resolved preset.
@@ -108,25 +128,44 @@ fn not_a_run(root: &Path) -> RunError {
 
 fn lock(root: &Path) -> Result<File> {
     let path = root.join(".lock");
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(RunError::io("open", &path))?;
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(RunError::io("open", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
             let mut holder = String::new();
             // The holder's own line is a courtesy; without it the message is still true.
             let _ = file.read_to_string(&mut holder);
-            let holder = if holder.trim().is_empty() { "unknown".into() } else { holder.trim().to_owned() };
-            return Err(RunError::InUse { path: root.to_path_buf(), holder });
+            let holder = if holder.trim().is_empty() {
+                "unknown".into()
+            } else {
+                holder.trim().to_owned()
+            };
+            return Err(RunError::InUse {
+                path: root.to_path_buf(),
+                holder,
+            });
         }
         Err(std::fs::TryLockError::Error(e)) => return Err(RunError::io("lock", &path)(e)),
     }
-    let wrote = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "process {}", std::process::id()));
+    let wrote = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "process {}", std::process::id()));
     wrote.map_err(RunError::io("write", &path))?;
     Ok(file)
 }
 
 fn checksum(text: &str) -> String {
-    Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 fn write_config(path: &Path, preset: &Preset) -> Result<()> {
@@ -134,7 +173,8 @@ fn write_config(path: &Path, preset: &Preset) -> Result<()> {
     write_atomically(path, |w| {
         write!(
             w,
-            "# The resolved settings of this run; of these, only controller.generations can grow.\n# format {VERSION}, sha256 {}\n{body}",
+            "# The resolved settings of this run; of these, only controller.generations can \
+             grow.\n# format {VERSION}, sha256 {}\n{body}",
             checksum(&body)
         )
     })
@@ -142,20 +182,35 @@ fn write_config(path: &Path, preset: &Preset) -> Result<()> {
 
 fn read_config(path: &Path) -> Result<Preset> {
     let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
-    let remedy = "Restore the file, or start a new run with --run DIR and the settings you want (--set key=value).";
+    let remedy = "Restore the file, or start a new run with --run DIR and the settings you want \
+        (--set key=value).";
     let damaged = |what: String| RunError::damaged(path, what, remedy);
     let mut lines = text.splitn(3, '\n');
-    let (_, second, body) = (lines.next(), lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let (_, second, body) = (
+        lines.next(),
+        lines.next().unwrap_or_default(),
+        lines.next().unwrap_or_default(),
+    );
     let words: Vec<&str> = second.split([' ', ',']).filter(|w| !w.is_empty()).collect();
     let ["#", "format", version, "sha256", sum] = words[..] else {
-        return Err(damaged("its second line does not state format and checksum".into()));
+        return Err(damaged(
+            "its second line does not state format and checksum".into(),
+        ));
     };
-    let found: u32 = version.parse().map_err(|_| damaged(format!("its format is `{version}`")))?;
+    let found: u32 = version
+        .parse()
+        .map_err(|_| damaged(format!("its format is `{version}`")))?;
     if found != VERSION {
-        return Err(RunError::Version { path: path.to_path_buf(), found, expected: VERSION });
+        return Err(RunError::Version {
+            path: path.to_path_buf(),
+            found,
+            expected: VERSION,
+        });
     }
     if checksum(body) != sum {
-        return Err(damaged("its checksum does not fit its contents: it was altered or cut short".into()));
+        return Err(damaged(
+            "its checksum does not fit its contents: it was altered or cut short".into(),
+        ));
     }
     toml::from_str(body).map_err(|e| damaged(e.to_string()))
 }
@@ -173,10 +228,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("r");
         drop(RunFolder::create_or_resume(&root, Some(tiny())).unwrap());
-        assert_eq!(RunFolder::create_or_resume(&root, None).unwrap().preset(), &tiny());
-        let other = tiny().with(&["collect.steps=77".into(), "memory.sequence=20".into()]).unwrap();
-        let error = RunFolder::create_or_resume(&root, Some(other)).unwrap_err().to_string();
-        assert!(error.contains("collect.steps") && error.contains("77") && error.contains("--run"), "{error}");
+        assert_eq!(
+            RunFolder::create_or_resume(&root, None).unwrap().preset(),
+            &tiny()
+        );
+        let other = tiny()
+            .with(&["collect.steps=77".into(), "memory.sequence=20".into()])
+            .unwrap();
+        let error = RunFolder::create_or_resume(&root, Some(other))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("collect.steps") && error.contains("77") && error.contains("--run"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -185,18 +250,41 @@ mod tests {
         let with = |set: &str| tiny().with(&[set.to_owned()]).unwrap();
         let n = tiny().controller.generations;
         drop(RunFolder::create_or_resume(dir.path(), Some(tiny())).unwrap());
-        drop(RunFolder::create_or_resume(dir.path(), Some(with(&format!("controller.generations={}", n + 7)))).unwrap());
-        assert_eq!(RunFolder::open(dir.path()).unwrap().preset().controller.generations, n + 7);
-        let error = RunFolder::create_or_resume(dir.path(), Some(tiny())).unwrap_err().to_string();
-        assert!(error.contains(&format!("controller.generations: the run has {}", n + 7)), "{error}");
+        drop(
+            RunFolder::create_or_resume(
+                dir.path(),
+                Some(with(&format!("controller.generations={}", n + 7))),
+            )
+            .unwrap(),
+        );
+        assert_eq!(
+            RunFolder::open(dir.path())
+                .unwrap()
+                .preset()
+                .controller
+                .generations,
+            n + 7
+        );
+        let error = RunFolder::create_or_resume(dir.path(), Some(tiny()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("controller.generations: the run has {}", n + 7)),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_run_in_use_is_refused_and_can_still_be_read() {
         let dir = tempfile::tempdir().unwrap();
         let _first = RunFolder::create_or_resume(dir.path(), Some(tiny())).unwrap();
-        let error = RunFolder::create_or_resume(dir.path(), None).unwrap_err().to_string();
-        assert!(error.contains("in use") && error.contains(&std::process::id().to_string()), "{error}");
+        let error = RunFolder::create_or_resume(dir.path(), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("in use") && error.contains(&std::process::id().to_string()),
+            "{error}"
+        );
         RunFolder::open(dir.path()).unwrap();
     }
 
@@ -210,10 +298,26 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             RunFolder::open(dir.path()).unwrap_err()
         };
-        assert!(error(&good.replace("seed = ", "seed = 1")).to_string().contains("altered"));
-        assert!(error(&good[..good.len() - 20]).to_string().contains("cut short"));
-        assert!(matches!(error(&good.replace("format 1", "format 7")), RunError::Version { found: 7, .. }));
+        assert!(
+            error(&good.replace("seed = ", "seed = 1"))
+                .to_string()
+                .contains("altered")
+        );
+        assert!(
+            error(&good[..good.len() - 20])
+                .to_string()
+                .contains("cut short")
+        );
+        assert!(matches!(
+            error(&good.replace("format 1", "format 7")),
+            RunError::Version { found: 7, .. }
+        ));
         let empty = tempfile::tempdir().unwrap();
-        assert!(RunFolder::open(empty.path()).unwrap_err().to_string().contains("frmdn train tiny"));
+        assert!(
+            RunFolder::open(empty.path())
+                .unwrap_err()
+                .to_string()
+                .contains("frmdn train tiny")
+        );
     }
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{Result, RunError, write_atomically};
 
-/// An append-only file of JSON lines whose lines after the last checkpoint are dropped when a run resumes.
+/// An append-only file of JSON lines whose lines after the last checkpoint are dropped when a run
+/// resumes.
 #[derive(Debug)]
 pub struct Metrics {
     path: PathBuf,
@@ -18,18 +19,32 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens `path` and keeps the lines whose number under `key` is at most `last`: what was measured after the
-    /// checkpoint will be measured again. A line cut short by a kill is dropped.
+    /// Opens `path` and keeps the lines whose number under `key` is at most `last`: what was
+    /// measured after the checkpoint will be measured again. A line cut short by a kill is dropped.
     pub fn resume(path: &Path, key: &str, last: u64) -> Result<Self> {
-        let kept: Vec<Value> = Self::read(path)?.into_iter().filter(|line| line[key].as_u64().is_some_and(|at| at <= last)).collect();
-        write_atomically(path, |w| kept.iter().try_for_each(|line| writeln!(w, "{line}")))?;
-        let file = OpenOptions::new().append(true).open(path).map_err(RunError::io("open", path))?;
-        Ok(Self { path: path.to_path_buf(), file })
+        let kept: Vec<Value> = Self::read(path)?
+            .into_iter()
+            .filter(|line| line[key].as_u64().is_some_and(|at| at <= last))
+            .collect();
+        write_atomically(path, |w| {
+            kept.iter().try_for_each(|line| writeln!(w, "{line}"))
+        })?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(RunError::io("open", path))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+        })
     }
 
     /// Appends one line, which is on the disk before any checkpoint that comes after it.
     pub fn append(&mut self, line: &Value) -> Result<()> {
-        let written = self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
+        let written = self
+            .file
+            .write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| self.file.sync_data());
         written.map_err(RunError::io("write", &self.path))
     }
 
@@ -40,7 +55,10 @@ impl Metrics {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(RunError::io("read", path)(e)),
         };
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 }
 
@@ -53,10 +71,21 @@ mod tests {
     fn resuming_drops_what_came_after_the_checkpoint_and_a_line_cut_short() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.jsonl");
-        std::fs::write(&path, "{\"update\":1}\n{\"update\":2}\n{\"update\":3}\n{\"upd").unwrap();
+        std::fs::write(
+            &path,
+            "{\"update\":1}\n{\"update\":2}\n{\"update\":3}\n{\"upd",
+        )
+        .unwrap();
         let mut metrics = Metrics::resume(&path, "update", 2).unwrap();
         metrics.append(&json!({"update": 3, "loss": 0.5})).unwrap();
         let lines = Metrics::read(&path).unwrap();
-        assert_eq!(lines, [json!({"update": 1}), json!({"update": 2}), json!({"update": 3, "loss": 0.5})]);
+        assert_eq!(
+            lines,
+            [
+                json!({"update": 1}),
+                json!({"update": 2}),
+                json!({"update": 3, "loss": 0.5})
+            ]
+        );
     }
 }

@@ -19,7 +19,8 @@ pub use error::{Result, RunError};
 pub use folder::RunFolder;
 pub use metrics::Metrics;
 pub use preset::{
-    CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart, EvaluateConfig, FINALISTS, FIRST, FirstConfig,
-    GatesConfig, Inputs, LateConfig, LateRecombination, MemoryTraining, Preset, SHIPPED, VisionTraining,
+    CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,
+    EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs, LateConfig,
+    LateRecombination, MemoryTraining, Preset, SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};

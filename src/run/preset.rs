@@ -14,9 +14,18 @@ use crate::{memory::MemoryConfig, vision::VaeConfig};
 /// The presets that are compiled in: name and text.
 pub const SHIPPED: [(&str, &str); 5] = [
     ("tiny", include_str!("../../agents/tiny.toml")),
-    ("car-racing-scout", include_str!("../../agents/car-racing-scout.toml")),
-    ("car-racing-rmdn", include_str!("../../agents/car-racing-rmdn.toml")),
-    ("car-racing-frmdn", include_str!("../../agents/car-racing-frmdn.toml")),
+    (
+        "car-racing-scout",
+        include_str!("../../agents/car-racing-scout.toml"),
+    ),
+    (
+        "car-racing-rmdn",
+        include_str!("../../agents/car-racing-rmdn.toml"),
+    ),
+    (
+        "car-racing-frmdn",
+        include_str!("../../agents/car-racing-frmdn.toml"),
+    ),
     ("likelihood", include_str!("../../agents/likelihood.toml")),
 ];
 
@@ -30,7 +39,8 @@ pub struct Preset {
     pub environment: String,
     /// Root seed of every random stream of the run.
     pub seed: u64,
-    /// An earlier round: an agent that is trained before anything else and drives some of the episodes.
+    /// An earlier round: an agent that is trained before anything else and drives some of the
+    /// episodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstConfig>,
     /// What V and M must reach before anything is built on them.
@@ -58,13 +68,14 @@ pub const FIRST: &str = "first";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FirstConfig {
-    /// Name of its preset, or path of a TOML file: environment and seed are the run's own. Or the folder of a run or checkpoint, whose
-    /// agent is taken as it is.
+    /// Name of its preset, or path of a TOML file: environment and seed are the run's own. Or the
+    /// folder of a run or checkpoint, whose agent is taken as it is.
     pub preset: String,
 }
 
 impl FirstConfig {
-    /// The folder whose agent is taken as it is, if that is what `preset` names. A shipped preset is none, whatever folders there are.
+    /// The folder whose agent is taken as it is, if that is what `preset` names. A shipped preset
+    /// is none, whatever folders there are.
     pub fn agent(&self) -> Option<&Path> {
         let shipped = SHIPPED.iter().any(|(name, _)| *name == self.preset);
         Some(Path::new(&self.preset)).filter(|path| !shipped && path.is_dir())
@@ -76,14 +87,21 @@ impl FirstConfig {
         while let Some(first) = next.filter(|first| first.agent().is_none()) {
             let name = first.preset;
             if seen.contains(&name) {
-                return Err(RunError::Config(format!("first.preset: `{name}` is an earlier round of itself")));
+                return Err(RunError::Config(format!(
+                    "first.preset: `{name}` is an earlier round of itself"
+                )));
             }
             let text = preset_text(&name).map_err(|e| {
-                RunError::Config(format!("first.preset: {e}; or the folder of a run or checkpoint, whose agent is taken as it is"))
+                RunError::Config(format!(
+                    "first.preset: {e}; or the folder of a run or checkpoint, \
+                    whose agent is taken as it is"
+                ))
             });
             let (_, text) = text?;
             // Whatever else is wrong in it is told when it is resolved.
-            next = toml::from_str::<Preset>(&text).ok().and_then(|preset| preset.first);
+            next = toml::from_str::<Preset>(&text)
+                .ok()
+                .and_then(|preset| preset.first);
             seen.push(name);
         }
         Ok(())
@@ -110,8 +128,9 @@ pub struct GatesConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectConfig {
-    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), `first` (the agent of the earlier round), or the path of a
-    /// run or checkpoint; several, with commas between, take turns.
+    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), `first` (the agent
+    /// of the earlier round), or the path of a run or checkpoint; several, with commas between,
+    /// take turns.
     pub policy: String,
     /// Number of episodes; every tenth is held out.
     pub episodes: usize,
@@ -127,7 +146,8 @@ impl CollectConfig {
         self.policy.split(',').map(str::trim).collect()
     }
 
-    /// Which of the drivers has episode `index`. Turns are shifted after every ten episodes, because every tenth is held out.
+    /// Which of the drivers has episode `index`. Turns are shifted after every ten episodes,
+    /// because every tenth is held out.
     pub fn driver(&self, index: usize) -> usize {
         (index + index / 10) % self.policies().len()
     }
@@ -141,8 +161,9 @@ pub struct VisionTraining {
     pub model: VaeConfig,
     /// KL per frame in nats that β is adapted to.
     pub target_kl: f64,
-    /// Part of the range that colours of the frames V sees in training are altered by, 0 (not at all) to 1; it reconstructs the frames as
-    /// they were. Latents are always those of unaltered frames.
+    /// Part of the range that colours of the frames V sees in training are altered by, 0 (not at
+    /// all) to 1; it reconstructs the frames as they were. Latents are always those of unaltered
+    /// frames.
     #[serde(default)]
     pub augment: f64,
     /// Frames per update.
@@ -197,17 +218,20 @@ pub struct MemoryTraining {
     pub evaluate_every: u64,
     /// Held-out losses without an improvement after which training stops.
     pub patience: u64,
-    /// Sequences of consecutive batches follow each other in their episodes, and states are carried on (truncated backward through
-    /// time); else every sequence starts anywhere, from a zero state.
+    /// Sequences of consecutive batches follow each other in their episodes, and states are carried
+    /// on (truncated backward through time); else every sequence starts anywhere, from a zero
+    /// state.
     #[serde(default)]
     pub carry: bool,
     /// What M is fed.
     #[serde(default)]
     pub inputs: Inputs,
-    /// Standard deviation of the latents around V's mean, in parts of each dimension's own; 0: V's posterior.
+    /// Standard deviation of the latents around V's mean, in parts of each dimension's own; 0: V's
+    /// posterior.
     #[serde(default)]
     pub noise: f64,
-    /// Standard deviation of normal noise on the latents that M is fed (not on those it predicts), in the same parts.
+    /// Standard deviation of normal noise on the latents that M is fed (not on those it predicts),
+    /// in the same parts.
     #[serde(default)]
     pub input_noise: f64,
 }
@@ -222,8 +246,9 @@ fn a_tenth() -> f64 {
 pub struct ControllerConfig {
     /// Candidates per generation.
     pub population: usize,
-    /// Generations. Of a run that was begun they can be made more: typed with the run's folder it goes on from where it was. If the last
-    /// one was a multiple of `select_every`, it ends as if that many had been asked for at first.
+    /// Generations. Of a run that was begun they can be made more: typed with the run's folder it
+    /// goes on from where it was. If the last one was a multiple of `select_every`, it ends as if
+    /// that many had been asked for at first.
     pub generations: u64,
     /// Tracks per candidate, common to a generation.
     pub tracks: usize,
@@ -234,7 +259,8 @@ pub struct ControllerConfig {
     /// What moves the mean: the better half, all candidates, or pairs of them.
     #[serde(default)]
     pub recombination: Recombination,
-    /// In training only: an episode without progress for that many steps ends and is charged the time that remains. 0: never.
+    /// In training only: an episode without progress for that many steps ends and is charged the
+    /// time that remains. 0: never.
     pub give_up_after: u32,
     /// Generations between tests of the distribution's mean on selection tracks.
     pub select_every: u64,
@@ -249,8 +275,8 @@ pub struct ControllerConfig {
     /// Axes of h, where `inputs` are principal ones.
     #[serde(default)]
     pub axes: usize,
-    /// Of the tracks, at most that many are ones that a quarter of the candidates have failed: with less than nine tenths of what
-    /// they come to on average.
+    /// Of the tracks, at most that many are ones that a quarter of the candidates have failed: with
+    /// less than nine tenths of what they come to on average.
     #[serde(default)]
     pub hard_tracks: usize,
     /// Further tracks of a generation's better half.
@@ -262,17 +288,18 @@ pub struct ControllerConfig {
     /// Generations of a start.
     #[serde(default = "ten")]
     pub start_generations: u64,
-    /// Tests without an improvement after which the evolution starts again from the best mean, with half the step size and twice the
-    /// population. 0: never.
+    /// Tests without an improvement after which the evolution starts again from the best mean, with
+    /// half the step size and twice the population. 0: never.
     #[serde(default)]
     pub patience: u64,
-    /// Tested means that the final choice is made from, by successive halving on further selection tracks, 8 at most. 0 and 1: the best of
-    /// the tests.
+    /// Tested means that the final choice is made from, by successive halving on further selection
+    /// tracks, 8 at most. 0 and 1: the best of the tests.
     #[serde(default)]
     pub finalists: usize,
-    /// Part of the mean's score that its candidates should reach on average, on tracks that were not failed before; where they reach
-    /// less between two tests, steps are made shorter by a fifth. CMA-ES itself takes hundreds of generations for that where there are
-    /// hundreds of parameters. 0: it is left alone.
+    /// Part of the mean's score that its candidates should reach on average, on tracks that were
+    /// not failed before; where they reach less between two tests, steps are made shorter by a
+    /// fifth. CMA-ES itself takes hundreds of generations for that where there are hundreds of
+    /// parameters. 0: it is left alone.
     #[serde(default)]
     pub candidates_keep: f64,
     /// What a step of the evolution moves.
@@ -303,7 +330,8 @@ pub enum ControllerOutputs {
     /// All outputs of the controller alike.
     #[default]
     Raw,
-    /// Those of Car-Racing's gas and brake three times as far ([`crate::controller::Actions::slack`]); of other actions all alike.
+    /// Those of Car-Racing's gas and brake three times as far
+    /// ([`crate::controller::Actions::slack`]); of other actions all alike.
     Even,
 }
 
@@ -332,14 +360,16 @@ pub struct LateConfig {
     pub hard_tracks: usize,
     /// Further tracks of the better half.
     pub more_tracks: usize,
-    /// As the evolution's `candidates_keep`, and larger: a mean wanders as far as its candidates lie from it. 0: as before.
+    /// As the evolution's `candidates_keep`, and larger: a mean wanders as far as its candidates
+    /// lie from it. 0: as before.
     #[serde(default)]
     pub candidates_keep: f64,
     /// What moves the mean from here on.
     #[serde(default)]
     pub recombination: LateRecombination,
-    /// On no track does a candidate count as more than that many points worse than the median candidate there: an accident would hide
-    /// what was learned about pace on all other tracks. 0: no limit.
+    /// On no track does a candidate count as more than that many points worse than the median
+    /// candidate there: an accident would hide what was learned about pace on all other tracks. 0:
+    /// no limit.
     #[serde(default)]
     pub loss_limit: f64,
 }
@@ -391,25 +421,36 @@ pub struct EvaluateConfig {
 fn preset_text(name: &str) -> Result<(String, String)> {
     let path = Path::new(name);
     if path.is_file() {
-        return Ok((name.to_owned(), std::fs::read_to_string(path).map_err(RunError::io("read", path))?));
+        return Ok((
+            name.to_owned(),
+            std::fs::read_to_string(path).map_err(RunError::io("read", path))?,
+        ));
     }
     if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-        return Ok((format!("agents/{name}.toml (compiled in)"), (*text).to_owned()));
+        return Ok((
+            format!("agents/{name}.toml (compiled in)"),
+            (*text).to_owned(),
+        ));
     }
     let names: Vec<&str> = SHIPPED.iter().map(|(n, _)| *n).collect();
     Err(RunError::Config(format!(
-        "there is no preset and no file `{name}`. Presets: {}; or give the path of a TOML file, for example a changed copy of one from agents/",
+        "there is no preset and no file `{name}`. Presets: {}; or give the path of a TOML file, \
+         for example a changed copy of one from agents/",
         names.join(", ")
     )))
 }
 
 impl Preset {
-    /// The preset `name`, a shipped one or a path (a path wins), with `sets` (`key=value`, dotted keys) applied.
+    /// The preset `name`, a shipped one or a path (a path wins), with `sets` (`key=value`, dotted
+    /// keys) applied.
     pub fn resolve(name: &str, sets: &[String]) -> Result<Self> {
         let (origin, text) = preset_text(name)?;
-        let preset: Self = toml::from_str(&text).map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
+        let preset: Self =
+            toml::from_str(&text).map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
         let preset = preset.with(sets)?;
-        preset.validate().map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
+        preset
+            .validate()
+            .map_err(|e| RunError::Config(format!("{origin}: {e}")))?;
         Ok(preset)
     }
 
@@ -418,7 +459,9 @@ impl Preset {
         let mut table = self.table();
         for set in sets {
             let fail = |what: String| RunError::Config(format!("--set {set}: {what}"));
-            let (key, text) = set.split_once('=').ok_or_else(|| fail("write it as key=value, for example vision.updates=500".into()))?;
+            let (key, text) = set.split_once('=').ok_or_else(|| {
+                fail("write it as key=value, for example vision.updates=500".into())
+            })?;
             let mut parts: Vec<&str> = key.trim().split('.').collect();
             let last = parts.pop().unwrap_or_default();
             let mut at = &mut table;
@@ -427,21 +470,31 @@ impl Preset {
                 at = at
                     .get_mut(part)
                     .and_then(Value::as_table_mut)
-                    .ok_or_else(|| fail(format!("there is no table `{part}`; allowed here: {keys}")))?;
+                    .ok_or_else(|| {
+                        fail(format!("there is no table `{part}`; allowed here: {keys}"))
+                    })?;
             }
             let keys = at.keys().cloned().collect::<Vec<_>>().join(", ");
-            let slot = at.get_mut(last).ok_or_else(|| fail(format!("there is no key `{last}`; allowed here: {keys}")))?;
+            let slot = at
+                .get_mut(last)
+                .ok_or_else(|| fail(format!("there is no key `{last}`; allowed here: {keys}")))?;
             // A bare word is a string, so that nobody has to quote quotes in a shell.
-            let value = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
+            let value = toml::from_str::<Table>(&format!("v = {text}"))
+                .ok()
+                .and_then(|mut t| t.remove("v"));
             let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
             *slot = match (&*slot, value) {
                 (Value::Float(_), Value::Integer(i)) => Value::Float(i as f64),
                 (_, value) => value,
             };
         }
-        let resolved: Self = table
-            .try_into()
-            .map_err(|e: toml::de::Error| RunError::Config(format!("--set {}: {}", sets.join(" --set "), e.to_string().trim())))?;
+        let resolved: Self = table.try_into().map_err(|e: toml::de::Error| {
+            RunError::Config(format!(
+                "--set {}: {}",
+                sets.join(" --set "),
+                e.to_string().trim()
+            ))
+        })?;
         resolved.validate().map_err(RunError::Config)?;
         Ok(resolved)
     }
@@ -454,21 +507,33 @@ impl Preset {
     pub fn lengthens(&self, other: &Self) -> bool {
         let mut same = self.clone();
         same.controller.generations = other.controller.generations;
-        self.controller.generations > other.controller.generations && same.differences(other).is_empty()
+        self.controller.generations > other.controller.generations
+            && same.differences(other).is_empty()
     }
 
-    /// The keys in which `self` and `other` differ, one line each; empty if they agree. The description decides nothing.
+    /// The keys in which `self` and `other` differ, one line each; empty if they agree. The
+    /// description decides nothing.
     pub fn differences(&self, other: &Self) -> String {
         let (mut a, mut b) = (Vec::new(), Vec::new());
         flatten("", &Value::Table(self.table()), &mut a);
         flatten("", &Value::Table(other.table()), &mut b);
-        let find = |list: &[(String, String)], key: &str| list.iter().find(|(k, _)| k == key).map_or("(unset)".into(), |(_, v)| v.clone());
+        let find = |list: &[(String, String)], key: &str| {
+            list.iter()
+                .find(|(k, _)| k == key)
+                .map_or("(unset)".into(), |(_, v)| v.clone())
+        };
         let mut keys: Vec<&String> = a.iter().chain(&b).map(|(k, _)| k).collect();
         keys.sort();
         keys.dedup();
         keys.iter()
             .filter(|k| k.as_str() != "description" && find(&a, k) != find(&b, k))
-            .map(|k| format!("  {k}: the run has {}, now asked for {}", find(&a, k), find(&b, k)))
+            .map(|k| {
+                format!(
+                    "  {k}: the run has {}, now asked for {}",
+                    find(&a, k),
+                    find(&b, k)
+                )
+            })
             .collect::<Vec<_>>()
             .join("\n")
     }
@@ -483,7 +548,11 @@ fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
     match value {
         Value::Table(table) => {
             for (key, value) in table {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                let path = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
                 flatten(&path, value, out);
             }
         }
@@ -499,29 +568,66 @@ mod tests {
     fn every_shipped_preset_is_valid_and_survives_its_own_toml() {
         for (name, _) in SHIPPED {
             let preset = Preset::resolve(name, &[]).unwrap();
-            assert_eq!(toml::from_str::<Preset>(&preset.to_toml()).unwrap(), preset, "{name}");
+            assert_eq!(
+                toml::from_str::<Preset>(&preset.to_toml()).unwrap(),
+                preset,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn settings_are_applied_and_wrong_ones_name_the_key_and_what_is_allowed() {
-        let preset =
-            Preset::resolve("tiny", &["vision.updates=7".into(), "controller.sigma=1".into(), "memory.model.variant=rmdn".into()]).unwrap();
+        let preset = Preset::resolve(
+            "tiny",
+            &[
+                "vision.updates=7".into(),
+                "controller.sigma=1".into(),
+                "memory.model.variant=rmdn".into(),
+            ],
+        )
+        .unwrap();
         assert_eq!((preset.vision.updates, preset.controller.sigma), (7, 1.0));
-        let error = |set: &str| Preset::resolve("tiny", &[set.to_owned()]).and_then(|p| p.check_sources()).unwrap_err().to_string();
+        let error = |set: &str| {
+            Preset::resolve("tiny", &[set.to_owned()])
+                .and_then(|p| p.check_sources())
+                .unwrap_err()
+                .to_string()
+        };
         for (set, words) in [
-            ("collect.policy=expert", vec!["expert", "brownian", "scripted"]),
-            ("vision.update=7", vec!["vision.update", "allowed here", "updates"]),
+            (
+                "collect.policy=expert",
+                vec!["expert", "brownian", "scripted"],
+            ),
+            (
+                "vision.update=7",
+                vec!["vision.update", "allowed here", "updates"],
+            ),
             ("visio.updates=7", vec!["visio", "allowed here", "vision"]),
-            ("vision.augment=1.5", vec!["vision.augment = 1.5", "from 0 to 1"]),
+            (
+                "vision.augment=1.5",
+                vec!["vision.augment = 1.5", "from 0 to 1"],
+            ),
             ("vision.updates=0", vec!["vision.updates = 0", "at least 1"]),
             ("vision.updates=x", vec!["vision.updates=x", "u64"]),
-            ("controller.outputs=odd", vec!["controller.outputs=odd", "even"]),
-            ("controller.population=2", vec!["controller.population = 2", "at least 4"]),
+            (
+                "controller.outputs=odd",
+                vec!["controller.outputs=odd", "even"],
+            ),
+            (
+                "controller.population=2",
+                vec!["controller.population = 2", "at least 4"],
+            ),
             ("environment=pong", vec!["pong", "car-racing"]),
-            ("collect.policy=brownian,driver", vec!["`driver`", "brownian", "scripted"]),
+            (
+                "collect.policy=brownian,driver",
+                vec!["`driver`", "brownian", "scripted"],
+            ),
             ("memory.model.variant=gru", vec!["gru", "frmdn"]),
-            ("memory.sequence=100000", vec!["memory.sequence", "collect.steps"]),
+            (
+                "memory.sequence=100000",
+                vec!["memory.sequence", "collect.steps"],
+            ),
             ("seed", vec!["key=value"]),
         ] {
             let text = error(set);
@@ -534,28 +640,58 @@ mod tests {
     #[test]
     fn a_limit_of_losses_is_not_negative() {
         let of = |set: &str| Preset::resolve("car-racing-frmdn", &[set.to_owned()]);
-        assert_eq!(of("controller.late.loss_limit=0").unwrap().controller.late.unwrap().loss_limit, 0.0);
+        assert_eq!(
+            of("controller.late.loss_limit=0")
+                .unwrap()
+                .controller
+                .late
+                .unwrap()
+                .loss_limit,
+            0.0
+        );
         let error = of("controller.late.loss_limit=-1").unwrap_err().to_string();
-        assert!(error.contains("controller.late.loss_limit = -1") && error.contains("at least 0"), "{error}");
+        assert!(
+            error.contains("controller.late.loss_limit = -1") && error.contains("at least 0"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_missing_preset_lists_those_there_are_and_an_unknown_key_names_the_file() {
         let error = Preset::resolve("nothing", &[]).unwrap_err().to_string();
-        assert!(error.contains("tiny") && error.contains("agents/"), "{error}");
+        assert!(
+            error.contains("tiny") && error.contains("agents/"),
+            "{error}"
+        );
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mine.toml");
         std::fs::write(&path, format!("speed = 3\n{}", SHIPPED[0].1)).unwrap();
-        let error = Preset::resolve(path.to_str().unwrap(), &[]).unwrap_err().to_string();
-        assert!(error.contains("mine.toml") && error.contains("speed") && error.contains("expected one of"), "{error}");
+        let error = Preset::resolve(path.to_str().unwrap(), &[])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("mine.toml")
+                && error.contains("speed")
+                && error.contains("expected one of"),
+            "{error}"
+        );
     }
 
     #[test]
     fn differences_name_the_keys() {
         let a = Preset::resolve("tiny", &[]).unwrap();
-        let b = a.clone().with(&["vision.batch=33".into(), "seed=99".into()]).unwrap();
+        let b = a
+            .clone()
+            .with(&["vision.batch=33".into(), "seed=99".into()])
+            .unwrap();
         let text = a.differences(&b);
-        assert!(text.contains("vision.batch") && text.contains("33") && text.contains("seed") && text.lines().count() == 2, "{text}");
+        assert!(
+            text.contains("vision.batch")
+                && text.contains("33")
+                && text.contains("seed")
+                && text.lines().count() == 2,
+            "{text}"
+        );
         assert_eq!(a.differences(&a), "");
     }
 }

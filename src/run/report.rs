@@ -1,4 +1,5 @@
-//! How a stage tells of its progress and learns that it should stop. The terminal itself is the CLI's.
+//! How a stage tells of its progress and learns that it should stop. The terminal itself is the
+//! CLI's.
 
 use std::sync::{
     Arc,
@@ -23,7 +24,8 @@ impl Interrupt {
 
 /// Receives the progress of long work.
 pub trait Reporter: Sync {
-    /// A piece of work of `total` steps begins, `done` of which were done earlier. `unit` is a plural, for example `updates`.
+    /// A piece of work of `total` steps begins, `done` of which were done earlier. `unit` is a
+    /// plural, for example `updates`.
     fn begin(&self, what: &str, unit: &str, done: u64, total: u64);
     /// `done` steps are done in all; `note` is a short line of the latest figures.
     fn advance(&self, done: u64, note: &str);

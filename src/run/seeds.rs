@@ -1,4 +1,5 @@
-//! Ranges of environment seeds. They never overlap: nothing that is chosen is chosen on the tracks it is tested on.
+//! Ranges of environment seeds. They never overlap: nothing that is chosen is chosen on the tracks
+//! it is tested on.
 
 use std::ops::Range;
 

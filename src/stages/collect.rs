@@ -20,11 +20,14 @@ use crate::{
     worlds::World,
 };
 
-/// Records the episodes that are missing. Episode `i` has training seed `i` and its own random stream.
+/// Records the episodes that are missing. Episode `i` has training seed `i` and its own random
+/// stream.
 pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let store = folder.episodes();
-    let missing: Vec<usize> = (0..preset.collect.episodes).filter(|&i| !store.has(i)).collect();
+    let missing: Vec<usize> = (0..preset.collect.episodes)
+        .filter(|&i| !store.has(i))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -35,19 +38,28 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let drivers = Drivers::new(folder, &world)?;
     let total = (preset.collect.episodes * preset.collect.steps) as u64;
     let done = AtomicU64::new(total - (missing.len() * preset.collect.steps) as u64);
-    context.report.begin("collect", "frames", done.load(Ordering::Relaxed), total);
+    context
+        .report
+        .begin("collect", "frames", done.load(Ordering::Relaxed), total);
     let returns = Mutex::new(Vec::new());
     let outcome = missing.par_iter().try_for_each(|&index| {
         if context.stop.is_set() {
             return Ok(());
         }
-        let episode = drivers.record(preset.collect.driver(index), preset.collect.steps, seeds::COLLECT.start + index as u64)?;
+        let episode = drivers.record(
+            preset.collect.driver(index),
+            preset.collect.steps,
+            seeds::COLLECT.start + index as u64,
+        )?;
         episode.save(&store.path(index))?;
         let mut returns = returns.lock().expect("no thread panics while it counts");
         returns.push(episode.rewards.iter().map(|&r| f64::from(r)).sum::<f64>());
         let mean = returns.iter().sum::<f64>() / returns.len() as f64;
-        let now = done.fetch_add(preset.collect.steps as u64, Ordering::Relaxed) + preset.collect.steps as u64;
-        context.report.advance(now, &format!("mean return {mean:.1}"));
+        let now = done.fetch_add(preset.collect.steps as u64, Ordering::Relaxed)
+            + preset.collect.steps as u64;
+        context
+            .report
+            .advance(now, &format!("mean return {mean:.1}"));
         Ok(())
     });
     context.report.end();
@@ -72,7 +84,8 @@ pub struct Drivers<'a> {
 }
 
 impl<'a> Drivers<'a> {
-    /// Loads the agents among them, which are kept in the folder: all episodes have the same drivers, whatever becomes of their folders.
+    /// Loads the agents among them, which are kept in the folder: all episodes have the same
+    /// drivers, whatever becomes of their folders.
     pub fn new(folder: &RunFolder, world: &'a World) -> Result<Self> {
         let preset = folder.preset();
         let load = |(number, policy): (usize, &str)| {
@@ -80,7 +93,11 @@ impl<'a> Drivers<'a> {
                 "brownian" => Driver::Policy(Policy::Blind(Blind::Brownian)),
                 "scripted" => Driver::Policy(Policy::Scripted { noise: WANDER }),
                 path => {
-                    let own = if path == FIRST { folder.path(FIRST) } else { folder.path(&format!("drivers/{number}")) };
+                    let own = if path == FIRST {
+                        folder.path(FIRST)
+                    } else {
+                        folder.path(&format!("drivers/{number}"))
+                    };
                     let copy = own.join(agent::FILE);
                     if path != FIRST && !copy.exists() {
                         Agent::keep(Path::new(path), &copy)?;
@@ -90,13 +107,30 @@ impl<'a> Drivers<'a> {
                 }
             })
         };
-        Ok(Self { world, root: preset.seed, list: preset.collect.policies().into_iter().enumerate().map(load).collect::<Result<_>>()? })
+        Ok(Self {
+            world,
+            root: preset.seed,
+            list: preset
+                .collect
+                .policies()
+                .into_iter()
+                .enumerate()
+                .map(load)
+                .collect::<Result<_>>()?,
+        })
     }
 
     /// Driver number `driver` drives at most `steps` steps of the episode of `seed`.
     pub fn record(&self, driver: usize, steps: usize, seed: u64) -> Result<Episode> {
         match &self.list[driver] {
-            Driver::Policy(policy) => drive(policy.start(self.world, self.root, seed).map_err(RunError::Failed)?.as_mut(), steps, seed),
+            Driver::Policy(policy) => drive(
+                policy
+                    .start(self.world, self.root, seed)
+                    .map_err(RunError::Failed)?
+                    .as_mut(),
+                steps,
+                seed,
+            ),
             Driver::Agent(agent) => {
                 let env = self.world.make().map_err(RunError::Failed)?;
                 drive(&mut AgentDriven::new(env, &agent.0, &agent.1), steps, seed)
@@ -106,15 +140,30 @@ impl<'a> Drivers<'a> {
 }
 
 fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {
-    let (frame_len, action_len) = (world.env().observation_space().len(), world.actions().width());
-    let mut episode =
-        Episode { seed, frame_len, action_len, frames: vec![0; frame_len], actions: Vec::new(), rewards: Vec::new(), terminated: false };
+    let (frame_len, action_len) = (
+        world.env().observation_space().len(),
+        world.actions().width(),
+    );
+    let mut episode = Episode {
+        seed,
+        frame_len,
+        action_len,
+        frames: vec![0; frame_len],
+        actions: Vec::new(),
+        rewards: Vec::new(),
+        terminated: false,
+    };
     let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
-    world.env().reset(seed, ObservationMut::Frame(&mut episode.frames)).map_err(failed)?;
+    world
+        .env()
+        .reset(seed, ObservationMut::Frame(&mut episode.frames))
+        .map_err(failed)?;
     let mut action = vec![0.0; action_len];
     while episode.steps() < steps {
         let at = episode.frames.len();
-        world.act(&episode.frames[at - frame_len..], &mut action).map_err(RunError::Failed)?;
+        world
+            .act(&episode.frames[at - frame_len..], &mut action)
+            .map_err(RunError::Failed)?;
         episode.frames.resize(at + frame_len, 0);
         let step = step(world, &action, &mut episode.frames[at..]).map_err(RunError::Failed)?;
         episode.actions.extend_from_slice(&action);

@@ -30,8 +30,18 @@ pub fn outcomes(
     let mut all: Vec<Outcome> = Vec::new();
     context.report.begin("evaluate", "episodes", 0, total);
     for first in range.clone().step_by(CHUNK) {
-        let jobs: Vec<Job<'_>> = (first..range.end.min(first.saturating_add(CHUNK as u64))).map(|seed| Job { controller, seed }).collect();
-        let done = model.drive(world, &jobs, DriveOptions::default(), context.stop, &AtomicU64::new(0)).map_err(RunError::Failed);
+        let jobs: Vec<Job<'_>> = (first..range.end.min(first.saturating_add(CHUNK as u64)))
+            .map(|seed| Job { controller, seed })
+            .collect();
+        let done = model
+            .drive(
+                world,
+                &jobs,
+                DriveOptions::default(),
+                context.stop,
+                &AtomicU64::new(0),
+            )
+            .map_err(RunError::Failed);
         match done {
             Ok(Some(outcomes)) => {
                 keep(first, &outcomes)?;
@@ -47,19 +57,24 @@ pub fn outcomes(
             }
         }
         let mean = all.iter().map(|o| o.score).sum::<f64>() / all.len() as f64;
-        context.report.advance(all.len() as u64, &format!("mean score {mean:.0}"));
+        context
+            .report
+            .advance(all.len() as u64, &format!("mean score {mean:.0}"));
     }
     context.report.end();
     Ok(Some(all))
 }
 
-/// Evaluates the controller of the run on the first test tracks, beside a random policy on the same, and draws.
+/// Evaluates the controller of the run on the first test tracks, beside a random policy on the
+/// same, and draws.
 pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let summary = folder.path("evaluation/summary.json");
     let preset = folder.preset();
     let agent = Agent::load(folder.root())?;
     let of = agent.checksum();
-    if folder.path("pictures/drive.gif").exists() && evaluated(&summary)?.is_some_and(|found| found == of) {
+    if folder.path("pictures/drive.gif").exists()
+        && evaluated(&summary)?.is_some_and(|found| found == of)
+    {
         return Ok(());
     }
     let world = context.world(&preset.environment)?;
@@ -70,24 +85,52 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     known.truncate(preset.evaluate.episodes);
     let start = range.start + known.len() as u64;
     let mut metrics = Metrics::resume(&scores, "seed", start.saturating_sub(1))?;
-    let fresh = outcomes(&world, &model, &controller, start..range.end, context, |first, outcomes| {
-        for (seed, o) in (first..).zip(outcomes) {
-            metrics.append(&json!({ "seed": seed, "checksum": of, "score": o.score, "steps": o.steps, "completed": o.completed,
-                "progress": [o.progress.0, o.progress.1], "stalled": o.stalled, "still": o.still }))?;
-        }
-        Ok(())
-    })?;
-    let Some(fresh) = fresh else { return context.check() };
+    let fresh = outcomes(
+        &world,
+        &model,
+        &controller,
+        start..range.end,
+        context,
+        |first, outcomes| {
+            for (seed, o) in (first..).zip(outcomes) {
+                metrics.append(&json!({ "seed": seed, "checksum": of, "score": o.score,
+                    "steps": o.steps, "completed": o.completed,
+                "progress": [o.progress.0, o.progress.1], "stalled": o.stalled,
+                "still": o.still }))?;
+            }
+            Ok(())
+        },
+    )?;
+    let Some(fresh) = fresh else {
+        return context.check();
+    };
     known.extend(fresh);
-    let random = Policy::Blind(Blind::Random).outcomes(&world, preset.seed, range.clone(), context.stop, &|_| ());
-    let Some(random) = random.map_err(RunError::Failed)? else { return context.check() };
+    let random = Policy::Blind(Blind::Random).outcomes(
+        &world,
+        preset.seed,
+        range.clone(),
+        context.stop,
+        &|_| (),
+    );
+    let Some(random) = random.map_err(RunError::Failed)? else {
+        return context.check();
+    };
     agent.save(&folder.path(agent::FILE))?;
-    film::drive(&agent, &world, seeds::TEST.start, &folder.path("pictures/drive.gif"), context.stop)?;
+    film::drive(
+        &agent,
+        &world,
+        seeds::TEST.start,
+        &folder.path("pictures/drive.gif"),
+        context.stop,
+    )?;
     context.check()?;
     let rule = world.rule().map_err(RunError::Failed)?;
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);
-    write_json(&summary, &json!({ "checksum": of, "agent": evaluation, "random": random }))
+    write_json(
+        &summary,
+        &json!({ "checksum": of, "agent": evaluation, "random": random }),
+    )
 }
 
 /// Checksum of the agent that the summary in `path` is of, if there is one.

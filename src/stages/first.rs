@@ -1,4 +1,5 @@
-//! The earlier round: an agent of another preset, in a run folder inside the run folder, for data on its own road.
+//! The earlier round: an agent of another preset, in a run folder inside the run folder, for data
+//! on its own road.
 
 use super::Context;
 use crate::{
@@ -8,7 +9,10 @@ use crate::{
 
 /// Settings of `preset` that its earlier rounds have too.
 pub fn inherited(preset: &Preset) -> Vec<String> {
-    let mut sets = vec![format!("seed={}", preset.seed), format!("environment={}", preset.environment)];
+    let mut sets = vec![
+        format!("seed={}", preset.seed),
+        format!("environment={}", preset.environment),
+    ];
     // Where the run cannot begin anywhere on a track, neither can its earlier rounds.
     if !preset.collect.random_start {
         sets.push("collect.random_start=false".into());
@@ -16,11 +20,13 @@ pub fn inherited(preset: &Preset) -> Vec<String> {
     sets
 }
 
-/// Trains the agent that the preset's table `first` names, where it has one: all its stages but the evaluation. The agent of a
-/// folder is copied instead.
+/// Trains the agent that the preset's table `first` names, where it has one: all its stages but the
+/// evaluation. The agent of a folder is copied instead.
 pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
-    let Some(first) = &preset.first else { return Ok(()) };
+    let Some(first) = &preset.first else {
+        return Ok(());
+    };
     let copy = folder.path(FIRST).join(agent::FILE);
     if copy.exists() {
         return Ok(());
@@ -30,7 +36,11 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     // A round that was begun goes on as it was, whatever has become of the preset's text.
     let begun = folder.path(FIRST).join("run.toml").exists();
-    let asked = if begun { None } else { Some(Preset::resolve(&first.preset, &inherited(preset))?) };
+    let asked = if begun {
+        None
+    } else {
+        Some(Preset::resolve(&first.preset, &inherited(preset))?)
+    };
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
     let work = || {
         self::first(&inner, context)?;
@@ -46,7 +56,8 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         RunError::Gate { stage, what, .. } => RunError::Gate {
             stage,
             what: format!("in the earlier round, {}, {what}", inner.root().display()),
-            remedy: "Its settings are those of the preset that first.preset names: change them in a copy of that file, and name it in a new run (--set first.preset=FILE --run DIR).",
+            remedy: "Its settings are those of the preset that first.preset names: change them in \
+                a copy of that file, and name it in a new run (--set first.preset=FILE --run DIR).",
         },
         other => other,
     })
@@ -58,10 +69,23 @@ mod tests {
 
     #[test]
     fn earlier_rounds_have_the_seed_the_environment_and_its_start() {
-        let sets = ["seed=7", "environment=gym:CarRacing-v3", "collect.random_start=false"].map(String::from);
+        let sets = [
+            "seed=7",
+            "environment=gym:CarRacing-v3",
+            "collect.random_start=false",
+        ]
+        .map(String::from);
         let outer = Preset::resolve("car-racing-frmdn", &sets).unwrap();
-        let inner = Preset::resolve(&outer.first.clone().unwrap().preset, &inherited(&outer)).unwrap();
-        assert_eq!((inner.seed, inner.environment.as_str(), inner.collect.random_start), (7, "gym:CarRacing-v3", false));
+        let inner =
+            Preset::resolve(&outer.first.clone().unwrap().preset, &inherited(&outer)).unwrap();
+        assert_eq!(
+            (
+                inner.seed,
+                inner.environment.as_str(),
+                inner.collect.random_start
+            ),
+            (7, "gym:CarRacing-v3", false)
+        );
         assert!(Preset::resolve(&inner.first.clone().unwrap().preset, &inherited(&inner)).is_ok());
     }
 }

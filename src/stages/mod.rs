@@ -1,7 +1,9 @@
-//! collect → vision → memory → controller → evaluate: each a function from a run folder to the same run folder.
+//! collect → vision → memory → controller → evaluate: each a function from a run folder to the same
+//! run folder.
 //!
-//! A stage that is finished returns at once; one that was stopped, however, goes on from its last checkpoint to the same
-//! result bit for bit, because everything random is a function of the root seed and of counters.
+//! A stage that is finished returns at once; one that was stopped, however, goes on from its last
+//! checkpoint to the same result bit for bit, because everything random is a function of the root
+//! seed and of counters.
 
 mod collect;
 mod controller;
@@ -53,12 +55,18 @@ impl Context<'_> {
 
     /// What is said after Ctrl-C; the state must be saved before.
     pub fn interrupted(&self) -> RunError {
-        RunError::Interrupted { command: self.command.to_owned() }
+        RunError::Interrupted {
+            command: self.command.to_owned(),
+        }
     }
 
     /// [`Context::interrupted`], if Ctrl-C was pressed.
     pub fn check(&self) -> Result<()> {
-        if self.stop.is_set() { Err(self.interrupted()) } else { Ok(()) }
+        if self.stop.is_set() {
+            Err(self.interrupted())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -72,7 +80,8 @@ pub(crate) fn training_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| !held_out(i))
 }
 
-/// The held-out episodes that losses are taken on: the first hundred, so that memory is bounded however many there are.
+/// The held-out episodes that losses are taken on: the first hundred, so that memory is bounded
+/// however many there are.
 pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| held_out(i)).take(100)
 }

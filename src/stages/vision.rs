@@ -11,7 +11,10 @@ use crate::{
     memory::posterior_entropy,
     pictures::{Panel, Series, plot_curves},
     run::{Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder},
-    vision::{BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer, VaeTrainerConfig},
+    vision::{
+        BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer,
+        VaeTrainerConfig,
+    },
 };
 
 /// What Adam's rate falls to, in parts of the preset's.
@@ -23,7 +26,8 @@ const SHOWN: usize = 12;
 
 const METRICS: &str = "vision/metrics.jsonl";
 const LAST_PICTURE: &str = "pictures/vision-kl.png";
-/// Part of the target by which the KL of weights that are kept may be above it: with more nats any V draws better.
+/// Part of the target by which the KL of weights that are kept may be above it: with more nats any
+/// V draws better.
 const MORE_NATS: f64 = 0.1;
 
 /// Where training stands, beside weights and moments.
@@ -42,7 +46,15 @@ struct State {
 
 fn load(folder: &RunFolder) -> Result<Option<Checkpoint<State>>> {
     let path = folder.path("vision/state.safetensors");
-    path.exists().then(|| Checkpoint::load(&path, CheckpointKind::VisionState, CheckpointKind::VisionState.remedy())).transpose()
+    path.exists()
+        .then(|| {
+            Checkpoint::load(
+                &path,
+                CheckpointKind::VisionState,
+                CheckpointKind::VisionState.remedy(),
+            )
+        })
+        .transpose()
 }
 
 /// Trains V up to the preset's number of updates, or until the held-out loss stops falling.
@@ -53,17 +65,42 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         Some(Checkpoint { tensors, state }) => {
             if state.update >= config.updates || state.stale >= config.patience {
                 // Killed between the last checkpoint and the pictures.
-                return if folder.path(LAST_PICTURE).exists() { Ok(()) } else { draw(folder, &folder.path(METRICS)) };
+                return if folder.path(LAST_PICTURE).exists() {
+                    Ok(())
+                } else {
+                    draw(folder, &folder.path(METRICS))
+                };
             }
-            let trainer = VaeTrainer::restore(&state.trainer, &tensors)
-                .map_err(|e| RunError::damaged(&folder.path("vision/state.safetensors"), e, CheckpointKind::VisionState.remedy()))?;
+            let trainer = VaeTrainer::restore(&state.trainer, &tensors).map_err(|e| {
+                RunError::damaged(
+                    &folder.path("vision/state.safetensors"),
+                    e,
+                    CheckpointKind::VisionState.remedy(),
+                )
+            })?;
             (trainer, state)
         }
         None => {
-            let beta = BetaConfig { target: config.target_kl, ..BetaConfig::default() };
-            let trainer =
-                VaeTrainer::new(&Vae::init(config.model, preset.seed), VaeTrainerConfig { beta, clip_norm: None, augment: config.augment });
-            let state = State { trainer: trainer.save().0, update: 0, best: None, stale: 0, sums: [0.0; 3], count: 0 };
+            let beta = BetaConfig {
+                target: config.target_kl,
+                ..BetaConfig::default()
+            };
+            let trainer = VaeTrainer::new(
+                &Vae::init(config.model, preset.seed),
+                VaeTrainerConfig {
+                    beta,
+                    clip_norm: None,
+                    augment: config.augment,
+                },
+            );
+            let state = State {
+                trainer: trainer.save().0,
+                update: 0,
+                best: None,
+                stale: 0,
+                sums: [0.0; 3],
+                count: 0,
+            };
             (trainer, state)
         }
     };
@@ -71,12 +108,19 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let store = folder.episodes();
     let held = held_out_frames(folder)?;
     let training: Vec<usize> = training_indices(preset.collect.episodes).collect();
-    let mut windows = Windows::new("vision/window", preset.seed, training, config.window_episodes, config.window_updates, move |i| {
-        Episode::load(&store.path(i))
-    });
+    let mut windows = Windows::new(
+        "vision/window",
+        preset.seed,
+        training,
+        config.window_episodes,
+        config.window_updates,
+        move |i| Episode::load(&store.path(i)),
+    );
     let metrics_path = folder.path(METRICS);
     let mut metrics = Metrics::resume(&metrics_path, "update", state.update)?;
-    context.report.begin("vision", "updates", state.update, config.updates);
+    context
+        .report
+        .begin("vision", "updates", state.update, config.updates);
     let mut frames = Vec::new();
     let outcome = loop {
         if state.update >= config.updates || state.stale >= config.patience {
@@ -99,18 +143,40 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                     what: e.tensor,
                     update: e.update,
                     path: folder.path("vision"),
-                    remedy: "Start a new run with a smaller rate, for example --set vision.learning_rate=3e-4 --run DIR.".into(),
+                    remedy: "Start a new run with a smaller rate, for example --set \
+                        vision.learning_rate=3e-4 --run DIR."
+                        .into(),
                 });
             }
         };
         state.update += 1;
         state.count += 1;
-        for (sum, x) in state.sums.iter_mut().zip([step.squared_error, step.kl, step.loss]) {
+        for (sum, x) in state
+            .sums
+            .iter_mut()
+            .zip([step.squared_error, step.kl, step.loss])
+        {
             *sum += x;
         }
-        context.report.advance(state.update, &format!("KL {:.1} nats, β {:.3}, pixel MSE {:.5}", step.kl, trainer.beta(), step.mse));
+        context.report.advance(
+            state.update,
+            &format!(
+                "KL {:.1} nats, β {:.3}, pixel MSE {:.5}",
+                step.kl,
+                trainer.beta(),
+                step.mse
+            ),
+        );
         if state.update.is_multiple_of(config.evaluate_every) || state.update == config.updates {
-            let evaluated = evaluate(folder, context, &mut trainer, &mut state, &held, rate, &mut metrics);
+            let evaluated = evaluate(
+                folder,
+                context,
+                &mut trainer,
+                &mut state,
+                &held,
+                rate,
+                &mut metrics,
+            );
             if let Err(e) = evaluated {
                 break Err(e);
             }
@@ -124,10 +190,18 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 fn save(folder: &RunFolder, trainer: &VaeTrainer, state: &mut State) -> Result<()> {
     let (trainer, tensors) = trainer.save();
     state.trainer = trainer;
-    Checkpoint { tensors, state: &*state }.save(&folder.path("vision/state.safetensors"), CheckpointKind::VisionState)
+    Checkpoint {
+        tensors,
+        state: &*state,
+    }
+    .save(
+        &folder.path("vision/state.safetensors"),
+        CheckpointKind::VisionState,
+    )
 }
 
-/// Held-out loss, the weights if it is the lowest, reconstructions, a line of metrics, the checkpoint.
+/// Held-out loss, the weights if it is the lowest, reconstructions, a line of metrics, the
+/// checkpoint.
 fn evaluate(
     folder: &RunFolder,
     context: &Context<'_>,
@@ -138,8 +212,8 @@ fn evaluate(
     metrics: &mut Metrics,
 ) -> Result<()> {
     let evaluation = trainer.evaluate(held);
-    // Reconstruction alone is compared, at the target KL: β moves, and a loss with another β is another loss. What has more nats than that
-    // comes after all that has not.
+    // Reconstruction alone is compared, at the target KL: β moves, and a loss with another β is
+    // another loss. What has more nats than that comes after all that has not.
     let above = evaluation.kl > (1.0 + MORE_NATS) * folder.preset().vision.target_kl;
     let score = evaluation.squared_error + if above { FRAME as f64 } else { 0.0 };
     if state.best.is_none_or(|(best, _)| score < best) {
@@ -157,7 +231,8 @@ fn evaluate(
         "kept": state.best.map(|(_, update)| update),
         "learning_rate": rate,
         "beta": trainer.beta(),
-        "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n, "loss": state.sums[2] / n },
+        "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n,
+        "loss": state.sums[2] / n },
         "held_out": {
             "reconstruction": evaluation.squared_error,
             "pixel_mse": evaluation.mse,
@@ -167,7 +242,8 @@ fn evaluate(
     });
     state.sums = [0.0; 3];
     state.count = 0;
-    // The line first: lines after the last checkpoint are dropped on resume, a missing one would stay missing.
+    // The line first: lines after the last checkpoint are dropped on resume, a missing one would
+    // stay missing.
     metrics.append(&line)?;
     save(folder, trainer, state)?;
     context.report.say(&format!(
@@ -204,7 +280,8 @@ fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
         let episode = Episode::load(&folder.episodes().path(index))?;
         let there = episode.steps() + 1;
         for i in 0..each.min(there) {
-            // The middle of each of as many parts: the first frame, where the view is still far away, is a rare one.
+            // The middle of each of as many parts: the first frame, where the view is still far
+            // away, is a rare one.
             frames.extend_from_slice(episode.frame((2 * i + 1) * there / (2 * each.min(there))));
         }
     }
@@ -214,23 +291,39 @@ fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
 /// Two rows: held-out frames and what V makes of them.
 fn reconstructions(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
     let config = folder.preset().vision.model;
-    let vae = Vae::from_params(config, weights).map_err(|e| RunError::Failed(format!("vision: {e}")))?;
+    let vae =
+        Vae::from_params(config, weights).map_err(|e| RunError::Failed(format!("vision: {e}")))?;
     let n = held.len() / FRAME;
     let shown = SHOWN.min(n);
-    let picked: Vec<u8> = (0..shown).flat_map(|i| held[i * n / shown * FRAME..][..FRAME].iter().copied()).collect();
+    let picked: Vec<u8> = (0..shown)
+        .flat_map(|i| held[i * n / shown * FRAME..][..FRAME].iter().copied())
+        .collect();
     let (mut z, mut rebuilt) = (vec![0.0; shown * config.latent], vec![0u8; picked.len()]);
-    vae.encoder().encode(&mut EncoderScratch::default(), &picked, &mut z);
-    vae.decoder().decode_u8(&mut DecoderScratch::default(), &z, &mut rebuilt);
-    let row = |frames: &[u8]| frames.chunks(FRAME).map(|f| Panel::new(SIDE, SIDE, f.to_vec()).enlarged(2)).collect::<Vec<_>>();
-    let rows = vec![Panel::row(row(&picked)).titled("HELD-OUT FRAMES"), Panel::row(row(&rebuilt)).titled("RECONSTRUCTIONS")];
+    vae.encoder()
+        .encode(&mut EncoderScratch::default(), &picked, &mut z);
+    vae.decoder()
+        .decode_u8(&mut DecoderScratch::default(), &z, &mut rebuilt);
+    let row = |frames: &[u8]| {
+        frames
+            .chunks(FRAME)
+            .map(|f| Panel::new(SIDE, SIDE, f.to_vec()).enlarged(2))
+            .collect::<Vec<_>>()
+    };
+    let rows = vec![
+        Panel::row(row(&picked)).titled("HELD-OUT FRAMES"),
+        Panel::row(row(&rebuilt)).titled("RECONSTRUCTIONS"),
+    ];
     Panel::column(rows).save(&folder.path("pictures/reconstructions.png"))
 }
 
-/// Mean entropy of the posterior and KL of each dimension over the held-out frames, the dimension that says most first: one at the
-/// prior's entropy says nothing, and no memory can gain anything on it.
+/// Mean entropy of the posterior and KL of each dimension over the held-out frames, the dimension
+/// that says most first: one at the prior's entropy says nothing, and no memory can gain anything
+/// on it.
 fn posterior(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
     let config = folder.preset().vision.model;
-    let encoder = Vae::from_params(config, weights).map_err(|e| RunError::Failed(format!("vision: {e}")))?.encoder();
+    let encoder = Vae::from_params(config, weights)
+        .map_err(|e| RunError::Failed(format!("vision: {e}")))?
+        .encoder();
     let (d, n, mut scratch) = (config.latent, held.len() / FRAME, EncoderScratch::default());
     // Per dimension: Σ entropy, Σ KL.
     let mut sums = vec![[0.0; 2]; d];
@@ -244,25 +337,51 @@ fn posterior(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
             sums[i % d][1] += 0.5 * (m * m + v.exp() - v - 1.0);
         }
     }
-    sums.iter_mut().for_each(|sum| *sum = sum.map(|x| x / n as f64));
+    sums.iter_mut()
+        .for_each(|sum| *sum = sum.map(|x| x / n as f64));
     sums.sort_by(|a, b| b[1].total_cmp(&a[1]));
-    let curve = |at: usize| sums.iter().enumerate().map(|(i, sum)| (i as f64 + 1.0, sum[at])).collect();
+    let curve = |at: usize| {
+        sums.iter()
+            .enumerate()
+            .map(|(i, sum)| (i as f64 + 1.0, sum[at]))
+            .collect()
+    };
     let prior = posterior_entropy(&[0.0]);
     let series = [
         Series::new("entropy of the posterior", curve(0)),
         Series::new("KL", curve(1)),
-        Series::new("entropy of the prior", vec![(1.0, prior), (d as f64, prior)]),
+        Series::new(
+            "entropy of the prior",
+            vec![(1.0, prior), (d as f64, prior)],
+        ),
     ];
-    let title = format!("V: what each dimension says ({:.1} nats a frame)", sums.iter().map(|s| s[1]).sum::<f64>());
-    plot_curves(&title, "dimension, by KL", "nats", &series, &folder.path("pictures/posterior.png"))
+    let title = format!(
+        "V: what each dimension says ({:.1} nats a frame)",
+        sums.iter().map(|s| s[1]).sum::<f64>()
+    );
+    plot_curves(
+        &title,
+        "dimension, by KL",
+        "nats",
+        &series,
+        &folder.path("pictures/posterior.png"),
+    )
 }
 
 fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
     let lines = Metrics::read(metrics)?;
     let pick = |part: &str, key: &str| -> Vec<(f64, f64)> {
-        lines.iter().filter_map(|l| Some((l["update"].as_f64()?, l[part][key].as_f64()?))).collect()
+        lines
+            .iter()
+            .filter_map(|l| Some((l["update"].as_f64()?, l[part][key].as_f64()?)))
+            .collect()
     };
-    let series = |key: &str| [Series::new("training", pick("train", key)), Series::new("held out", pick("held_out", key))];
+    let series = |key: &str| {
+        [
+            Series::new("training", pick("train", key)),
+            Series::new("held out", pick("held_out", key)),
+        ]
+    };
     let path = |name: &str| folder.path(&format!("pictures/{name}"));
     plot_curves(
         "V: reconstruction",
@@ -271,5 +390,11 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
         &series("reconstruction"),
         &path("vision-reconstruction.png"),
     )?;
-    plot_curves("V: KL", "update", "nats a frame", &series("kl"), &folder.path(LAST_PICTURE))
+    plot_curves(
+        "V: KL",
+        "update",
+        "nats a frame",
+        &series("kl"),
+        &folder.path(LAST_PICTURE),
+    )
 }

@@ -1,4 +1,5 @@
-//! Streaming of episodes: a few are in memory at a time, the next ones are read while these are used.
+//! Streaming of episodes: a few are in memory at a time, the next ones are read while these are
+//! used.
 
 use std::{sync::Arc, thread::JoinHandle};
 
@@ -10,8 +11,8 @@ use crate::run::{Result, RunError};
 type Load<T> = Arc<dyn Fn(usize) -> Result<T> + Send + Sync>;
 type Loading<T> = JoinHandle<Result<Vec<T>>>;
 
-/// Windows of episodes. Which episodes are in memory at an update is a function of the seed and the update alone, so a
-/// resumed run sees the same data.
+/// Windows of episodes. Which episodes are in memory at an update is a function of the seed and the
+/// update alone, so a resumed run sees the same data.
 pub struct Windows<T> {
     load: Load<T>,
     indices: Vec<usize>,
@@ -33,13 +34,24 @@ impl<T: Send + 'static> Windows<T> {
         updates: u64,
         load: impl Fn(usize) -> Result<T> + Send + Sync + 'static,
     ) -> Self {
-        Self { load: Arc::new(load), episodes: episodes.min(indices.len()), indices, updates, seed, name, current: None, next: None }
+        Self {
+            load: Arc::new(load),
+            episodes: episodes.min(indices.len()),
+            indices,
+            updates,
+            seed,
+            name,
+            current: None,
+            next: None,
+        }
     }
 
     fn chosen(&self, window: u64) -> Vec<usize> {
         let mut all = self.indices.clone();
-        let (chosen, _) = all.partial_shuffle(&mut stream(self.seed, self.name, &[window]), self.episodes);
-        // In order of their numbers: with few episodes every window is then the same and need not be read again.
+        let (chosen, _) =
+            all.partial_shuffle(&mut stream(self.seed, self.name, &[window]), self.episodes);
+        // In order of their numbers: with few episodes every window is then the same and need not
+        // be read again.
         chosen.sort_unstable();
         chosen.to_vec()
     }
@@ -52,7 +64,11 @@ impl<T: Send + 'static> Windows<T> {
     /// The episodes in memory at `update`.
     pub fn at(&mut self, update: u64) -> Result<&[T]> {
         // One window that holds everything never changes.
-        let window = if self.episodes == self.indices.len() { 0 } else { update / self.updates };
+        let window = if self.episodes == self.indices.len() {
+            0
+        } else {
+            update / self.updates
+        };
         if self.current.as_ref().is_none_or(|(at, _)| *at != window) {
             // The old window goes before the new one is waited for: never more than two in memory.
             self.current = None;
@@ -60,13 +76,19 @@ impl<T: Send + 'static> Windows<T> {
                 Some((at, loading)) if at == window => loading,
                 _ => self.start(window),
             };
-            let loaded = loading.join().map_err(|_| RunError::Failed("the thread that reads episodes stopped unexpectedly".into()))??;
+            let loaded = loading.join().map_err(|_| {
+                RunError::Failed("the thread that reads episodes stopped unexpectedly".into())
+            })??;
             self.current = Some((window, loaded));
             if self.episodes < self.indices.len() {
                 self.next = Some((window + 1, self.start(window + 1)));
             }
         }
-        Ok(self.current.as_ref().map(|(_, loaded)| loaded.as_slice()).unwrap_or_default())
+        Ok(self
+            .current
+            .as_ref()
+            .map(|(_, loaded)| loaded.as_slice())
+            .unwrap_or_default())
     }
 }
 
@@ -87,7 +109,9 @@ mod tests {
 
     #[test]
     fn an_unreadable_episode_is_an_error() {
-        let mut w = Windows::new("test", 5, vec![0], 1, 1, |_| Err::<(), _>(RunError::Failed("episode 0".into())));
+        let mut w = Windows::new("test", 5, vec![0], 1, 1, |_| {
+            Err::<(), _>(RunError::Failed("episode 0".into()))
+        });
         assert!(w.at(0).unwrap_err().to_string().contains("episode 0"));
     }
 }

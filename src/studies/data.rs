@@ -4,32 +4,51 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{Preset, Result, RunError, RunFolder};
 
-/// The run folders of a comparison with their settings, changed by `sets` (`memory.key=value`). Nothing is computed before `check` has seen
-/// all of the settings.
+/// The run folders of a comparison with their settings, changed by `sets` (`memory.key=value`).
+/// Nothing is computed before `check` has seen all of the settings.
 ///
 /// # Errors
-/// If V is not trained in one of them, a key is not one of the memory's, or a value is impossible; if two have one name, or differ in the
-/// environment or in how memories are trained; and as `check` says.
-pub fn open_all(paths: &[PathBuf], sets: &[String], check: impl Fn(&Preset) -> Result<()>) -> Result<Vec<(RunFolder, Preset)>> {
-    let folders = paths.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+/// If V is not trained in one of them, a key is not one of the memory's, or a value is impossible;
+/// if two have one name, or differ in the environment or in how memories are trained; and as
+/// `check` says.
+pub fn open_all(
+    paths: &[PathBuf],
+    sets: &[String],
+    check: impl Fn(&Preset) -> Result<()>,
+) -> Result<Vec<(RunFolder, Preset)>> {
+    let folders = paths
+        .iter()
+        .map(|path| open(path))
+        .collect::<Result<Vec<_>>>()?;
     if let Some(set) = sets.iter().find(|set| !set.trim().starts_with("memory.")) {
-        return Err(RunError::Config(format!("--set {set}: V is trained already; only keys of memory can be changed here")));
+        return Err(RunError::Config(format!(
+            "--set {set}: V is trained already; only keys of memory can be changed here"
+        )));
     }
     let changed = |folder: RunFolder| {
         let preset = folder.preset().clone().with(sets)?;
         check(&preset)?;
         Ok((folder, preset))
     };
-    let all = folders.into_iter().map(changed).collect::<Result<Vec<_>>>()?;
+    let all = folders
+        .into_iter()
+        .map(changed)
+        .collect::<Result<Vec<_>>>()?;
     for (i, (folder, preset)) in all.iter().enumerate() {
         let (first, like) = &all[0];
         let [one, other] = [name(first), name(folder)];
         let refused = if all[..i].iter().any(|(earlier, _)| name(earlier) == other) {
             format!("two of the data folders are called {other}: rename one")
         } else if preset.memory != like.memory {
-            format!("{one} and {other} train memories with other settings: make both with the same --set memory.…")
+            format!(
+                "{one} and {other} train memories with other settings: make both with the same \
+                 --set memory.…"
+            )
         } else if preset.environment != like.environment {
-            format!("{one} is of {}, {other} of {}: compare them apart", like.environment, preset.environment)
+            format!(
+                "{one} is of {}, {other} of {}: compare them apart",
+                like.environment, preset.environment
+            )
         } else {
             continue;
         };
@@ -40,7 +59,10 @@ pub fn open_all(paths: &[PathBuf], sets: &[String], check: impl Fn(&Preset) -> R
 
 /// The name that the folder's results go by.
 pub fn name(folder: &RunFolder) -> String {
-    folder.root().file_name().map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned())
+    folder
+        .root()
+        .file_name()
+        .map_or_else(|| "data".into(), |n| n.to_string_lossy().into_owned())
 }
 
 /// A run folder whose V is trained.

@@ -47,8 +47,9 @@ pub struct Finished {
     pub parameters: usize,
     /// What stopped it, if a loss or gradient was not finite.
     pub diverged: Option<String>,
-    /// Seconds of one update on one core: the lower decile, which other work on the machine hardly touches.
-    /// 0 if they are unknown, because the run was judged only after it had been interrupted.
+    /// Seconds of one update on one core: the lower decile, which other work on the machine hardly
+    /// touches. 0 if they are unknown, because the run was judged only after it had been
+    /// interrupted.
     pub seconds_per_update: f64,
     /// Update and held-out nats above the floor.
     pub curve: Vec<[f64; 2]>,
@@ -64,7 +65,8 @@ pub struct Measured {
     pub episodes: Vec<TestEpisode>,
     /// Ranks among draws.
     pub calibration: Calibration,
-    /// Mean squared error at each of the horizons over the latents' variance: of the memory, and of `copy`.
+    /// Mean squared error at each of the horizons over the latents' variance: of the memory, and of
+    /// `copy`.
     pub open_loop: Vec<[f64; 3]>,
     /// Median and 99 % quantile of one step with a draw of the next latent, microseconds.
     pub step_us: [f64; 2],
@@ -99,29 +101,52 @@ pub struct Test {
 }
 
 /// Everything that is measured of `weights`.
-pub fn judge(config: &MemoryTraining, actions: usize, weights: &Params, test: &Test) -> Result<Measured> {
+pub fn judge(
+    config: &MemoryTraining,
+    actions: usize,
+    weights: &Params,
+    test: &Test,
+) -> Result<Measured> {
     let latent = test.spread.len();
-    let wrong = |e: frmdn_engine::params::ParamError| RunError::Failed(format!("a memory's weights do not fit its settings: {e}"));
-    let trainer = MemoryTrainer::new(&config.model, latent, actions, 0).with_weights(weights).map_err(wrong)?;
-    let batches: Vec<SequenceBatch> = test.episodes.iter().map(|(_, batch, ..)| batch.clone()).collect();
+    let wrong = |e: frmdn_engine::params::ParamError| {
+        RunError::Failed(format!("a memory's weights do not fit its settings: {e}"))
+    };
+    let trainer = MemoryTrainer::new(&config.model, latent, actions, 0)
+        .with_weights(weights)
+        .map_err(wrong)?;
+    let batches: Vec<SequenceBatch> = test
+        .episodes
+        .iter()
+        .map(|(_, batch, ..)| batch.clone())
+        .collect();
     let judged = trainer.judge(&batches);
     let episodes = test.episodes.iter().zip(judged);
-    let episodes =
-        episodes.map(|((episode, _, floor, driver), sums)| TestEpisode { seed: episode.seed, driver: *driver, floor: *floor, sums });
+    let episodes = episodes.map(|((episode, _, floor, driver), sums)| TestEpisode {
+        seed: episode.seed,
+        driver: *driver,
+        floor: *floor,
+        sums,
+    });
     let mut calibration = Calibration::default();
     for (i, batch) in batches.iter().enumerate() {
         calibration += trainer.calibrate(batch, RANKED, i as u64);
     }
     let memory = memory::load(&config.model, latent, actions, weights).map_err(wrong)?;
     let open_loop = open_loop(memory.as_ref(), test)?;
-    Ok(Measured { episodes: episodes.collect(), calibration, open_loop, step_us: timed(memory.as_ref(), latent, actions)? })
+    Ok(Measured {
+        episodes: episodes.collect(),
+        calibration,
+        open_loop,
+        step_us: timed(memory.as_ref(), latent, actions)?,
+    })
 }
 
 /// Errors of rollouts with the real actions: the mean of several against V's means.
 fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> {
     let d = test.spread.len();
     let longest = HORIZONS[HORIZONS.len() - 1];
-    // Of dimensions that say nothing the spread is noise of V: they count with those that do, as they are.
+    // Of dimensions that say nothing the spread is noise of V: they count with those that do, as
+    // they are.
     let variance: f64 = test.spread.iter().map(|sd| sd * sd).sum();
     let mut sums = vec![[0.0; 2]; HORIZONS.len()];
     let (mut n, mut scratch) = (0.0, Scratch::default());
@@ -134,9 +159,12 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
                 let mut states = state.repeat(ROLLOUTS);
                 let mut z = batch.z[t * d..(t + 1) * d].repeat(ROLLOUTS);
                 let mut foreseen = [Prediction::default(); ROLLOUTS];
-                let mut rngs: Vec<_> = (0..ROLLOUTS as u64).map(|i| stream(0, "compare/open-loop", &[at as u64, t as u64, i])).collect();
+                let mut rngs: Vec<_> = (0..ROLLOUTS as u64)
+                    .map(|i| stream(0, "compare/open-loop", &[at as u64, t as u64, i]))
+                    .collect();
                 for ahead in 1..=longest {
-                    let action = episode.actions[(t + ahead - 1) * a..(t + ahead) * a].repeat(ROLLOUTS);
+                    let action =
+                        episode.actions[(t + ahead - 1) * a..(t + ahead) * a].repeat(ROLLOUTS);
                     memory.step(ROLLOUTS, &z.clone(), &action, &mut states, &mut scratch);
                     memory
                         .predict(&states, 1.0, &mut rngs, &mut z, &mut foreseen, &mut scratch)
@@ -144,7 +172,13 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
                     if let Some(h) = HORIZONS.iter().position(|&h| h == ahead) {
                         let truth = &episode.mean[(t + ahead) * d..(t + ahead + 1) * d];
                         for (i, truth) in truth.iter().enumerate() {
-                            let mean = z.iter().skip(i).step_by(d).map(|&v| f64::from(v)).sum::<f64>() / ROLLOUTS as f64;
+                            let mean = z
+                                .iter()
+                                .skip(i)
+                                .step_by(d)
+                                .map(|&v| f64::from(v))
+                                .sum::<f64>()
+                                / ROLLOUTS as f64;
                             let held = f64::from(episode.mean[t * d + i]);
                             sums[h][0] += (mean - f64::from(*truth)).powi(2) / variance;
                             sums[h][1] += (held - f64::from(*truth)).powi(2) / variance;
@@ -152,26 +186,47 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
                     }
                 }
             }
-            memory.step(1, &batch.z[t * d..(t + 1) * d], &batch.actions[t * a..(t + 1) * a], &mut state, &mut scratch);
+            memory.step(
+                1,
+                &batch.z[t * d..(t + 1) * d],
+                &batch.actions[t * a..(t + 1) * a],
+                &mut state,
+                &mut scratch,
+            );
         }
     }
     if n == 0.0 {
         return Err(RunError::Config(format!(
-            "no test episode lasts {LEAST_STEPS} steps, which open-loop errors take: make data with a larger collect.steps"
+            "no test episode lasts {LEAST_STEPS} steps, which open-loop errors take: make data \
+             with a larger collect.steps"
         )));
     }
-    Ok(HORIZONS.iter().zip(sums).map(|(&h, s)| [h as f64, s[0] / n, s[1] / n]).collect())
+    Ok(HORIZONS
+        .iter()
+        .zip(sums)
+        .map(|(&h, s)| [h as f64, s[0] / n, s[1] / n])
+        .collect())
 }
 
 /// Median and 99 % quantile of a step with a draw, one row, microseconds.
 fn timed(memory: &dyn memory::Memory, latent: usize, actions: usize) -> Result<[f64; 2]> {
-    let (mut state, mut z, a) = (vec![0.0; memory.state_len()], vec![0.0; latent], vec![0.0; actions]);
-    let (mut scratch, mut foreseen, mut rng) = (Scratch::default(), [Prediction::default()], [stream(0, "compare/timed", &[])]);
+    let (mut state, mut z, a) = (
+        vec![0.0; memory.state_len()],
+        vec![0.0; latent],
+        vec![0.0; actions],
+    );
+    let (mut scratch, mut foreseen, mut rng) = (
+        Scratch::default(),
+        [Prediction::default()],
+        [stream(0, "compare/timed", &[])],
+    );
     let mut times = Vec::with_capacity(TIMED);
     for _ in 0..TIMED {
         let start = Instant::now();
         memory.step(1, &z.clone(), &a, &mut state, &mut scratch);
-        memory.predict(&state, 1.0, &mut rng, &mut z, &mut foreseen, &mut scratch).map_err(|e| RunError::Failed(e.to_string()))?;
+        memory
+            .predict(&state, 1.0, &mut rng, &mut z, &mut foreseen, &mut scratch)
+            .map_err(|e| RunError::Failed(e.to_string()))?;
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }
     times.sort_by(f64::total_cmp);

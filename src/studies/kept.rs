@@ -1,4 +1,5 @@
-//! What is kept of a comparison: finished pieces with the settings that decided them, and folders of trainings.
+//! What is kept of a comparison: finished pieces with the settings that decided them, and folders
+//! of trainings.
 
 use std::path::Path;
 
@@ -17,7 +18,8 @@ struct Kept<T> {
 /// A file of results.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
-    serde_json::from_str(&text).map_err(|e| RunError::damaged(path, e, "Delete it and type the same command again."))
+    serde_json::from_str(&text)
+        .map_err(|e| RunError::damaged(path, e, "Delete it and type the same command again."))
 }
 
 /// The piece in `path`, if it is finished. One that was made with other settings is refused.
@@ -34,16 +36,26 @@ pub fn kept<T: DeserializeOwned>(path: &Path, settings: &Value) -> Result<Option
 
 /// Keeps a finished piece.
 pub fn keep<T: Serialize>(path: &Path, settings: &Value, outcome: T) -> Result<()> {
-    write_json(path, &Kept { settings: settings.clone(), outcome })
+    write_json(
+        path,
+        &Kept {
+            settings: settings.clone(),
+            outcome,
+        },
+    )
 }
 
-/// Makes `directory` ready for a training with `settings`: one that was begun with them goes on, one with others or with nobody knows which
-/// is refused.
+/// Makes `directory` ready for a training with `settings`: one that was begun with them goes on,
+/// one with others or with nobody knows which is refused.
 pub fn begin(directory: &Path, settings: &Value) -> Result<()> {
     let path = directory.join("settings.json");
     if path.exists() {
         let found: Kept<()> = read(&path)?;
-        return if &found.settings == settings { Ok(()) } else { Err(differs(directory)) };
+        return if &found.settings == settings {
+            Ok(())
+        } else {
+            Err(differs(directory))
+        };
     }
     if directory.join("state.safetensors").exists() {
         return Err(differs(directory));
@@ -54,7 +66,8 @@ pub fn begin(directory: &Path, settings: &Value) -> Result<()> {
 /// What is said of `path`, a file or folder that was made with other settings.
 pub fn differs(path: &Path) -> RunError {
     RunError::Config(format!(
-        "{} was made with other settings or another V. Choose another folder (--out DIR for results, --work DIR for memories), or delete it to \
+        "{} was made with other settings or another V. Choose another folder (--out DIR for \
+         results, --work DIR for memories), or delete it to \
          make it anew",
         path.display()
     ))
@@ -75,8 +88,15 @@ mod tests {
         std::fs::write(&state, "half done").unwrap();
         begin(&folder, &settings).unwrap();
         assert!(state.exists());
-        let refused = begin(&folder, &json!({ "updates": 4 })).unwrap_err().to_string();
-        assert!(refused.contains("other settings") && refused.contains(folder.to_str().unwrap()) && state.exists(), "{refused}");
+        let refused = begin(&folder, &json!({ "updates": 4 }))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("other settings")
+                && refused.contains(folder.to_str().unwrap())
+                && state.exists(),
+            "{refused}"
+        );
         // Of a state without settings nobody knows what it is of.
         std::fs::remove_file(folder.join("settings.json")).unwrap();
         assert!(begin(&folder, &settings).is_err() && state.exists());

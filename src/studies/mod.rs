@@ -1,7 +1,9 @@
-//! Memories side by side by protocol: which predicts best, and what for; and agents under changes they were not trained with.
+//! Memories side by side by protocol: which predicts best, and what for; and agents under changes
+//! they were not trained with.
 //!
-//! A comparison is a folder of finished runs, one JSON file each, and a report made from all there are: stopped, it goes on with the
-//! same command, and another variant or seed costs only its own runs.
+//! A comparison is a folder of finished runs, one JSON file each, and a report made from all there
+//! are: stopped, it goes on with the same command, and another variant or seed costs only its own
+//! runs.
 
 mod data;
 mod judge;

@@ -19,7 +19,10 @@ pub struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Nothing is done yet.
     pub fn new(context: &'a Context<'a>) -> Self {
-        Self { context, done: AtomicU64::new(0) }
+        Self {
+            context,
+            done: AtomicU64::new(0),
+        }
     }
 
     /// What a training goes on in that tells of its progress through `part`.
@@ -27,7 +30,10 @@ impl<'a> Progress<'a> {
     where
         'a: 'b,
     {
-        Context { report: part, ..*self.context }
+        Context {
+            report: part,
+            ..*self.context
+        }
     }
 }
 
@@ -43,12 +49,22 @@ pub struct Part<'a> {
 impl<'a> Part<'a> {
     /// The part of the training called `name`.
     pub fn new(all: &'a Progress<'a>, name: String) -> Self {
-        Self { all, name, at: AtomicU64::new(0), times: Mutex::default() }
+        Self {
+            all,
+            name,
+            at: AtomicU64::new(0),
+            times: Mutex::default(),
+        }
     }
 
     /// The lower decile of the times of an update: what it takes where nothing else disturbs it.
     pub fn seconds_per_update(&self) -> f64 {
-        let mut times = self.times.lock().expect("no thread panics while it looks at the clock").0.clone();
+        let mut times = self
+            .times
+            .lock()
+            .expect("no thread panics while it looks at the clock")
+            .0
+            .clone();
         times.sort_by(f64::total_cmp);
         times.get(times.len() / 10).copied().unwrap_or_default()
     }
@@ -62,14 +78,20 @@ impl Reporter for Part<'_> {
 
     fn advance(&self, done: u64, note: &str) {
         {
-            let (times, last) = &mut *self.times.lock().expect("no thread panics while it looks at the clock");
+            let (times, last) = &mut *self
+                .times
+                .lock()
+                .expect("no thread panics while it looks at the clock");
             let now = Instant::now();
             times.extend(last.map(|last| (now - last).as_secs_f64()));
             *last = Some(now);
         }
         let before = self.at.swap(done, Ordering::Relaxed);
         let all = self.all.done.fetch_add(done - before, Ordering::Relaxed) + done - before;
-        self.all.context.report.advance(all, &format!("{}: {note}", self.name));
+        self.all
+            .context
+            .report
+            .advance(all, &format!("{}: {note}", self.name));
     }
 
     fn end(&self) {}

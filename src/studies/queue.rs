@@ -1,14 +1,21 @@
-//! Many pieces of work, one on each core: a single memory or controller gains little from a second one.
+//! Many pieces of work, one on each core: a single memory or controller gains little from a second
+//! one.
 
 use std::{collections::VecDeque, sync::Mutex};
 
 use crate::run::{Result, RunError};
 
-/// Does all of `tasks`, in their order, each on one thread of its own, as many at a time as the pool has threads. The first failure
-/// ends it: what is under way is finished, nothing else is begun.
+/// Does all of `tasks`, in their order, each on one thread of its own, as many at a time as the
+/// pool has threads. The first failure ends it: what is under way is finished, nothing else is
+/// begun.
 pub fn one_a_core<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
     let (queue, failure) = (Mutex::new(VecDeque::from(tasks)), Mutex::new(None));
-    let next = || queue.lock().expect("no thread panics while it takes a task").pop_front();
+    let next = || {
+        queue
+            .lock()
+            .expect("no thread panics while it takes a task")
+            .pop_front()
+    };
     std::thread::scope(|scope| {
         for _ in 0..rayon::current_num_threads() {
             scope.spawn(|| {
@@ -19,12 +26,21 @@ pub fn one_a_core<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync)
                         Err(e) => Err(RunError::Failed(format!("cannot start a thread: {e}"))),
                     };
                     if let Err(e) = outcome {
-                        queue.lock().expect("no thread panics while it takes a task").clear();
-                        failure.lock().expect("no thread panics while it fails").get_or_insert(e);
+                        queue
+                            .lock()
+                            .expect("no thread panics while it takes a task")
+                            .clear();
+                        failure
+                            .lock()
+                            .expect("no thread panics while it fails")
+                            .get_or_insert(e);
                     }
                 }
             });
         }
     });
-    failure.into_inner().expect("no thread panics while it fails").map_or(Ok(()), Err)
+    failure
+        .into_inner()
+        .expect("no thread panics while it fails")
+        .map_or(Ok(()), Err)
 }

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use crate::run::{Preset, Result, RunError};
 
-/// A variant by name, and keys of `memory.model` that it changes: `rmdn`, `rmdn:components=20`, `frmdn:components=2:rank=1`.
+/// A variant by name, and keys of `memory.model` that it changes: `rmdn`, `rmdn:components=20`,
+/// `frmdn:components=2:rank=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     text: String,
@@ -16,9 +17,14 @@ impl FromStr for Spec {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let text = text.trim();
         if text.is_empty() || text.split(':').skip(1).any(|part| !part.contains('=')) {
-            return Err(format!("`{text}` is no variant: write its name, and settings after colons, for example rmdn:components=20"));
+            return Err(format!(
+                "`{text}` is no variant: write its name, and settings after colons, for example \
+                 rmdn:components=20"
+            ));
         }
-        Ok(Self { text: text.to_owned() })
+        Ok(Self {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -30,8 +36,15 @@ impl std::fmt::Display for Spec {
 
 /// Refuses a list that names a variant twice: it would count twice.
 pub fn distinct(option: &str, specs: &[Spec]) -> Result<()> {
-    let twice = specs.iter().enumerate().find(|(i, spec)| specs[..*i].contains(spec));
-    twice.map_or(Ok(()), |(_, spec)| Err(RunError::Config(format!("--{option} names {spec} twice: leave one out"))))
+    let twice = specs
+        .iter()
+        .enumerate()
+        .find(|(i, spec)| specs[..*i].contains(spec));
+    twice.map_or(Ok(()), |(_, spec)| {
+        Err(RunError::Config(format!(
+            "--{option} names {spec} twice: leave one out"
+        )))
+    })
 }
 
 impl Spec {
@@ -40,7 +53,8 @@ impl Spec {
         self.text.split(':').next().unwrap_or_default()
     }
 
-    /// Whether it has a flow: such variants inherit the learning rate and dropout chosen for `frmdn`, the others those for `rmdn`.
+    /// Whether it has a flow: such variants inherit the learning rate and dropout chosen for
+    /// `frmdn`, the others those for `rmdn`.
     pub fn has_flow(&self) -> bool {
         self.variant().starts_with("frmdn") || self.variant() == "rmdn-linear"
     }
@@ -48,10 +62,17 @@ impl Spec {
     /// `preset` with this memory, whichever it is.
     pub fn resolve(&self, preset: &Preset) -> Result<Preset> {
         let mut sets = vec![format!("memory.model.variant={}", self.variant())];
-        sets.extend(self.text.split(':').skip(1).map(|set| format!("memory.model.{set}")));
+        sets.extend(
+            self.text
+                .split(':')
+                .skip(1)
+                .map(|set| format!("memory.model.{set}")),
+        );
         let preset = preset.clone().with(&sets)?;
         if preset.memory.model.members > 1 {
-            return Err(RunError::Config(format!("--variants {self}: members are compared one by one; leave out members")));
+            return Err(RunError::Config(format!(
+                "--variants {self}: members are compared one by one; leave out members"
+            )));
         }
         Ok(preset)
     }
@@ -63,7 +84,8 @@ impl Spec {
             Ok(preset)
         } else {
             Err(RunError::Config(format!(
-                "--variants {self}: it has no likelihood; `copy` is in every report as the baseline of open-loop errors"
+                "--variants {self}: it has no likelihood; `copy` is in every report as the \
+                 baseline of open-loop errors"
             )))
         }
     }
@@ -78,12 +100,36 @@ mod tests {
         let tiny = Preset::resolve("tiny", &[]).unwrap();
         let of = |text: &str| text.parse::<Spec>().unwrap().apply(&tiny);
         let model = of("rmdn:components=20:rank=1").unwrap().memory.model;
-        assert_eq!((model.variant.to_string(), model.components, model.rank), ("rmdn".into(), 20, 1));
-        assert!("rmdn:components".parse::<Spec>().unwrap_err().contains("rmdn:components=20"));
-        assert!(of("none").unwrap_err().to_string().contains("no likelihood"));
+        assert_eq!(
+            (model.variant.to_string(), model.components, model.rank),
+            ("rmdn".into(), 20, 1)
+        );
+        assert!(
+            "rmdn:components"
+                .parse::<Spec>()
+                .unwrap_err()
+                .contains("rmdn:components=20")
+        );
+        assert!(
+            of("none")
+                .unwrap_err()
+                .to_string()
+                .contains("no likelihood")
+        );
         assert!(of("gru").unwrap_err().to_string().contains("gru"));
         let twice = ["rmdn", "frmdn", "rmdn"].map(|name| name.parse().unwrap());
-        assert!(distinct("variants", &twice).unwrap_err().to_string().contains("rmdn twice") && distinct("variants", &twice[1..]).is_ok());
-        assert!(of("rmdn:cells=3").unwrap_err().to_string().contains("allowed here"));
+        assert!(
+            distinct("variants", &twice)
+                .unwrap_err()
+                .to_string()
+                .contains("rmdn twice")
+                && distinct("variants", &twice[1..]).is_ok()
+        );
+        assert!(
+            of("rmdn:cells=3")
+                .unwrap_err()
+                .to_string()
+                .contains("allowed here")
+        );
     }
 }

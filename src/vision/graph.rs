@@ -17,11 +17,18 @@ pub(super) struct Network {
 
 impl Network {
     pub fn new(config: VaeConfig) -> Self {
-        Self { encoder: Encoder::new(config), decoder: Decoder::new(config), config }
+        Self {
+            encoder: Encoder::new(config),
+            decoder: Decoder::new(config),
+            config,
+        }
     }
 
     pub fn load(&mut self, params: &Params, training: bool) {
-        rayon::join(|| self.encoder.load(params, training), || self.decoder.load(params, training));
+        rayon::join(
+            || self.encoder.load(params, training),
+            || self.decoder.load(params, training),
+        );
     }
 }
 
@@ -66,8 +73,9 @@ impl Shard {
         }
     }
 
-    /// The forward pass: loss parts of `frames` into `sums`. The encoder sees `seen` in their place, where there is such. `noise`
-    /// [n, latent] is added times the deviation; where it is empty the mean itself is decoded.
+    /// The forward pass: loss parts of `frames` into `sums`. The encoder sees `seen` in their
+    /// place, where there is such. `noise` [n, latent] is added times the deviation; where it is
+    /// empty the mean itself is decoded.
     pub fn forward(&mut self, net: &Network, frames: &[u8], seen: Option<&[u8]>) {
         let (n, l) = (frames.len() / FRAME, net.config.latent);
         self.input.resize(n * FRAME, 0.0);
@@ -89,7 +97,11 @@ impl Shard {
         // σ = exp(½ log σ²), z = μ + σ·ε.
         self.deviation.resize(n * l, 0.0);
         self.latent.resize(n * l, 0.0);
-        for (s, row) in self.deviation.chunks_exact_mut(l).zip(self.head.chunks_exact(2 * l)) {
+        for (s, row) in self
+            .deviation
+            .chunks_exact_mut(l)
+            .zip(self.head.chunks_exact(2 * l))
+        {
             for (s, &v) in s.iter_mut().zip(&row[l..]) {
                 *s = 0.5 * v;
             }
@@ -99,15 +111,27 @@ impl Shard {
         for (i, row) in self.head.chunks_exact(2 * l).enumerate() {
             for j in 0..l {
                 let (mean, log_variance, s) = (row[j], row[l + j], self.deviation[i * l + j]);
-                self.latent[i * l + j] = if self.noise.is_empty() { mean } else { mean + s * self.noise[i * l + j] };
+                self.latent[i * l + j] = if self.noise.is_empty() {
+                    mean
+                } else {
+                    mean + s * self.noise[i * l + j]
+                };
                 self.sums.latent(j, mean, log_variance, s);
             }
         }
 
         self.linear.resize(n * net.config.hidden(), 0.0);
-        net.decoder.linear.forward(&self.latent, n, false, &mut self.linear);
+        net.decoder
+            .linear
+            .forward(&self.latent, n, false, &mut self.linear);
         let mut x = &self.linear;
-        for (i, (layer, y)) in net.decoder.deconvs.iter().zip(&mut self.pictures).enumerate() {
+        for (i, (layer, y)) in net
+            .decoder
+            .deconvs
+            .iter()
+            .zip(&mut self.pictures)
+            .enumerate()
+        {
             y.resize(n * layer.output_len(), 0.0);
             layer.forward(x, n, &mut self.columns, y);
             if i < 3 {
@@ -118,35 +142,54 @@ impl Shard {
             x = y;
         }
         self.sums.frames = n;
-        let target = if self.target.is_empty() { &self.input } else { &self.target };
-        for (y, x) in self.pictures[3].chunks_exact(SIDE).zip(target.chunks_exact(SIDE)) {
+        let target = if self.target.is_empty() {
+            &self.input
+        } else {
+            &self.target
+        };
+        for (y, x) in self.pictures[3]
+            .chunks_exact(SIDE)
+            .zip(target.chunks_exact(SIDE))
+        {
             let row: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
             self.sums.squares += f64::from(row);
         }
     }
 
-    /// The backward pass after [`Shard::forward`]: gradients of `scale` · Σ over frames (squares + `beta` · KL).
+    /// The backward pass after [`Shard::forward`]: gradients of `scale` · Σ over frames (squares +
+    /// `beta` · KL).
     pub fn backward(&mut self, net: &Network, beta: f32, scale: f32) {
         let (n, l) = (self.sums.frames, net.config.latent);
         for p in &mut self.gradients.0 {
             p.value.fill(0.0);
         }
         let g = &mut self.gradients.0;
-        // Tensors come in the order of `VaeConfig::tensors`: weight, bias; four convolutions, head, linear, four more.
+        // Tensors come in the order of `VaeConfig::tensors`: weight, bias; four convolutions, head,
+        // linear, four more.
         let mut pair = |layer: usize, f: &mut dyn FnMut(&mut [f32], &mut [f32])| {
             let (weight, bias) = g[2 * layer..2 * layer + 2].split_at_mut(1);
             f(&mut weight[0].value, &mut bias[0].value);
         };
 
         self.upper.resize(self.pictures[3].len(), 0.0);
-        let target = if self.target.is_empty() { &self.input } else { &self.target };
+        let target = if self.target.is_empty() {
+            &self.input
+        } else {
+            &self.target
+        };
         for ((g, &y), &x) in self.upper.iter_mut().zip(&self.pictures[3]).zip(target) {
             *g = scale * 2.0 * (y - x) * y * (1.0 - y);
         }
         for i in (0..4).rev() {
             let layer = &net.decoder.deconvs[i];
-            let x = if i > 0 { &self.pictures[i - 1] } else { &self.linear };
-            pair(6 + i, &mut |w, b| layer.backward_weights(x, &self.upper, n, w, b));
+            let x = if i > 0 {
+                &self.pictures[i - 1]
+            } else {
+                &self.linear
+            };
+            pair(6 + i, &mut |w, b| {
+                layer.backward_weights(x, &self.upper, n, w, b)
+            });
             self.lower.resize(x.len(), 0.0);
             layer.backward_input(&self.upper, n, &mut self.lower);
             if i > 0 {
@@ -154,9 +197,15 @@ impl Shard {
             }
             std::mem::swap(&mut self.upper, &mut self.lower);
         }
-        pair(5, &mut |w, b| net.decoder.linear.backward_weights(&self.latent, &self.upper, n, w, b));
+        pair(5, &mut |w, b| {
+            net.decoder
+                .linear
+                .backward_weights(&self.latent, &self.upper, n, w, b)
+        });
         self.lower.resize(n * l, 0.0);
-        net.decoder.linear.backward_input(&self.upper, n, &mut self.lower);
+        net.decoder
+            .linear
+            .backward_input(&self.upper, n, &mut self.lower);
 
         // ∂z/∂μ = 1, ∂z/∂log σ² = ½σε; KL = −½ Σ (1 + log σ² − μ² − σ²).
         let kl = scale * beta;
@@ -170,15 +219,27 @@ impl Shard {
                 row[l + j] = 0.5 * gz * s * noise + 0.5 * kl * (s * s - 1.0);
             }
         }
-        pair(4, &mut |w, b| net.encoder.head.backward_weights(&self.images[3], &self.upper, n, w, b));
+        pair(4, &mut |w, b| {
+            net.encoder
+                .head
+                .backward_weights(&self.images[3], &self.upper, n, w, b)
+        });
         self.lower.resize(self.images[3].len(), 0.0);
-        net.encoder.head.backward_input(&self.upper, n, &mut self.lower);
+        net.encoder
+            .head
+            .backward_input(&self.upper, n, &mut self.lower);
         for i in (0..4).rev() {
             relu_backward(&self.images[i], &mut self.lower);
             std::mem::swap(&mut self.upper, &mut self.lower);
             let layer = &net.encoder.convs[i];
-            let x = if i > 0 { &self.images[i - 1] } else { &self.input };
-            pair(i, &mut |w, b| layer.backward_weights(x, &self.upper, n, w, b));
+            let x = if i > 0 {
+                &self.images[i - 1]
+            } else {
+                &self.input
+            };
+            pair(i, &mut |w, b| {
+                layer.backward_weights(x, &self.upper, n, w, b)
+            });
             if i > 0 {
                 self.lower.resize(x.len(), 0.0);
                 layer.backward_input(&self.upper, n, &mut self.columns, &mut self.lower);

@@ -1,4 +1,5 @@
-//! The loss: Ha's sum of squared errors plus β times the KL divergence, β steering the KL towards a target.
+//! The loss: Ha's sum of squared errors plus β times the KL divergence, β steering the KL towards a
+//! target.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,12 @@ pub struct BetaConfig {
 
 impl Default for BetaConfig {
     fn default() -> Self {
-        Self { start: 1.0, target: 64.0, rate: 0.01, smoothing: 0.05 }
+        Self {
+            start: 1.0,
+            target: 64.0,
+            rate: 0.01,
+            smoothing: 0.05,
+        }
     }
 }
 
@@ -37,12 +43,18 @@ pub struct BetaState {
 
 impl BetaState {
     pub(super) fn new(config: &BetaConfig) -> Self {
-        Self { beta: config.start.clamp(BETA_RANGE.0, BETA_RANGE.1), kl_mean: None }
+        Self {
+            beta: config.start.clamp(BETA_RANGE.0, BETA_RANGE.1),
+            kl_mean: None,
+        }
     }
 
-    /// ln β += rate · clip(KL/target − 1, ±1): β rises while the latents say more than the target, falls while less.
+    /// ln β += rate · clip(KL/target − 1, ±1): β rises while the latents say more than the target,
+    /// falls while less.
     pub(super) fn update(&mut self, config: &BetaConfig, kl: f64) {
-        let mean = self.kl_mean.map_or(kl, |mean| mean + config.smoothing * (kl - mean));
+        let mean = self
+            .kl_mean
+            .map_or(kl, |mean| mean + config.smoothing * (kl - mean));
         self.kl_mean = Some(mean);
         let error = (mean / config.target - 1.0).clamp(-1.0, 1.0);
         self.beta = (self.beta * (config.rate * error).exp()).clamp(BETA_RANGE.0, BETA_RANGE.1);
@@ -104,7 +116,11 @@ impl Sums {
 
     /// Adds dimension `j` of a frame: its mean, log-variance and standard deviation.
     pub fn latent(&mut self, j: usize, mean: f32, log_variance: f32, deviation: f32) {
-        let (mean, log_variance, deviation) = (f64::from(mean), f64::from(log_variance), f64::from(deviation));
+        let (mean, log_variance, deviation) = (
+            f64::from(mean),
+            f64::from(log_variance),
+            f64::from(deviation),
+        );
         self.kl[j] += 0.5 * (mean * mean + deviation * deviation - 1.0 - log_variance);
         self.mean[j] += mean;
         self.mean_squares[j] += mean * mean;
@@ -113,7 +129,11 @@ impl Sums {
     pub fn add(&mut self, other: &Sums) {
         self.frames += other.frames;
         self.squares += other.squares;
-        let lists = [(&mut self.kl, &other.kl), (&mut self.mean, &other.mean), (&mut self.mean_squares, &other.mean_squares)];
+        let lists = [
+            (&mut self.kl, &other.kl),
+            (&mut self.mean, &other.mean),
+            (&mut self.mean_squares, &other.mean_squares),
+        ];
         for (a, b) in lists {
             a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
         }
@@ -122,7 +142,12 @@ impl Sums {
     pub fn evaluation(&self) -> VaeEvaluation {
         let n = self.frames.max(1) as f64;
         let kl_per_dimension: Vec<f64> = self.kl.iter().map(|x| x / n).collect();
-        let mean_variance: Vec<f64> = self.mean.iter().zip(&self.mean_squares).map(|(m, s)| (s / n - (m / n).powi(2)).max(0.0)).collect();
+        let mean_variance: Vec<f64> = self
+            .mean
+            .iter()
+            .zip(&self.mean_squares)
+            .map(|(m, s)| (s / n - (m / n).powi(2)).max(0.0))
+            .collect();
         VaeEvaluation {
             squared_error: self.squares / n,
             mse: self.squares / n / super::FRAME as f64,
@@ -138,7 +163,8 @@ impl Sums {
 mod tests {
     use super::*;
 
-    /// Hand calculation: KL 128 against a target of 64 is a relative error of 1, so ln β grows by 0.01 an update.
+    /// Hand calculation: KL 128 against a target of 64 is a relative error of 1, so ln β grows by
+    /// 0.01 an update.
     #[test]
     fn beta_follows_the_divergence() {
         let config = BetaConfig::default();

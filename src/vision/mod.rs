@@ -1,12 +1,14 @@
-//! V: the variational auto-encoder that turns a 64×64 RGB frame into a latent vector (Ha & Schmidhuber 2018, A.1).
+//! V: the variational auto-encoder that turns a 64×64 RGB frame into a latent vector (Ha &
+//! Schmidhuber 2018, A.1).
 //!
 //! ```text
 //! frame u8 [64, 64, 3] ─ conv 4×4 s2 ×4 ─ linear ─► mean, log-variance [latent]      Encoder: what acting runs
 //! latent ─ linear ─ transposed conv ×4 ─ sigmoid ─► frame [64, 64, 3]                 Decoder: previews, training
 //! ```
 //!
-//! [`definition`] is the burn module: the definition and the autodiff reference. [`Vae`], [`Encoder`], [`Decoder`]
-//! and [`VaeTrainer`] compute the same on the CPU with the engine, several times faster; tests hold them equal.
+//! [`definition`] is the burn module: the definition and the autodiff reference. [`Vae`],
+//! [`Encoder`], [`Decoder`] and [`VaeTrainer`] compute the same on the CPU with the engine, several
+//! times faster; tests hold them equal.
 
 mod augment;
 pub mod definition;

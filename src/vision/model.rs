@@ -22,7 +22,10 @@ pub struct VaeConfig {
 
 impl Default for VaeConfig {
     fn default() -> Self {
-        Self { width: 32, latent: 32 }
+        Self {
+            width: 32,
+            latent: 32,
+        }
     }
 }
 
@@ -31,7 +34,8 @@ impl VaeConfig {
     pub fn validate(&self) -> Result<(), String> {
         let range = |key: &str, value: usize, most: usize| {
             let fits = (1..=most).contains(&value);
-            fits.then_some(()).ok_or_else(|| format!("{key} = {value} is impossible: it must be in 1..={most}"))
+            fits.then_some(())
+                .ok_or_else(|| format!("{key} = {value} is impossible: it must be in 1..={most}"))
         };
         range("width", self.width, 256)?;
         range("latent", self.latent, 1024)
@@ -42,9 +46,15 @@ impl VaeConfig {
         [self.width, 2 * self.width, 4 * self.width, 8 * self.width]
     }
 
-    /// (kernel, filters) of the four transposed convolutions (stride 2): images of 5, 13, 30 and 64 pixels a side.
+    /// (kernel, filters) of the four transposed convolutions (stride 2): images of 5, 13, 30 and 64
+    /// pixels a side.
     pub fn decoder_filters(&self) -> [(usize, usize); 4] {
-        [(5, 4 * self.width), (5, 2 * self.width), (6, self.width), (6, 3)]
+        [
+            (5, 4 * self.width),
+            (5, 2 * self.width),
+            (6, self.width),
+            (6, 3),
+        ]
     }
 
     /// Length of the flattened last convolution, and of the decoder's first layer (Ha: 1024).
@@ -52,8 +62,9 @@ impl VaeConfig {
         32 * self.width
     }
 
-    /// Floating point operations of encoding one frame to its mean (two per multiply-add; Ha's widths: 29.6 million), by the sums that
-    /// define it: the engine needs a third fewer (see `winograd.rs` there), and may seem faster than its machine.
+    /// Floating point operations of encoding one frame to its mean (two per multiply-add; Ha's
+    /// widths: 29.6 million), by the sums that define it: the engine needs a third fewer (see
+    /// `winograd.rs` there), and may seem faster than its machine.
     pub fn encoder_operations(&self) -> f64 {
         let (mut side, mut input, mut sum) = (SIDE, 3, 0);
         for out in self.encoder_filters() {
@@ -64,7 +75,8 @@ impl VaeConfig {
         2.0 * (sum + self.hidden() * self.latent) as f64
     }
 
-    /// The same of one frame in training: encoder and decoder forward, and back to weights and inputs (three times forward).
+    /// The same of one frame in training: encoder and decoder forward, and back to weights and
+    /// inputs (three times forward).
     pub fn training_operations(&self) -> f64 {
         let (mut side, mut input, mut sum) = (1, self.hidden(), self.latent * self.hidden());
         for (kernel, out) in self.decoder_filters() {
@@ -92,14 +104,30 @@ impl VaeConfig {
         };
         let mut input = 3;
         for (i, out) in self.encoder_filters().into_iter().enumerate() {
-            add(format!("encoder.conv{}", i + 1), vec![4, 4, input, out], out);
+            add(
+                format!("encoder.conv{}", i + 1),
+                vec![4, 4, input, out],
+                out,
+            );
             input = out;
         }
-        add("encoder.head".into(), vec![self.hidden(), 2 * self.latent], 2 * self.latent);
-        add("decoder.linear".into(), vec![self.latent, self.hidden()], self.hidden());
+        add(
+            "encoder.head".into(),
+            vec![self.hidden(), 2 * self.latent],
+            2 * self.latent,
+        );
+        add(
+            "decoder.linear".into(),
+            vec![self.latent, self.hidden()],
+            self.hidden(),
+        );
         input = self.hidden();
         for (i, (kernel, out)) in self.decoder_filters().into_iter().enumerate() {
-            add(format!("decoder.deconv{}", i + 1), vec![kernel, kernel, out, input], out);
+            add(
+                format!("decoder.deconv{}", i + 1),
+                vec![kernel, kernel, out, input],
+                out,
+            );
             input = out;
         }
         list
@@ -114,8 +142,8 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// Fresh weights, uniform in ±√(6 / fan-in) before a ReLU and ±√(1 / fan-in) elsewhere (He et al. 2015), biases 0;
-    /// each tensor from the stream (`seed`, `vision/init`, its number).
+    /// Fresh weights, uniform in ±√(6 / fan-in) before a ReLU and ±√(1 / fan-in) elsewhere (He et
+    /// al. 2015), biases 0; each tensor from the stream (`seed`, `vision/init`, its number).
     pub fn init(config: VaeConfig, seed: u64) -> Self {
         let mut params = Params::default();
         for (i, (name, shape)) in config.tensors().into_iter().enumerate() {
@@ -123,15 +151,20 @@ impl Vae {
             if shape.len() > 1 {
                 let fan_in = match shape[..] {
                     [kh, kw, input, _] if name.starts_with("encoder") => kh * kw * input,
-                    // From a single pixel each output is reached by one tap; later, at stride 2, by a quarter of them.
+                    // From a single pixel each output is reached by one tap; later, at stride 2, by
+                    // a quarter of them.
                     [_, _, _, input] if name.starts_with("decoder.deconv1") => input,
                     [kh, kw, _, input] => kh * kw * input / 4,
                     _ => shape[0],
                 };
-                let clipped =
-                    name.starts_with("encoder.conv") || (name.starts_with("decoder.deconv") && !name.starts_with("decoder.deconv4"));
+                let clipped = name.starts_with("encoder.conv")
+                    || (name.starts_with("decoder.deconv") && !name.starts_with("decoder.deconv4"));
                 let bound = (if clipped { 6.0 } else { 1.0 } / fan_in as f32).sqrt();
-                fill_uniform(&mut stream(seed, "vision/init", &[i as u64]), bound, &mut value);
+                fill_uniform(
+                    &mut stream(seed, "vision/init", &[i as u64]),
+                    bound,
+                    &mut value,
+                );
             }
             params.push(name, &shape, value);
         }
@@ -148,7 +181,10 @@ impl Vae {
             let value = params.get(&name, &shape)?.to_vec();
             own.push(name, &shape, value);
         }
-        Ok(Self { config, params: own })
+        Ok(Self {
+            config,
+            params: own,
+        })
     }
 
     /// The configuration.
@@ -176,11 +212,12 @@ impl Vae {
     }
 }
 
-/// Frames that go through a layer together: enough to read the last layers' weights once for many frames, few
-/// enough that the images stay in the second-level cache. Results do not depend on it.
+/// Frames that go through a layer together: enough to read the last layers' weights once for many
+/// frames, few enough that the images stay in the second-level cache. Results do not depend on it.
 const TOGETHER: usize = 16;
 
-/// The encoder: frames → mean (and log-variance). Shared freely between threads, each with its own scratch.
+/// The encoder: frames → mean (and log-variance). Shared freely between threads, each with its own
+/// scratch.
 #[derive(Clone, Debug)]
 pub struct Encoder {
     pub(super) convs: [Conv2d; 4],
@@ -213,10 +250,15 @@ impl Encoder {
             Conv2d::new(14, 14, b, 4, 2, c),
             Conv2d::new(6, 6, c, 4, 2, d),
         ];
-        Self { convs, head: Linear::new(config.hidden(), 2 * config.latent), latent: config.latent }
+        Self {
+            convs,
+            head: Linear::new(config.hidden(), 2 * config.latent),
+            latent: config.latent,
+        }
     }
 
-    /// Takes in `params`, which have the configuration's tensors; with `training`, for the backward pass too.
+    /// Takes in `params`, which have the configuration's tensors; with `training`, for the backward
+    /// pass too.
     pub(super) fn load(&mut self, params: &Params, training: bool) {
         for (i, conv) in self.convs.iter_mut().enumerate() {
             let (weight, bias) = pair(params, &format!("encoder.conv{}", i + 1));
@@ -238,8 +280,9 @@ impl Encoder {
         self.latent
     }
 
-    /// Writes the mean of each frame's latent into `mean` [n, latent], from `frames` [n, 64, 64, 3].
-    /// A frame's result does not depend, in any bit, on how many or which frames are encoded with it.
+    /// Writes the mean of each frame's latent into `mean` [n, latent], from `frames` [n, 64, 64,
+    /// 3]. A frame's result does not depend, in any bit, on how many or which frames are encoded
+    /// with it.
     ///
     /// # Panics
     /// If the lengths disagree.
@@ -251,14 +294,34 @@ impl Encoder {
     ///
     /// # Panics
     /// If the lengths disagree.
-    pub fn encode_with_variance(&self, scratch: &mut EncoderScratch, frames: &[u8], mean: &mut [f32], log_variance: &mut [f32]) {
-        assert_eq!(mean.len(), log_variance.len(), "mean and log-variance differ in length");
+    pub fn encode_with_variance(
+        &self,
+        scratch: &mut EncoderScratch,
+        frames: &[u8],
+        mean: &mut [f32],
+        log_variance: &mut [f32],
+    ) {
+        assert_eq!(
+            mean.len(),
+            log_variance.len(),
+            "mean and log-variance differ in length"
+        );
         self.run(scratch, frames, mean, Some(log_variance));
     }
 
-    fn run(&self, scratch: &mut EncoderScratch, frames: &[u8], mean: &mut [f32], mut log_variance: Option<&mut [f32]>) {
+    fn run(
+        &self,
+        scratch: &mut EncoderScratch,
+        frames: &[u8],
+        mean: &mut [f32],
+        mut log_variance: Option<&mut [f32]>,
+    ) {
         assert_eq!(frames.len() % FRAME, 0, "frames are 64×64×3 bytes each");
-        assert_eq!(mean.len(), frames.len() / FRAME * self.latent, "output has the wrong size");
+        assert_eq!(
+            mean.len(),
+            frames.len() / FRAME * self.latent,
+            "output has the wrong size"
+        );
         let l = self.latent;
         for (part, frames) in frames.chunks(TOGETHER * FRAME).enumerate() {
             let n = frames.len() / FRAME;
@@ -309,7 +372,12 @@ impl Decoder {
             (side, channels) = (layer.output().0, filters);
             layer
         });
-        Self { linear: Linear::new(config.latent, config.hidden()), deconvs, latent: config.latent, hidden: config.hidden() }
+        Self {
+            linear: Linear::new(config.latent, config.hidden()),
+            deconvs,
+            latent: config.latent,
+            hidden: config.hidden(),
+        }
     }
 
     pub(super) fn load(&mut self, params: &Params, training: bool) {
@@ -332,9 +400,21 @@ impl Decoder {
     /// # Panics
     /// If the lengths disagree.
     pub fn decode(&self, scratch: &mut DecoderScratch, latents: &[f32], frames: &mut [f32]) {
-        assert_eq!(latents.len() % self.latent, 0, "latents have {} values each", self.latent);
-        assert_eq!(frames.len(), latents.len() / self.latent * FRAME, "output has the wrong size");
-        for (latents, frames) in latents.chunks(TOGETHER * self.latent).zip(frames.chunks_mut(TOGETHER * FRAME)) {
+        assert_eq!(
+            latents.len() % self.latent,
+            0,
+            "latents have {} values each",
+            self.latent
+        );
+        assert_eq!(
+            frames.len(),
+            latents.len() / self.latent * FRAME,
+            "output has the wrong size"
+        );
+        for (latents, frames) in latents
+            .chunks(TOGETHER * self.latent)
+            .zip(frames.chunks_mut(TOGETHER * FRAME))
+        {
             let n = latents.len() / self.latent;
             scratch.linear.resize(n * self.hidden, 0.0);
             self.linear.forward(latents, n, false, &mut scratch.linear);
@@ -367,7 +447,10 @@ impl Decoder {
 
 /// Weight and bias of a layer.
 fn pair<'a>(params: &'a Params, layer: &str) -> (&'a [f32], &'a [f32]) {
-    (params.value(&format!("{layer}.weight")), params.value(&format!("{layer}.bias")))
+    (
+        params.value(&format!("{layer}.weight")),
+        params.value(&format!("{layer}.bias")),
+    )
 }
 
 #[cfg(test)]
@@ -379,18 +462,39 @@ mod tests {
         let params = Vae::init(VaeConfig::default(), 1).params;
         // Ha's VAE has 4,348,547 parameters.
         assert_eq!(params.count(), 4_348_547);
-        assert!(Vae::from_params(VaeConfig { width: 16, latent: 32 }, &params).is_err());
+        assert!(
+            Vae::from_params(
+                VaeConfig {
+                    width: 16,
+                    latent: 32
+                },
+                &params
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn a_frame_does_not_depend_on_its_batch() {
-        let vae = Vae::init(VaeConfig { width: 16, latent: 32 }, 3);
+        let vae = Vae::init(
+            VaeConfig {
+                width: 16,
+                latent: 32,
+            },
+            3,
+        );
         let (encoder, decoder) = (vae.encoder(), vae.decoder());
-        let frames: Vec<u8> = (0..17 * FRAME).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
+        let frames: Vec<u8> = (0..17 * FRAME)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8)
+            .collect();
         let mut scratch = EncoderScratch::default();
         let one = |i: usize, mean: &mut Vec<f32>| {
             mean.resize(32, 0.0);
-            encoder.encode(&mut EncoderScratch::default(), &frames[i * FRAME..(i + 1) * FRAME], mean);
+            encoder.encode(
+                &mut EncoderScratch::default(),
+                &frames[i * FRAME..(i + 1) * FRAME],
+                mean,
+            );
         };
         let mut alone = Vec::new();
         for n in [1, 2, 3, 16, 17] {
@@ -403,7 +507,11 @@ mod tests {
                 assert_eq!(alone, mean[i * 32..(i + 1) * 32], "frame {i} of {n}");
                 let mut picture = vec![0.0; FRAME];
                 decoder.decode(&mut DecoderScratch::default(), &alone, &mut picture);
-                assert_eq!(picture, pictures[i * FRAME..(i + 1) * FRAME], "picture {i} of {n}");
+                assert_eq!(
+                    picture,
+                    pictures[i * FRAME..(i + 1) * FRAME],
+                    "picture {i} of {n}"
+                );
             }
         }
     }

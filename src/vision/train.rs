@@ -1,4 +1,5 @@
-//! Training: one Adam update per batch, bit-equal for any number of threads and across a save and reload.
+//! Training: one Adam update per batch, bit-equal for any number of threads and across a save and
+//! reload.
 
 use burn::tensor::Device;
 use frmdn_engine::Params;
@@ -15,7 +16,8 @@ use super::loss::{BetaConfig, BetaState, Sums, VaeEvaluation, VaeMetrics};
 use super::model::{Vae, VaeConfig};
 use super::{FRAME, SIDE};
 
-/// Frames in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over shards in order.
+/// Frames in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over
+/// shards in order.
 const SHARD: usize = 16;
 
 /// Settings of a training run besides the network's size.
@@ -26,14 +28,18 @@ pub struct VaeTrainerConfig {
     pub beta: BetaConfig,
     /// Gradients whose global norm exceeds this are scaled down to it.
     pub clip_norm: Option<f64>,
-    /// Colours of what the encoder sees are altered by up to this part of the range, 0 to 1; what is to be reconstructed is the frame
-    /// as it was, so that V learns to see the same in all of them.
+    /// Colours of what the encoder sees are altered by up to this part of the range, 0 to 1; what
+    /// is to be reconstructed is the frame as it was, so that V learns to see the same in all of
+    /// them.
     pub augment: f64,
 }
 
 /// A loss or gradient that is not a number or infinite. The weights are those before the update.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("update {update} of the vision model: `{tensor}` is not finite; lower the learning rate or clip the gradient, and resume")]
+#[error(
+    "update {update} of the vision model: `{tensor}` is not finite; lower the learning rate or \
+     clip the gradient, and resume"
+)]
 pub struct NonFinite {
     /// `loss`, or the tensor whose gradient it is.
     pub tensor: String,
@@ -73,19 +79,50 @@ impl VaeTrainer {
     /// Starts from the weights of `vae`, with fresh moments.
     pub fn new(vae: &Vae, config: VaeTrainerConfig) -> Self {
         let weights = vae.params().clone();
-        let adam = Adam::new(&weights, AdamConfig { clip_norm: config.clip_norm, ..AdamConfig::default() });
-        Self::assemble(vae.config(), config, weights, adam, BetaState::new(&config.beta))
+        let adam = Adam::new(
+            &weights,
+            AdamConfig {
+                clip_norm: config.clip_norm,
+                ..AdamConfig::default()
+            },
+        );
+        Self::assemble(
+            vae.config(),
+            config,
+            weights,
+            adam,
+            BetaState::new(&config.beta),
+        )
     }
 
-    fn assemble(model: VaeConfig, config: VaeTrainerConfig, weights: Params, adam: Adam, beta: BetaState) -> Self {
+    fn assemble(
+        model: VaeConfig,
+        config: VaeTrainerConfig,
+        weights: Params,
+        adam: Adam,
+        beta: BetaState,
+    ) -> Self {
         let total = weights.zeros_like();
-        Self { config, weights, adam, beta, network: Network::new(model), shards: Vec::new(), total, device: None }
+        Self {
+            config,
+            weights,
+            adam,
+            beta,
+            network: Network::new(model),
+            shards: Vec::new(),
+            total,
+            device: None,
+        }
     }
 
-    /// The trainer with its gradients computed through burn on `device`; without one, on the engine.
+    /// The trainer with its gradients computed through burn on `device`; without one, on the
+    /// engine.
     #[must_use]
     pub fn on(self, device: Option<&Device>) -> Self {
-        Self { device: device.map(|d| d.clone().autodiff()), ..self }
+        Self {
+            device: device.map(|d| d.clone().autodiff()),
+            ..self
+        }
     }
 
     /// The model as it is now.
@@ -93,7 +130,8 @@ impl VaeTrainer {
     /// # Panics
     /// Never: the weights have the configuration's shapes.
     pub fn vae(&self) -> Vae {
-        Vae::from_params(self.network.config, &self.weights).expect("the trainer's weights have the model's shapes")
+        Vae::from_params(self.network.config, &self.weights)
+            .expect("the trainer's weights have the model's shapes")
     }
 
     /// The weights as they are now.
@@ -111,18 +149,29 @@ impl VaeTrainer {
         self.beta.beta
     }
 
-    /// One update on `frames` [n, 64, 64, 3]. The noise comes from the stream (`seed`, `vision/noise`, `update`, shard).
-    /// Runs on the current rayon pool; the result does not depend on the number of threads.
+    /// One update on `frames` [n, 64, 64, 3]. The noise comes from the stream (`seed`,
+    /// `vision/noise`, `update`, shard). Runs on the current rayon pool; the result does not depend
+    /// on the number of threads.
     ///
     /// # Errors
     /// If the loss or a gradient is not finite; nothing has changed then.
     ///
     /// # Panics
     /// If `frames` is empty or not whole frames.
-    pub fn step(&mut self, frames: &[u8], learning_rate: f64, update: u64, seed: u64) -> Result<VaeMetrics, NonFinite> {
-        assert!(!frames.is_empty() && frames.len().is_multiple_of(FRAME), "frames are 64×64×3 bytes each, one at least");
+    pub fn step(
+        &mut self,
+        frames: &[u8],
+        learning_rate: f64,
+        update: u64,
+        seed: u64,
+    ) -> Result<VaeMetrics, NonFinite> {
+        assert!(
+            !frames.is_empty() && frames.len().is_multiple_of(FRAME),
+            "frames are 64×64×3 bytes each, one at least"
+        );
         let beta = self.beta.beta;
-        let altered = (self.config.augment > 0.0).then(|| augment(frames, self.config.augment, seed, update));
+        let altered =
+            (self.config.augment > 0.0).then(|| augment(frames, self.config.augment, seed, update));
         let altered = altered.as_deref();
         let (squared_error, kl) = match self.device.clone() {
             None => self.on_engine(frames, altered, update, seed),
@@ -130,7 +179,10 @@ impl VaeTrainer {
                 let latent = self.network.config.latent;
                 let mut noise = vec![0.0; frames.len() / FRAME * latent];
                 for (i, noise) in noise.chunks_mut(SHARD * latent).enumerate() {
-                    fill_normal(&mut stream(seed, "vision/noise", &[update, i as u64]), noise);
+                    fill_normal(
+                        &mut stream(seed, "vision/noise", &[update, i as u64]),
+                        noise,
+                    );
                 }
                 let (squared_error, kl, gradients) = definition::differentiate(
                     &self.network.config,
@@ -147,18 +199,39 @@ impl VaeTrainer {
         };
         let loss = squared_error + beta * kl;
         if !loss.is_finite() {
-            return Err(NonFinite { tensor: "loss".into(), update });
+            return Err(NonFinite {
+                tensor: "loss".into(),
+                update,
+            });
         }
         if let Some(tensor) = self.total.first_non_finite() {
-            return Err(NonFinite { tensor: tensor.into(), update });
+            return Err(NonFinite {
+                tensor: tensor.into(),
+                update,
+            });
         }
-        let gradient_norm = self.adam.step(&mut self.weights, &mut self.total, learning_rate);
+        let gradient_norm = self
+            .adam
+            .step(&mut self.weights, &mut self.total, learning_rate);
         self.beta.update(&self.config.beta, kl);
-        Ok(VaeMetrics { loss, squared_error, mse: squared_error / FRAME as f64, kl, beta, gradient_norm })
+        Ok(VaeMetrics {
+            loss,
+            squared_error,
+            mse: squared_error / FRAME as f64,
+            kl,
+            beta,
+            gradient_norm,
+        })
     }
 
     /// Squared error and KL, means over `frames`; the gradients are left in `total`.
-    fn on_engine(&mut self, frames: &[u8], altered: Option<&[u8]>, update: u64, seed: u64) -> (f64, f64) {
+    fn on_engine(
+        &mut self,
+        frames: &[u8],
+        altered: Option<&[u8]>,
+        update: u64,
+        seed: u64,
+    ) -> (f64, f64) {
         let n = frames.len() / FRAME;
         let latent = self.network.config.latent;
         let (beta, scale) = (self.beta.beta, 1.0 / n as f32);
@@ -166,13 +239,24 @@ impl VaeTrainer {
         self.grow(n.div_ceil(SHARD));
         let network = &self.network;
         let shards = &mut self.shards[..n.div_ceil(SHARD)];
-        shards.par_iter_mut().zip(frames.par_chunks(SHARD * FRAME)).enumerate().for_each(|(i, (shard, frames))| {
-            shard.noise.resize(frames.len() / FRAME * latent, 0.0);
-            fill_normal(&mut stream(seed, "vision/noise", &[update, i as u64]), &mut shard.noise);
-            let from = i * SHARD * FRAME;
-            shard.forward(network, frames, altered.map(|altered| &altered[from..from + frames.len()]));
-            shard.backward(network, beta as f32, scale);
-        });
+        shards
+            .par_iter_mut()
+            .zip(frames.par_chunks(SHARD * FRAME))
+            .enumerate()
+            .for_each(|(i, (shard, frames))| {
+                shard.noise.resize(frames.len() / FRAME * latent, 0.0);
+                fill_normal(
+                    &mut stream(seed, "vision/noise", &[update, i as u64]),
+                    &mut shard.noise,
+                );
+                let from = i * SHARD * FRAME;
+                shard.forward(
+                    network,
+                    frames,
+                    altered.map(|altered| &altered[from..from + frames.len()]),
+                );
+                shard.backward(network, beta as f32, scale);
+            });
 
         let mut sums = Sums::default();
         sums.reset(latent);
@@ -189,38 +273,58 @@ impl VaeTrainer {
         }
     }
 
-    /// Loss parts and latent statistics over `frames` [n, 64, 64, 3], each frame's mean latent being decoded.
+    /// Loss parts and latent statistics over `frames` [n, 64, 64, 3], each frame's mean latent
+    /// being decoded.
     ///
     /// # Panics
     /// If `frames` is not whole frames.
     pub fn evaluate(&mut self, frames: &[u8]) -> VaeEvaluation {
-        assert!(frames.len().is_multiple_of(FRAME), "frames are 64×64×3 bytes each");
+        assert!(
+            frames.len().is_multiple_of(FRAME),
+            "frames are 64×64×3 bytes each"
+        );
         self.network.load(&self.weights, false);
         let latent = self.network.config.latent;
         let mut sums = Sums::default();
         sums.reset(latent);
-        // As many shards at once as there are threads; the sums are taken in shard order all the same.
+        // As many shards at once as there are threads; the sums are taken in shard order all the
+        // same.
         self.grow(rayon::current_num_threads());
         let network = &self.network;
         for part in frames.chunks(self.shards.len() * SHARD * FRAME) {
-            self.shards.par_iter_mut().zip(part.par_chunks(SHARD * FRAME)).for_each(|(shard, frames)| {
-                shard.noise.clear();
-                shard.forward(network, frames, None);
-            });
-            self.shards[..part.len().div_ceil(SHARD * FRAME)].iter().for_each(|s| sums.add(&s.sums));
+            self.shards
+                .par_iter_mut()
+                .zip(part.par_chunks(SHARD * FRAME))
+                .for_each(|(shard, frames)| {
+                    shard.noise.clear();
+                    shard.forward(network, frames, None);
+                });
+            self.shards[..part.len().div_ceil(SHARD * FRAME)]
+                .iter()
+                .for_each(|s| sums.add(&s.sums));
         }
         sums.evaluation()
     }
 
-    /// Everything needed to go on bit for bit: plain numbers, and the tensors `weights.…`, `adam.first.…`, `adam.second.…`.
+    /// Everything needed to go on bit for bit: plain numbers, and the tensors `weights.…`,
+    /// `adam.first.…`, `adam.second.…`.
     pub fn save(&self) -> (VaeState, Params) {
         let mut tensors = Params::default();
-        for (prefix, list) in [("weights", &self.weights), ("adam.first", &self.adam.first), ("adam.second", &self.adam.second)] {
+        for (prefix, list) in [
+            ("weights", &self.weights),
+            ("adam.first", &self.adam.first),
+            ("adam.second", &self.adam.second),
+        ] {
             for p in &list.0 {
                 tensors.push(format!("{prefix}.{}", p.name), &p.shape, p.value.clone());
             }
         }
-        let state = VaeState { model: self.network.config, trainer: self.config, updates: self.adam.updates, beta: self.beta };
+        let state = VaeState {
+            model: self.network.config,
+            trainer: self.config,
+            updates: self.adam.updates,
+            beta: self.beta,
+        };
         (state, tensors)
     }
 
@@ -237,26 +341,48 @@ impl VaeTrainer {
             }
             Ok(params)
         };
-        let (weights, first, second) = (list("weights")?, list("adam.first")?, list("adam.second")?);
-        let config = AdamConfig { clip_norm: state.trainer.clip_norm, ..AdamConfig::default() };
-        let adam = Adam { config, updates: state.updates, first, second };
-        Ok(Self::assemble(state.model, state.trainer, weights, adam, state.beta))
+        let (weights, first, second) =
+            (list("weights")?, list("adam.first")?, list("adam.second")?);
+        let config = AdamConfig {
+            clip_norm: state.trainer.clip_norm,
+            ..AdamConfig::default()
+        };
+        let adam = Adam {
+            config,
+            updates: state.updates,
+            first,
+            second,
+        };
+        Ok(Self::assemble(
+            state.model,
+            state.trainer,
+            weights,
+            adam,
+            state.beta,
+        ))
     }
 }
 
-/// `total` = Σ of the shards' gradients, in shard order for every element; pieces of tensors in parallel.
+/// `total` = Σ of the shards' gradients, in shard order for every element; pieces of tensors in
+/// parallel.
 fn reduce(shards: &[Shard], total: &mut Params) {
     const PIECE: usize = 256 * SIDE;
     total.0.par_iter_mut().enumerate().for_each(|(t, out)| {
-        out.value.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
-            let range = piece * PIECE..piece * PIECE + out.len();
-            out.copy_from_slice(&shards[0].gradients.0[t].value[range.clone()]);
-            for shard in &shards[1..] {
-                for (x, y) in out.iter_mut().zip(&shard.gradients.0[t].value[range.clone()]) {
-                    *x += y;
+        out.value
+            .par_chunks_mut(PIECE)
+            .enumerate()
+            .for_each(|(piece, out)| {
+                let range = piece * PIECE..piece * PIECE + out.len();
+                out.copy_from_slice(&shards[0].gradients.0[t].value[range.clone()]);
+                for shard in &shards[1..] {
+                    for (x, y) in out
+                        .iter_mut()
+                        .zip(&shard.gradients.0[t].value[range.clone()])
+                    {
+                        *x += y;
+                    }
                 }
-            }
-        });
+            });
     });
 }
 
@@ -269,19 +395,30 @@ mod tests {
         let mut out = Vec::with_capacity(n * FRAME);
         for i in 0..n {
             let (cx, cy, r) = (10 + (i * 13) % 44, 10 + (i * 29) % 44, 6 + (i % 7));
-            for (y, x, c) in (0..64).flat_map(|y| (0..64).flat_map(move |x| (0..3).map(move |c| (y, x, c)))) {
+            for (y, x, c) in
+                (0..64).flat_map(|y| (0..64).flat_map(move |x| (0..3).map(move |c| (y, x, c))))
+            {
                 let inside = x.max(cx) - x.min(cx) < r && y.max(cy) - y.min(cy) < r;
-                out.push(if inside { [230, 40, 90][(c + i) % 3] } else { 110 });
+                out.push(if inside {
+                    [230, 40, 90][(c + i) % 3]
+                } else {
+                    110
+                });
             }
         }
         out
     }
 
-    const CONFIG: VaeConfig = VaeConfig { width: 4, latent: 8 };
+    const CONFIG: VaeConfig = VaeConfig {
+        width: 4,
+        latent: 8,
+    };
 
     fn run(trainer: &mut VaeTrainer, updates: std::ops::Range<u64>) -> Vec<VaeMetrics> {
         let frames = frames(40);
-        updates.map(|u| trainer.step(&frames, 1e-3, u, 9).unwrap()).collect()
+        updates
+            .map(|u| trainer.step(&frames, 1e-3, u, 9).unwrap())
+            .collect()
     }
 
     #[test]
@@ -289,20 +426,33 @@ mod tests {
         let frames = frames(20);
         let vae = Vae::init(CONFIG, 3);
         for augment in [0.0, 0.3] {
-            let config = VaeTrainerConfig { augment, ..VaeTrainerConfig::default() };
+            let config = VaeTrainerConfig {
+                augment,
+                ..VaeTrainerConfig::default()
+            };
             let mut engine = VaeTrainer::new(&vae, config);
             let mut device = VaeTrainer::new(&vae, config).on(Some(&crate::device::under_test()));
             for update in 0..3 {
-                let (a, b) = (engine.step(&frames, 1e-3, update, 1).unwrap(), device.step(&frames, 1e-3, update, 1).unwrap());
-                for (a, b) in [(a.squared_error, b.squared_error), (a.kl, b.kl), (a.gradient_norm, b.gradient_norm)] {
-                    assert!((a - b).abs() < 1e-3 * a.abs(), "augment {augment}, update {update}: {a} {b}");
+                let (a, b) = (
+                    engine.step(&frames, 1e-3, update, 1).unwrap(),
+                    device.step(&frames, 1e-3, update, 1).unwrap(),
+                );
+                for (a, b) in [
+                    (a.squared_error, b.squared_error),
+                    (a.kl, b.kl),
+                    (a.gradient_norm, b.gradient_norm),
+                ] {
+                    assert!(
+                        (a - b).abs() < 1e-3 * a.abs(),
+                        "augment {augment}, update {update}: {a} {b}"
+                    );
                 }
             }
         }
     }
 
-    /// With its last layer at zero the decoder's picture is grey whatever the encoder sees: the error is that of the frames as they
-    /// were, and only the KL tells that it saw others.
+    /// With its last layer at zero the decoder's picture is grey whatever the encoder sees: the
+    /// error is that of the frames as they were, and only the KL tells that it saw others.
     #[test]
     fn altered_frames_are_seen_and_unaltered_ones_are_the_target() {
         let mut params = Vae::init(CONFIG, 3).params().clone();
@@ -311,8 +461,13 @@ mod tests {
         let vae = Vae::from_params(CONFIG, &params).unwrap();
         let frames = frames(20);
         let step = |augment: f64| {
-            let config = VaeTrainerConfig { augment, ..VaeTrainerConfig::default() };
-            VaeTrainer::new(&vae, config).step(&frames, 1e-3, 0, 9).unwrap()
+            let config = VaeTrainerConfig {
+                augment,
+                ..VaeTrainerConfig::default()
+            };
+            VaeTrainer::new(&vae, config)
+                .step(&frames, 1e-3, 0, 9)
+                .unwrap()
         };
         let (plain, altered) = (step(0.0), step(0.3));
         assert_eq!(plain.squared_error, altered.squared_error);
@@ -323,9 +478,13 @@ mod tests {
     #[test]
     fn updates_do_not_depend_on_the_number_of_threads() {
         let result = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| {
-                let mut trainer = VaeTrainer::new(&Vae::init(CONFIG, 1), VaeTrainerConfig::default());
+                let mut trainer =
+                    VaeTrainer::new(&Vae::init(CONFIG, 1), VaeTrainerConfig::default());
                 let metrics = run(&mut trainer, 0..4);
                 let evaluation = trainer.evaluate(&frames(50));
                 (metrics, evaluation, trainer.save())
@@ -341,7 +500,8 @@ mod tests {
         let mut first = VaeTrainer::new(&Vae::init(CONFIG, 1), VaeTrainerConfig::default());
         run(&mut first, 0..3);
         let (state, tensors) = first.save();
-        let state: VaeState = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+        let state: VaeState =
+            serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
         let mut second = VaeTrainer::restore(&state, &tensors).unwrap();
         run(&mut second, 3..6);
         assert_eq!(whole.save(), second.save());
@@ -350,12 +510,25 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_finite_changes_nothing() {
         let mut vae = Vae::init(CONFIG, 1).params().clone();
-        let at = vae.0.iter().position(|p| p.name == "encoder.head.bias").unwrap();
+        let at = vae
+            .0
+            .iter()
+            .position(|p| p.name == "encoder.head.bias")
+            .unwrap();
         vae.0[at].value[CONFIG.latent] = 400.0;
-        let mut trainer = VaeTrainer::new(&Vae::from_params(CONFIG, &vae).unwrap(), VaeTrainerConfig::default());
+        let mut trainer = VaeTrainer::new(
+            &Vae::from_params(CONFIG, &vae).unwrap(),
+            VaeTrainerConfig::default(),
+        );
         let before = trainer.save();
         let error = trainer.step(&frames(3), 1e-3, 17, 9).unwrap_err();
-        assert_eq!(error, NonFinite { tensor: "loss".into(), update: 17 });
+        assert_eq!(
+            error,
+            NonFinite {
+                tensor: "loss".into(),
+                update: 17
+            }
+        );
         assert_eq!(trainer.save(), before);
     }
 
@@ -365,7 +538,10 @@ mod tests {
         let metrics = run(&mut trainer, 0..300);
         let (first, last) = (metrics[0], metrics[299]);
         println!("{first:?}\n{last:?}");
-        assert!(last.squared_error < 0.35 * first.squared_error, "{first:?} {last:?}");
+        assert!(
+            last.squared_error < 0.35 * first.squared_error,
+            "{first:?} {last:?}"
+        );
         let evaluation = trainer.evaluate(&frames(40));
         assert!(evaluation.active > 1, "{evaluation:?}");
     }

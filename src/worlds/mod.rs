@@ -1,7 +1,8 @@
 //! The one place where a name becomes an environment.
 //!
-//! A name may carry options after commas: `car-racing`, `car-racing,rule=v4`, `gym:CarRacing-v3,domain_randomize=true`. It
-//! stands in presets, in agents and beside scores, so that each says what it was.
+//! A name may carry options after commas: `car-racing`, `car-racing,rule=v4`,
+//! `gym:CarRacing-v3,domain_randomize=true`. It stands in presets, in agents and beside scores, so
+//! that each says what it was.
 
 mod name;
 mod scripted;
@@ -26,13 +27,17 @@ const SCENE: std::ops::Range<usize> = 0..84;
 pub struct Bridge {
     /// The interpreter; without one it is looked for.
     pub python: Option<PathBuf>,
-    /// How long a reset or a step may take; the start of an environment may take three times as long.
+    /// How long a reset or a step may take; the start of an environment may take three times as
+    /// long.
     pub deadline: Duration,
 }
 
 impl Default for Bridge {
     fn default() -> Self {
-        Self { python: None, deadline: Duration::from_secs(60) }
+        Self {
+            python: None,
+            deadline: Duration::from_secs(60),
+        }
     }
 }
 
@@ -59,7 +64,8 @@ enum Kind {
     Gym(Arc<Fleet>),
 }
 
-/// Refuses a name or an option that does not exist. Whether Python has a `gym:` environment is seen when it is opened.
+/// Refuses a name or an option that does not exist. Whether Python has a `gym:` environment is seen
+/// when it is opened.
 pub fn check(name: &str) -> Result<(), String> {
     Name::parse(name).map(drop)
 }
@@ -78,35 +84,63 @@ impl World {
         Self::open_with(name, bridge, Frames::Agent, true)
     }
 
-    /// The environment `name`. Without `draw`, a `gym:` Car-Racing leaves its frames empty, which makes it fifty times faster.
-    pub fn open_with(name: &str, bridge: &Bridge, frames: Frames, draw: bool) -> Result<Self, String> {
+    /// The environment `name`. Without `draw`, a `gym:` Car-Racing leaves its frames empty, which
+    /// makes it fifty times faster.
+    pub fn open_with(
+        name: &str,
+        bridge: &Bridge,
+        frames: Frames,
+        draw: bool,
+    ) -> Result<Self, String> {
         let kind = match Name::parse(name)? {
             Name::CarRacing(config) => {
-                let observation = if frames == Frames::Agent { Observation::Agent64 } else { Observation::Full96 };
-                Kind::CarRacing(CarRacingConfig { observation, ..config })
+                let observation = if frames == Frames::Agent {
+                    Observation::Agent64
+                } else {
+                    Observation::Full96
+                };
+                Kind::CarRacing(CarRacingConfig {
+                    observation,
+                    ..config
+                })
             }
             Name::Gym { id, kwargs } => {
-                let python = Python::find(bridge.python.as_deref(), &id).map_err(|e| e.to_string())?;
+                let python =
+                    Python::find(bridge.python.as_deref(), &id).map_err(|e| e.to_string())?;
                 let mut config = GymConfig::new(id);
                 config.kwargs = kwargs;
                 config.draw = draw;
                 config.processes = rayon::current_num_threads();
-                config.view = (frames == Frames::Agent).then(|| (is_car_racing(&config.id).then_some(SCENE), VIEW));
+                config.view = (frames == Frames::Agent)
+                    .then(|| (is_car_racing(&config.id).then_some(SCENE), VIEW));
                 config.deadline = bridge.deadline;
                 config.start_deadline = bridge.deadline * 3;
-                Kind::Gym(Fleet::new(config, python.launch().map_err(|e| e.to_string())?))
+                Kind::Gym(Fleet::new(
+                    config,
+                    python.launch().map_err(|e| e.to_string())?,
+                ))
             }
         };
-        Ok(Self { name: name.to_owned(), kind })
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+        })
     }
 
     /// The same world with its car starting at a random tile.
     pub fn with_random_start(&self) -> Result<Self, String> {
         match &self.kind {
-            Kind::CarRacing(config) => {
-                Ok(Self { name: self.name.clone(), kind: Kind::CarRacing(CarRacingConfig { random_start: true, ..config.clone() }) })
-            }
-            Kind::Gym(_) => Err(format!("{}: there is no random start; only car-racing has one", self.name)),
+            Kind::CarRacing(config) => Ok(Self {
+                name: self.name.clone(),
+                kind: Kind::CarRacing(CarRacingConfig {
+                    random_start: true,
+                    ..config.clone()
+                }),
+            }),
+            Kind::Gym(_) => Err(format!(
+                "{}: there is no random start; only car-racing has one",
+                self.name
+            )),
         }
     }
 
@@ -144,14 +178,33 @@ impl World {
         Ok(match &self.kind {
             Kind::CarRacing(config) => {
                 let version = match config.rule {
-                    Rule::V3 => "CarRacing-v3 as in Gymnasium 1.4.0: 1000 / tiles per tile, a lap is every tile",
-                    Rule::V4 => "v4: 1000 / tiles per tile, a lap is the start line after 95 % of the tiles, or every tile",
+                    Rule::V3 => {
+                        "CarRacing-v3 as in Gymnasium 1.4.0: 1000 / tiles per tile, a lap is every \
+                         tile"
+                    }
+                    Rule::V4 => {
+                        "v4: 1000 / tiles per tile, a lap is the start line after 95 % of the \
+                         tiles, or every tile"
+                    }
                 };
-                let mut text = format!("{version}, -0.1 per step, {} steps at most, -100 for leaving the field", config.max_steps);
+                let mut text = format!(
+                    "{version}, -0.1 per step, {} steps at most, -100 for leaving the field",
+                    config.max_steps
+                );
                 for (is, what) in [
-                    (config.domain_randomize, ", colours of the domain randomised"),
-                    (config.actions != frmdn_car_racing::Actions::default(), ", discrete actions"),
-                    (config.random_start, ", start at a random tile (tile 0 is not visited beforehand: it ends a lap after 95 % under v3)"),
+                    (
+                        config.domain_randomize,
+                        ", colours of the domain randomised",
+                    ),
+                    (
+                        config.actions != frmdn_car_racing::Actions::default(),
+                        ", discrete actions",
+                    ),
+                    (
+                        config.random_start,
+                        ", start at a random tile (tile 0 is not visited beforehand: it ends a lap \
+                         after 95 % under v3)",
+                    ),
                 ] {
                     text.push_str(if is { what } else { "" });
                 }
@@ -162,9 +215,15 @@ impl World {
             }
             Kind::Gym(fleet) => {
                 let spec = spec(fleet)?;
-                let packages = spec.versions.iter().filter(|(name, _)| ["gymnasium", "gym-super-mario-bros"].contains(&name.as_str()));
-                let packages: Vec<String> = packages.map(|(name, version)| format!("{name} {version}")).collect();
-                let most = spec.max_steps.map_or("no limit on steps".into(), |n| format!("{n} steps at most"));
+                let packages = spec.versions.iter().filter(|(name, _)| {
+                    ["gymnasium", "gym-super-mario-bros"].contains(&name.as_str())
+                });
+                let packages: Vec<String> = packages
+                    .map(|(name, version)| format!("{name} {version}"))
+                    .collect();
+                let most = spec
+                    .max_steps
+                    .map_or("no limit on steps".into(), |n| format!("{n} steps at most"));
                 format!("{}'s own, of {}: {most}", self.name, packages.join(", "))
             }
         })
@@ -201,7 +260,9 @@ fn spec(fleet: &Fleet) -> Result<Arc<GymSpec>, String> {
 
 /// Whether a name of Gymnasium's is a Car-Racing, whose frames end in a bar of gauges.
 fn is_car_racing(id: &str) -> bool {
-    id.rsplit([':', '/']).next().is_some_and(|base| base.starts_with("CarRacing-"))
+    id.rsplit([':', '/'])
+        .next()
+        .is_some_and(|base| base.starts_with("CarRacing-"))
 }
 
 #[cfg(test)]
@@ -210,22 +271,38 @@ mod tests {
 
     #[test]
     fn scores_name_their_rule() {
-        let rule = |name: &str| World::open(name, &Bridge::default()).unwrap().rule().unwrap();
-        assert!(rule("car-racing").contains("CarRacing-v3") && rule("car-racing").contains("every tile"));
-        let text = rule("car-racing,rule=v4,domain_randomize=true,continuous=false,random_start=true");
+        let rule = |name: &str| {
+            World::open(name, &Bridge::default())
+                .unwrap()
+                .rule()
+                .unwrap()
+        };
+        assert!(
+            rule("car-racing").contains("CarRacing-v3")
+                && rule("car-racing").contains("every tile")
+        );
+        let text =
+            rule("car-racing,rule=v4,domain_randomize=true,continuous=false,random_start=true");
         for word in ["v4", "95 %", "colours", "discrete", "random tile"] {
             assert!(text.contains(word), "{text}");
         }
         for perturbation in frmdn_car_racing::Perturbation::ALL {
             let text = rule(&format!("car-racing,perturb={}", perturbation.name()));
-            assert!(text.starts_with(&rule("car-racing")) && text.ends_with(perturbation.description()), "{text}");
+            assert!(
+                text.starts_with(&rule("car-racing")) && text.ends_with(perturbation.description()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn car_racings_of_gymnasium_are_known() {
-        for (id, is) in [("CarRacing-v3", true), ("frmdn_gym:frmdn/CarRacing-v3", true), ("ALE/Pong-v5", false), ("MyCarRacing-v3", false)]
-        {
+        for (id, is) in [
+            ("CarRacing-v3", true),
+            ("frmdn_gym:frmdn/CarRacing-v3", true),
+            ("ALE/Pong-v5", false),
+            ("MyCarRacing-v3", false),
+        ] {
             assert_eq!(is_car_racing(id), is, "{id}");
         }
     }

@@ -9,8 +9,8 @@ use frmdn_env::Env;
 
 use super::World;
 
-/// An environment with a driver that knows what is hidden from the agent. Its steering and throttle wander about what it
-/// means to do, so that its data show more than the middle of the road.
+/// An environment with a driver that knows what is hidden from the agent. Its steering and throttle
+/// wander about what it means to do, so that its data show more than the middle of the road.
 pub struct Scripted {
     env: CarRacing,
     script: Script,
@@ -31,12 +31,19 @@ impl Script {
     /// The driver of the episode of `seed`, as in [`Scripted::new`].
     pub fn new(noise: f32, root: u64, seed: u64) -> Self {
         let rng = stream(root, "worlds/scripted", &[seed]);
-        Self { driver: PurePursuit::new(PursuitConfig::default()), wander: [0.0; 2], noise, rng }
+        Self {
+            driver: PurePursuit::new(PursuitConfig::default()),
+            wander: [0.0; 2],
+            noise,
+            rng,
+        }
     }
 
     /// The next action for what `env` is in, after a reset.
     pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), String> {
-        let (Some(state), Some(track)) = (env.state(), env.track()) else { return Err("the episode was never started".into()) };
+        let (Some(state), Some(track)) = (env.state(), env.track()) else {
+            return Err("the episode was never started".into());
+        };
         let [steer, gas, brake] = self.driver.act(&state, track);
         let mut fresh = [0.0; 2];
         fill_normal(&mut self.rng, &mut fresh);
@@ -52,14 +59,23 @@ impl Script {
 }
 
 impl Scripted {
-    /// The scripted driver in `world`, for the episode of `seed`; `noise` is the standard deviation that its steering and
-    /// throttle wander with (0: it drives as well as it can).
+    /// The scripted driver in `world`, for the episode of `seed`; `noise` is the standard deviation
+    /// that its steering and throttle wander with (0: it drives as well as it can).
     pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, String> {
         let env = world
             .car_racing()
             .filter(|env| env.action_space().len() == 3)
-            .ok_or_else(|| format!("{}: the scripted driver knows only the track of car-racing, with continuous actions", world.name()))?;
-        Ok(Self { env, script: Script::new(noise, root, seed) })
+            .ok_or_else(|| {
+                format!(
+                    "{}: the scripted driver knows only the track of car-racing, \
+                with continuous actions",
+                    world.name()
+                )
+            })?;
+        Ok(Self {
+            env,
+            script: Script::new(noise, root, seed),
+        })
     }
 
     /// The environment.

@@ -42,7 +42,9 @@ pub const MICRO: [&str; 29] = [
 /// `frmdn train` of the micro preset into `run`.
 pub fn train(run: &Path, threads: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_frmdn"));
-    command.args(["train", "tiny", "--threads", threads, "--run"]).arg(run);
+    command
+        .args(["train", "tiny", "--threads", threads, "--run"])
+        .arg(run);
     for set in MICRO {
         command.args(["--set", set]);
     }
@@ -51,7 +53,10 @@ pub fn train(run: &Path, threads: &str) -> Command {
 
 /// Runs the program with `args`.
 pub fn frmdn(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_frmdn")).args(args).output().expect("the program starts")
+    Command::new(env!("CARGO_BIN_EXE_frmdn"))
+        .args(args)
+        .output()
+        .expect("the program starts")
 }
 
 /// Standard error of a command that must fail with exit code 1 and without a panic.

@@ -9,10 +9,12 @@ use frmdn_env::EnvError;
 /// The call did what it says.
 pub(crate) const OK: i32 = 0;
 
-/// Why a call failed. [`Error::code`] is what the caller gets, the text is kept for `frmdn_last_error`.
+/// Why a call failed. [`Error::code`] is what the caller gets, the text is kept for
+/// `frmdn_last_error`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A null pointer, an index or a number outside of its range, a configuration that does not parse.
+    /// A null pointer, an index or a number outside of its range, a configuration that does not
+    /// parse.
     #[error("{0}")]
     Argument(String),
     /// An action outside of the space.
@@ -54,20 +56,28 @@ thread_local! {
     static LAST: RefCell<CString> = RefCell::default();
 }
 
-/// The text of the last error on this thread, empty if there was none. Valid until the next failing call on this thread.
+/// The text of the last error on this thread, empty if there was none. Valid until the next failing
+/// call on this thread.
 pub(crate) fn last() -> *const c_char {
     // A thread that is being torn down has no text any more.
-    LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
+    LAST.try_with(|last| last.borrow().as_ptr())
+        .unwrap_or(c"".as_ptr())
 }
 
 /// Runs `call`, turns an error or a panic into its code and keeps the text.
 pub(crate) fn guard(call: impl FnOnce() -> Result<(), Error>) -> i32 {
     // Unwind safe: what a panic may leave half done is behind a mutex, which the panic poisons.
     let result = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned());
         // Its drop could panic in turn, outside of the guard.
         std::mem::forget(panic);
-        Err(Error::Internal(format!("a panic inside of the environment: {}", text.unwrap_or_else(|| "no text".into()))))
+        Err(Error::Internal(format!(
+            "a panic inside of the environment: {}",
+            text.unwrap_or_else(|| "no text".into())
+        )))
     });
     match result {
         Ok(()) => OK,

@@ -1,13 +1,19 @@
-//! A C ABI over the native environments, loaded by the Python package `frmdn_gym` (and by whatever else can call C).
+//! A C ABI over the native environments, loaded by the Python package `frmdn_gym` (and by whatever
+//! else can call C).
 //!
-//! Every function that can fail returns 0 or a negative code: −1 a wrong argument, −2 an action outside of the space, −3 no
-//! episode runs, −4 the handle is in use by another thread, −5 a fault of the library (after a panic the handle can only be
-//! closed). [`frmdn_last_error`] says it in words. No panic crosses the boundary.
+//! Every function that can fail returns 0 or a negative code: −1 a wrong argument, −2 an action
+//! outside of the space, −3 no episode runs, −4 the handle is in use by another thread, −5 a fault
+//! of the library (after a panic the handle can only be closed). [`frmdn_last_error`] says it in
+//! words. No panic crosses the boundary.
 //!
-//! Buffers hold one row per environment, without gaps: actions `f32 [n, 3]`, observations `u8 [n, height, width, 3]`,
-//! rewards `f64 [n]`, flags `u8 [n]`, progress `u32 [n, 3]` (tiles visited, tiles in all, 1 if the lap was finished). Buffers
-//! of one call do not overlap. `include/frmdn_env.h` declares the functions for C.
-#![expect(unsafe_code, reason = "pointers come from C; this is the one crate that handles them")]
+//! Buffers hold one row per environment, without gaps: actions `f32 [n, 3]`, observations `u8 [n,
+//! height, width, 3]`, rewards `f64 [n]`, flags `u8 [n]`, progress `u32 [n, 3]` (tiles visited,
+//! tiles in all, 1 if the lap was finished). Buffers of one call do not overlap.
+//! `include/frmdn_env.h` declares the functions for C.
+#![expect(
+    unsafe_code,
+    reason = "pointers come from C; this is the one crate that handles them"
+)]
 
 mod batch;
 mod error;
@@ -43,7 +49,8 @@ pub struct FrmdnSpaces {
     pub action_low: [f32; 3],
     /// Largest action.
     pub action_high: [f32; 3],
-    /// Number of discrete actions, where a row of actions holds the number of one in its first value; else 0.
+    /// Number of discrete actions, where a row of actions holds the number of one in its first
+    /// value; else 0.
     pub n_actions: usize,
 }
 
@@ -51,13 +58,19 @@ pub struct FrmdnSpaces {
 ///
 /// # Safety
 /// `handle` is null or from [`frmdn_car_racing_create`] and not closed.
-unsafe fn with(handle: *const FrmdnCarRacing, call: impl FnOnce(&mut Batch) -> Result<(), Error>) -> i32 {
+unsafe fn with(
+    handle: *const FrmdnCarRacing,
+    call: impl FnOnce(&mut Batch) -> Result<(), Error>,
+) -> i32 {
     guard(|| {
-        // SAFETY: the caller says that the handle, if it is not null, points to a batch that is alive.
+        // SAFETY: the caller says that the handle, if it is not null, points to a batch that is
+        // alive.
         let handle = unsafe { handle.as_ref() }.ok_or_else(|| null("handle"))?;
         let mut batch = handle.0.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::Busy,
-            TryLockError::Poisoned(_) => Error::Internal("the batch broke in an earlier call: close it and create another".into()),
+            TryLockError::Poisoned(_) => Error::Internal(
+                "the batch broke in an earlier call: close it and create another".into(),
+            ),
         })?;
         call(&mut batch)
     })
@@ -73,9 +86,14 @@ fn null(what: &str) -> Error {
 /// `pointer` is null or points to `len` values that nothing writes during `'a`.
 unsafe fn input<'a, T>(pointer: *const T, len: usize, what: &str) -> Result<&'a [T], Error> {
     if pointer.is_null() || !pointer.is_aligned() {
-        return Err(if pointer.is_null() { null(what) } else { Error::Argument(format!("{what} is not aligned")) });
+        return Err(if pointer.is_null() {
+            null(what)
+        } else {
+            Error::Argument(format!("{what} is not aligned"))
+        });
     }
-    // SAFETY: not null and aligned; the caller says that `len` values are there and stay as they are.
+    // SAFETY: not null and aligned; the caller says that `len` values are there and stay as they
+    // are.
     Ok(unsafe { from_raw_parts(pointer, len) })
 }
 
@@ -85,7 +103,11 @@ unsafe fn input<'a, T>(pointer: *const T, len: usize, what: &str) -> Result<&'a 
 /// `pointer` is null or points to `len` initialised values that nothing else touches during `'a`.
 unsafe fn output<'a, T>(pointer: *mut T, len: usize, what: &str) -> Result<&'a mut [T], Error> {
     if pointer.is_null() || !pointer.is_aligned() {
-        return Err(if pointer.is_null() { null(what) } else { Error::Argument(format!("{what} is not aligned")) });
+        return Err(if pointer.is_null() {
+            null(what)
+        } else {
+            Error::Argument(format!("{what} is not aligned"))
+        });
     }
     // SAFETY: not null and aligned; the caller says that `len` values are there and are ours alone.
     Ok(unsafe { from_raw_parts_mut(pointer, len) })
@@ -103,8 +125,8 @@ pub extern "C" fn frmdn_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// What the last failing call on this thread has to say, UTF-8, empty if none failed. Valid until the next failing call on
-/// this thread.
+/// What the last failing call on this thread has to say, UTF-8, empty if none failed. Valid until
+/// the next failing call on this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn frmdn_last_error() -> *const c_char {
     error::last()
@@ -112,10 +134,10 @@ pub extern "C" fn frmdn_last_error() -> *const c_char {
 
 /// Makes a batch of `n_envs` environments and writes its handle to `out`.
 ///
-/// `config` is a JSON object, or null for the defaults:
-/// `{"observation": "agent64" | "full96", "random_start": bool, "rule": "v3" | "v4", "max_steps": integer,
-/// "actions": "continuous" | "discrete", "domain_randomize": bool}`.
-/// `threads` is the number of threads that step the batch, 0 for one per core. Every environment needs a reset first.
+/// `config` is a JSON object, or null for the defaults: `{"observation": "agent64" | "full96",
+/// "random_start": bool, "rule": "v3" | "v4", "max_steps": integer, "actions": "continuous" |
+/// "discrete", "domain_randomize": bool}`. `threads` is the number of threads that step the batch,
+/// 0 for one per core. Every environment needs a reset first.
 ///
 /// # Safety
 /// `config` is null or a C string; `out` is null or can be written.
@@ -134,9 +156,12 @@ pub unsafe extern "C" fn frmdn_car_racing_create(
         } else {
             // SAFETY: not null, so the caller says that it is a C string.
             let text = unsafe { CStr::from_ptr(config) };
-            serde_json::from_slice(text.to_bytes()).map_err(|e| Error::Argument(format!("the configuration does not parse: {e}")))?
+            serde_json::from_slice(text.to_bytes())
+                .map_err(|e| Error::Argument(format!("the configuration does not parse: {e}")))?
         };
-        out[0] = Box::into_raw(Box::new(FrmdnCarRacing(Mutex::new(Batch::new(n_envs, threads, &config)?))));
+        out[0] = Box::into_raw(Box::new(FrmdnCarRacing(Mutex::new(Batch::new(
+            n_envs, threads, &config,
+        )?))));
         Ok(())
     })
 }
@@ -144,9 +169,13 @@ pub unsafe extern "C" fn frmdn_car_racing_create(
 /// Writes the sizes and ranges of the batch to `out`.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; `out` is null or can be written.
+/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; `out` is null or can be
+/// written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn frmdn_car_racing_spaces(handle: *const FrmdnCarRacing, out: *mut FrmdnSpaces) -> i32 {
+pub unsafe extern "C" fn frmdn_car_racing_spaces(
+    handle: *const FrmdnCarRacing,
+    out: *mut FrmdnSpaces,
+) -> i32 {
     // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
     unsafe {
         with(handle, |batch| {
@@ -165,10 +194,12 @@ pub unsafe extern "C" fn frmdn_car_racing_spaces(handle: *const FrmdnCarRacing, 
     }
 }
 
-/// Starts the episode of `seed` in environment `index`; writes its observation `[height, width, 3]` and progress `[3]`.
+/// Starts the episode of `seed` in environment `index`; writes its observation `[height, width, 3]`
+/// and progress `[3]`.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or have these sizes.
+/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or
+/// have these sizes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_reset_one(
     handle: *const FrmdnCarRacing,
@@ -182,16 +213,23 @@ pub unsafe extern "C" fn frmdn_car_racing_reset_one(
         with(handle, |batch| {
             // SAFETY: the buffers have the sizes of one row, says the caller; null is refused.
             let observation = output(observation, batch.observation_len(), "observation")?;
-            batch.reset_one(index, seed, observation, output(progress, PROGRESS, "progress")?)
+            batch.reset_one(
+                index,
+                seed,
+                observation,
+                output(progress, PROGRESS, "progress")?,
+            )
         })
     }
 }
 
-/// Starts the episode of `seeds[i]` in every environment `i` with `mask[i] ≠ 0` (all of them if `mask` is null) and writes
-/// their rows of `observations` and `progress`; the other rows stay as they are.
+/// Starts the episode of `seeds[i]` in every environment `i` with `mask[i] ≠ 0` (all of them if
+/// `mask` is null) and writes their rows of `observations` and `progress`; the other rows stay as
+/// they are.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or have one row per environment.
+/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or
+/// have one row per environment.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_reset(
     handle: *const FrmdnCarRacing,
@@ -204,23 +242,34 @@ pub unsafe extern "C" fn frmdn_car_racing_reset(
     unsafe {
         with(handle, |batch| {
             let n = batch.len();
-            // SAFETY: the buffers have one row per environment, says the caller; null is refused where it has no meaning.
-            let mask = if mask.is_null() { None } else { Some(input(mask, n, "mask")?) };
+            // SAFETY: the buffers have one row per environment, says the caller; null is refused
+            // where it has no meaning.
+            let mask = if mask.is_null() {
+                None
+            } else {
+                Some(input(mask, n, "mask")?)
+            };
             let seeds = input(seeds, n, "seeds")?;
             let observations = output(observations, n * batch.observation_len(), "observations")?;
-            batch.reset(mask, seeds, observations, output(progress, n * PROGRESS, "progress")?)
+            batch.reset(
+                mask,
+                seeds,
+                observations,
+                output(progress, n * PROGRESS, "progress")?,
+            )
         })
     }
 }
 
 /// Steps the whole batch with `actions` and writes every row of the other buffers.
 ///
-/// Where `resets` is not null and `resets[i] ≠ 0`, environment `i` starts the episode of `seeds[i]` instead: its action is
-/// ignored, its reward is 0 and its flags are 0 (Gymnasium's autoreset in the next step). Fails with −2 or −3 before
-/// anything moves.
+/// Where `resets` is not null and `resets[i] ≠ 0`, environment `i` starts the episode of `seeds[i]`
+/// instead: its action is ignored, its reward is 0 and its flags are 0 (Gymnasium's autoreset in
+/// the next step). Fails with −2 or −3 before anything moves.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or have one row per environment.
+/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or
+/// have one row per environment.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_step(
     handle: *const FrmdnCarRacing,
@@ -237,8 +286,13 @@ pub unsafe extern "C" fn frmdn_car_racing_step(
     unsafe {
         with(handle, |batch| {
             let n = batch.len();
-            // SAFETY: the buffers have one row per environment, says the caller; null is refused where it has no meaning.
-            let resets = if resets.is_null() { None } else { Some((input(resets, n, "resets")?, input(seeds, n, "seeds")?)) };
+            // SAFETY: the buffers have one row per environment, says the caller; null is refused
+            // where it has no meaning.
+            let resets = if resets.is_null() {
+                None
+            } else {
+                Some((input(resets, n, "resets")?, input(seeds, n, "seeds")?))
+            };
             let rows = Rows {
                 observation: output(observations, n * batch.observation_len(), "observations")?,
                 reward: output(rewards, n, "rewards")?,
@@ -254,9 +308,14 @@ pub unsafe extern "C" fn frmdn_car_racing_step(
 /// Writes the picture of environment `index` for people, `[96, 96, 3]`, to `out`.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; `out` is null or has that size.
+/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; `out` is null or has that
+/// size.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn frmdn_car_racing_picture(handle: *const FrmdnCarRacing, index: usize, out: *mut u8) -> i32 {
+pub unsafe extern "C" fn frmdn_car_racing_picture(
+    handle: *const FrmdnCarRacing,
+    index: usize,
+    out: *mut u8,
+) -> i32 {
     // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
     unsafe {
         with(handle, |batch| {
@@ -264,7 +323,10 @@ pub unsafe extern "C" fn frmdn_car_racing_picture(handle: *const FrmdnCarRacing,
             let out = output(out, PICTURE * PICTURE * 3, "out")?;
             let picture = batch.picture(index)?;
             if picture.rgb.len() != out.len() {
-                return Err(Error::Internal(format!("a picture of {} × {}", picture.width, picture.height)));
+                return Err(Error::Internal(format!(
+                    "a picture of {} × {}",
+                    picture.width, picture.height
+                )));
             }
             out.copy_from_slice(&picture.rgb);
             Ok(())
@@ -275,12 +337,14 @@ pub unsafe extern "C" fn frmdn_car_racing_picture(handle: *const FrmdnCarRacing,
 /// Frees the batch and its threads. Null is allowed.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`], not closed before, and no other call with it is under way.
+/// `handle` is null or from [`frmdn_car_racing_create`], not closed before, and no other call with
+/// it is under way.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_close(handle: *mut FrmdnCarRacing) -> i32 {
     guard(|| {
         if !handle.is_null() {
-            // SAFETY: the box was leaked by create, and the caller says that it is closed once and is not in use.
+            // SAFETY: the box was leaked by create, and the caller says that it is closed once and
+            // is not in use.
             drop(unsafe { Box::from_raw(handle) });
         }
         Ok(())

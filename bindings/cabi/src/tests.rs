@@ -29,11 +29,26 @@ impl Buffers {
 
     fn reset(&mut self, handle: *const FrmdnCarRacing, seeds: &[u64]) -> i32 {
         // SAFETY: the handle is open and the buffers have a row per environment.
-        unsafe { frmdn_car_racing_reset(handle, null(), seeds.as_ptr(), self.observations.as_mut_ptr(), self.progress.as_mut_ptr()) }
+        unsafe {
+            frmdn_car_racing_reset(
+                handle,
+                null(),
+                seeds.as_ptr(),
+                self.observations.as_mut_ptr(),
+                self.progress.as_mut_ptr(),
+            )
+        }
     }
 
-    fn step(&mut self, handle: *const FrmdnCarRacing, actions: &[f32], resets: Option<(&[u8], &[u64])>) -> i32 {
-        let (mask, seeds) = resets.map_or((null(), null()), |(mask, seeds)| (mask.as_ptr(), seeds.as_ptr()));
+    fn step(
+        &mut self,
+        handle: *const FrmdnCarRacing,
+        actions: &[f32],
+        resets: Option<(&[u8], &[u64])>,
+    ) -> i32 {
+        let (mask, seeds) = resets.map_or((null(), null()), |(mask, seeds)| {
+            (mask.as_ptr(), seeds.as_ptr())
+        });
         // SAFETY: the handle is open and the buffers have a row per environment.
         unsafe {
             frmdn_car_racing_step(
@@ -54,7 +69,12 @@ impl Buffers {
 fn create(n: usize, threads: usize, config: &CStr) -> *mut FrmdnCarRacing {
     let mut handle = null_mut();
     // SAFETY: a C string and a place for the handle.
-    assert_eq!(unsafe { frmdn_car_racing_create(n, threads, config.as_ptr(), &mut handle) }, 0, "{}", text());
+    assert_eq!(
+        unsafe { frmdn_car_racing_create(n, threads, config.as_ptr(), &mut handle) },
+        0,
+        "{}",
+        text()
+    );
     handle
 }
 
@@ -65,7 +85,9 @@ fn close(handle: *mut FrmdnCarRacing) {
 
 fn text() -> String {
     // SAFETY: the text of the last error is a C string.
-    unsafe { CStr::from_ptr(frmdn_last_error()) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(frmdn_last_error()) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[test]
@@ -76,7 +98,13 @@ fn batch_equals_single_on_any_number_of_threads() {
     let (mut a, mut b) = (Buffers::new(N), Buffers::new(N));
     assert_eq!((a.reset(parallel, &seeds), b.reset(serial, &seeds)), (0, 0));
     for _ in 0..30 {
-        assert_eq!((a.step(parallel, &actions, None), b.step(serial, &actions, None)), (0, 0));
+        assert_eq!(
+            (
+                a.step(parallel, &actions, None),
+                b.step(serial, &actions, None)
+            ),
+            (0, 0)
+        );
         assert_eq!(a.observations, b.observations);
         assert_eq!(a.rewards, b.rewards);
         assert_eq!(a.progress, b.progress);
@@ -101,11 +129,21 @@ fn ended_episodes_are_reset_in_the_next_step() {
     assert_eq!(rows.reset(handle, &[1, 2]), 0);
     assert_eq!(rows.step(handle, &[0.0; 6], None), 0);
     assert_eq!(rows.step(handle, &[0.0; 6], None), 0);
-    assert_eq!((rows.truncated.as_slice(), rows.terminated.as_slice()), (&[1, 1][..], &[0, 0][..]));
-    assert_eq!(rows.step(handle, &[0.0; 6], Some((&[1, 0], &[3, 0]))), -3, "environment 1 is over");
+    assert_eq!(
+        (rows.truncated.as_slice(), rows.terminated.as_slice()),
+        (&[1, 1][..], &[0, 0][..])
+    );
+    assert_eq!(
+        rows.step(handle, &[0.0; 6], Some((&[1, 0], &[3, 0]))),
+        -3,
+        "environment 1 is over"
+    );
     assert!(text().contains("environment 1"), "{}", text());
     assert_eq!(rows.step(handle, &[0.0; 6], Some((&[1, 1], &[3, 4]))), 0);
-    assert_eq!((rows.rewards.as_slice(), rows.truncated.as_slice()), (&[0.0, 0.0][..], &[0, 0][..]));
+    assert_eq!(
+        (rows.rewards.as_slice(), rows.truncated.as_slice()),
+        (&[0.0, 0.0][..], &[0, 0][..])
+    );
     close(handle);
 }
 
@@ -116,7 +154,10 @@ fn faults_have_codes_and_words() {
     unsafe {
         assert_eq!(frmdn_car_racing_create(0, 0, null(), &mut handle), -1);
         assert!(text().contains("at least one"), "{}", text());
-        assert_eq!(frmdn_car_racing_create(1, 0, c"{\"colour\": 1}".as_ptr(), &mut handle), -1);
+        assert_eq!(
+            frmdn_car_racing_create(1, 0, c"{\"colour\": 1}".as_ptr(), &mut handle),
+            -1
+        );
         assert!(text().contains("colour"), "{}", text());
         assert_eq!(frmdn_car_racing_create(1, 0, null(), null_mut()), -1);
         assert_eq!(frmdn_car_racing_spaces(null(), null_mut()), -1);
@@ -132,7 +173,10 @@ fn faults_have_codes_and_words() {
     let mut picture = vec![0; PICTURE * PICTURE * 3];
     // SAFETY: an open handle and a buffer of the size of a picture.
     unsafe {
-        assert_eq!(frmdn_car_racing_picture(handle, 1, picture.as_mut_ptr()), -1);
+        assert_eq!(
+            frmdn_car_racing_picture(handle, 1, picture.as_mut_ptr()),
+            -1
+        );
         assert_eq!(frmdn_car_racing_picture(handle, 0, picture.as_mut_ptr()), 0);
     }
     assert!(picture.iter().any(|&byte| byte != picture[0]));
@@ -158,7 +202,13 @@ fn spaces_are_those_of_the_configuration() {
     let mut spaces = FrmdnSpaces::default();
     // SAFETY: an open handle and a place for the spaces.
     assert_eq!(unsafe { frmdn_car_racing_spaces(handle, &mut spaces) }, 0);
-    assert_eq!((spaces.n_envs, spaces.observation, spaces.picture), (2, [96, 96, 3], [96, 96, 3]));
-    assert_eq!((spaces.action_low, spaces.action_high), ([-1.0, 0.0, 0.0], [1.0; 3]));
+    assert_eq!(
+        (spaces.n_envs, spaces.observation, spaces.picture),
+        (2, [96, 96, 3], [96, 96, 3])
+    );
+    assert_eq!(
+        (spaces.action_low, spaces.action_high),
+        ([-1.0, 0.0, 0.0], [1.0; 3])
+    );
     close(handle);
 }

@@ -1,6 +1,8 @@
-//! What a generation costs without the evaluations: `cargo run --release -p frmdn-cma-es --example cma_speed`.
+//! What a generation costs without the evaluations: `cargo run --release -p frmdn-cma-es --example
+//! cma_speed`.
 //!
-//! n = 867 and 64 candidates is the linear controller of Ha & Schmidhuber's car: (32 + 256) · 3 + 3 parameters.
+//! n = 867 and 64 candidates is the linear controller of Ha & Schmidhuber's car: (32 + 256) · 3 + 3
+//! parameters.
 
 use std::time::Instant;
 
@@ -21,7 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let start = Instant::now();
             let candidates = es.ask();
             asked.push(start.elapsed().as_secs_f64() * 1e3);
-            let losses: Vec<f64> = candidates.iter().map(|x| x.iter().map(|v| (v - 1.0) * (v - 1.0)).sum()).collect();
+            let losses: Vec<f64> = candidates
+                .iter()
+                .map(|x| x.iter().map(|v| (v - 1.0) * (v - 1.0)).sum())
+                .collect();
             let start = Instant::now();
             es.tell(&losses)?;
             told.push(start.elapsed().as_secs_f64() * 1e3);
@@ -36,7 +41,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         assert_eq!(read.ask(), es.ask());
         told.sort_by(f64::total_cmp);
         println!(
-            "{covariance:?}: ask {:.1} ms, tell {:.1} ms (median {:.1}, longest {:.0}); state {:.2} MB, saved in {saved:.0} ms, read in {loaded:.0} ms",
+            "{covariance:?}: ask {:.1} ms, tell {:.1} ms (median {:.1}, longest {:.0}); state \
+             {:.2} MB, saved in {saved:.0} ms, read in {loaded:.0} ms",
             mean(&asked),
             mean(&told),
             told[told.len() / 2],

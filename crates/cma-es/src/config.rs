@@ -24,15 +24,19 @@ pub enum Recombination {
     /// The steps of the better half: the tutorial's equations 41 and 42.
     #[default]
     BetterHalf,
-    /// Those of the worse half too, backwards: their weights are the negative of the better half's (D. V. Arnold, "Weighted
-    /// multirecombination evolution strategies", 2006, where they are the expected order statistics). All are divided by √2, so that the
-    /// mean moves as far as before where the order is chance, and √2 times as far where a loss is a slope and many candidates are needed
-    /// to see it: many parameters, steps that are short for the landscape, noise. Where steps are long, worse candidates say less.
+    /// Those of the worse half too, backwards: their weights are the negative of the better half's
+    /// (D. V. Arnold, "Weighted multirecombination evolution strategies", 2006, where they are the
+    /// expected order statistics). All are divided by √2, so that the mean moves as far as before
+    /// where the order is chance, and √2 times as far where a loss is a slope and many candidates
+    /// are needed to see it: many parameters, steps that are short for the landscape, noise. Where
+    /// steps are long, worse candidates say less.
     All,
-    /// Pairs: the second half of the candidates are the first half reflected at the mean (D. Brockhoff and others, "Mirrored Sampling and
-    /// Sequential Selection for Evolution Strategies", PPSN 2010), and the mean moves towards the better of each pair, by the same length
-    /// for all. What a landscape does to both sides of a pair cancels out, and a loss that is far off by bad luck counts no more than any
-    /// other: for losses with heavy tails. The mean moves as far as before where the order is chance.
+    /// Pairs: the second half of the candidates are the first half reflected at the mean (D.
+    /// Brockhoff and others, "Mirrored Sampling and Sequential Selection for Evolution Strategies",
+    /// PPSN 2010), and the mean moves towards the better of each pair, by the same length for all.
+    /// What a landscape does to both sides of a pair cancels out, and a loss that is far off by bad
+    /// luck counts no more than any other: for losses with heavy tails. The mean moves as far as
+    /// before where the order is chance.
     Pairs,
 }
 
@@ -54,10 +58,12 @@ pub struct CmaEsConfig {
     pub seed: u64,
 }
 
-/// Strategy parameters (Hansen, arXiv 1604.00772, table 1, with pycma's defaults where they differ).
+/// Strategy parameters (Hansen, arXiv 1604.00772, table 1, with pycma's defaults where they
+/// differ).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Strategy {
-    /// Recombination weights w_i of the λ ranks, negative for the worse half; the positive ones sum to 1.
+    /// Recombination weights w_i of the λ ranks, negative for the worse half; the positive ones sum
+    /// to 1.
     pub weights: Vec<f64>,
     /// Weights of the first ranks in the mean.
     pub mean_weights: Vec<f64>,
@@ -74,19 +80,27 @@ pub(crate) struct Strategy {
 
 impl CmaEsConfig {
     pub(crate) fn population(&self) -> usize {
-        self.population.unwrap_or(4 + (3.0 * (self.dimension as f64).ln()).floor() as usize)
+        self.population
+            .unwrap_or(4 + (3.0 * (self.dimension as f64).ln()).floor() as usize)
     }
 
     pub(crate) fn strategy(&self) -> Result<Strategy, CmaError> {
         let (dimension, lambda) = (self.dimension, self.population());
         let odd = self.recombination == Recombination::Pairs && lambda % 2 == 1;
         if odd || dimension == 0 || lambda < 4 || !(self.sigma0.is_finite() && self.sigma0 > 0.0) {
-            return Err(CmaError::Config { dimension, population: lambda, sigma0: self.sigma0 });
+            return Err(CmaError::Config {
+                dimension,
+                population: lambda,
+                sigma0: self.sigma0,
+            });
         }
         let n = dimension as f64;
-        let raw: Vec<f64> = (1..=lambda).map(|i| f64::midpoint(lambda as f64, 1.0).ln() - (i as f64).ln()).collect();
+        let raw: Vec<f64> = (1..=lambda)
+            .map(|i| f64::midpoint(lambda as f64, 1.0).ln() - (i as f64).ln())
+            .collect();
         let mu = raw.iter().filter(|w| **w > 0.0).count();
-        let effective = |w: &[f64]| w.iter().sum::<f64>().powi(2) / w.iter().map(|w| w * w).sum::<f64>();
+        let effective =
+            |w: &[f64]| w.iter().sum::<f64>().powi(2) / w.iter().map(|w| w * w).sum::<f64>();
         let (mu_eff, mu_eff_minus) = (effective(&raw[..mu]), effective(&raw[mu..]));
         let full = match self.covariance {
             Covariance::Auto => dimension <= 200,
@@ -94,37 +108,57 @@ impl CmaEsConfig {
             Covariance::Full => true,
         };
         let mut c_1 = (lambda as f64 / 6.0).min(1.0) * 2.0 / ((n + 1.3).powi(2) + mu_eff);
-        let mut c_mu = (1.0 - c_1).min(2.0 * (0.25 + mu_eff - 2.0 + 1.0 / mu_eff) / ((n + 2.0).powi(2) + mu_eff));
+        let mut c_mu = (1.0 - c_1)
+            .min(2.0 * (0.25 + mu_eff - 2.0 + 1.0 / mu_eff) / ((n + 2.0).powi(2) + mu_eff));
         let mut c_c = (4.0 + mu_eff / n) / (n + 4.0 + 2.0 * mu_eff / n);
         if !full {
-            // n instead of n(n + 1)/2 numbers are learned, so all rates can be higher (Ros & Hansen 2008); in pycma's form, which
-            // is about 10 % faster than their factor (n + 2)/3 where the population is large (n = 867, λ = 64).
+            // n instead of n(n + 1)/2 numbers are learned, so all rates can be higher (Ros & Hansen
+            // 2008); in pycma's form, which is about 10 % faster than their factor (n + 2)/3 where
+            // the population is large (n = 867, λ = 64).
             c_1 = 1.0 / (n + 2.0 * n.sqrt() + mu_eff / n);
-            c_mu = (1.0 - c_1).min((0.25 + mu_eff - 2.0 + 1.0 / mu_eff) / (n + 4.0 * n.sqrt() + mu_eff / 2.0));
+            c_mu = (1.0 - c_1)
+                .min((0.25 + mu_eff - 2.0 + 1.0 / mu_eff) / (n + 4.0 * n.sqrt() + mu_eff / 2.0));
             c_c = (1.0 + 1.0 / n + mu_eff / n) / (n.sqrt() + 1.0 / n + 2.0 * mu_eff / n);
         }
         let positive: f64 = raw[..mu].iter().sum();
         let negative: f64 = -raw[mu..].iter().sum::<f64>();
-        // Negative weights: no decay on average, no more than the effective selection mass warrants, and C stays positive
-        // definite (negative steps have squared Mahalanobis length n).
-        let limit = (1.0 + c_1 / c_mu).min(1.0 + 2.0 * mu_eff_minus / (mu_eff + 2.0)).min((1.0 - c_1 - c_mu).max(0.0) / (n * c_mu));
-        let weights: Vec<f64> = raw.iter().map(|&w| if w > 0.0 { w / positive } else { w * limit / negative }).collect();
+        // Negative weights: no decay on average, no more than the effective selection mass
+        // warrants, and C stays positive definite (negative steps have squared Mahalanobis length
+        // n).
+        let limit = (1.0 + c_1 / c_mu)
+            .min(1.0 + 2.0 * mu_eff_minus / (mu_eff + 2.0))
+            .min((1.0 - c_1 - c_mu).max(0.0) / (n * c_mu));
+        let weights: Vec<f64> = raw
+            .iter()
+            .map(|&w| {
+                if w > 0.0 {
+                    w / positive
+                } else {
+                    w * limit / negative
+                }
+            })
+            .collect();
         let mut mean_weights = weights[..mu].to_vec();
         if self.recombination == Recombination::All {
-            mean_weights.iter_mut().for_each(|w| *w *= std::f64::consts::FRAC_1_SQRT_2);
+            mean_weights
+                .iter_mut()
+                .for_each(|w| *w *= std::f64::consts::FRAC_1_SQRT_2);
             let backwards: Vec<f64> = mean_weights.iter().rev().map(|w| -w).collect();
             mean_weights.resize(lambda - mu, 0.0);
             mean_weights.extend(backwards);
         }
         let c_sigma = ((mu_eff + 2.0) / (n + mu_eff + 3.0)).min(0.5);
-        // pycma 4.5 damps more than the tutorial where the population is large for the dimension, up to threefold for large n.
+        // pycma 4.5 damps more than the tutorial where the population is large for the dimension,
+        // up to threefold for large n.
         let large = (3.0 * (1.0 - 0.5f64.powf(n / 9.0))).max(1.0);
         Ok(Strategy {
             weights,
             mean_weights,
             mu_eff,
             c_sigma,
-            d_sigma: 1.0 + 2.0 * (large * ((mu_eff - 1.0) / (n + 1.0)).sqrt() - 1.0).max(0.0) + c_sigma,
+            d_sigma: 1.0
+                + 2.0 * (large * ((mu_eff - 1.0) / (n + 1.0)).sqrt() - 1.0).max(0.0)
+                + c_sigma,
             c_c,
             c_1,
             c_mu,

@@ -18,7 +18,8 @@ pub(crate) enum Shape {
     Full(Full),
 }
 
-/// A full covariance, and the decomposition candidates are drawn with, which may be some generations old.
+/// A full covariance, and the decomposition candidates are drawn with, which may be some
+/// generations old.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved", into = "Saved")]
 pub(crate) struct Full {
@@ -33,7 +34,8 @@ pub(crate) struct Full {
     decomposed_at: u64,
 }
 
-/// A [`Full`] on disk: triangles only. The decomposition is made again on loading; the same numbers give the same bits.
+/// A [`Full`] on disk: triangles only. The decomposition is made again on loading; the same numbers
+/// give the same bits.
 #[derive(Clone, Serialize, Deserialize)]
 struct Saved {
     dimension: usize,
@@ -47,7 +49,13 @@ impl Shape {
         if full {
             let mut eye = vec![0.0; n * n];
             eye.iter_mut().step_by(n + 1).for_each(|x| *x = 1.0);
-            Self::Full(Full { c: eye.clone(), b: eye, d: vec![1.0; n], source: None, decomposed_at: 0 })
+            Self::Full(Full {
+                c: eye.clone(),
+                b: eye,
+                d: vec![1.0; n],
+                source: None,
+                decomposed_at: 0,
+            })
         } else {
             Self::Diagonal(vec![1.0; n])
         }
@@ -58,7 +66,8 @@ impl Shape {
         self.axes().len()
     }
 
-    /// The vectors z of `z` (n values each, one after the other) become B D z: steps with covariance C.
+    /// The vectors z of `z` (n values each, one after the other) become B D z: steps with
+    /// covariance C.
     pub(crate) fn colour(&self, z: &[f64]) -> Vec<f64> {
         match self {
             Self::Diagonal(v) => {
@@ -83,15 +92,23 @@ impl Shape {
             Self::Diagonal(variance) => {
                 let mut next: Vec<f64> = variance.iter().map(|x| decay * x).collect();
                 for (w, vector) in vectors {
-                    next.iter_mut().zip(*vector).for_each(|(x, v)| *x += w * v * v);
+                    next.iter_mut()
+                        .zip(*vector)
+                        .for_each(|(x, v)| *x += w * v * v);
                 }
                 Self::Diagonal(next)
             }
             Self::Full(full) => {
                 let (n, k) = (full.d.len(), vectors.len());
                 let mut c: Vec<f64> = full.c.iter().map(|x| decay * x).collect();
-                let right: Vec<f64> = vectors.iter().flat_map(|(_, v)| v.iter().copied()).collect();
-                let left: Vec<f64> = vectors.iter().flat_map(|(w, v)| v.iter().map(move |v| w * v)).collect();
+                let right: Vec<f64> = vectors
+                    .iter()
+                    .flat_map(|(_, v)| v.iter().copied())
+                    .collect();
+                let left: Vec<f64> = vectors
+                    .iter()
+                    .flat_map(|(w, v)| v.iter().map(move |v| w * v))
+                    .collect();
                 triangular::matmul(
                     MatMut::from_column_major_slice_mut(&mut c, n, n),
                     BlockStructure::TriangularLower,
@@ -104,12 +121,19 @@ impl Shape {
                     Par::Seq,
                 );
                 let source = Some(full.source.clone().unwrap_or_else(|| packed(&full.c, n)));
-                Self::Full(Full { c, b: full.b.clone(), d: full.d.clone(), source, decomposed_at: full.decomposed_at })
+                Self::Full(Full {
+                    c,
+                    b: full.b.clone(),
+                    d: full.d.clone(),
+                    source,
+                    decomposed_at: full.decomposed_at,
+                })
             }
         }
     }
 
-    /// Decomposes C anew if the last time is `gap` generations ago. `false` if C is not positive definite any more.
+    /// Decomposes C anew if the last time is `gap` generations ago. `false` if C is not positive
+    /// definite any more.
     pub(crate) fn refresh(&mut self, generation: u64, gap: f64) -> bool {
         match self {
             Self::Diagonal(v) => v.iter().all(|v| v.is_finite() && *v > 0.0),
@@ -117,7 +141,9 @@ impl Shape {
                 if ((generation - full.decomposed_at) as f64) < gap.max(1.0) {
                     return true;
                 }
-                let Some((b, d)) = decompose(&full.c, full.d.len()) else { return false };
+                let Some((b, d)) = decompose(&full.c, full.d.len()) else {
+                    return false;
+                };
                 (full.b, full.d, full.source, full.decomposed_at) = (b, d, None, generation);
                 true
             }
@@ -136,7 +162,12 @@ impl Shape {
     pub(crate) fn deviations(&self) -> Vec<f64> {
         match self {
             Self::Diagonal(v) => v.iter().map(|v| v.sqrt()).collect(),
-            Self::Full(full) => full.c.iter().step_by(full.d.len() + 1).map(|v| v.sqrt()).collect(),
+            Self::Full(full) => full
+                .c
+                .iter()
+                .step_by(full.d.len() + 1)
+                .map(|v| v.sqrt())
+                .collect(),
         }
     }
 }
@@ -147,8 +178,18 @@ impl Full {
         let n = self.d.len();
         let count = z.len() / n;
         let mut out = vec![0.0; z.len()];
-        let (b, z) = (MatRef::from_column_major_slice(&self.b, n, n), MatRef::from_column_major_slice(z, n, count));
-        matmul(MatMut::from_column_major_slice_mut(&mut out, n, count), Accum::Replace, b, z, 1.0, Par::Seq);
+        let (b, z) = (
+            MatRef::from_column_major_slice(&self.b, n, n),
+            MatRef::from_column_major_slice(z, n, count),
+        );
+        matmul(
+            MatMut::from_column_major_slice_mut(&mut out, n, count),
+            Accum::Replace,
+            b,
+            z,
+            1.0,
+            Par::Seq,
+        );
         out
     }
 }
@@ -156,7 +197,12 @@ impl Full {
 impl From<Full> for Saved {
     fn from(full: Full) -> Self {
         let n = full.d.len();
-        Self { dimension: n, c: packed(&full.c, n), source: full.source, decomposed_at: full.decomposed_at }
+        Self {
+            dimension: n,
+            c: packed(&full.c, n),
+            source: full.source,
+            decomposed_at: full.decomposed_at,
+        }
     }
 }
 
@@ -168,25 +214,41 @@ impl TryFrom<Saved> for Full {
         let expected = n * (n + 1) / 2;
         for triangle in std::iter::once(&saved.c).chain(&saved.source) {
             if triangle.len() != expected {
-                return Err(format!("a covariance of {n} parameters has {expected} entries, not {}", triangle.len()));
+                return Err(format!(
+                    "a covariance of {n} parameters has {expected} entries, not {}",
+                    triangle.len()
+                ));
             }
         }
         let c = unpacked(&saved.c, n);
         let (b, d) = if saved.decomposed_at == 0 {
             // Not decomposed yet: the identity, axis by axis.
-            let Shape::Full(first) = Shape::identity(n, true) else { unreachable!("asked for a full one") };
+            let Shape::Full(first) = Shape::identity(n, true) else {
+                unreachable!("asked for a full one")
+            };
             (first.b, first.d)
         } else {
-            let source = saved.source.as_ref().map_or_else(|| c.clone(), |s| unpacked(s, n));
+            let source = saved
+                .source
+                .as_ref()
+                .map_or_else(|| c.clone(), |s| unpacked(s, n));
             decompose(&source, n).ok_or("the saved covariance is not positive definite")?
         };
-        Ok(Self { c, b, d, source: saved.source, decomposed_at: saved.decomposed_at })
+        Ok(Self {
+            c,
+            b,
+            d,
+            source: saved.source,
+            decomposed_at: saved.decomposed_at,
+        })
     }
 }
 
 /// Every vector of `z` times `d`, entry by entry.
 fn scaled(z: &[f64], d: &[f64]) -> Vec<f64> {
-    z.chunks(d.len()).flat_map(|z| z.iter().zip(d).map(|(z, d)| z * d)).collect()
+    z.chunks(d.len())
+        .flat_map(|z| z.iter().zip(d).map(|(z, d)| z * d))
+        .collect()
 }
 
 /// B and D of the matrix with the lower triangle `c`, or `None` if it is not positive definite.
@@ -194,16 +256,24 @@ fn decompose(c: &[f64], n: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     if c.iter().any(|x| !x.is_finite()) {
         return None;
     }
-    let eigen = MatRef::from_column_major_slice(c, n, n).self_adjoint_eigen(Side::Lower).ok()?;
+    let eigen = MatRef::from_column_major_slice(c, n, n)
+        .self_adjoint_eigen(Side::Lower)
+        .ok()?;
     let (u, s): (MatRef<'_, f64>, _) = (eigen.U(), eigen.S());
     let d: Vec<f64> = (0..n).map(|i| s[i].sqrt()).collect();
     // The root of a negative number is not a number, and fails the comparison too.
-    d.iter().all(|d| *d > 0.0).then(|| ((0..n * n).map(|at| u[(at % n, at / n)]).collect(), d))
+    d.iter()
+        .all(|d| *d > 0.0)
+        .then(|| ((0..n * n).map(|at| u[(at % n, at / n)]).collect(), d))
 }
 
 /// The lower triangle of a column-major matrix, column by column.
 fn packed(c: &[f64], n: usize) -> Vec<f64> {
-    c.chunks(n).enumerate().flat_map(|(j, column)| &column[j..]).copied().collect()
+    c.chunks(n)
+        .enumerate()
+        .flat_map(|(j, column)| &column[j..])
+        .copied()
+        .collect()
 }
 
 /// The reverse of [`packed`].

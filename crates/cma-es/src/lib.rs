@@ -1,8 +1,8 @@
 //! CMA-ES with ask and tell, separable and full, with a state that can be saved.
 //!
-//! N. Hansen, "The CMA Evolution Strategy: A Tutorial" (arXiv 1604.00772), with active covariance update; R. Ros and
-//! N. Hansen, "A Simple Modification in CMA-ES Achieving Linear Time and Space Complexity" (PPSN 2008) for the separable
-//! form. It minimises: negate a fitness.
+//! N. Hansen, "The CMA Evolution Strategy: A Tutorial" (arXiv 1604.00772), with active covariance
+//! update; R. Ros and N. Hansen, "A Simple Modification in CMA-ES Achieving Linear Time and Space
+//! Complexity" (PPSN 2008) for the separable form. It minimises: negate a fitness.
 //!
 //! ```
 //! use frmdn_cma_es::{CmaEs, CmaEsConfig, Covariance, Recombination};
@@ -34,7 +34,8 @@ pub use strategy::CmaEs;
 pub enum CmaError {
     /// Settings that cannot be used.
     #[error(
-        "dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at least 1, the population at least 4 (and even for pairs), sigma0 a number above 0"
+        "dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at \
+         least 1, the population at least 4 (and even for pairs), sigma0 a number above 0"
     )]
     Config {
         /// Number of parameters.
@@ -45,7 +46,10 @@ pub enum CmaError {
         sigma0: f64,
     },
     /// A first mean that cannot be used.
-    #[error("a start of {found} values in generation {generation}: it needs {expected} finite values, before the first generation is told")]
+    #[error(
+        "a start of {found} values in generation {generation}: it needs {expected} finite values, \
+         before the first generation is told"
+    )]
     Start {
         /// Number of parameters.
         expected: usize,
@@ -63,7 +67,10 @@ pub enum CmaError {
         expected: usize,
     },
     /// A loss that is not a finite number.
-    #[error("the loss of candidate {candidate} in generation {generation} is {loss}, not a finite number")]
+    #[error(
+        "the loss of candidate {candidate} in generation {generation} is {loss}, not a finite \
+         number"
+    )]
     Loss {
         /// Index of the candidate.
         candidate: usize,
@@ -73,7 +80,10 @@ pub enum CmaError {
         loss: f64,
     },
     /// The distribution itself degenerated.
-    #[error("the search distribution degenerated in generation {generation} (sigma {sigma}): start again with another sigma0 or seed")]
+    #[error(
+        "the search distribution degenerated in generation {generation} (sigma {sigma}): start \
+         again with another sigma0 or seed"
+    )]
     Degenerate {
         /// Generation, from 0.
         generation: u64,

@@ -13,13 +13,16 @@ fn mix(mut z: u64) -> u64 {
 
 /// `count` standard normal numbers, a function of seed and generation.
 ///
-/// State and increment of the generator are both mixed from the two. The same state with consecutive increments will not do: such
-/// sequences of PCG64 are an arithmetic progression in the increment, and generations would be correlated.
+/// State and increment of the generator are both mixed from the two. The same state with
+/// consecutive increments will not do: such sequences of PCG64 are an arithmetic progression in the
+/// increment, and generations would be correlated.
 pub(crate) fn normals(seed: u64, generation: u64, count: usize) -> Vec<f64> {
     let a = mix(mix(seed).wrapping_add(generation));
     let wide = |i: u64| u128::from(mix(a ^ i)) << 64 | u128::from(mix(a ^ (i + 1)));
     let mut rng = Pcg64::new(wide(1), wide(3));
-    (0..count).map(|_| StandardNormal.sample(&mut rng)).collect()
+    (0..count)
+        .map(|_| StandardNormal.sample(&mut rng))
+        .collect()
 }
 
 #[cfg(test)]
@@ -40,10 +43,17 @@ mod tests {
             let rows: Vec<Vec<f64>> = (0..COUNT).map(of).collect();
             for lag in [1, 2, 4, 8] {
                 for place in 0..LENGTH {
-                    let sum: f64 = rows.iter().zip(&rows[lag..]).map(|(a, b)| a[place] * b[place]).sum();
-                    // The sum of 4000 products of independent normals has standard deviation √4000. Of 192 such sums one in
-                    // a thousand runs would be beyond 4.5 deviations.
-                    assert!((sum / (COUNT as f64).sqrt()).abs() < 4.5, "lag {lag}, place {place}: {sum}");
+                    let sum: f64 = rows
+                        .iter()
+                        .zip(&rows[lag..])
+                        .map(|(a, b)| a[place] * b[place])
+                        .sum();
+                    // The sum of 4000 products of independent normals has standard deviation √4000.
+                    // Of 192 such sums one in a thousand runs would be beyond 4.5 deviations.
+                    assert!(
+                        (sum / (COUNT as f64).sqrt()).abs() < 4.5,
+                        "lag {lag}, place {place}: {sum}"
+                    );
                 }
             }
         }

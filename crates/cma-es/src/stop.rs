@@ -4,16 +4,19 @@ use crate::CmaEs;
 
 /// A reason to stop, or to start again elsewhere (Hansen, arXiv 1604.00772, appendix B.3).
 ///
-/// Those that look at the losses (flat, stagnating) are the caller's: what counts as flat depends on how noisy the losses are.
+/// Those that look at the losses (flat, stagnating) are the caller's: what counts as flat depends
+/// on how noisy the losses are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stop {
     /// ConditionCov: C has condition number above 1e14, its smallest axes are rounding errors.
     Condition(f64),
     /// TolX: the distribution is below 1e-12 of its first width in all parameters.
     Converged,
-    /// TolXUp: the longest axis has grown by more than 1e4: sigma0 was far too small, or the problem has no optimum.
+    /// TolXUp: the longest axis has grown by more than 1e4: sigma0 was far too small, or the
+    /// problem has no optimum.
     Diverging,
-    /// NoEffectCoord: a fifth of the standard deviation of this parameter does not change the mean any more.
+    /// NoEffectCoord: a fifth of the standard deviation of this parameter does not change the mean
+    /// any more.
     NoEffect {
         /// Index of the parameter.
         parameter: usize,
@@ -21,7 +24,8 @@ pub enum Stop {
 }
 
 impl CmaEs {
-    /// Condition number of C: the squared ratio of its longest to its shortest axis, as of the last decomposition.
+    /// Condition number of C: the squared ratio of its longest to its shortest axis, as of the last
+    /// decomposition.
     pub fn condition_number(&self) -> f64 {
         let (min, max) = extremes(&self.state.shape.axes());
         (max / min).powi(2)
@@ -29,7 +33,12 @@ impl CmaEs {
 
     /// Standard deviations of the parameters, the step size included.
     pub fn deviations(&self) -> Vec<f64> {
-        self.state.shape.deviations().iter().map(|d| d * self.state.sigma).collect()
+        self.state
+            .shape
+            .deviations()
+            .iter()
+            .map(|d| d * self.state.sigma)
+            .collect()
     }
 
     /// Why going on is pointless, if it is. Nothing in the optimiser stops by itself.
@@ -47,11 +56,17 @@ impl CmaEs {
         if deviations.iter().zip(&state.path_c).all(still) {
             return Some(Stop::Converged);
         }
-        let stuck = state.mean.iter().zip(&deviations).position(|(m, d)| *m == m + 0.2 * d);
+        let stuck = state
+            .mean
+            .iter()
+            .zip(&deviations)
+            .position(|(m, d)| *m == m + 0.2 * d);
         stuck.map(|parameter| Stop::NoEffect { parameter })
     }
 }
 
 fn extremes(values: &[f64]) -> (f64, f64) {
-    values.iter().fold((f64::INFINITY, 0.0), |(min, max), &v| (min.min(v), max.max(v)))
+    values.iter().fold((f64::INFINITY, 0.0), |(min, max), &v| {
+        (min.min(v), max.max(v))
+    })
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CmaError, CmaEsConfig, Recombination, config::Strategy, covariance::Shape, random::normals};
+use crate::{
+    CmaError, CmaEsConfig, Recombination, config::Strategy, covariance::Shape, random::normals,
+};
 
 /// The optimiser: a value that can be saved (serde) and goes on bit for bit.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -37,9 +39,17 @@ impl TryFrom<State> for CmaEs {
     fn try_from(state: State) -> Result<Self, String> {
         let strategy = state.config.strategy().map_err(|e| e.to_string())?;
         let n = state.config.dimension;
-        let lengths = [state.mean.len(), state.path_sigma.len(), state.path_c.len(), state.shape.dimension()];
+        let lengths = [
+            state.mean.len(),
+            state.path_sigma.len(),
+            state.path_c.len(),
+            state.shape.dimension(),
+        ];
         if lengths != [n; 4] || matches!(state.shape, Shape::Full(_)) != strategy.full {
-            return Err(format!("a saved optimiser of {n} parameters whose parts have {lengths:?}, or another form of covariance"));
+            return Err(format!(
+                "a saved optimiser of {n} parameters whose parts have {lengths:?}, or another form \
+                 of covariance"
+            ));
         }
         Ok(Self { state, strategy })
     }
@@ -66,14 +76,23 @@ impl CmaEs {
     pub fn start_at(&mut self, x: &[f64]) -> Result<(), CmaError> {
         let (expected, found) = (self.state.mean.len(), x.len());
         if found != expected || self.state.generation > 0 || x.iter().any(|x| !x.is_finite()) {
-            return Err(CmaError::Start { expected, found, generation: self.state.generation });
+            return Err(CmaError::Start {
+                expected,
+                found,
+                generation: self.state.generation,
+            });
         }
         self.state.mean.copy_from_slice(x);
         Ok(())
     }
 
-    /// The same search with generations of `population` candidates, which move the mean by `recombination`, from the next one on.
-    pub fn with_generations(mut self, population: usize, recombination: Recombination) -> Result<Self, CmaError> {
+    /// The same search with generations of `population` candidates, which move the mean by
+    /// `recombination`, from the next one on.
+    pub fn with_generations(
+        mut self,
+        population: usize,
+        recombination: Recombination,
+    ) -> Result<Self, CmaError> {
         self.state.config.population = Some(population);
         self.state.config.recombination = recombination;
         self.strategy = self.state.config.strategy()?;
@@ -116,7 +135,8 @@ impl CmaEs {
         &self.state.config
     }
 
-    /// The normal vectors z of this generation, one after the other: a function of seed and generation alone.
+    /// The normal vectors z of this generation, one after the other: a function of seed and
+    /// generation alone.
     fn normals(&self) -> Vec<f64> {
         let config = &self.state.config;
         let count = self.population() * config.dimension;
@@ -129,22 +149,36 @@ impl CmaEs {
         all
     }
 
-    /// The candidates x = m + σ B D z of this generation. Asked again, also after saving and loading, they are the same.
+    /// The candidates x = m + σ B D z of this generation. Asked again, also after saving and
+    /// loading, they are the same.
     pub fn ask(&self) -> Vec<Vec<f64>> {
-        let State { mean, sigma, shape, .. } = &self.state;
+        let State {
+            mean, sigma, shape, ..
+        } = &self.state;
         let steps = shape.colour(&self.normals());
-        steps.chunks(mean.len()).map(|y| mean.iter().zip(y).map(|(m, y)| m + sigma * y).collect()).collect()
+        steps
+            .chunks(mean.len())
+            .map(|y| mean.iter().zip(y).map(|(m, y)| m + sigma * y).collect())
+            .collect()
     }
 
-    /// Learns from the losses of the candidates (lower is better), in the order of [`CmaEs::ask`]. On an error nothing changes.
+    /// Learns from the losses of the candidates (lower is better), in the order of [`CmaEs::ask`].
+    /// On an error nothing changes.
     pub fn tell(&mut self, losses: &[f64]) -> Result<(), CmaError> {
         let (n, lambda) = (self.state.mean.len(), self.population());
         let (old, s) = (&self.state, &self.strategy);
         if losses.len() != lambda {
-            return Err(CmaError::Count { found: losses.len(), expected: lambda });
+            return Err(CmaError::Count {
+                found: losses.len(),
+                expected: lambda,
+            });
         }
         if let Some(candidate) = losses.iter().position(|l| !l.is_finite()) {
-            return Err(CmaError::Loss { candidate, generation: old.generation, loss: losses[candidate] });
+            return Err(CmaError::Loss {
+                candidate,
+                generation: old.generation,
+                loss: losses[candidate],
+            });
         }
         let normals = self.normals();
         let steps = old.shape.colour(&normals);
@@ -154,44 +188,96 @@ impl CmaEs {
         let (z, y) = (ranked(&normals, &order), ranked(&steps, &order));
         let (z_w, y_w) = if old.config.recombination == Recombination::Pairs {
             let weights = towards_the_better(losses, s.mu_eff);
-            let first = |all: &[f64]| weighted(&weights, &all.chunks(n).take(weights.len()).collect::<Vec<_>>());
+            let first = |all: &[f64]| {
+                weighted(
+                    &weights,
+                    &all.chunks(n).take(weights.len()).collect::<Vec<_>>(),
+                )
+            };
             (first(&normals), first(&steps))
         } else {
             (weighted(&s.mean_weights, &z), weighted(&s.mean_weights, &y))
         };
 
-        // Equations 41, 42: the mean moves along the weighted mean of the better half's steps (or of all).
-        let mean: Vec<f64> = old.mean.iter().zip(&y_w).map(|(m, y)| m + old.sigma * y).collect();
+        // Equations 41, 42: the mean moves along the weighted mean of the better half's steps (or
+        // of all).
+        let mean: Vec<f64> = old
+            .mean
+            .iter()
+            .zip(&y_w)
+            .map(|(m, y)| m + old.sigma * y)
+            .collect();
 
         // Equations 43, 44: cumulative step-size adaptation. C^(-1/2) y_w is B z_w.
-        let path_sigma = path(&old.path_sigma, s.c_sigma, s.mu_eff, &old.shape.isotropic(z_w));
+        let path_sigma = path(
+            &old.path_sigma,
+            s.c_sigma,
+            s.mu_eff,
+            &old.shape.isotropic(z_w),
+        );
         let length = path_sigma.iter().map(|p| p * p).sum::<f64>().sqrt();
-        let sigma = old.sigma * ((s.c_sigma / s.d_sigma) * (length / s.chi_n - 1.0)).min(1.0).exp();
+        let sigma = old.sigma
+            * ((s.c_sigma / s.d_sigma) * (length / s.chi_n - 1.0))
+                .min(1.0)
+                .exp();
 
         // Equation 45: the path of the covariance stalls while the step size rises fast.
         let generations = 2.0 * (old.generation + 1) as f64;
         let norm = length / (1.0 - (1.0 - s.c_sigma).powf(generations)).sqrt();
         let stalls = norm >= (1.4 + 2.0 / (n as f64 + 1.0)) * s.chi_n;
-        let path_c = path(&old.path_c, s.c_c, if stalls { 0.0 } else { s.mu_eff }, &y_w);
+        let path_c = path(
+            &old.path_c,
+            s.c_c,
+            if stalls { 0.0 } else { s.mu_eff },
+            &y_w,
+        );
 
-        // Equations 46, 47: rank one and rank μ; steps with negative weight count with Mahalanobis length √n, and that of a
-        // step is the length of its z.
-        let missing = if stalls { s.c_1 * s.c_c * (2.0 - s.c_c) } else { 0.0 };
+        // Equations 46, 47: rank one and rank μ; steps with negative weight count with Mahalanobis
+        // length √n, and that of a step is the length of its z.
+        let missing = if stalls {
+            s.c_1 * s.c_c * (2.0 - s.c_c)
+        } else {
+            0.0
+        };
         let decay = 1.0 + missing - s.c_1 - s.c_mu * s.weights.iter().sum::<f64>();
-        let weigh = |w: f64, z: &[f64]| if w >= 0.0 { w } else { w * n as f64 / (z.iter().map(|z| z * z).sum::<f64>() + 1e-12) };
+        let weigh = |w: f64, z: &[f64]| {
+            if w >= 0.0 {
+                w
+            } else {
+                w * n as f64 / (z.iter().map(|z| z * z).sum::<f64>() + 1e-12)
+            }
+        };
         let mut vectors: Vec<(f64, &[f64])> = vec![(s.c_1, &path_c)];
-        vectors.extend(s.weights.iter().zip(&z).zip(&y).map(|((&w, z), &y)| (s.c_mu * weigh(w, z), y)));
+        vectors.extend(
+            s.weights
+                .iter()
+                .zip(&z)
+                .zip(&y)
+                .map(|((&w, z), &y)| (s.c_mu * weigh(w, z), y)),
+        );
         let mut shape = old.shape.updated(decay, &vectors);
 
         let generation = old.generation + 1;
         // The tutorial's section B.2: as rarely as costs no more than a tenth of the progress.
         let gap = 1.0 / (s.c_1 + s.c_mu) / n as f64 / 10.0;
-        let sound = sigma.is_finite() && sigma > 0.0 && mean.iter().chain(&path_c).all(|x| x.is_finite());
+        let sound =
+            sigma.is_finite() && sigma > 0.0 && mean.iter().chain(&path_c).all(|x| x.is_finite());
         if !sound || !shape.refresh(generation, gap) {
-            return Err(CmaError::Degenerate { generation: old.generation, sigma });
+            return Err(CmaError::Degenerate {
+                generation: old.generation,
+                sigma,
+            });
         }
         let config = old.config.clone();
-        self.state = State { config, generation, mean, sigma, path_sigma, path_c, shape };
+        self.state = State {
+            config,
+            generation,
+            mean,
+            sigma,
+            path_sigma,
+            path_c,
+            shape,
+        };
         Ok(())
     }
 }
@@ -211,7 +297,8 @@ fn weighted(weights: &[f64], vectors: &[&[f64]]) -> Vec<f64> {
     sum
 }
 
-/// Weights of the first candidates of all pairs: towards the better side, nowhere where both are as good, in all as long as `mu_eff` says.
+/// Weights of the first candidates of all pairs: towards the better side, nowhere where both are as
+/// good, in all as long as `mu_eff` says.
 fn towards_the_better(losses: &[f64], mu_eff: f64) -> Vec<f64> {
     let (one, other) = losses.split_at(losses.len() / 2);
     let weight = 1.0 / (one.len() as f64 * mu_eff).sqrt();
@@ -226,5 +313,8 @@ fn towards_the_better(losses: &[f64], mu_eff: f64) -> Vec<f64> {
 /// An evolution path one generation on: (1 - c) p + √(c (2 - c) μ_eff) step.
 fn path(old: &[f64], c: f64, mu_eff: f64, step: &[f64]) -> Vec<f64> {
     let gain = (c * (2.0 - c) * mu_eff).sqrt();
-    old.iter().zip(step).map(|(p, s)| (1.0 - c) * p + gain * s).collect()
+    old.iter()
+        .zip(step)
+        .map(|(p, s)| (1.0 - c) * p + gain * s)
+        .collect()
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
-    /// No joint components: a one-dimensional mixture for each value (equation 11; Ha & Schmidhuber 2018).
+    /// No joint components: a one-dimensional mixture for each value (equation 11; Ha & Schmidhuber
+    /// 2018).
     Factored,
     /// P = D.
     Diagonal,
@@ -46,7 +47,8 @@ pub struct FlowConfig {
     pub couplings: usize,
     /// Width of the conditioners' three hidden layers.
     pub hidden: usize,
-    /// Whether the conditioners of couplings see the features too. Ours; the paper's flow is one fixed map.
+    /// Whether the conditioners of couplings see the features too. Ours; the paper's flow is one
+    /// fixed map.
     pub conditional: bool,
 }
 
@@ -64,50 +66,90 @@ pub struct DensityConfig {
     pub rank: usize,
     /// The flow between targets and the mixture's space, if any.
     pub flow: Option<FlowConfig>,
-    /// The last `dim` features are a point y₀ of the target's space, and means are f(y₀) + μ_k: a mixture of changes (equation 13).
+    /// The last `dim` features are a point y₀ of the target's space, and means are f(y₀) + μ_k: a
+    /// mixture of changes (equation 13).
     pub residual: bool,
 }
 
-/// Numbers that a spline takes for each value it moves: bins' widths and heights, and the slopes between bins.
+/// Numbers that a spline takes for each value it moves: bins' widths and heights, and the slopes
+/// between bins.
 pub(crate) const SPLINE: usize = 3 * crate::BINS - 1;
 
 impl DensityConfig {
-    /// A mixture of `components` diagonal Gaussians over `dim` values, the start of every other configuration.
+    /// A mixture of `components` diagonal Gaussians over `dim` values, the start of every other
+    /// configuration.
     pub fn diagonal(dim: usize, components: usize) -> Self {
-        Self { dim, components, form: Form::Diagonal, rank: 0, flow: None, residual: false }
+        Self {
+            dim,
+            components,
+            form: Form::Diagonal,
+            rank: 0,
+            flow: None,
+            residual: false,
+        }
     }
 
     /// Names an impossible value.
     pub fn validate(&self) -> Result<(), String> {
-        let Self { dim, components, rank, .. } = *self;
+        let Self {
+            dim,
+            components,
+            rank,
+            ..
+        } = *self;
         for (name, value, least) in [("dimensions", dim, 1), ("components", components, 1)] {
             if value < least {
-                return Err(format!("{name} = {value} is impossible: it must be at least {least}"));
+                return Err(format!(
+                    "{name} = {value} is impossible: it must be at least {least}"
+                ));
             }
         }
         if self.columns() > dim {
-            return Err(format!("rank = {rank} is impossible: it must be at most the number of dimensions, {dim}"));
+            return Err(format!(
+                "rank = {rank} is impossible: it must be at most the number of dimensions, {dim}"
+            ));
         }
         match self.couplings() {
-            Some(_) if dim < 2 => Err("couplings need at least two dimensions: half of the values decide how the others are moved".into()),
-            Some(flow) if flow.couplings == 0 || flow.hidden == 0 => Err("a flow needs at least one coupling and one hidden value".into()),
+            Some(_) if dim < 2 => Err(
+                "couplings need at least two dimensions: half of the values \
+                decide how the others are moved"
+                    .into(),
+            ),
+            Some(flow) if flow.couplings == 0 || flow.hidden == 0 => Err("a flow needs at least \
+                one coupling and one hidden value"
+                .into()),
             _ => Ok(()),
         }
     }
 
     /// Columns of U: 0 in the forms that have none.
     pub fn columns(&self) -> usize {
-        if matches!(self.form, Form::LowRank | Form::Tied | Form::LowRankCovariance) { self.rank } else { 0 }
+        if matches!(
+            self.form,
+            Form::LowRank | Form::Tied | Form::LowRankCovariance
+        ) {
+            self.rank
+        } else {
+            0
+        }
     }
 
     /// Choices among components that a draw makes: one, or one for each value.
     pub fn choices(&self) -> usize {
-        if self.form == Form::Factored { self.dim } else { 1 }
+        if self.form == Form::Factored {
+            self.dim
+        } else {
+            1
+        }
     }
 
     /// Values of one component's Gaussian: mean, log D, and U or the lower part of A.
     pub(crate) fn component_width(&self) -> usize {
-        let lower = if self.form == Form::Full { self.dim * (self.dim - 1) / 2 } else { 0 };
+        let lower = if self.form == Form::Full {
+            self.dim * (self.dim - 1) / 2
+        } else {
+            0
+        };
         self.dim * (2 + self.columns()) + lower
     }
 
@@ -120,16 +162,23 @@ impl DensityConfig {
     pub(crate) fn parts(&self) -> Vec<(String, usize)> {
         let wide = self.components * self.dim;
         let logits = self.components * self.choices();
-        let mut parts = vec![("logits".into(), logits), ("mean".into(), wide), ("log_precision".into(), wide)];
+        let mut parts = vec![
+            ("logits".into(), logits),
+            ("mean".into(), wide),
+            ("log_precision".into(), wide),
+        ];
         match self.form {
-            Form::LowRank | Form::LowRankCovariance => parts.extend((0..self.rank).map(|a| (format!("direction{a}"), wide))),
+            Form::LowRank | Form::LowRankCovariance => {
+                parts.extend((0..self.rank).map(|a| (format!("direction{a}"), wide)))
+            }
             Form::Full => parts.push(("lower".into(), wide * (self.dim - 1) / 2)),
             Form::Factored | Form::Diagonal | Form::Tied => {}
         }
         parts
     }
 
-    /// The couplings' kind, number, hidden width and whether they see the features, where there are couplings.
+    /// The couplings' kind, number, hidden width and whether they see the features, where there are
+    /// couplings.
     pub(crate) fn couplings(&self) -> Option<FlowConfig> {
         self.flow.filter(|f| f.kind != FlowKind::Linear)
     }
@@ -137,15 +186,28 @@ impl DensityConfig {
     /// (kept, transformed) values of coupling `i`: the halves take turns.
     pub fn halves(&self, i: usize) -> (usize, usize) {
         let first = self.dim / 2;
-        if i.is_multiple_of(2) { (first, self.dim - first) } else { (self.dim - first, first) }
+        if i.is_multiple_of(2) {
+            (first, self.dim - first)
+        } else {
+            (self.dim - first, first)
+        }
     }
 
     /// Multiply-adds of the flow for one row, one way.
     pub fn flow_products(&self, features: usize) -> usize {
-        let Some(flow) = self.couplings() else { return self.flow.map_or(0, |_| 2 * self.dim * self.dim) };
-        let outputs = if flow.kind == FlowKind::Spline { SPLINE } else { 2 };
+        let Some(flow) = self.couplings() else {
+            return self.flow.map_or(0, |_| 2 * self.dim * self.dim);
+        };
+        let outputs = if flow.kind == FlowKind::Spline {
+            SPLINE
+        } else {
+            2
+        };
         let seen = if flow.conditional { features } else { 0 };
-        (0..flow.couplings).map(|i| self.halves(i)).map(|(k, m)| flow.hidden * (k + seen + 2 * flow.hidden + outputs * m)).sum()
+        (0..flow.couplings)
+            .map(|i| self.halves(i))
+            .map(|(k, m)| flow.hidden * (k + seen + 2 * flow.hidden + outputs * m))
+            .sum()
     }
 
     /// Name and shape of every tensor.
@@ -172,9 +234,18 @@ impl DensityConfig {
             add(&mut list, format!("head.{part}"), features, width);
         }
         if self.form == Form::Tied {
-            list.extend((0..self.rank).map(|a| (format!("tied.factor{a}"), vec![self.components * self.dim])));
+            list.extend(
+                (0..self.rank)
+                    .map(|a| (format!("tied.factor{a}"), vec![self.components * self.dim])),
+            );
         }
-        if let Some(FlowConfig { kind, couplings, hidden, conditional }) = self.couplings() {
+        if let Some(FlowConfig {
+            kind,
+            couplings,
+            hidden,
+            conditional,
+        }) = self.couplings()
+        {
             for i in 0..couplings {
                 let (kept, moved) = self.halves(i);
                 let seen = if conditional { kept + features } else { kept };
@@ -182,17 +253,26 @@ impl DensityConfig {
                     add(&mut list, format!("flow.{i}.{layer}"), from, hidden);
                 }
                 if kind == FlowKind::Spline {
-                    add(&mut list, format!("flow.{i}.spline"), hidden, moved * SPLINE);
+                    add(
+                        &mut list,
+                        format!("flow.{i}.spline"),
+                        hidden,
+                        moved * SPLINE,
+                    );
                 } else {
                     add(&mut list, format!("flow.{i}.log_scale"), hidden, moved);
                     add(&mut list, format!("flow.{i}.shift"), hidden, moved);
                 }
             }
             if kind == FlowKind::Affine {
-                list.extend((0..couplings).map(|i| (format!("flow.{i}.bound"), vec![self.halves(i).1])));
+                list.extend(
+                    (0..couplings).map(|i| (format!("flow.{i}.bound"), vec![self.halves(i).1])),
+                );
             }
         } else if self.flow.is_some() {
-            list.extend(["flow.lower", "flow.upper"].map(|name| (name.into(), vec![self.dim, self.dim])));
+            list.extend(
+                ["flow.lower", "flow.upper"].map(|name| (name.into(), vec![self.dim, self.dim])),
+            );
             list.push(("flow.log_diagonal".into(), vec![self.dim]));
         }
         list
@@ -200,9 +280,10 @@ impl DensityConfig {
 
     /// Initial parameters from the stream (`seed`, `density/init`).
     ///
-    /// Layers are uniform in ± 1/√inputs, as PyTorch's. The last layers of the conditioners and the matrices of a linear flow are
-    /// zero, so that every flow starts as the identity. U starts at N(0, 0.1²/d) from its bias, never at zero: the likelihood is
-    /// even in U, its gradient there would vanish. Biases of the means are spread by N(0, 0.5²), or all components would be one.
+    /// Layers are uniform in ± 1/√inputs, as PyTorch's. The last layers of the conditioners and the
+    /// matrices of a linear flow are zero, so that every flow starts as the identity. U starts at
+    /// N(0, 0.1²/d) from its bias, never at zero: the likelihood is even in U, its gradient there
+    /// would vanish. Biases of the means are spread by N(0, 0.5²), or all components would be one.
     pub fn init(&self, features: usize, seed: u64) -> Params {
         let mut params = Params::default();
         for (at, (name, shape)) in self.tensors(features).into_iter().enumerate() {
@@ -215,7 +296,17 @@ impl DensityConfig {
             };
             if is(".bound") {
                 value.fill(1.0);
-            } else if ["log_scale", "shift", "spline", "flow.lower", "flow.upper", "log_diagonal"].into_iter().any(is) {
+            } else if [
+                "log_scale",
+                "shift",
+                "spline",
+                "flow.lower",
+                "flow.upper",
+                "log_diagonal",
+            ]
+            .into_iter()
+            .any(is)
+            {
                 // The identity.
             } else if is("tied") || (is("direction") && is("bias")) {
                 normal(0.1 / (self.dim as f32).sqrt());
@@ -223,7 +314,15 @@ impl DensityConfig {
                 normal(0.5);
             } else if is("weight") {
                 let bound = 1.0 / (shape[0] as f32).sqrt();
-                fill_uniform(rng, if is("direction") || is("lower") { 0.1 * bound } else { bound }, &mut value);
+                fill_uniform(
+                    rng,
+                    if is("direction") || is("lower") {
+                        0.1 * bound
+                    } else {
+                        bound
+                    },
+                    &mut value,
+                );
             }
             params.push(name, &shape, value);
         }

@@ -1,4 +1,5 @@
-//! The density as burn tensors: its definition, and the path along which heads and flows are trained by autodiff.
+//! The density as burn tensors: its definition, and the path along which heads and flows are
+//! trained by autodiff.
 
 use burn::{
     Tensor,
@@ -15,8 +16,8 @@ mod sample;
 /// Rows whose likelihoods and gradients are computed together in training.
 const TOGETHER: usize = 512;
 
-/// Smaller gradients by the head's outputs are zero. Those of components that a row has nothing to do with are subnormal numbers, for which an Intel
-/// core calls its microcode at every product.
+/// Smaller gradients by the head's outputs are zero. Those of components that a row has nothing to
+/// do with are subnormal numbers, for which an Intel core calls its microcode at every product.
 const NOTHING: f32 = 1e-30;
 
 /// Parameters as tracked tensors; biases and bounds are rows `[1, n]`.
@@ -31,7 +32,11 @@ pub struct Definition {
 /// A tensor `[rows, columns]` from a slice, tracked if the device differentiates.
 pub fn tracked(values: &[f32], rows: usize, columns: usize, device: &Device) -> Tensor<2> {
     let tensor = constant(values, rows, columns, device);
-    if device.is_autodiff() { tensor.require_grad() } else { tensor }
+    if device.is_autodiff() {
+        tensor.require_grad()
+    } else {
+        tensor
+    }
 }
 
 /// An untracked tensor `[rows, columns]` from a slice.
@@ -42,7 +47,9 @@ pub fn constant(values: &[f32], rows: usize, columns: usize, device: &Device) ->
 /// The gradient of a tracked tensor, zeros where the loss does not depend on it.
 pub fn gradient(tensor: &Tensor<2>, gradients: &Gradients) -> Vec<f32> {
     let zeros = || vec![0.0; tensor.dims().iter().product()];
-    tensor.grad(gradients).map_or_else(zeros, |g| g.into_data().try_to_vec().expect("gradients are f32"))
+    tensor.grad(gradients).map_or_else(zeros, |g| {
+        g.into_data().try_to_vec().expect("gradients are f32")
+    })
 }
 
 /// What one training step needs of the density.
@@ -57,8 +64,9 @@ pub struct LossAndGradient {
 }
 
 impl Definition {
-    /// The loss −Σ wᵢ log p(yᵢ | hᵢ) and its gradients: `h` is `[rows, features]`, `y` `[rows, dim]`, `weights` `[rows]`
-    /// (zero for padding, else one over the number of real rows for a mean). `params` may hold other tensors too.
+    /// The loss −Σ wᵢ log p(yᵢ | hᵢ) and its gradients: `h` is `[rows, features]`, `y` `[rows,
+    /// dim]`, `weights` `[rows]` (zero for padding, else one over the number of real rows for a
+    /// mean). `params` may hold other tensors too.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
@@ -76,22 +84,46 @@ impl Definition {
         let features = h.len() / rows;
         let definition = Self::new(config, features, params, &device)?;
         let head = Head::load(config, features, params)?;
-        let mut all = LossAndGradient { log_prob: Vec::new(), parameters: definition.zeros(), features: Vec::new() };
+        let mut all = LossAndGradient {
+            log_prob: Vec::new(),
+            parameters: definition.zeros(),
+            features: Vec::new(),
+        };
         // A few rows at a time: what is kept for the way back then stays in the cache.
-        let parts = h.chunks(TOGETHER * features).zip(y.chunks(TOGETHER * config.dim)).zip(weights.chunks(TOGETHER));
+        let parts = h
+            .chunks(TOGETHER * features)
+            .zip(y.chunks(TOGETHER * config.dim))
+            .zip(weights.chunks(TOGETHER));
         for ((h, y), weights) in parts {
             let rows = weights.len();
             let given = head.outputs(h, rows, &device);
-            let (definition, seen) = (Self { given, ..definition.clone() }, tracked(h, rows, features, &device));
-            let log_prob = definition.log_prob(seen.clone(), constant(y, rows, config.dim, &device));
-            let gradients = (log_prob.clone() * constant(weights, rows, 1, &device)).sum().neg().backward();
-            all.log_prob.extend(log_prob.into_data().try_to_vec::<f32>().expect("likelihoods are f32"));
+            let (definition, seen) = (
+                Self {
+                    given,
+                    ..definition.clone()
+                },
+                tracked(h, rows, features, &device),
+            );
+            let log_prob =
+                definition.log_prob(seen.clone(), constant(y, rows, config.dim, &device));
+            let gradients = (log_prob.clone() * constant(weights, rows, 1, &device))
+                .sum()
+                .neg()
+                .backward();
+            all.log_prob.extend(
+                log_prob
+                    .into_data()
+                    .try_to_vec::<f32>()
+                    .expect("likelihoods are f32"),
+            );
             all.parameters.add_assign(&definition.gradients(&gradients));
             // Where a flow or the means look at the features too.
             let mut d_features = gradient(&seen, &gradients);
             for (output, layer) in definition.given.iter().zip(&head.layers) {
                 let mut dy = gradient(&output.1, &gradients);
-                dy.iter_mut().filter(|d| d.abs() < NOTHING).for_each(|d| *d = 0.0);
+                dy.iter_mut()
+                    .filter(|d| d.abs() < NOTHING)
+                    .for_each(|d| *d = 0.0);
                 layer.back(h, &dy, rows, &mut all.parameters, &mut d_features);
             }
             all.features.extend(d_features);
@@ -100,13 +132,26 @@ impl Definition {
     }
 
     /// Tensors of `params` on `device` (an autodiff device for training).
-    pub fn new(config: DensityConfig, features: usize, params: &Params, device: &Device) -> Result<Self, ParamError> {
+    pub fn new(
+        config: DensityConfig,
+        features: usize,
+        params: &Params,
+        device: &Device,
+    ) -> Result<Self, ParamError> {
         let list = config.tensors(features).into_iter().map(|(name, shape)| {
             let value = params.get(&name, &shape)?;
-            let (rows, columns) = if let [rows, columns] = shape[..] { (rows, columns) } else { (1, value.len()) };
+            let (rows, columns) = if let [rows, columns] = shape[..] {
+                (rows, columns)
+            } else {
+                (1, value.len())
+            };
             Ok((name, shape, tracked(value, rows, columns, device)))
         });
-        Ok(Self { config, tensors: list.collect::<Result<_, _>>()?, given: Vec::new() })
+        Ok(Self {
+            config,
+            tensors: list.collect::<Result<_, _>>()?,
+            given: Vec::new(),
+        })
     }
 
     /// What it is made of.
@@ -134,7 +179,10 @@ impl Definition {
 
     fn get(&self, name: &str) -> Tensor<2> {
         let found = self.tensors.iter().find(|(n, _, _)| n == name);
-        found.expect("every name comes from the configuration").2.clone()
+        found
+            .expect("every name comes from the configuration")
+            .2
+            .clone()
     }
 
     fn linear(&self, name: &str, x: Tensor<2>) -> Tensor<2> {
@@ -145,8 +193,9 @@ impl Definition {
     }
 }
 
-/// The linear maps of the head on the engine: nearly all of the likelihood's products. Between burn and them, gradients can be looked at before they are
-/// multiplied (see [`NOTHING`]); where none is subnormal, burn's own products take the same time.
+/// The linear maps of the head on the engine: nearly all of the likelihood's products. Between burn
+/// and them, gradients can be looked at before they are multiplied (see [`NOTHING`]); where none is
+/// subnormal, burn's own products take the same time.
 struct Head {
     layers: Vec<HeadLayer>,
 }
@@ -163,16 +212,31 @@ struct HeadLayer {
 impl Head {
     fn load(config: DensityConfig, features: usize, params: &Params) -> Result<Self, ParamError> {
         let tensors = config.tensors(features);
-        let place = |name: &str| tensors.iter().position(|(n, _)| n == name).expect("a linear map has a weight and a bias");
+        let place = |name: &str| {
+            tensors
+                .iter()
+                .position(|(n, _)| n == name)
+                .expect("a linear map has a weight and a bias")
+        };
         let mut layers = Vec::new();
         for (weight, shape) in &tensors {
-            let Some(name) = weight.strip_suffix(".weight").filter(|name| name.starts_with("head.")) else { continue };
+            let Some(name) = weight
+                .strip_suffix(".weight")
+                .filter(|name| name.starts_with("head."))
+            else {
+                continue;
+            };
             let bias = format!("{name}.bias");
             let mut linear = Linear::new(shape[0], shape[1]);
             let values = params.get(weight, shape)?;
             linear.load(values, params.get(&bias, &[shape[1]])?);
             linear.load_backward(values);
-            layers.push(HeadLayer { name: name.to_owned(), at: [place(weight), place(&bias)], outputs: shape[1], linear });
+            layers.push(HeadLayer {
+                name: name.to_owned(),
+                at: [place(weight), place(&bias)],
+                outputs: shape[1],
+                linear,
+            });
         }
         Ok(Self { layers })
     }
@@ -190,10 +254,23 @@ impl Head {
 
 impl HeadLayer {
     /// Adds the gradients by weight, bias and features that follow from `dy` `[rows, outputs]`.
-    fn back(&self, h: &[f32], dy: &[f32], rows: usize, parameters: &mut Params, d_features: &mut [f32]) {
-        let [mut weight, mut bias] = self.at.map(|at| std::mem::take(&mut parameters.0[at].value));
-        self.linear.backward_weights(h, dy, rows, &mut weight, &mut bias);
-        (parameters.0[self.at[0]].value, parameters.0[self.at[1]].value) = (weight, bias);
+    fn back(
+        &self,
+        h: &[f32],
+        dy: &[f32],
+        rows: usize,
+        parameters: &mut Params,
+        d_features: &mut [f32],
+    ) {
+        let [mut weight, mut bias] = self
+            .at
+            .map(|at| std::mem::take(&mut parameters.0[at].value));
+        self.linear
+            .backward_weights(h, dy, rows, &mut weight, &mut bias);
+        (
+            parameters.0[self.at[0]].value,
+            parameters.0[self.at[1]].value,
+        ) = (weight, bias);
         let mut dx = vec![0.0; d_features.len()];
         self.linear.backward_input(dy, rows, &mut dx);
         d_features.iter_mut().zip(dx).for_each(|(d, dx)| *d += dx);

@@ -9,7 +9,9 @@ use frmdn_engine::{
     params::ParamError,
 };
 
-use crate::{DensityConfig, FlowKind, LEAK, LOG_PRECISION_LIMIT, config::SPLINE, host::layer, spline::Spline};
+use crate::{
+    DensityConfig, FlowKind, LEAK, LOG_PRECISION_LIMIT, config::SPLINE, host::layer, spline::Spline,
+};
 
 /// All layers of a flow; of none, where the density has no flow.
 #[derive(Clone, Debug)]
@@ -26,15 +28,26 @@ enum Layer {
 
 impl Flow {
     /// The flow of `config` on `features` values.
-    pub fn new(config: &DensityConfig, features: usize, params: &Params) -> Result<Self, ParamError> {
+    pub fn new(
+        config: &DensityConfig,
+        features: usize,
+        params: &Params,
+    ) -> Result<Self, ParamError> {
         let layers = match config.couplings() {
             Some(flow) => (0..flow.couplings)
-                .map(|i| Ok(Layer::Coupling(Box::new(Coupling::new(config, i, features, params)?))))
+                .map(|i| {
+                    Ok(Layer::Coupling(Box::new(Coupling::new(
+                        config, i, features, params,
+                    )?)))
+                })
                 .collect::<Result<_, _>>()?,
             None if config.flow.is_some() => vec![Layer::Matrix(Matrix::new(config.dim, params)?)],
             None => Vec::new(),
         };
-        Ok(Self { dim: config.dim, layers })
+        Ok(Self {
+            dim: config.dim,
+            layers,
+        })
     }
 
     /// Whether f is the identity by construction.
@@ -42,8 +55,15 @@ impl Flow {
         self.layers.is_empty()
     }
 
-    /// Data to base, in place; adds log|det ∂f/∂y| of each row to `log_det`. `h` holds the rows' features.
-    pub fn forward(&self, h: &[f32], y: &mut [f32], log_det: &mut [f64], scratch: &mut FlowScratch) {
+    /// Data to base, in place; adds log|det ∂f/∂y| of each row to `log_det`. `h` holds the rows'
+    /// features.
+    pub fn forward(
+        &self,
+        h: &[f32],
+        y: &mut [f32],
+        log_det: &mut [f64],
+        scratch: &mut FlowScratch,
+    ) {
         for layer in &self.layers {
             match layer {
                 Layer::Coupling(coupling) => coupling.forward(h, y, self.dim, log_det, scratch),
@@ -63,7 +83,8 @@ impl Flow {
     }
 }
 
-/// A coupling: y_kept stays, and decides (with the features, if the flow is conditional) how y_moved is moved.
+/// A coupling: y_kept stays, and decides (with the features, if the flow is conditional) how
+/// y_moved is moved.
 #[derive(Clone, Debug)]
 struct Coupling {
     layers: [Linear; 3],
@@ -79,21 +100,41 @@ struct Coupling {
 #[derive(Clone, Debug)]
 enum Moves {
     /// Equation 6: y_moved exp(s) + t, with s within ± bound.
-    Affine { log_scale: Box<Linear>, shift: Box<Linear>, bound: Vec<f32> },
+    Affine {
+        log_scale: Box<Linear>,
+        shift: Box<Linear>,
+        bound: Vec<f32>,
+    },
     /// Equation 9.
     Spline(Box<Linear>),
 }
 
 impl Coupling {
-    fn new(config: &DensityConfig, i: usize, features: usize, params: &Params) -> Result<Self, ParamError> {
-        let flow = config.couplings().ok_or_else(|| ParamError::Missing("flow".into()))?;
+    fn new(
+        config: &DensityConfig,
+        i: usize,
+        features: usize,
+        params: &Params,
+    ) -> Result<Self, ParamError> {
+        let flow = config
+            .couplings()
+            .ok_or_else(|| ParamError::Missing("flow".into()))?;
         let (hidden, (kept, moved)) = (flow.hidden, config.halves(i));
         let name = |part: &str| format!("flow.{i}.{part}");
         let (first, second) = (0..config.dim / 2, config.dim / 2..config.dim);
-        let (k, m) = if i.is_multiple_of(2) { (first, second) } else { (second, first) };
+        let (k, m) = if i.is_multiple_of(2) {
+            (first, second)
+        } else {
+            (second, first)
+        };
         let seen = if flow.conditional { features } else { 0 };
         let moves = if flow.kind == FlowKind::Spline {
-            Moves::Spline(Box::new(layer(params, &name("spline"), hidden, moved * SPLINE)?))
+            Moves::Spline(Box::new(layer(
+                params,
+                &name("spline"),
+                hidden,
+                moved * SPLINE,
+            )?))
         } else {
             Moves::Affine {
                 log_scale: Box::new(layer(params, &name("log_scale"), hidden, moved)?),
@@ -106,10 +147,24 @@ impl Coupling {
             layer(params, &name("layer2"), hidden, hidden)?,
             layer(params, &name("layer3"), hidden, hidden)?,
         ];
-        Ok(Self { layers, moves, hidden, seen, kept: k, moved: m })
+        Ok(Self {
+            layers,
+            moves,
+            hidden,
+            seen,
+            kept: k,
+            moved: m,
+        })
     }
 
-    fn forward(&self, h: &[f32], y: &mut [f32], dim: usize, log_det: &mut [f64], scratch: &mut FlowScratch) {
+    fn forward(
+        &self,
+        h: &[f32],
+        y: &mut [f32],
+        dim: usize,
+        log_det: &mut [f64],
+        scratch: &mut FlowScratch,
+    ) {
         let rows = log_det.len();
         self.condition(h, y, rows, dim, scratch);
         let m = self.moved.len();
@@ -120,16 +175,27 @@ impl Coupling {
                     *log_det += s.iter().map(|&s| f64::from(s)).sum::<f64>();
                 }
                 exp_inplace(scale);
-                for (y, (scale, t)) in y.chunks_exact_mut(dim).zip(scale.chunks_exact(m).zip(shift.chunks_exact(m))) {
-                    for (v, (scale, t)) in y[self.moved.clone()].iter_mut().zip(scale.iter().zip(t)) {
+                for (y, (scale, t)) in y
+                    .chunks_exact_mut(dim)
+                    .zip(scale.chunks_exact(m).zip(shift.chunks_exact(m)))
+                {
+                    for (v, (scale, t)) in y[self.moved.clone()].iter_mut().zip(scale.iter().zip(t))
+                    {
                         *v = *v * scale + t;
                     }
                 }
             }
             Moves::Spline(last) => {
                 let raw = Self::splines(last, rows, m, scratch);
-                for ((y, raw), log_det) in y.chunks_exact_mut(dim).zip(raw.chunks_exact(m * SPLINE)).zip(log_det) {
-                    for (v, raw) in y[self.moved.clone()].iter_mut().zip(raw.chunks_exact(SPLINE)) {
+                for ((y, raw), log_det) in y
+                    .chunks_exact_mut(dim)
+                    .zip(raw.chunks_exact(m * SPLINE))
+                    .zip(log_det)
+                {
+                    for (v, raw) in y[self.moved.clone()]
+                        .iter_mut()
+                        .zip(raw.chunks_exact(SPLINE))
+                    {
                         let (moved, log_slope) = Spline::new(raw).forward(f64::from(*v));
                         *v = moved as f32;
                         *log_det += log_slope;
@@ -148,8 +214,12 @@ impl Coupling {
                 let FlowScratch { scale, shift, .. } = self.affine(rows, scratch);
                 scale.iter_mut().for_each(|s| *s = -*s);
                 exp_inplace(scale);
-                for (x, (scale, t)) in x.chunks_exact_mut(dim).zip(scale.chunks_exact(m).zip(shift.chunks_exact(m))) {
-                    for (v, (scale, t)) in x[self.moved.clone()].iter_mut().zip(scale.iter().zip(t)) {
+                for (x, (scale, t)) in x
+                    .chunks_exact_mut(dim)
+                    .zip(scale.chunks_exact(m).zip(shift.chunks_exact(m)))
+                {
+                    for (v, (scale, t)) in x[self.moved.clone()].iter_mut().zip(scale.iter().zip(t))
+                    {
                         *v = (*v - t) * scale;
                     }
                 }
@@ -157,7 +227,10 @@ impl Coupling {
             Moves::Spline(last) => {
                 let raw = Self::splines(last, rows, m, scratch);
                 for (x, raw) in x.chunks_exact_mut(dim).zip(raw.chunks_exact(m * SPLINE)) {
-                    for (v, raw) in x[self.moved.clone()].iter_mut().zip(raw.chunks_exact(SPLINE)) {
+                    for (v, raw) in x[self.moved.clone()]
+                        .iter_mut()
+                        .zip(raw.chunks_exact(SPLINE))
+                    {
                         *v = Spline::new(raw).inverse(f64::from(*v)) as f32;
                     }
                 }
@@ -176,14 +249,20 @@ impl Coupling {
         for layer in &self.layers {
             b.resize(rows * self.hidden, 0.0);
             layer.forward(a, rows, false, b);
-            b.iter_mut().for_each(|v| *v = if *v > 0.0 { *v } else { LEAK * *v });
+            b.iter_mut()
+                .for_each(|v| *v = if *v > 0.0 { *v } else { LEAK * *v });
             std::mem::swap(a, b);
         }
     }
 
     /// Log-scales and shifts of an affine coupling.
     fn affine<'a>(&self, rows: usize, scratch: &'a mut FlowScratch) -> &'a mut FlowScratch {
-        if let Moves::Affine { log_scale, shift, bound } = &self.moves {
+        if let Moves::Affine {
+            log_scale,
+            shift,
+            bound,
+        } = &self.moves
+        {
             let m = self.moved.len();
             scratch.scale.resize(rows * m, 0.0);
             scratch.shift.resize(rows * m, 0.0);
@@ -198,14 +277,20 @@ impl Coupling {
     }
 
     /// The numbers of all splines.
-    fn splines<'a>(last: &Linear, rows: usize, moved: usize, scratch: &'a mut FlowScratch) -> &'a [f32] {
+    fn splines<'a>(
+        last: &Linear,
+        rows: usize,
+        moved: usize,
+        scratch: &'a mut FlowScratch,
+    ) -> &'a [f32] {
         scratch.scale.resize(rows * moved * SPLINE, 0.0);
         last.forward(&scratch.a, rows, false, &mut scratch.scale);
         &scratch.scale
     }
 }
 
-/// Equation 10: x = L U y with L unit lower triangular, and U upper triangular with the diagonal exp(ℓ).
+/// Equation 10: x = L U y with L unit lower triangular, and U upper triangular with the diagonal
+/// exp(ℓ).
 #[derive(Clone, Debug)]
 struct Matrix {
     dim: usize,
@@ -222,7 +307,10 @@ impl Matrix {
             dim,
             lower: wide(params.get("flow.lower", &[dim, dim])?),
             upper: wide(params.get("flow.upper", &[dim, dim])?),
-            log_diagonal: wide(params.get("flow.log_diagonal", &[dim])?).into_iter().map(|v| v.clamp(-limit, limit)).collect(),
+            log_diagonal: wide(params.get("flow.log_diagonal", &[dim])?)
+                .into_iter()
+                .map(|v| v.clamp(-limit, limit))
+                .collect(),
         })
     }
 
@@ -232,7 +320,9 @@ impl Matrix {
             *log_det += total;
             let v: Vec<f64> = (0..d)
                 .map(|i| {
-                    let above = (i + 1..d).map(|j| self.upper[i * d + j] * f64::from(y[j])).sum::<f64>();
+                    let above = (i + 1..d)
+                        .map(|j| self.upper[i * d + j] * f64::from(y[j]))
+                        .sum::<f64>();
                     self.log_diagonal[i].exp() * f64::from(y[i]) + above
                 })
                 .collect();
@@ -250,7 +340,11 @@ impl Matrix {
                 v[i] -= (0..i).map(|j| self.lower[i * d + j] * v[j]).sum::<f64>();
             }
             for i in (0..d).rev() {
-                v[i] = (v[i] - (i + 1..d).map(|j| self.upper[i * d + j] * v[j]).sum::<f64>()) * (-self.log_diagonal[i]).exp();
+                v[i] = (v[i]
+                    - (i + 1..d)
+                        .map(|j| self.upper[i * d + j] * v[j])
+                        .sum::<f64>())
+                    * (-self.log_diagonal[i]).exp();
             }
             x.iter_mut().zip(v).for_each(|(x, v)| *x = v as f32);
         }

@@ -1,5 +1,5 @@
-//! One Gaussian, in every form: everything low-rank by an r × r Cholesky factor, nothing d × d but in the full form, which
-//! has no factorisation to do.
+//! One Gaussian, in every form: everything low-rank by an r × r Cholesky factor, nothing d × d but
+//! in the full form, which has no factorisation to do.
 
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -11,9 +11,11 @@ use crate::Form;
 pub struct Gaussian {
     form: Form,
     d: Vec<f64>,
-    /// The columns of U one after the other `[r, d]`; in the full form A below its diagonal, row after row.
+    /// The columns of U one after the other `[r, d]`; in the full form A below its diagonal, row
+    /// after row.
     u: Vec<f64>,
-    /// Lower Cholesky factor of the capacitance C = I + Uᵀ D⁻¹ U (of a covariance, I + Uᵀ D U) `[r, r]`.
+    /// Lower Cholesky factor of the capacitance C = I + Uᵀ D⁻¹ U (of a covariance, I + Uᵀ D U) `[r,
+    /// r]`.
     l: Vec<f64>,
     rank: usize,
 }
@@ -37,7 +39,13 @@ fn solve(l: &[f64], t: &mut [f64]) {
 impl Gaussian {
     /// A Gaussian of no dimension, to be set.
     pub fn new(form: Form) -> Self {
-        Self { form, d: Vec::new(), u: Vec::new(), l: Vec::new(), rank: 0 }
+        Self {
+            form,
+            d: Vec::new(),
+            u: Vec::new(),
+            l: Vec::new(),
+            rank: 0,
+        }
     }
 
     /// Its form.
@@ -45,12 +53,19 @@ impl Gaussian {
         self.form
     }
 
-    /// Takes on log D and U (column after column; in the full form A below its diagonal, row after row).
+    /// Takes on log D and U (column after column; in the full form A below its diagonal, row after
+    /// row).
     ///
     /// # Panics
     /// If U has a part of a column.
     pub fn set(&mut self, log_d: impl Iterator<Item = f64>, u: impl Iterator<Item = f64>) {
-        let Self { form, d, u: columns, l, rank } = self;
+        let Self {
+            form,
+            d,
+            u: columns,
+            l,
+            rank,
+        } = self;
         d.clear();
         d.extend(log_d.map(f64::exp));
         columns.clear();
@@ -76,7 +91,11 @@ impl Gaussian {
                 let c = sum + f64::from(u8::from(i == j));
                 let rest = c - (0..j).map(|k| l[i * r + k] * l[j * r + k]).sum::<f64>();
                 // A pivot of I + (something positive semi-definite) is never below 1.
-                l[i * r + j] = if i == j { rest.max(1.0).sqrt() } else { rest / l[j * r + j] };
+                l[i * r + j] = if i == j {
+                    rest.max(1.0).sqrt()
+                } else {
+                    rest / l[j * r + j]
+                };
             }
         }
     }
@@ -86,16 +105,23 @@ impl Gaussian {
         self.u.chunks_exact(self.d.len().max(1))
     }
 
-    /// log det P. Low rank, equation 3: Σ log dᵢ + log det C (matrix determinant lemma); of a covariance minus log det C; in the
-    /// full form, as in the diagonal one, Σ log dᵢ.
+    /// log det P. Low rank, equation 3: Σ log dᵢ + log det C (matrix determinant lemma); of a
+    /// covariance minus log det C; in the full form, as in the diagonal one, Σ log dᵢ.
     pub fn log_det(&self) -> f64 {
-        let capacitance: f64 = 2.0 * (0..self.rank).map(|i| self.l[i * self.rank + i].ln()).sum::<f64>();
-        let sign = if self.form == Form::LowRankCovariance { -1.0 } else { 1.0 };
+        let capacitance: f64 = 2.0
+            * (0..self.rank)
+                .map(|i| self.l[i * self.rank + i].ln())
+                .sum::<f64>();
+        let sign = if self.form == Form::LowRankCovariance {
+            -1.0
+        } else {
+            1.0
+        };
         self.d.iter().map(|d| d.ln()).sum::<f64>() + sign * capacitance
     }
 
-    /// eᵀ P e. Equation 4: Σ dᵢ eᵢ² + ‖Uᵀ e‖²; of a covariance (equation 7) Σ dᵢ (e − U t)ᵢ² + ‖t‖² with t = C⁻¹ Uᵀ D e; in the full
-    /// form (equation 8) ‖√D Aᵀ e‖². `t` is a buffer.
+    /// eᵀ P e. Equation 4: Σ dᵢ eᵢ² + ‖Uᵀ e‖²; of a covariance (equation 7) Σ dᵢ (e − U t)ᵢ² + ‖t‖²
+    /// with t = C⁻¹ Uᵀ D e; in the full form (equation 8) ‖√D Aᵀ e‖². `t` is a buffer.
     pub fn quadratic(&self, e: &[f64], t: &mut Vec<f64>) -> f64 {
         let Self { form, d, u, l, .. } = self;
         let weighted = |e: &[f64]| -> f64 { d.iter().zip(e).map(|(d, e)| d * e * e).sum() };
@@ -104,24 +130,44 @@ impl Gaussian {
                 t.clear();
                 t.extend_from_slice(e);
                 for i in 1..d.len() {
-                    t.iter_mut().zip(&u[row(i)..][..i]).for_each(|(t, a)| *t += a * e[i]);
+                    t.iter_mut()
+                        .zip(&u[row(i)..][..i])
+                        .for_each(|(t, a)| *t += a * e[i]);
                 }
                 weighted(t)
             }
             Form::LowRankCovariance => {
                 t.clear();
-                t.extend(self.columns().map(|u| u.iter().zip(e.iter().zip(d)).map(|(u, (e, d))| u * e * d).sum::<f64>()));
+                t.extend(self.columns().map(|u| {
+                    u.iter()
+                        .zip(e.iter().zip(d))
+                        .map(|(u, (e, d))| u * e * d)
+                        .sum::<f64>()
+                }));
                 solve(l, t);
-                let rest = |i: usize| e[i] - self.columns().zip(t.iter()).map(|(u, t)| u[i] * t).sum::<f64>();
+                let rest = |i: usize| {
+                    e[i] - self
+                        .columns()
+                        .zip(t.iter())
+                        .map(|(u, t)| u[i] * t)
+                        .sum::<f64>()
+                };
                 let moved: f64 = d.iter().enumerate().map(|(i, d)| d * rest(i).powi(2)).sum();
                 moved + t.iter().map(|t| t * t).sum::<f64>()
             }
-            _ => weighted(e) + self.columns().map(|u| u.iter().zip(e).map(|(u, e)| u * e).sum::<f64>().powi(2)).sum::<f64>(),
+            _ => {
+                weighted(e)
+                    + self
+                        .columns()
+                        .map(|u| u.iter().zip(e).map(|(u, e)| u * e).sum::<f64>().powi(2))
+                        .sum::<f64>()
+            }
         }
     }
 
-    /// A draw from N(0, P⁻¹) into `v`; `t` is a buffer. Low rank, equation 5: with v = √D ε₁ + U ε₂ ~ N(0, P),
-    /// P⁻¹ v = D⁻¹ v − D⁻¹ U C⁻¹ Uᵀ D⁻¹ v. Of a covariance D^-½ ε₁ + U ε₂. In the full form A⁻ᵀ D^-½ ε₁.
+    /// A draw from N(0, P⁻¹) into `v`; `t` is a buffer. Low rank, equation 5: with v = √D ε₁ + U ε₂
+    /// ~ N(0, P), P⁻¹ v = D⁻¹ v − D⁻¹ U C⁻¹ Uᵀ D⁻¹ v. Of a covariance D^-½ ε₁ + U ε₂. In the full
+    /// form A⁻ᵀ D^-½ ε₁.
     pub fn sample(&self, rng: &mut Pcg64, v: &mut Vec<f64>, t: &mut Vec<f64>) {
         let normal = |rng: &mut Pcg64| -> f64 { StandardNormal.sample(rng) };
         let Self { form, d, u, l, .. } = self;
@@ -137,7 +183,10 @@ impl Gaussian {
             }
             for i in (1..d.len()).rev() {
                 let (before, rest) = v.split_at_mut(i);
-                before.iter_mut().zip(&u[row(i)..][..i]).for_each(|(v, a)| *v -= a * rest[0]);
+                before
+                    .iter_mut()
+                    .zip(&u[row(i)..][..i])
+                    .for_each(|(v, a)| *v -= a * rest[0]);
             }
             return;
         }
@@ -148,10 +197,15 @@ impl Gaussian {
         }
         v.iter_mut().zip(d).for_each(|(v, d)| *v /= d);
         t.clear();
-        t.extend(self.columns().map(|u| u.iter().zip(v.iter()).map(|(u, v)| u * v).sum::<f64>()));
+        t.extend(
+            self.columns()
+                .map(|u| u.iter().zip(v.iter()).map(|(u, v)| u * v).sum::<f64>()),
+        );
         solve(l, t);
         for (u, t) in self.columns().zip(t) {
-            v.iter_mut().zip(u.iter().zip(d)).for_each(|(v, (u, d))| *v -= u / d * *t);
+            v.iter_mut()
+                .zip(u.iter().zip(d))
+                .for_each(|(v, (u, d))| *v -= u / d * *t);
         }
     }
 }
@@ -167,10 +221,19 @@ mod tests {
     mod dense {
         pub fn inverse(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
             let n = a.len();
-            let mut m: Vec<Vec<f64>> =
-                (0..n).map(|i| [a[i].clone(), (0..n).map(|j| f64::from(u8::from(i == j))).collect()].concat()).collect();
+            let mut m: Vec<Vec<f64>> = (0..n)
+                .map(|i| {
+                    [
+                        a[i].clone(),
+                        (0..n).map(|j| f64::from(u8::from(i == j))).collect(),
+                    ]
+                    .concat()
+                })
+                .collect();
             for i in 0..n {
-                let p = (i..n).max_by(|&x, &y| m[x][i].abs().total_cmp(&m[y][i].abs())).unwrap();
+                let p = (i..n)
+                    .max_by(|&x, &y| m[x][i].abs().total_cmp(&m[y][i].abs()))
+                    .unwrap();
                 m.swap(i, p);
                 let pivot = m[i][i];
                 m[i].iter_mut().for_each(|v| *v /= pivot);
@@ -190,7 +253,9 @@ mod tests {
             let mut m = a.to_vec();
             let mut det = 1.0;
             for i in 0..n {
-                let p = (i..n).max_by(|&x, &y| m[x][i].abs().total_cmp(&m[y][i].abs())).unwrap();
+                let p = (i..n)
+                    .max_by(|&x, &y| m[x][i].abs().total_cmp(&m[y][i].abs()))
+                    .unwrap();
                 if p != i {
                     m.swap(i, p);
                     det = -det;
@@ -209,24 +274,59 @@ mod tests {
     type Dense = Vec<Vec<f64>>;
 
     fn product(a: &Dense, b: &Dense) -> Dense {
-        a.iter().map(|row| (0..b[0].len()).map(|j| row.iter().zip(b).map(|(x, line)| x * line[j]).sum()).collect()).collect()
+        a.iter()
+            .map(|row| {
+                (0..b[0].len())
+                    .map(|j| row.iter().zip(b).map(|(x, line)| x * line[j]).sum())
+                    .collect()
+            })
+            .collect()
     }
 
     /// A Gaussian and its dense precision.
     fn example(form: Form, d: usize, r: usize) -> (Gaussian, Dense) {
         let mut rng = stream(d as u64, "gaussian-test", &[r as u64]);
-        let mut draw = |n: usize| (0..n).map(|_| StandardNormal.sample(&mut rng)).collect::<Vec<f64>>();
+        let mut draw = |n: usize| {
+            (0..n)
+                .map(|_| StandardNormal.sample(&mut rng))
+                .collect::<Vec<f64>>()
+        };
         let log_d = draw(d);
-        let u = draw(if form == Form::Full { d * (d - 1) / 2 } else { r * d });
-        let diagonal =
-            |sign: f64| -> Dense { (0..d).map(|i| (0..d).map(|j| if i == j { (sign * log_d[i]).exp() } else { 0.0 }).collect()).collect() };
+        let u = draw(if form == Form::Full {
+            d * (d - 1) / 2
+        } else {
+            r * d
+        });
+        let diagonal = |sign: f64| -> Dense {
+            (0..d)
+                .map(|i| {
+                    (0..d)
+                        .map(|j| if i == j { (sign * log_d[i]).exp() } else { 0.0 })
+                        .collect()
+                })
+                .collect()
+        };
         let outer = |i: usize, j: usize| u.chunks(d).map(|u| u[i] * u[j]).sum::<f64>();
-        let plus = |m: Dense| -> Dense { (0..d).map(|i| (0..d).map(|j| m[i][j] + outer(i, j)).collect()).collect() };
+        let plus = |m: Dense| -> Dense {
+            (0..d)
+                .map(|i| (0..d).map(|j| m[i][j] + outer(i, j)).collect())
+                .collect()
+        };
         let dense = match form {
             Form::Full => {
                 let mut rest = u.iter();
                 let a: Dense = (0..d)
-                    .map(|i| (0..d).map(|j| if j < i { *rest.next().unwrap() } else { f64::from(u8::from(i == j)) }).collect())
+                    .map(|i| {
+                        (0..d)
+                            .map(|j| {
+                                if j < i {
+                                    *rest.next().unwrap()
+                                } else {
+                                    f64::from(u8::from(i == j))
+                                }
+                            })
+                            .collect()
+                    })
                     .collect();
                 let transposed: Dense = (0..d).map(|i| (0..d).map(|j| a[j][i]).collect()).collect();
                 product(&product(&a, &diagonal(1.0)), &transposed)
@@ -241,19 +341,34 @@ mod tests {
 
     #[test]
     fn log_determinant_and_quadratic_form_are_those_of_the_dense_matrix() {
-        let low = [(3, 0), (4, 1), (5, 2), (6, 4), (32, 8)].map(|(d, r)| [(Form::LowRank, d, r), (Form::LowRankCovariance, d, r)]);
-        for (form, d, r) in low.into_iter().flatten().chain([(Form::Diagonal, 4, 0), (Form::Full, 1, 0), (Form::Full, 6, 0)]) {
+        let low = [(3, 0), (4, 1), (5, 2), (6, 4), (32, 8)]
+            .map(|(d, r)| [(Form::LowRank, d, r), (Form::LowRankCovariance, d, r)]);
+        for (form, d, r) in low.into_iter().flatten().chain([
+            (Form::Diagonal, 4, 0),
+            (Form::Full, 1, 0),
+            (Form::Full, 6, 0),
+        ]) {
             let (p, dense) = example(form, d, r);
-            assert!((p.log_det() - determinant(&dense).ln()).abs() < 1e-8, "{form:?} {d} {r}");
+            assert!(
+                (p.log_det() - determinant(&dense).ln()).abs() < 1e-8,
+                "{form:?} {d} {r}"
+            );
             let e: Vec<f64> = (0..d).map(|i| (i as f64 * 0.7).sin()).collect();
-            let want: f64 = (0..d).map(|i| (0..d).map(|j| e[i] * dense[i][j] * e[j]).sum::<f64>()).sum();
+            let want: f64 = (0..d)
+                .map(|i| (0..d).map(|j| e[i] * dense[i][j] * e[j]).sum::<f64>())
+                .sum();
             assert!((p.quadratic(&e, &mut Vec::new()) - want).abs() < 1e-9 * want.abs().max(1.0));
         }
     }
 
     #[test]
     fn samples_have_the_dense_inverse_as_covariance() {
-        for form in [Form::Diagonal, Form::LowRank, Form::LowRankCovariance, Form::Full] {
+        for form in [
+            Form::Diagonal,
+            Form::LowRank,
+            Form::LowRankCovariance,
+            Form::Full,
+        ] {
             let (p, dense) = example(form, 4, if form == Form::Diagonal { 0 } else { 2 });
             let covariance = inverse(&dense);
             let n = 100_000;
@@ -272,8 +387,12 @@ mod tests {
                 for j in 0..4 {
                     let (got, want) = (sums[i][j] / n as f64, covariance[i][j]);
                     // The variance of xᵢxⱼ is Σᵢᵢ Σⱼⱼ + Σᵢⱼ²: five standard errors.
-                    let error = 5.0 * ((covariance[i][i] * covariance[j][j] + want * want) / n as f64).sqrt();
-                    assert!((got - want).abs() < error, "{form:?} {i} {j}: {got} {want} ± {error}");
+                    let error = 5.0
+                        * ((covariance[i][i] * covariance[j][j] + want * want) / n as f64).sqrt();
+                    assert!(
+                        (got - want).abs() < error,
+                        "{form:?} {i} {j}: {got} {want} ± {error}"
+                    );
                 }
             }
         }

@@ -13,7 +13,8 @@ use crate::{
     mixture::{Buffers, Component, choose, log_sum_exp, log_weights},
 };
 
-/// Rows whose likelihoods are computed at a time: enough for efficient products, few enough for the cache.
+/// Rows whose likelihoods are computed at a time: enough for efficient products, few enough for the
+/// cache.
 const ROWS: usize = 256;
 
 /// A conditional density with its weights.
@@ -28,9 +29,17 @@ pub struct Density {
 }
 
 /// The linear layer `name` of `params`.
-pub(crate) fn layer(params: &Params, name: &str, from: usize, to: usize) -> Result<Linear, ParamError> {
+pub(crate) fn layer(
+    params: &Params,
+    name: &str,
+    from: usize,
+    to: usize,
+) -> Result<Linear, ParamError> {
     let mut layer = Linear::new(from, to);
-    layer.load(params.get(&format!("{name}.weight"), &[from, to])?, params.get(&format!("{name}.bias"), &[to])?);
+    layer.load(
+        params.get(&format!("{name}.weight"), &[from, to])?,
+        params.get(&format!("{name}.bias"), &[to])?,
+    );
     Ok(layer)
 }
 
@@ -48,8 +57,12 @@ impl Estimate {
     fn of(draws: &[f64]) -> Self {
         let n = draws.len() as f64;
         let value = draws.iter().sum::<f64>() / n;
-        let variance = draws.iter().map(|x| (x - value) * (x - value)).sum::<f64>() / (n - 1.0).max(1.0);
-        Self { value, error: (variance / n).sqrt() }
+        let variance =
+            draws.iter().map(|x| (x - value) * (x - value)).sum::<f64>() / (n - 1.0).max(1.0);
+        Self {
+            value,
+            error: (variance / n).sqrt(),
+        }
     }
 }
 
@@ -58,17 +71,29 @@ impl Density {
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn new(config: DensityConfig, features: usize, params: &Params) -> Result<Self, ParamError> {
+    pub fn new(
+        config: DensityConfig,
+        features: usize,
+        params: &Params,
+    ) -> Result<Self, ParamError> {
         let n = config.components;
         // Weight (none for a free parameter), bias and the width of one component.
         let mut wide: Vec<(&[f32], &[f32], usize)> = Vec::new();
         for (part, width) in &config.parts()[1..] {
             let weight = params.get(&format!("head.{part}.weight"), &[features, *width])?;
-            wide.push((weight, params.get(&format!("head.{part}.bias"), &[*width])?, width / n));
+            wide.push((
+                weight,
+                params.get(&format!("head.{part}.bias"), &[*width])?,
+                width / n,
+            ));
         }
         if config.form == Form::Tied {
             for a in 0..config.rank {
-                wide.push((&[], params.get(&format!("tied.factor{a}"), &[n * config.dim])?, config.dim));
+                wide.push((
+                    &[],
+                    params.get(&format!("tied.factor{a}"), &[n * config.dim])?,
+                    config.dim,
+                ));
             }
         }
         let component = |k: usize| {
@@ -82,7 +107,10 @@ impl Density {
                     }
                 }
             }
-            let bias: Vec<f32> = wide.iter().flat_map(|(_, b, width)| b[k * width..(k + 1) * width].iter().copied()).collect();
+            let bias: Vec<f32> = wide
+                .iter()
+                .flat_map(|(_, b, width)| b[k * width..(k + 1) * width].iter().copied())
+                .collect();
             let mut layer = Linear::new(features, bias.len());
             layer.load(&weight, &bias);
             layer
@@ -101,14 +129,15 @@ impl Density {
         &self.config
     }
 
-    /// Data to base: x = f(y) for the rows of `y` `[rows, dim]` with features `h` `[rows, features]`, in place. Returns
-    /// log|det ∂f/∂y| of each row.
+    /// Data to base: x = f(y) for the rows of `y` `[rows, dim]` with features `h` `[rows,
+    /// features]`, in place. Returns log|det ∂f/∂y| of each row.
     ///
     /// # Panics
     /// If a length disagrees.
     pub fn forward(&self, h: &[f32], y: &mut [f32]) -> Vec<f64> {
         let mut log_det = vec![0.0; self.rows(h, y)];
-        self.flow.forward(h, y, &mut log_det, &mut FlowScratch::default());
+        self.flow
+            .forward(h, y, &mut log_det, &mut FlowScratch::default());
         log_det
     }
 
@@ -123,7 +152,11 @@ impl Density {
 
     fn rows(&self, h: &[f32], y: &[f32]) -> usize {
         let rows = y.len() / self.config.dim;
-        assert_eq!((h.len(), y.len()), (rows * self.features, rows * self.config.dim), "rows of features and of targets");
+        assert_eq!(
+            (h.len(), y.len()),
+            (rows * self.features, rows * self.config.dim),
+            "rows of features and of targets"
+        );
         rows
     }
 
@@ -133,8 +166,12 @@ impl Density {
             return Vec::new();
         }
         let (f, d) = (self.features, self.config.dim);
-        let mut anchors: Vec<f32> = h.chunks_exact(f).flat_map(|h| h[f - d..].iter().copied()).collect();
-        self.flow.forward(h, &mut anchors, &mut vec![0.0; h.len() / f], scratch);
+        let mut anchors: Vec<f32> = h
+            .chunks_exact(f)
+            .flat_map(|h| h[f - d..].iter().copied())
+            .collect();
+        self.flow
+            .forward(h, &mut anchors, &mut vec![0.0; h.len() / f], scratch);
         anchors
     }
 
@@ -153,41 +190,76 @@ impl Density {
             let rows = y.len() / d;
             let (mut x, mut log_det) = (y.to_vec(), vec![0.0; rows]);
             self.flow.forward(h, &mut x, &mut log_det, &mut scratch);
-            x.iter_mut().zip(self.anchors(h, &mut scratch)).for_each(|(x, anchor)| *x -= anchor);
+            x.iter_mut()
+                .zip(self.anchors(h, &mut scratch))
+                .for_each(|(x, anchor)| *x -= anchor);
             let raw_logits = &mut raw[..rows * n * choices];
             self.logits.forward(h, rows, false, raw_logits);
-            let mut joint: Vec<f64> = raw_logits.chunks_exact(n).flat_map(|l| log_weights(l, 1.0)).collect();
+            let mut joint: Vec<f64> = raw_logits
+                .chunks_exact(n)
+                .flat_map(|l| log_weights(l, 1.0))
+                .collect();
             for (k, component) in self.components.iter().enumerate() {
                 let raw = &mut raw[..rows * width];
                 component.forward(h, rows, false, raw);
                 for (row, (raw, x)) in raw.chunks_exact(width).zip(x.chunks_exact(d)).enumerate() {
                     let component = Component::new(&self.config, raw);
                     if self.config.form == Form::Factored {
-                        (0..d).for_each(|i| joint[(row * d + i) * n + k] += component.log_prob_of(x, i));
+                        (0..d).for_each(|i| {
+                            joint[(row * d + i) * n + k] += component.log_prob_of(x, i)
+                        });
                     } else {
                         joint[row * n + k] += component.log_prob(x, &mut buffers);
                     }
                 }
             }
             let of_rows = joint.chunks_exact(n * choices).zip(log_det);
-            out.extend(
-                of_rows
-                    .map(|(joint, log_det)| joint.chunks_exact(n).map(|joint| log_sum_exp(joint.iter().copied())).sum::<f64>() + log_det),
-            );
+            out.extend(of_rows.map(|(joint, log_det)| {
+                joint
+                    .chunks_exact(n)
+                    .map(|joint| log_sum_exp(joint.iter().copied()))
+                    .sum::<f64>()
+                    + log_det
+            }));
         }
         out
     }
 
-    /// A draw from p(· | h) at temperature τ for each of `rows` rows (equation 12): mixture logits divided by τ, noise times √τ, in
-    /// the mixture's space. τ = 0 gives the likeliest component's mean. `h` is [rows, features], `y` receives [rows, dim]; row i draws
-    /// from `rngs[i]`, and what it draws does not depend on the other rows.
+    /// A draw from p(· | h) at temperature τ for each of `rows` rows (equation 12): mixture logits
+    /// divided by τ, noise times √τ, in the mixture's space. τ = 0 gives the likeliest component's
+    /// mean. `h` is [rows, features], `y` receives [rows, dim]; row i draws from `rngs[i]`, and
+    /// what it draws does not depend on the other rows.
     ///
     /// # Panics
     /// If a length disagrees.
-    pub fn sample(&self, h: &[f32], temperature: f32, rngs: &mut [Pcg64], y: &mut [f32], scratch: &mut SampleScratch) {
-        let (f, d, n, rows) = (self.features, self.config.dim, self.config.components, rngs.len());
-        assert_eq!((h.len(), y.len()), (rows * f, rows * d), "rows of features, and of draws");
-        let SampleScratch { logits, order, members, features, raw, buffers, flow } = scratch;
+    pub fn sample(
+        &self,
+        h: &[f32],
+        temperature: f32,
+        rngs: &mut [Pcg64],
+        y: &mut [f32],
+        scratch: &mut SampleScratch,
+    ) {
+        let (f, d, n, rows) = (
+            self.features,
+            self.config.dim,
+            self.config.components,
+            rngs.len(),
+        );
+        assert_eq!(
+            (h.len(), y.len()),
+            (rows * f, rows * d),
+            "rows of features, and of draws"
+        );
+        let SampleScratch {
+            logits,
+            order,
+            members,
+            features,
+            raw,
+            buffers,
+            flow,
+        } = scratch;
         // Buffers that served a density of another form are made anew.
         let buffers = match buffers {
             Some(there) if there.gaussian.form() == self.config.form => there,
@@ -198,11 +270,18 @@ impl Density {
         self.logits.forward(h, rows, false, logits);
         order.clear();
         // Row, and value of it, that a component was drawn for.
-        for ((row, logits), rng) in logits.chunks_exact(n * choices).enumerate().zip(rngs.iter_mut()) {
-            let drawn = logits.chunks_exact(n).map(|logits| choose(logits, f64::from(temperature), rng));
+        for ((row, logits), rng) in logits
+            .chunks_exact(n * choices)
+            .enumerate()
+            .zip(rngs.iter_mut())
+        {
+            let drawn = logits
+                .chunks_exact(n)
+                .map(|logits| choose(logits, f64::from(temperature), rng));
             order.extend(drawn.enumerate().map(|(i, k)| (k, row * choices + i)));
         }
-        // Rows of the same component together: each row pays for one component only, and products stay wide.
+        // Rows of the same component together: each row pays for one component only, and products
+        // stay wide.
         order.sort_unstable();
         let scale = f64::from(temperature).sqrt();
         for group in order.chunk_by(|a, b| a.0 == b.0) {
@@ -210,26 +289,37 @@ impl Density {
             members.extend(group.iter().map(|&(_, at)| at / choices));
             members.dedup();
             features.clear();
-            members.iter().for_each(|&row| features.extend_from_slice(&h[row * f..(row + 1) * f]));
+            members
+                .iter()
+                .for_each(|&row| features.extend_from_slice(&h[row * f..(row + 1) * f]));
             raw.resize(members.len() * width, 0.0);
             self.components[group[0].0].forward(features, members.len(), false, raw);
             for (&row, raw) in members.iter().zip(raw.chunks_exact(width)) {
                 let component = Component::new(&self.config, raw);
                 let y = &mut y[row * d..(row + 1) * d];
                 if self.config.form == Form::Factored {
-                    // Its mean and precision wait in their places until the row's generator is asked, value after value.
-                    let mine = group.iter().filter(|(_, at)| at / d == row).map(|(_, at)| at % d);
+                    // Its mean and precision wait in their places until the row's generator is
+                    // asked, value after value.
+                    let mine = group
+                        .iter()
+                        .filter(|(_, at)| at / d == row)
+                        .map(|(_, at)| at % d);
                     mine.for_each(|i| {
                         let log_d = component.log_precision(i);
-                        (y[i], logits[(row * d + i) * n]) = (component.mean()[i], (-0.5 * log_d).exp() as f32);
+                        (y[i], logits[(row * d + i) * n]) =
+                            (component.mean()[i], (-0.5 * log_d).exp() as f32);
                     });
                     continue;
                 }
                 y.copy_from_slice(component.mean());
                 if temperature > 0.0 {
                     component.gaussian(&mut buffers.gaussian);
-                    buffers.gaussian.sample(&mut rngs[row], &mut buffers.noise, &mut buffers.small);
-                    y.iter_mut().zip(buffers.noise.iter()).for_each(|(y, noise)| *y = (f64::from(*y) + scale * noise) as f32);
+                    buffers
+                        .gaussian
+                        .sample(&mut rngs[row], &mut buffers.noise, &mut buffers.small);
+                    y.iter_mut()
+                        .zip(buffers.noise.iter())
+                        .for_each(|(y, noise)| *y = (f64::from(*y) + scale * noise) as f32);
                 }
             }
         }
@@ -244,22 +334,31 @@ impl Density {
             }
         }
         if self.config.residual {
-            y.iter_mut().zip(self.anchors(h, flow)).for_each(|(y, anchor)| *y += anchor);
+            y.iter_mut()
+                .zip(self.anchors(h, flow))
+                .for_each(|(y, anchor)| *y += anchor);
         }
         self.flow.inverse(h, y, flow);
     }
 
-    /// f⁻¹ of the mixture's mean Σ π μ, for one row `h`: the mean of p(· | h) where there is no flow (or a linear one), a point
-    /// near it where there is one. `y` receives `dim` values.
+    /// f⁻¹ of the mixture's mean Σ π μ, for one row `h`: the mean of p(· | h) where there is no
+    /// flow (or a linear one), a point near it where there is one. `y` receives `dim` values.
     ///
     /// # Panics
     /// If a length disagrees.
     pub fn center(&self, h: &[f32], y: &mut [f32]) {
-        assert_eq!((h.len(), y.len()), (self.features, self.config.dim), "one row of features, one target");
+        assert_eq!(
+            (h.len(), y.len()),
+            (self.features, self.config.dim),
+            "one row of features, one target"
+        );
         let (n, choices) = (self.config.components, self.config.choices());
         let mut logits = vec![0.0; n * choices];
         self.logits.forward(h, 1, false, &mut logits);
-        let weights: Vec<f64> = logits.chunks_exact(n).flat_map(|l| log_weights(l, 1.0)).collect();
+        let weights: Vec<f64> = logits
+            .chunks_exact(n)
+            .flat_map(|l| log_weights(l, 1.0))
+            .collect();
         let mut raw = vec![0.0; self.config.component_width()];
         y.fill(0.0);
         for (k, component) in self.components.iter().enumerate() {
@@ -269,7 +368,9 @@ impl Density {
             }
         }
         let mut scratch = FlowScratch::default();
-        y.iter_mut().zip(self.anchors(h, &mut scratch)).for_each(|(y, anchor)| *y += anchor);
+        y.iter_mut()
+            .zip(self.anchors(h, &mut scratch))
+            .for_each(|(y, anchor)| *y += anchor);
         self.flow.inverse(h, y, &mut scratch);
     }
 
@@ -283,7 +384,8 @@ impl Density {
         y
     }
 
-    /// The mean E[y | h] of one row `h`, value by value: exact (with an error of 0) without a flow, from `draws` draws with one.
+    /// The mean E[y | h] of one row `h`, value by value: exact (with an error of 0) without a flow,
+    /// from `draws` draws with one.
     ///
     /// # Panics
     /// If a length disagrees.
@@ -292,10 +394,26 @@ impl Density {
         if self.flow.is_none() {
             let mut y = vec![0.0; d];
             self.center(h, &mut y);
-            return y.into_iter().map(|v| Estimate { value: f64::from(v), error: 0.0 }).collect();
+            return y
+                .into_iter()
+                .map(|v| Estimate {
+                    value: f64::from(v),
+                    error: 0.0,
+                })
+                .collect();
         }
         let y = self.draws(h, draws, rng);
-        (0..d).map(|i| Estimate::of(&y.iter().skip(i).step_by(d).map(|&v| f64::from(v)).collect::<Vec<_>>())).collect()
+        (0..d)
+            .map(|i| {
+                Estimate::of(
+                    &y.iter()
+                        .skip(i)
+                        .step_by(d)
+                        .map(|&v| f64::from(v))
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .collect()
     }
 
     /// The entropy −E[log p(y | h)] of one row `h` in nats, from `draws` draws.
@@ -304,18 +422,27 @@ impl Density {
     /// If a length disagrees.
     pub fn entropy(&self, h: &[f32], draws: usize, rng: &mut Pcg64) -> Estimate {
         let y = self.draws(h, draws, rng);
-        let nats: Vec<f64> = self.log_prob(&h.repeat(draws), &y).into_iter().map(|l| -l).collect();
+        let nats: Vec<f64> = self
+            .log_prob(&h.repeat(draws), &y)
+            .into_iter()
+            .map(|l| -l)
+            .collect();
         Estimate::of(&nats)
     }
 
-    /// The likeliest point of one row `h` that is found from the components' means: the best of their images, then uphill by
-    /// steps along the values and along as many random directions, both ways, which grow while they lead up and shrink to 1e-5
-    /// when they do not. `y` receives `dim` values; returns log p there.
+    /// The likeliest point of one row `h` that is found from the components' means: the best of
+    /// their images, then uphill by steps along the values and along as many random directions,
+    /// both ways, which grow while they lead up and shrink to 1e-5 when they do not. `y` receives
+    /// `dim` values; returns log p there.
     ///
     /// # Panics
     /// If a length disagrees.
     pub fn mode(&self, h: &[f32], y: &mut [f32]) -> f64 {
-        assert_eq!((h.len(), y.len()), (self.features, self.config.dim), "one row of features, one target");
+        assert_eq!(
+            (h.len(), y.len()),
+            (self.features, self.config.dim),
+            "one row of features, one target"
+        );
         let (d, mut scratch) = (self.config.dim, FlowScratch::default());
         let anchors = self.anchors(h, &mut scratch);
         let mut starts = Vec::with_capacity(self.components.len() * d);
@@ -323,14 +450,23 @@ impl Density {
         for component in &self.components {
             component.forward(h, 1, false, &mut raw);
             let mut start = raw[..d].to_vec();
-            start.iter_mut().zip(&anchors).for_each(|(y, anchor)| *y += anchor);
+            start
+                .iter_mut()
+                .zip(&anchors)
+                .for_each(|(y, anchor)| *y += anchor);
             self.flow.inverse(h, &mut start, &mut scratch);
             starts.extend(start);
         }
         let best_of = |points: &[f32]| -> (f64, Vec<f32>) {
-            let there = self.log_prob(&h.repeat(points.len() / d), points).into_iter().zip(points.chunks_exact(d));
+            let there = self
+                .log_prob(&h.repeat(points.len() / d), points)
+                .into_iter()
+                .zip(points.chunks_exact(d));
             let first = (f64::MIN, &points[..d]);
-            let (best, point) = there.fold(first, |best, here| if here.0 > best.0 { here } else { best });
+            let (best, point) = there.fold(
+                first,
+                |best, here| if here.0 > best.0 { here } else { best },
+            );
             (best, point.to_vec())
         };
         let (mut best, mut at) = best_of(&starts);
@@ -338,10 +474,18 @@ impl Density {
         let (mut step, mut directions, mut points) = (0.25f32, vec![0.0; 2 * d * d], Vec::new());
         while step > 1e-5 {
             fill_normal(&mut rng, &mut directions);
-            directions[..d * d].iter_mut().enumerate().for_each(|(i, v)| *v = f32::from(u8::from(i % d == i / d)));
+            directions[..d * d]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, v)| *v = f32::from(u8::from(i % d == i / d)));
             points.clear();
             for direction in directions.chunks_exact(d) {
-                let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+                let length = direction
+                    .iter()
+                    .map(|v| v * v)
+                    .sum::<f32>()
+                    .sqrt()
+                    .max(f32::MIN_POSITIVE);
                 for sign in [step / length, -step / length] {
                     points.extend(at.iter().zip(direction).map(|(y, v)| y + sign * v));
                 }

@@ -1,7 +1,7 @@
 //! Conditional densities: Gaussian mixtures with low-rank precision behind a normalizing flow.
 //!
-//! Razavi, Hosseini and Behzad, "FRMDN: Flow-based Recurrent Mixture Density Network" (arXiv 2008.02144). With features
-//! h, a flow f from data to base, and K components:
+//! Razavi, Hosseini and Behzad, "FRMDN: Flow-based Recurrent Mixture Density Network" (arXiv
+//! 2008.02144). With features h, a flow f from data to base, and K components:
 //!
 //! ```text
 //! (1)  p(y | h) = |det ∂f/∂y| Σ_k π_k(h) N(f(y); μ_k(h), P_k⁻¹)
@@ -15,48 +15,59 @@
 //! and, beyond the paper,
 //!
 //! ```text
-//! (7)  P⁻¹ = D⁻¹ + U Uᵀ,   U = D^-½ V:  log det P = Σ log d_i − log det C,   eᵀ P e = ‖√D (e − U t)‖² + ‖t‖²,   C = I + Uᵀ D U,   t = C⁻¹ Uᵀ D e
+//! (7)  P⁻¹ = D⁻¹ + U Uᵀ,  U = D^-½ V:  log det P = Σ log d_i − log det C,
+//!      eᵀ P e = ‖√D (e − U t)‖² + ‖t‖²,  C = I + Uᵀ D U,  t = C⁻¹ Uᵀ D e
 //! (8)  P = A D Aᵀ,  A unit lower triangular:  log det P = Σ log d_i,   eᵀ P e = ‖√D Aᵀ e‖²
-//! (9)  couplings y_moved ← g(y_moved; θ(y_kept)), g a rational-quadratic spline (module `spline`),   log|det| = Σ log g′
+//! (9)  couplings y_moved ← g(y_moved; θ(y_kept)),  log|det| = Σ log g′,
+//!      g a rational-quadratic spline (module `spline`)
 //! (10) f(y) = L U y,   L unit lower, U upper triangular,   log|det| = Σ log U_ii
-//! (11) p(y | h) = |det ∂f/∂y| Π_i Σ_k π_ik(h) N(f(y)_i; μ_ik(h), 1/d_ik(h)):   a mixture for each value
-//! (12) at temperature τ: π_k(τ) ∝ π_k^(1/τ),   noise of the chosen component times √τ,   then y = f⁻¹(x)
+//! (11) p(y | h) = |det ∂f/∂y| Π_i Σ_k π_ik(h) N(f(y)_i; μ_ik(h), 1/d_ik(h)): a mixture a value
+//! (12) at temperature τ: π_k(τ) ∝ π_k^(1/τ),  noise of the chosen component times √τ,  y = f⁻¹(x)
 //! (13) μ_k ← f(y₀) + μ_k:   means are changes of a given point y₀ ([`DensityConfig::residual`])
 //! ```
 //!
-//! The head gives log d, and V instead of U: it has no unit, so that one learning rate suits densities of any sharpness (the tied U is
-//! itself a parameter). In (6), s = b tanh(·) with learned bounds b that begin at 1; θ, s and t are networks of three hidden layers with LeakyReLU that see
-//! y_kept and, if the flow is conditional, h. Everywhere |log d| ≤ 12, or a latent without noise would take the likelihood to infinity.
-//! In (3)–(8) the index k is left out. The module knows nothing of reinforcement learning. [`Definition`] is the density in burn
-//! tensors, for training by autodiff; [`Density`] is the same on the CPU engine, for likelihoods, draws and summaries; tests hold
-//! them equal.
+//! The head gives log d, and V instead of U: it has no unit, so that one learning rate suits
+//! densities of any sharpness (the tied U is itself a parameter). In (6), s = b tanh(·) with
+//! learned bounds b that begin at 1; θ, s and t are networks of three hidden layers with LeakyReLU
+//! that see y_kept and, if the flow is conditional, h. Everywhere |log d| ≤ 12, or a latent without
+//! noise would take the likelihood to infinity. In (3)–(8) the index k is left out. The module
+//! knows nothing of reinforcement learning. [`Definition`] is the density in burn tensors, for
+//! training by autodiff; [`Density`] is the same on the CPU engine, for likelihoods, draws and
+//! summaries; tests hold them equal.
 //!
 //! Two half-moons that take turns, learned by a small FRMDN, and what it draws after each:
 //!
 //! ```
-//! use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, FlowKind, Form, SampleScratch};
+//! use frmdn_density::{
+//!     Definition, Density, DensityConfig, FlowConfig, FlowKind, Form, SampleScratch,
+//! };
 //! use frmdn_engine::{adam::{Adam, AdamConfig}, random::stream};
 //! use rand::RngExt;
 //!
-//! // The sequence: an even step lies on the upper moon, an odd one on the lower. The feature says which comes next.
+//! // An even step lies on the upper moon, an odd one on the lower. The feature says which is next.
 //! let mut rng = stream(1, "moons", &[]);
 //! let mut moon = |upper: bool| {
 //!     let angle = rng.random::<f32>() * std::f32::consts::PI;
-//!     let noise = [0; 2].map(|_| 0.06 * (rng.random::<f32>() + rng.random::<f32>() + rng.random::<f32>() - 1.5));
-//!     let [x, y] = if upper { [angle.cos(), angle.sin()] } else { [1.0 - angle.cos(), 0.5 - angle.sin()] };
+//!     let mut uniform = || rng.random::<f32>();
+//!     let noise = [0; 2].map(|_| 0.06 * (uniform() + uniform() + uniform() - 1.5));
+//!     let (sin, cos) = angle.sin_cos();
+//!     let [x, y] = if upper { [cos, sin] } else { [1.0 - cos, 0.5 - sin] };
 //!     [x + noise[0], y + noise[1]]
 //! };
 //! let n = 256;
 //! let h: Vec<f32> = (0..n).map(|t| (t % 2) as f32).collect();
 //!
 //! let flow = FlowConfig { kind: FlowKind::Affine, couplings: 4, hidden: 24, conditional: true };
-//! let config = DensityConfig { form: Form::LowRank, rank: 1, flow: Some(flow), ..DensityConfig::diagonal(2, 4) };
+//! let diagonal = DensityConfig::diagonal(2, 4);
+//! let config = DensityConfig { form: Form::LowRank, rank: 1, flow: Some(flow), ..diagonal };
 //! let mut params = config.init(1, 1);
-//! let mut adam = Adam::new(&params, AdamConfig { clip_norm: Some(10.0), ..AdamConfig::default() });
+//! let clipped = AdamConfig { clip_norm: Some(10.0), ..AdamConfig::default() };
+//! let mut adam = Adam::new(&params, clipped);
 //! let (mut first, mut last) = (0.0, 0.0);
 //! for update in 0..400 {
 //!     let y: Vec<f32> = (0..n).flat_map(|t| moon(t % 2 == 0)).collect();
-//!     let mut step = Definition::loss_and_gradient(config, &params, &h, &y, &vec![1.0 / n as f32; n]).unwrap();
+//!     let weights = vec![1.0 / n as f32; n];
+//!     let mut step = Definition::loss_and_gradient(config, &params, &h, &y, &weights).unwrap();
 //!     last = -step.log_prob.iter().sum::<f32>() / n as f32;
 //!     if update == 0 { first = last; }
 //!     adam.step(&mut params, &mut step.parameters, 5e-3);
@@ -73,7 +84,8 @@
 //!         let mut y = [0.0; 2];
 //!         density.sample(&[feature], 1.0, std::slice::from_mut(&mut rng), &mut y, &mut scratch);
 //!         let (column, row) = ((y[0] + 1.5) * 16.0, (1.25 - y[1]) * 10.0);
-//!         if let Some(dot) = picture.get_mut(row as usize).and_then(|line| line.get_mut(column as usize)) { *dot = '·'; }
+//!         let line = picture.get_mut(row as usize);
+//!         if let Some(dot) = line.and_then(|line| line.get_mut(column as usize)) { *dot = '·'; }
 //!         // Distance to the circle that the moon is half of.
 //!         let centre = if feature == 0.0 { [0.0, 0.0] } else { [1.0, 0.5] };
 //!         let radius = ((y[0] - centre[0]).powi(2) + (y[1] - centre[1]).powi(2)).sqrt();

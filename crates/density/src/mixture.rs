@@ -1,4 +1,5 @@
-//! The mixture of equation 1 in its own (base) space: weights π and the components' means and precisions.
+//! The mixture of equation 1 in its own (base) space: weights π and the components' means and
+//! precisions.
 
 use std::f64::consts::PI;
 
@@ -17,7 +18,10 @@ pub(crate) struct Component<'a> {
 impl<'a> Component<'a> {
     /// `raw` holds [`DensityConfig::component_width`] values.
     pub fn new(config: &DensityConfig, raw: &'a [f32]) -> Self {
-        Self { dim: config.dim, raw }
+        Self {
+            dim: config.dim,
+            raw,
+        }
     }
 
     /// μ.
@@ -39,24 +43,44 @@ impl<'a> Component<'a> {
             _ => 0.0,
         };
         let scaled = |(i, &v): (usize, &f32)| {
-            let scale = if power == 0.0 { 1.0 } else { (power * self.log_precision(i % self.dim)).exp() };
+            let scale = if power == 0.0 {
+                1.0
+            } else {
+                (power * self.log_precision(i % self.dim)).exp()
+            };
             f64::from(v) * scale
         };
-        out.set((0..self.dim).map(|i| self.log_precision(i)), self.raw[2 * self.dim..].iter().enumerate().map(scaled));
+        out.set(
+            (0..self.dim).map(|i| self.log_precision(i)),
+            self.raw[2 * self.dim..].iter().enumerate().map(scaled),
+        );
     }
 
     /// log N(x; μ, P⁻¹).
     pub fn log_prob(&self, x: &[f32], buffers: &mut Buffers) -> f64 {
-        let Buffers { gaussian, noise: e, small } = buffers;
+        let Buffers {
+            gaussian,
+            noise: e,
+            small,
+        } = buffers;
         self.gaussian(gaussian);
         e.clear();
-        e.extend(x.iter().zip(self.mean()).map(|(x, m)| f64::from(*x) - f64::from(*m)));
-        0.5 * (gaussian.log_det() - gaussian.quadratic(e, small) - self.dim as f64 * (2.0 * PI).ln())
+        e.extend(
+            x.iter()
+                .zip(self.mean())
+                .map(|(x, m)| f64::from(*x) - f64::from(*m)),
+        );
+        0.5 * (gaussian.log_det()
+            - gaussian.quadratic(e, small)
+            - self.dim as f64 * (2.0 * PI).ln())
     }
 
     /// log N(xᵢ; μᵢ, 1/dᵢ) of value `i` alone.
     pub fn log_prob_of(&self, x: &[f32], i: usize) -> f64 {
-        let (log_d, e) = (self.log_precision(i), f64::from(x[i]) - f64::from(self.raw[i]));
+        let (log_d, e) = (
+            self.log_precision(i),
+            f64::from(x[i]) - f64::from(self.raw[i]),
+        );
         0.5 * (log_d - log_d.exp() * e * e - (2.0 * PI).ln())
     }
 }
@@ -71,7 +95,11 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     pub fn new(config: &DensityConfig) -> Self {
-        Self { gaussian: Gaussian::new(config.form), noise: Vec::new(), small: Vec::new() }
+        Self {
+            gaussian: Gaussian::new(config.form),
+            noise: Vec::new(),
+            small: Vec::new(),
+        }
     }
 }
 
@@ -85,7 +113,8 @@ pub(crate) fn log_weights(logits: &[f32], temperature: f64) -> Vec<f64> {
 /// A component drawn with probability π at temperature τ; the likeliest one at τ = 0.
 pub(crate) fn choose(logits: &[f32], temperature: f64, rng: &mut Pcg64) -> usize {
     if temperature <= 0.0 {
-        return (0..logits.len()).fold(0, |best, k| if logits[k] > logits[best] { k } else { best });
+        return (0..logits.len())
+            .fold(0, |best, k| if logits[k] > logits[best] { k } else { best });
     }
     let scaled = logits.iter().map(|&l| f64::from(l) / temperature);
     let most = scaled.clone().fold(f64::MIN, f64::max);
@@ -111,20 +140,27 @@ mod tests {
     use super::*;
     use frmdn_engine::random::stream;
 
-    /// π ∝ (1, 2, 5) at τ = 1; at τ = 2 their roots; towards 0 the last one alone; towards ∞ all alike.
+    /// π ∝ (1, 2, 5) at τ = 1; at τ = 2 their roots; towards 0 the last one alone; towards ∞ all
+    /// alike.
     #[test]
     fn components_are_drawn_by_their_weights_at_every_temperature() {
         let logits = [0.0, 2f32.ln(), 5f32.ln()];
         let mut rng = stream(1, "mixture-test", &[]);
-        for (temperature, want) in
-            [(1.0, [0.125, 0.25, 0.625]), (2.0, [0.2147, 0.3036, 0.4801]), (1e-3, [0.0, 0.0, 1.0]), (1e6, [1.0 / 3.0; 3])]
-        {
+        for (temperature, want) in [
+            (1.0, [0.125, 0.25, 0.625]),
+            (2.0, [0.2147, 0.3036, 0.4801]),
+            (1e-3, [0.0, 0.0, 1.0]),
+            (1e6, [1.0 / 3.0; 3]),
+        ] {
             let n = 40_000;
             let mut counts = [0.0; 3];
             (0..n).for_each(|_| counts[choose(&logits, temperature, &mut rng)] += 1.0);
             for (c, want) in counts.into_iter().zip(want) {
                 // Five standard errors of a frequency, at most 5 · 0.5 / √40000.
-                assert!((c / f64::from(n) - want).abs() < 0.0125, "{temperature}: {counts:?}");
+                assert!(
+                    (c / f64::from(n) - want).abs() < 0.0125,
+                    "{temperature}: {counts:?}"
+                );
             }
         }
         assert_eq!(choose(&logits, 0.0, &mut rng), 2);

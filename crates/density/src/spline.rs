@@ -15,7 +15,8 @@ pub(crate) const LEAST_BIN: f64 = 1e-3;
 /// Slopes between bins are at least this.
 pub(crate) const LEAST_SLOPE: f64 = 1e-3;
 
-/// What is added to a raw slope before softplus: raw zeros give slopes of 1, and with equal bins the identity.
+/// What is added to a raw slope before softplus: raw zeros give slopes of 1, and with equal bins
+/// the identity.
 pub(crate) fn slope_offset() -> f64 {
     (1.0 - LEAST_SLOPE).exp_m1().ln()
 }
@@ -34,7 +35,8 @@ fn ends(raw: &[f32]) -> [f64; BINS + 1] {
     let total: f64 = exp.iter().sum();
     let mut out = [-TAIL; BINS + 1];
     for k in 0..BINS {
-        out[k + 1] = out[k] + 2.0 * TAIL * (LEAST_BIN + (1.0 - LEAST_BIN * BINS as f64) * exp[k] / total);
+        out[k + 1] =
+            out[k] + 2.0 * TAIL * (LEAST_BIN + (1.0 - LEAST_BIN * BINS as f64) * exp[k] / total);
     }
     out[BINS] = TAIL;
     out
@@ -48,7 +50,11 @@ impl Spline {
             let v = f64::from(raw) + slope_offset();
             *slope = LEAST_SLOPE + v.max(0.0) + (-v.abs()).exp().ln_1p();
         }
-        Self { x: ends(&raw[..BINS]), y: ends(&raw[BINS..2 * BINS]), slope }
+        Self {
+            x: ends(&raw[..BINS]),
+            y: ends(&raw[BINS..2 * BINS]),
+            slope,
+        }
     }
 
     /// Bin of `v` among `ends`; `None` outside.
@@ -58,7 +64,9 @@ impl Spline {
 
     /// y and log dy/dx.
     pub fn forward(&self, x: f64) -> (f64, f64) {
-        let Some(k) = Self::bin(&self.x, x) else { return (x, 0.0) };
+        let Some(k) = Self::bin(&self.x, x) else {
+            return (x, 0.0);
+        };
         let (w, h) = (self.x[k + 1] - self.x[k], self.y[k + 1] - self.y[k]);
         let (s, xi, a, b) = (h / w, (x - self.x[k]) / w, self.slope[k], self.slope[k + 1]);
         let both = xi * (1.0 - xi);
@@ -70,7 +78,9 @@ impl Spline {
 
     /// x of y: the root of a quadratic in ξ.
     pub fn inverse(&self, y: f64) -> f64 {
-        let Some(k) = Self::bin(&self.y, y) else { return y };
+        let Some(k) = Self::bin(&self.y, y) else {
+            return y;
+        };
         let (w, h) = (self.x[k + 1] - self.x[k], self.y[k + 1] - self.y[k]);
         let (s, a, b) = (h / w, self.slope[k], self.slope[k + 1]);
         let (v, bend) = (y - self.y[k], a + b - 2.0 * s);
@@ -90,7 +100,10 @@ mod tests {
         let spline = Spline::new(&[0.0; 3 * BINS - 1]);
         for x in [-9.0, -TAIL, -3.3, -0.01, 0.0, 2.5, 3.999, 7.0] {
             let (y, log_slope) = spline.forward(x);
-            assert!((y - x).abs() < 1e-12 && log_slope.abs() < 1e-12, "{x}: {y} {log_slope}");
+            assert!(
+                (y - x).abs() < 1e-12 && log_slope.abs() < 1e-12,
+                "{x}: {y} {log_slope}"
+            );
         }
     }
 
@@ -108,7 +121,11 @@ mod tests {
             last = y;
             assert!((spline.inverse(y) - x).abs() < 1e-8, "{x}");
             let slope = (spline.forward(x + 1e-6).0 - spline.forward(x - 1e-6).0) / 2e-6;
-            assert!((slope.ln() - log_slope).abs() < 1e-4, "{x}: {} {log_slope}", slope.ln());
+            assert!(
+                (slope.ln() - log_slope).abs() < 1e-4,
+                "{x}: {} {log_slope}",
+                slope.ln()
+            );
         }
     }
 }

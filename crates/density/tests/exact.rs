@@ -1,10 +1,14 @@
-//! The density against independent computation: f64 from the equations, finite differences, integrals, dense matrices.
+//! The density against independent computation: f64 from the equations, finite differences,
+//! integrals, dense matrices.
 
 mod equations;
 
 use burn::tensor::Device;
 use equations::{determinant_any, linear, moments_at, reference, reference_flow, wide};
-use frmdn_density::{Definition, Density, DensityConfig, FlowConfig, FlowKind, Form, SampleScratch, constant, gradient, tracked};
+use frmdn_density::{
+    Definition, Density, DensityConfig, FlowConfig, FlowKind, Form, SampleScratch, constant,
+    gradient, tracked,
+};
 use frmdn_engine::{
     Params,
     random::{fill_normal, stream},
@@ -12,12 +16,28 @@ use frmdn_engine::{
 
 const FEATURES: usize = 3;
 
-fn config(dim: usize, components: usize, form: Form, rank: usize, flow: Option<FlowConfig>) -> DensityConfig {
-    DensityConfig { form, rank, flow, ..DensityConfig::diagonal(dim, components) }
+fn config(
+    dim: usize,
+    components: usize,
+    form: Form,
+    rank: usize,
+    flow: Option<FlowConfig>,
+) -> DensityConfig {
+    DensityConfig {
+        form,
+        rank,
+        flow,
+        ..DensityConfig::diagonal(dim, components)
+    }
 }
 
 fn flow(kind: FlowKind, conditional: bool) -> Option<FlowConfig> {
-    Some(FlowConfig { kind, couplings: 2, hidden: 6, conditional })
+    Some(FlowConfig {
+        kind,
+        couplings: 2,
+        hidden: 6,
+        conditional,
+    })
 }
 
 fn affine() -> Option<FlowConfig> {
@@ -47,8 +67,14 @@ fn variants() -> Vec<DensityConfig> {
         config(4, 1, Form::LowRank, 2, affine()),
         config(4, 3, Form::LowRank, 0, affine()),
     ];
-    all.push(DensityConfig { residual: true, ..config(3, 2, Form::LowRank, 1, flow(FlowKind::Affine, true)) });
-    all.push(DensityConfig { residual: true, ..config(2, 2, Form::Full, 0, flow(FlowKind::Linear, false)) });
+    all.push(DensityConfig {
+        residual: true,
+        ..config(3, 2, Form::LowRank, 1, flow(FlowKind::Affine, true))
+    });
+    all.push(DensityConfig {
+        residual: true,
+        ..config(2, 2, Form::Full, 0, flow(FlowKind::Linear, false))
+    });
     all
 }
 
@@ -58,13 +84,17 @@ fn normal(name: &str, n: usize) -> Vec<f32> {
     v
 }
 
-/// Parameters away from their special first values: flows are no identity, factors no small numbers.
+/// Parameters away from their special first values: flows are no identity, factors no small
+/// numbers.
 fn shaken(config: &DensityConfig) -> Params {
     let mut params = config.init(FEATURES, 7);
     for (i, p) in params.0.iter_mut().enumerate() {
         let mut noise = vec![0.0; p.value.len()];
         fill_normal(&mut stream(3, "shake", &[i as u64]), &mut noise);
-        p.value.iter_mut().zip(noise).for_each(|(v, n)| *v += 0.4 * n);
+        p.value
+            .iter_mut()
+            .zip(noise)
+            .for_each(|(v, n)| *v += 0.4 * n);
     }
     params
 }
@@ -77,15 +107,30 @@ fn likelihoods_are_those_of_the_equations() {
         let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * c.dim));
         let device = Device::flex();
         let burn = Definition::new(c, FEATURES, &params, &device.clone().autodiff()).unwrap();
-        let on_burn =
-            burn.log_prob(constant(&h, rows, FEATURES, &device.clone().autodiff()), constant(&y, rows, c.dim, &device.autodiff()));
+        let on_burn = burn.log_prob(
+            constant(&h, rows, FEATURES, &device.clone().autodiff()),
+            constant(&y, rows, c.dim, &device.autodiff()),
+        );
         let on_burn: Vec<f32> = on_burn.into_data().try_to_vec().unwrap();
         let on_engine = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y);
         for row in 0..rows {
-            let want = reference(&c, &params, &wide(&h[row * FEATURES..(row + 1) * FEATURES]), &wide(&y[row * c.dim..(row + 1) * c.dim]));
+            let want = reference(
+                &c,
+                &params,
+                &wide(&h[row * FEATURES..(row + 1) * FEATURES]),
+                &wide(&y[row * c.dim..(row + 1) * c.dim]),
+            );
             let close = |got: f64| (got - want).abs() < 1e-5 * want.abs().max(1.0);
-            assert!(close(on_engine[row]), "{c:?}: engine {} equations {want}", on_engine[row]);
-            assert!(close(f64::from(on_burn[row])), "{c:?}: burn {} equations {want}", on_burn[row]);
+            assert!(
+                close(on_engine[row]),
+                "{c:?}: engine {} equations {want}",
+                on_engine[row]
+            );
+            assert!(
+                close(f64::from(on_burn[row])),
+                "{c:?}: burn {} equations {want}",
+                on_burn[row]
+            );
         }
     }
 }
@@ -99,13 +144,28 @@ fn gradients_are_finite_differences() {
         let device = Device::flex().autodiff();
         let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
         let features = tracked(&h, rows, FEATURES, &device);
-        let grads = burn.log_prob(features.clone(), constant(&y, rows, c.dim, &device)).sum().backward();
+        let grads = burn
+            .log_prob(features.clone(), constant(&y, rows, c.dim, &device))
+            .sum()
+            .backward();
         let value = |params: &Params, h: &[f64]| -> f64 {
-            (0..rows).map(|r| reference(&c, params, &h[r * FEATURES..(r + 1) * FEATURES], &wide(&y[r * c.dim..(r + 1) * c.dim]))).sum()
+            (0..rows)
+                .map(|r| {
+                    reference(
+                        &c,
+                        params,
+                        &h[r * FEATURES..(r + 1) * FEATURES],
+                        &wide(&y[r * c.dim..(r + 1) * c.dim]),
+                    )
+                })
+                .sum()
         };
         let mut work = params.clone();
         for (at, tensor) in burn.gradients(&grads).0.iter().enumerate() {
-            assert_eq!((&tensor.name, &tensor.shape), (&params.0[at].name, &params.0[at].shape));
+            assert_eq!(
+                (&tensor.name, &tensor.shape),
+                (&params.0[at].name, &params.0[at].shape)
+            );
             // All entries of a small tensor, every seventh of a larger one.
             for i in (0..tensor.value.len()).step_by(if tensor.value.len() <= 12 { 1 } else { 7 }) {
                 let old = work.0[at].value[i];
@@ -116,7 +176,11 @@ fn gradients_are_finite_differences() {
                 let ((up, a), (down, b)) = (shifted(3e-5), shifted(-3e-5));
                 work.0[at].value[i] = old;
                 let (got, want) = (f64::from(tensor.value[i]), (up - down) / (a - b));
-                assert!((got - want).abs() < 5e-4 * want.abs().max(0.1), "{c:?} {} {i}: {got} {want}", tensor.name);
+                assert!(
+                    (got - want).abs() < 5e-4 * want.abs().max(0.1),
+                    "{c:?} {} {i}: {got} {want}",
+                    tensor.name
+                );
             }
         }
         for (i, got) in gradient(&features, &grads).into_iter().enumerate() {
@@ -126,7 +190,10 @@ fn gradients_are_finite_differences() {
                 value(&params, &h)
             };
             let want = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
-            assert!((f64::from(got) - want).abs() < 1e-3 * want.abs().max(1.0), "{c:?} h {i}: {got} {want}");
+            assert!(
+                (f64::from(got) - want).abs() < 1e-3 * want.abs().max(1.0),
+                "{c:?} h {i}: {got} {want}"
+            );
         }
     }
 }
@@ -134,14 +201,30 @@ fn gradients_are_finite_differences() {
 #[test]
 fn densities_integrate_to_one() {
     // One dimension without couplings (they need two), two with everything.
-    let one = [Form::Factored, Form::Diagonal, Form::LowRank, Form::Tied, Form::LowRankCovariance, Form::Full];
+    let one = [
+        Form::Factored,
+        Form::Diagonal,
+        Form::LowRank,
+        Form::Tied,
+        Form::LowRankCovariance,
+        Form::Full,
+    ];
     let linear = flow(FlowKind::Linear, false);
-    for c in one.map(|form| config(1, 3, form, 1, None)).into_iter().chain([config(1, 3, Form::Diagonal, 0, linear)]) {
+    for c in one
+        .map(|form| config(1, 3, form, 1, None))
+        .into_iter()
+        .chain([config(1, 3, Form::Diagonal, 0, linear)])
+    {
         let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
         let (n, step) = (8000, 0.01f32);
         let y: Vec<f32> = (0..n).map(|i| (i as f32 - n as f32 / 2.0) * step).collect();
         let h: Vec<f32> = [0.3, -0.2, 0.5].repeat(n);
-        let total: f64 = density.log_prob(&h, &y).iter().map(|l| l.exp()).sum::<f64>() * f64::from(step);
+        let total: f64 = density
+            .log_prob(&h, &y)
+            .iter()
+            .map(|l| l.exp())
+            .sum::<f64>()
+            * f64::from(step);
         assert!((total - 1.0).abs() < 1e-4, "{c:?}: {total}");
     }
     let mut two = one.map(|form| config(2, 2, form, 1, None)).to_vec();
@@ -151,20 +234,39 @@ fn densities_integrate_to_one() {
         config(2, 2, Form::Tied, 1, affine()),
         config(2, 2, Form::LowRankCovariance, 1, affine()),
         config(2, 2, Form::LowRank, 1, flow(FlowKind::Affine, true)),
-        config(2, 2, Form::LowRankCovariance, 1, flow(FlowKind::Affine, true)),
+        config(
+            2,
+            2,
+            Form::LowRankCovariance,
+            1,
+            flow(FlowKind::Affine, true),
+        ),
         config(2, 2, Form::LowRank, 1, flow(FlowKind::Spline, true)),
         config(2, 2, Form::Diagonal, 0, linear),
-        DensityConfig { residual: true, ..config(2, 2, Form::Full, 0, affine()) },
+        DensityConfig {
+            residual: true,
+            ..config(2, 2, Form::Full, 0, affine())
+        },
     ]);
     for c in two {
         let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
         // A spline has corners in its slope, where sums over a grid converge slowly.
-        let (side, step) = if c.flow.is_some_and(|f| f.kind == FlowKind::Spline) { (2000, 0.01f32) } else { (700, 0.04f32) };
+        let (side, step) = if c.flow.is_some_and(|f| f.kind == FlowKind::Spline) {
+            (2000, 0.01f32)
+        } else {
+            (700, 0.04f32)
+        };
         let mut total = 0.0;
         for i in 0..side {
             let a = (i as f32 - side as f32 / 2.0) * step;
-            let y: Vec<f32> = (0..side).flat_map(|j| [a, (j as f32 - side as f32 / 2.0) * step]).collect();
-            total += density.log_prob(&[0.3, -0.2, 0.5].repeat(side), &y).iter().map(|l| l.exp()).sum::<f64>();
+            let y: Vec<f32> = (0..side)
+                .flat_map(|j| [a, (j as f32 - side as f32 / 2.0) * step])
+                .collect();
+            total += density
+                .log_prob(&[0.3, -0.2, 0.5].repeat(side), &y)
+                .iter()
+                .map(|l| l.exp())
+                .sum::<f64>();
         }
         total *= f64::from(step) * f64::from(step);
         assert!((total - 1.0).abs() < 2e-3, "{c:?}: {total}");
@@ -180,22 +282,54 @@ fn flows_are_inverted_and_their_determinants_are_the_jacobians() {
         let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * d));
         let mut x = y.clone();
         density.forward(&h, &mut x);
-        assert!(x.iter().zip(&y).any(|(a, b)| (a - b).abs() > 0.1), "{c:?} does nothing");
+        assert!(
+            x.iter().zip(&y).any(|(a, b)| (a - b).abs() > 0.1),
+            "{c:?} does nothing"
+        );
         // burn's way there and back.
         let device = Device::flex();
         let burn = Definition::new(c, FEATURES, &shaken(&c), &device).unwrap();
         let features = constant(&h, rows, FEATURES, &device);
-        let there: Vec<f32> = burn.forward(&features, constant(&y, rows, d, &device)).0.into_data().try_to_vec().unwrap();
-        let back: Vec<f32> = burn.inverse(&features, constant(&x, rows, d, &device)).into_data().try_to_vec().unwrap();
-        assert!(there.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-5 * b.abs().max(1.0)), "{c:?} there");
-        // Where a spline is nearly flat its inverse magnifies rounding: judged by where the point goes forward again.
+        let there: Vec<f32> = burn
+            .forward(&features, constant(&y, rows, d, &device))
+            .0
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        let back: Vec<f32> = burn
+            .inverse(&features, constant(&x, rows, d, &device))
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        assert!(
+            there
+                .iter()
+                .zip(&x)
+                .all(|(a, b)| (a - b).abs() < 1e-5 * b.abs().max(1.0)),
+            "{c:?} there"
+        );
+        // Where a spline is nearly flat its inverse magnifies rounding: judged by where the point
+        // goes forward again.
         let mut again = back.clone();
         density.forward(&h, &mut again);
-        assert!(again.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)), "{c:?} back in burn");
+        assert!(
+            again
+                .iter()
+                .zip(&x)
+                .all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)),
+            "{c:?} back in burn"
+        );
         let image = x.clone();
         density.inverse(&h, &mut x);
-        let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5 * b.abs().max(1.0));
-        assert!(near(&x, &y) || c.flow.is_some_and(|f| f.kind == FlowKind::Spline), "{c:?}");
+        let near = |a: &[f32], b: &[f32]| {
+            a.iter()
+                .zip(b)
+                .all(|(a, b)| (a - b).abs() < 1e-5 * b.abs().max(1.0))
+        };
+        assert!(
+            near(&x, &y) || c.flow.is_some_and(|f| f.kind == FlowKind::Spline),
+            "{c:?}"
+        );
         density.forward(&h, &mut x);
         assert!(near(&x, &image), "{c:?}");
         // The Jacobian by differences of the equations in f64.
@@ -206,9 +340,19 @@ fn flows_are_inverted_and_their_determinants_are_the_jacobians() {
                 y[i] += by;
                 reference_flow(&c, &params, &wide(h), &y).0
             };
-            let column = |i: usize| moved(i, 1e-6).into_iter().zip(moved(i, -1e-6)).map(|(up, down)| (up - down) / 2e-6).collect();
+            let column = |i: usize| {
+                moved(i, 1e-6)
+                    .into_iter()
+                    .zip(moved(i, -1e-6))
+                    .map(|(up, down)| (up - down) / 2e-6)
+                    .collect()
+            };
             let want = determinant_any((0..d).map(column).collect()).abs().ln();
-            assert!((log_det[row] - want).abs() < 1e-4 * want.abs().max(1.0), "{c:?}: {} {want}", log_det[row]);
+            assert!(
+                (log_det[row] - want).abs() < 1e-4 * want.abs().max(1.0),
+                "{c:?}: {} {want}",
+                log_det[row]
+            );
         }
     }
 }
@@ -217,10 +361,19 @@ fn flows_are_inverted_and_their_determinants_are_the_jacobians() {
 fn at_first_every_flow_is_the_identity() {
     let rows = 20;
     let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * 4));
-    for form in [Form::Factored, Form::Diagonal, Form::LowRank, Form::Tied, Form::LowRankCovariance, Form::Full] {
+    for form in [
+        Form::Factored,
+        Form::Diagonal,
+        Form::LowRank,
+        Form::Tied,
+        Form::LowRankCovariance,
+        Form::Full,
+    ] {
         let plain = config(4, 3, form, 2, None);
         // The same seed gives the head of every variant the same start.
-        let without = Density::new(plain, FEATURES, &plain.init(FEATURES, 7)).unwrap().log_prob(&h, &y);
+        let without = Density::new(plain, FEATURES, &plain.init(FEATURES, 7))
+            .unwrap()
+            .log_prob(&h, &y);
         for (kind, conditional) in [
             (FlowKind::Affine, false),
             (FlowKind::Affine, true),
@@ -228,16 +381,28 @@ fn at_first_every_flow_is_the_identity() {
             (FlowKind::Spline, true),
             (FlowKind::Linear, false),
         ] {
-            let c = DensityConfig { flow: flow(kind, conditional), ..plain };
-            let with = Density::new(c, FEATURES, &c.init(FEATURES, 7)).unwrap().log_prob(&h, &y);
+            let c = DensityConfig {
+                flow: flow(kind, conditional),
+                ..plain
+            };
+            let with = Density::new(c, FEATURES, &c.init(FEATURES, 7))
+                .unwrap()
+                .log_prob(&h, &y);
             for (a, b) in without.iter().zip(with) {
                 assert!((a - b).abs() < 1e-5, "{form:?} {kind:?}: {a} {b}");
             }
         }
     }
     // Rank 0 is the diagonal.
-    let (diagonal, rankless) = (config(4, 3, Form::Diagonal, 0, None), config(4, 3, Form::LowRank, 0, None));
-    let of = |c: DensityConfig| Density::new(c, FEATURES, &c.init(FEATURES, 7)).unwrap().log_prob(&h, &y);
+    let (diagonal, rankless) = (
+        config(4, 3, Form::Diagonal, 0, None),
+        config(4, 3, Form::LowRank, 0, None),
+    );
+    let of = |c: DensityConfig| {
+        Density::new(c, FEATURES, &c.init(FEATURES, 7))
+            .unwrap()
+            .log_prob(&h, &y)
+    };
     assert_eq!(of(diagonal), of(rankless));
 }
 
@@ -246,27 +411,52 @@ fn factors_and_log_scales_have_a_gradient_from_the_start() {
     for c in [
         config(4, 3, Form::LowRank, 2, affine()),
         config(4, 3, Form::Tied, 2, flow(FlowKind::Spline, true)),
-        config(4, 3, Form::LowRankCovariance, 2, flow(FlowKind::Linear, false)),
+        config(
+            4,
+            3,
+            Form::LowRankCovariance,
+            2,
+            flow(FlowKind::Linear, false),
+        ),
         config(4, 3, Form::Full, 0, None),
     ] {
         let params = c.init(FEATURES, 7);
         let device = Device::flex().autodiff();
         let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
         let (h, y) = (normal("h", 8 * FEATURES), normal("y", 8 * 4));
-        let grads = burn.log_prob(constant(&h, 8, FEATURES, &device), constant(&y, 8, 4, &device)).sum().backward();
+        let grads = burn
+            .log_prob(
+                constant(&h, 8, FEATURES, &device),
+                constant(&y, 8, 4, &device),
+            )
+            .sum()
+            .backward();
         for tensor in burn.gradients(&grads).0 {
-            if ["factor", "direction", "log_scale", "shift", "spline", "lower", "upper", "log_diagonal"]
-                .iter()
-                .any(|part| tensor.name.contains(part))
+            if [
+                "factor",
+                "direction",
+                "log_scale",
+                "shift",
+                "spline",
+                "lower",
+                "upper",
+                "log_diagonal",
+            ]
+            .iter()
+            .any(|part| tensor.name.contains(part))
             {
-                assert!(tensor.value.iter().any(|g| g.abs() > 1e-4), "{} would never move", tensor.name);
+                assert!(
+                    tensor.value.iter().any(|g| g.abs() > 1e-4),
+                    "{} would never move",
+                    tensor.name
+                );
             }
         }
     }
 }
 
-/// Draws, sent through the flow, have the mean and the covariance of the mixture at every temperature, on the engine and in burn; at 0 they
-/// are the likeliest component's mean.
+/// Draws, sent through the flow, have the mean and the covariance of the mixture at every
+/// temperature, on the engine and in burn; at 0 they are the likeliest component's mean.
 #[test]
 fn draws_have_the_moments_of_the_mixture_at_every_temperature() {
     let h = [0.3f32, -0.2, 0.5];
@@ -282,29 +472,67 @@ fn draws_have_the_moments_of_the_mixture_at_every_temperature() {
             let (mean, covariance) = moments_at(&c, &params, &wide(&h), f64::from(temperature));
             let mut on_engine = vec![0.0f32; n * d];
             let mut scratch = SampleScratch::default();
-            on_engine.chunks_exact_mut(d).for_each(|y| density.sample(&h, temperature, std::slice::from_mut(&mut rng), y, &mut scratch));
+            on_engine.chunks_exact_mut(d).for_each(|y| {
+                density.sample(
+                    &h,
+                    temperature,
+                    std::slice::from_mut(&mut rng),
+                    y,
+                    &mut scratch,
+                )
+            });
             let mut chances = vec![0.0; n * c.choices()];
             frmdn_engine::random::fill_uniform(&mut rng, 0.5, &mut chances);
             chances.iter_mut().for_each(|u| *u += 0.5);
             let mut noise = vec![0.0; n * (d + c.columns())];
             fill_normal(&mut rng, &mut noise);
-            let on_burn: Vec<f32> =
-                burn.sample(given(&rows), temperature, given(&chances), given(&noise)).into_data().try_to_vec().unwrap();
+            let on_burn: Vec<f32> = burn
+                .sample(given(&rows), temperature, given(&chances), given(&noise))
+                .into_data()
+                .try_to_vec()
+                .unwrap();
             for (name, mut x) in [("engine", on_engine), ("burn", on_burn)] {
                 density.forward(&rows, &mut x);
                 if temperature == 0.0 {
-                    let near = |x: &[f32]| x.iter().zip(&mean).all(|(x, m)| (f64::from(*x) - m).abs() < 1e-4 * m.abs().max(1.0));
-                    assert!(x.chunks_exact(d).all(near), "{name} {c:?}: {:?} {mean:?}", &x[..d]);
+                    let near = |x: &[f32]| {
+                        x.iter()
+                            .zip(&mean)
+                            .all(|(x, m)| (f64::from(*x) - m).abs() < 1e-4 * m.abs().max(1.0))
+                    };
+                    assert!(
+                        x.chunks_exact(d).all(near),
+                        "{name} {c:?}: {:?} {mean:?}",
+                        &x[..d]
+                    );
                     continue;
                 }
                 let from_mean = |x: &[f32], i: usize| f64::from(x[i]) - mean[i];
-                let (tolerance, at) = (5.0 / (n as f64).sqrt(), format!("{name} {c:?} at {temperature}"));
+                let (tolerance, at) = (
+                    5.0 / (n as f64).sqrt(),
+                    format!("{name} {c:?} at {temperature}"),
+                );
                 for (i, j) in (0..d).flat_map(|i| (0..=i).map(move |j| (i, j))) {
-                    let (got, sd) = moments(&x.chunks_exact(d).map(|x| from_mean(x, i) * from_mean(x, j)).collect::<Vec<_>>());
+                    let (got, sd) = moments(
+                        &x.chunks_exact(d)
+                            .map(|x| from_mean(x, i) * from_mean(x, j))
+                            .collect::<Vec<_>>(),
+                    );
                     let want = covariance[i][j];
-                    assert!((got - want).abs() < sd * tolerance, "{at}, {i} {j}: {got} {want} ± {}", sd * tolerance);
-                    let (got, sd) = moments(&x.chunks_exact(d).map(|x| from_mean(x, i)).collect::<Vec<_>>());
-                    assert!(got.abs() < sd * tolerance, "{at}, value {i}: off by {got} ± {}", sd * tolerance);
+                    assert!(
+                        (got - want).abs() < sd * tolerance,
+                        "{at}, {i} {j}: {got} {want} ± {}",
+                        sd * tolerance
+                    );
+                    let (got, sd) = moments(
+                        &x.chunks_exact(d)
+                            .map(|x| from_mean(x, i))
+                            .collect::<Vec<_>>(),
+                    );
+                    assert!(
+                        got.abs() < sd * tolerance,
+                        "{at}, value {i}: off by {got} ± {}",
+                        sd * tolerance
+                    );
                 }
             }
         }
@@ -313,7 +541,10 @@ fn draws_have_the_moments_of_the_mixture_at_every_temperature() {
 
 fn moments(v: &[f64]) -> (f64, f64) {
     let mean = v.iter().sum::<f64>() / v.len() as f64;
-    (mean, (v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / v.len() as f64).sqrt())
+    (
+        mean,
+        (v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / v.len() as f64).sqrt(),
+    )
 }
 
 #[test]
@@ -323,17 +554,35 @@ fn a_draw_does_not_depend_on_the_other_rows() {
         let rows = 37;
         let mut h = vec![0.0f32; rows * FEATURES];
         fill_normal(&mut stream(2, "rows", &[]), &mut h);
-        let rngs = || (0..rows as u64).map(|i| stream(3, "draws", &[i])).collect::<Vec<_>>();
+        let rngs = || {
+            (0..rows as u64)
+                .map(|i| stream(3, "draws", &[i]))
+                .collect::<Vec<_>>()
+        };
         for temperature in [0.0, 1.0] {
             let mut scratch = SampleScratch::default();
             let mut alone = vec![0.0; rows * c.dim];
-            for ((h, y), rng) in h.chunks_exact(FEATURES).zip(alone.chunks_exact_mut(c.dim)).zip(rngs().chunks_exact_mut(1)) {
+            for ((h, y), rng) in h
+                .chunks_exact(FEATURES)
+                .zip(alone.chunks_exact_mut(c.dim))
+                .zip(rngs().chunks_exact_mut(1))
+            {
                 density.sample(h, temperature, rng, y, &mut scratch);
             }
             for n in [rows, 16, 3] {
                 let mut together = vec![0.0; n * c.dim];
-                density.sample(&h[..n * FEATURES], temperature, &mut rngs()[..n], &mut together, &mut scratch);
-                assert_eq!(together, alone[..n * c.dim], "{c:?} at {temperature}, {n} rows");
+                density.sample(
+                    &h[..n * FEATURES],
+                    temperature,
+                    &mut rngs()[..n],
+                    &mut together,
+                    &mut scratch,
+                );
+                assert_eq!(
+                    together,
+                    alone[..n * c.dim],
+                    "{c:?} at {temperature}, {n} rows"
+                );
             }
         }
     }
@@ -348,14 +597,35 @@ fn extreme_inputs_stay_finite() {
             let (h, y) = (vec![size; FEATURES], vec![-far; c.dim]);
             let on_engine = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y)[0];
             let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
-            let loss = burn.log_prob(constant(&h, 1, FEATURES, &device), constant(&y, 1, c.dim, &device)).sum();
+            let loss = burn
+                .log_prob(
+                    constant(&h, 1, FEATURES, &device),
+                    constant(&y, 1, c.dim, &device),
+                )
+                .sum();
             let on_burn = f64::from(loss.clone().into_scalar::<f32>());
-            assert!(on_engine.is_finite() && on_burn.is_finite(), "{c:?} {size}: {on_engine} {on_burn}");
-            assert_eq!(burn.gradients(&loss.backward()).first_non_finite(), None, "{c:?} {size}");
+            assert!(
+                on_engine.is_finite() && on_burn.is_finite(),
+                "{c:?} {size}: {on_engine} {on_burn}"
+            );
+            assert_eq!(
+                burn.gradients(&loss.backward()).first_non_finite(),
+                None,
+                "{c:?} {size}"
+            );
             let mut drawn = vec![0.0; c.dim];
             let rng = &mut [stream(1, "extreme", &[])];
-            Density::new(c, FEATURES, &params).unwrap().sample(&h, 100.0, rng, &mut drawn, &mut SampleScratch::default());
-            assert!(drawn.iter().all(|v| v.is_finite()), "{c:?} {size}: {drawn:?}");
+            Density::new(c, FEATURES, &params).unwrap().sample(
+                &h,
+                100.0,
+                rng,
+                &mut drawn,
+                &mut SampleScratch::default(),
+            );
+            assert!(
+                drawn.iter().all(|v| v.is_finite()),
+                "{c:?} {size}: {drawn:?}"
+            );
         }
     }
 }
@@ -363,25 +633,51 @@ fn extreme_inputs_stay_finite() {
 /// log d beyond its limits counts as the limit, and has no gradient there.
 #[test]
 fn precisions_are_clamped() {
-    for form in [Form::Factored, Form::Diagonal, Form::LowRank, Form::Tied, Form::LowRankCovariance, Form::Full] {
+    for form in [
+        Form::Factored,
+        Form::Diagonal,
+        Form::LowRank,
+        Form::Tied,
+        Form::LowRankCovariance,
+        Form::Full,
+    ] {
         let c = config(2, 2, form, 1, None);
         for bias in [14.0, -14.0] {
             let mut params = shaken(&c);
-            params.0.iter_mut().find(|p| p.name == "head.log_precision.bias").unwrap().value.fill(bias);
+            params
+                .0
+                .iter_mut()
+                .find(|p| p.name == "head.log_precision.bias")
+                .unwrap()
+                .value
+                .fill(bias);
             let h = [0.1f32, 0.0, 0.1];
             // Near the first component's mean: at the upper limit standard deviations are e⁻⁶.
             let y = [0, 1].map(|i| linear(&params, "head.mean", &wide(&h))[i] as f32 + 2e-3);
             let want = reference(&c, &params, &wide(&h), &wide(&y));
             let device = Device::flex().autodiff();
             let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
-            let log_prob = burn.log_prob(constant(&h, 1, FEATURES, &device), constant(&y, 1, 2, &device));
-            let (on_engine, on_burn) =
-                (Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y)[0], log_prob.clone().into_scalar::<f32>());
+            let log_prob = burn.log_prob(
+                constant(&h, 1, FEATURES, &device),
+                constant(&y, 1, 2, &device),
+            );
+            let (on_engine, on_burn) = (
+                Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y)[0],
+                log_prob.clone().into_scalar::<f32>(),
+            );
             for got in [on_engine, f64::from(on_burn)] {
-                assert!((got - want).abs() < 1e-4 * want.abs().max(1.0), "{c:?} {bias}: {got} {want}");
+                assert!(
+                    (got - want).abs() < 1e-4 * want.abs().max(1.0),
+                    "{c:?} {bias}: {got} {want}"
+                );
             }
             let gradients = burn.gradients(&log_prob.sum().backward());
-            assert!(gradients.value("head.log_precision.bias").iter().all(|g| *g == 0.0));
+            assert!(
+                gradients
+                    .value("head.log_precision.bias")
+                    .iter()
+                    .all(|g| *g == 0.0)
+            );
         }
     }
 }
@@ -403,7 +699,10 @@ fn the_center_is_the_image_of_the_mixtures_mean() {
         let params = shaken(&c);
         let density = Density::new(c, FEATURES, &params).unwrap();
         let h = [0.3f32, -0.2, 0.5];
-        let (logits, means) = (linear(&params, "head.logits", &wide(&h)), linear(&params, "head.mean", &wide(&h)));
+        let (logits, means) = (
+            linear(&params, "head.logits", &wide(&h)),
+            linear(&params, "head.mean", &wide(&h)),
+        );
         let mut y = vec![0.0; c.dim];
         density.center(&h, &mut y);
         density.forward(&h, &mut y);
@@ -412,11 +711,25 @@ fn the_center_is_the_image_of_the_mixtures_mean() {
             density.forward(&h, &mut anchor);
         }
         for (i, got) in y.into_iter().enumerate() {
-            let l = if c.form == Form::Factored { &logits[i * c.components..(i + 1) * c.components] } else { &logits[..] };
+            let l = if c.form == Form::Factored {
+                &logits[i * c.components..(i + 1) * c.components]
+            } else {
+                &logits[..]
+            };
             let total: f64 = l.iter().map(|l| l.exp()).sum();
-            let from = if c.residual { f64::from(anchor[i]) } else { 0.0 };
-            let want = from + (0..c.components).map(|k| l[k].exp() / total * means[k * c.dim + i]).sum::<f64>();
-            assert!((f64::from(got) - want).abs() < 2e-5 * want.abs().max(1.0), "{c:?}: {got} {want}");
+            let from = if c.residual {
+                f64::from(anchor[i])
+            } else {
+                0.0
+            };
+            let want = from
+                + (0..c.components)
+                    .map(|k| l[k].exp() / total * means[k * c.dim + i])
+                    .sum::<f64>();
+            assert!(
+                (f64::from(got) - want).abs() < 2e-5 * want.abs().max(1.0),
+                "{c:?}: {got} {want}"
+            );
         }
     }
 }
@@ -432,8 +745,13 @@ fn mean_entropy_and_mode_are_those_of_a_grid() {
         let (mut mean, mut entropy, mut best) = ([0.0; 2], 0.0, f64::MIN);
         for i in 0..side {
             let a = f32::from(i - side / 2) * step;
-            let y: Vec<f32> = (0..side).flat_map(|j| [a, f32::from(j - side / 2) * step]).collect();
-            for (y, l) in y.chunks_exact(2).zip(density.log_prob(&h.repeat(side as usize), &y)) {
+            let y: Vec<f32> = (0..side)
+                .flat_map(|j| [a, f32::from(j - side / 2) * step])
+                .collect();
+            for (y, l) in y
+                .chunks_exact(2)
+                .zip(density.log_prob(&h.repeat(side as usize), &y))
+            {
                 let p = l.exp() * f64::from(step) * f64::from(step);
                 (0..2).for_each(|i| mean[i] += p * f64::from(y[i]));
                 entropy -= if p > 0.0 { p * l } else { 0.0 };
@@ -443,10 +761,16 @@ fn mean_entropy_and_mode_are_those_of_a_grid() {
         let mut rng = stream(6, "summaries", &[]);
         for (estimate, want) in density.mean(&h, 20_000, &mut rng).into_iter().zip(mean) {
             assert_eq!(estimate.error == 0.0, c.flow.is_none());
-            assert!((estimate.value - want).abs() < 5.0 * estimate.error + 2e-3, "{c:?}: {estimate:?} {want}");
+            assert!(
+                (estimate.value - want).abs() < 5.0 * estimate.error + 2e-3,
+                "{c:?}: {estimate:?} {want}"
+            );
         }
         let estimate = density.entropy(&h, 20_000, &mut rng);
-        assert!((estimate.value - entropy).abs() < 5.0 * estimate.error + 2e-3 && estimate.error < 0.02, "{c:?}: {estimate:?} {entropy}");
+        assert!(
+            (estimate.value - entropy).abs() < 5.0 * estimate.error + 2e-3 && estimate.error < 0.02,
+            "{c:?}: {estimate:?} {entropy}"
+        );
         let mut y = [0.0; 2];
         let found = density.mode(&h, &mut y);
         assert_eq!(density.log_prob(&h, &y)[0], found);
@@ -460,15 +784,34 @@ fn the_weighted_loss_has_the_gradients_of_its_parts() {
     let c = config(4, 3, Form::LowRank, 2, affine());
     let params = shaken(&c);
     let (h, y) = (normal("h", 4 * FEATURES), normal("y", 4 * 4));
-    let part = |weights: [f32; 4]| Definition::loss_and_gradient(c, &params, &h, &y, &weights).unwrap();
-    let (all, first, rest) = (part([0.5, 0.25, 0.0, 1.0]), part([0.5, 0.0, 0.0, 0.0]), part([0.0, 0.25, 0.0, 1.0]));
+    let part =
+        |weights: [f32; 4]| Definition::loss_and_gradient(c, &params, &h, &y, &weights).unwrap();
+    let (all, first, rest) = (
+        part([0.5, 0.25, 0.0, 1.0]),
+        part([0.5, 0.0, 0.0, 0.0]),
+        part([0.0, 0.25, 0.0, 1.0]),
+    );
     assert_eq!(all.log_prob, first.log_prob);
     let mut sum = first.parameters.clone();
     sum.add_assign(&rest.parameters);
     for (a, b) in all.parameters.0.iter().zip(&sum.0) {
         let most = a.value.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
-        assert!(a.value.iter().zip(&b.value).all(|(a, b)| (a - b).abs() < 1e-5 * most), "{}", a.name);
+        assert!(
+            a.value
+                .iter()
+                .zip(&b.value)
+                .all(|(a, b)| (a - b).abs() < 1e-5 * most),
+            "{}",
+            a.name
+        );
     }
-    assert!(first.features[FEATURES..].iter().all(|&g| g == 0.0) && first.features[..FEATURES].iter().any(|&g| g != 0.0));
-    assert!(all.features[2 * FEATURES..3 * FEATURES].iter().all(|&g| g == 0.0));
+    assert!(
+        first.features[FEATURES..].iter().all(|&g| g == 0.0)
+            && first.features[..FEATURES].iter().any(|&g| g != 0.0)
+    );
+    assert!(
+        all.features[2 * FEATURES..3 * FEATURES]
+            .iter()
+            .all(|&g| g == 0.0)
+    );
 }

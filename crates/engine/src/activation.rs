@@ -1,9 +1,14 @@
-//! Element-wise non-linearities, written so that the compiler vectorises them: exp, tanh, sigmoid, ReLU.
+//! Element-wise non-linearities, written so that the compiler vectorises them: exp, tanh, sigmoid,
+//! ReLU.
 //!
-//! Every function treats each element by the same sequence of operations wherever it stands in the slice, so a
-//! value never depends on its neighbours. NaN stays NaN. The instruction set is chosen at run time (AVX-512,
-//! AVX2 + FMA, or the baseline); results may differ in the last bits between CPU types, never between calls.
-#![expect(unsafe_code, reason = "calling functions compiled for a wider instruction set, after asking the CPU")]
+//! Every function treats each element by the same sequence of operations wherever it stands in the
+//! slice, so a value never depends on its neighbours. NaN stays NaN. The instruction set is chosen
+//! at run time (AVX-512, AVX2 + FMA, or the baseline); results may differ in the last bits between
+//! CPU types, never between calls.
+#![expect(
+    unsafe_code,
+    reason = "calling functions compiled for a wider instruction set, after asking the CPU"
+)]
 
 /// a·b + c, fused where the CPU has it (elsewhere `mul_add` would be a library call).
 #[inline(always)]
@@ -11,7 +16,8 @@ fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// exp(x) by reduction to |r| ≤ ln 2 / 2 and Cephes' polynomial (`expf.c`); 0 and ∞ at the ends of the range.
+/// exp(x) by reduction to |r| ≤ ln 2 / 2 and Cephes' polynomial (`expf.c`); 0 and ∞ at the ends of
+/// the range.
 #[inline(always)]
 fn exp<const FUSED: bool>(x: f32) -> f32 {
     // 1.5·2²³: adding it leaves the nearest integer in the low bits of the mantissa.
@@ -28,14 +34,16 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
     p = fma::<FUSED>(p, r, 1.666_666_5e-1);
     p = fma::<FUSED>(p, r, 0.5);
     p = fma::<FUSED>(p * r, r, r) + 1.0;
-    // 2ⁿ as the product of two powers, so that results near the largest and the smallest number come out right.
+    // 2ⁿ as the product of two powers, so that results near the largest and the smallest number
+    // come out right.
     let bits = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     let half = bits >> 1;
     let power = |e: i32| f32::from_bits((e.wrapping_add(127) as u32) << 23);
     p * power(half) * power(bits.wrapping_sub(half))
 }
 
-/// tanh(x) as a rational function of x, odd degree 13 over even degree 6 (the coefficients of Eigen's `ptanh`).
+/// tanh(x) as a rational function of x, odd degree 13 over even degree 6 (the coefficients of
+/// Eigen's `ptanh`).
 #[inline(always)]
 fn tanh<const FUSED: bool>(x: f32) -> f32 {
     let x = x.clamp(-7.905_311, 7.905_311);
@@ -90,7 +98,8 @@ macro_rules! in_place {
 }
 
 in_place!(
-    /// Replaces every x by eˣ; relative error below 3e-7, gradual underflow below −87.3, ∞ above 88.72.
+    /// Replaces every x by eˣ; relative error below 3e-7, gradual underflow below −87.3, ∞ above
+    /// 88.72.
     exp_inplace,
     exp
 );
@@ -134,13 +143,17 @@ mod tests {
 
     /// The largest relative error of `f` against `want` over `[low, high]`.
     fn worst(f: fn(&mut [f32]), want: fn(f64) -> f64, low: f64, high: f64) -> f64 {
-        let inputs: Vec<f32> = (0..=400_000).map(|i| (low + (high - low) * f64::from(i) / 4e5) as f32).collect();
+        let inputs: Vec<f32> = (0..=400_000)
+            .map(|i| (low + (high - low) * f64::from(i) / 4e5) as f32)
+            .collect();
         let mut got = inputs.clone();
         f(&mut got);
         inputs
             .iter()
             .zip(&got)
-            .map(|(&x, &y)| ((f64::from(y) - want(f64::from(x))) / want(f64::from(x)).abs().max(1e-37)).abs())
+            .map(|(&x, &y)| {
+                ((f64::from(y) - want(f64::from(x))) / want(f64::from(x)).abs().max(1e-37)).abs()
+            })
             .fold(0.0, f64::max)
     }
 
@@ -158,15 +171,36 @@ mod tests {
 
     #[test]
     fn ends_of_the_range() {
-        let mut x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 89.0, -110.0, 0.0];
+        let mut x = [
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            89.0,
+            -110.0,
+            0.0,
+        ];
         exp_inplace(&mut x);
-        assert!(x[0].is_nan() && x[1] == f32::INFINITY && x[2] == 0.0 && x[3] == f32::INFINITY && x[4] == 0.0 && x[5] == 1.0, "{x:?}");
+        assert!(
+            x[0].is_nan()
+                && x[1] == f32::INFINITY
+                && x[2] == 0.0
+                && x[3] == f32::INFINITY
+                && x[4] == 0.0
+                && x[5] == 1.0,
+            "{x:?}"
+        );
         let mut x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0];
         sigmoid_inplace(&mut x);
-        assert!(x[0].is_nan() && x[1] == 1.0 && x[2] < 1e-37 && x[3] == 0.5, "{x:?}");
+        assert!(
+            x[0].is_nan() && x[1] == 1.0 && x[2] < 1e-37 && x[3] == 0.5,
+            "{x:?}"
+        );
         let mut x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0];
         tanh_inplace(&mut x);
-        assert!(x[0].is_nan() && x[1] > 0.999_999 && x[2] < -0.999_999 && x[3] == 0.0 && x[1] <= 1.0, "{x:?}");
+        assert!(
+            x[0].is_nan() && x[1] > 0.999_999 && x[2] < -0.999_999 && x[3] == 0.0 && x[1] <= 1.0,
+            "{x:?}"
+        );
         let mut x = [f32::NAN, -1.0, 2.0];
         relu_inplace(&mut x);
         assert!(x[0].is_nan() && x[1] == 0.0 && x[2] == 2.0);

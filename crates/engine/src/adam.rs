@@ -1,4 +1,5 @@
-//! Adam (Kingma & Ba 2015, algorithm 1) with PyTorch's epsilon placement, and clipping by the global norm.
+//! Adam (Kingma & Ba 2015, algorithm 1) with PyTorch's epsilon placement, and clipping by the
+//! global norm.
 
 use crate::Params;
 use rayon::prelude::*;
@@ -21,7 +22,12 @@ pub struct AdamConfig {
 
 impl Default for AdamConfig {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clip_norm: None }
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            clip_norm: None,
+        }
     }
 }
 
@@ -41,11 +47,22 @@ pub struct Adam {
 impl Adam {
     /// A fresh state for `weights`.
     pub fn new(weights: &Params, config: AdamConfig) -> Self {
-        Self { config, updates: 0, first: weights.zeros_like(), second: weights.zeros_like() }
+        Self {
+            config,
+            updates: 0,
+            first: weights.zeros_like(),
+            second: weights.zeros_like(),
+        }
     }
 
-    /// One update of `weights` by `gradients` (scaled in place if clipped). Returns the global norm before clipping.
-    pub fn step(&mut self, weights: &mut Params, gradients: &mut Params, learning_rate: f64) -> f64 {
+    /// One update of `weights` by `gradients` (scaled in place if clipped). Returns the global norm
+    /// before clipping.
+    pub fn step(
+        &mut self,
+        weights: &mut Params,
+        gradients: &mut Params,
+        learning_rate: f64,
+    ) -> f64 {
         let norm = gradients.norm();
         if let Some(limit) = self.config.clip_norm
             && norm > limit
@@ -53,23 +70,40 @@ impl Adam {
             gradients.scale((limit / norm) as f32);
         }
         self.updates += 1;
-        let AdamConfig { beta1, beta2, epsilon, .. } = self.config;
+        let AdamConfig {
+            beta1,
+            beta2,
+            epsilon,
+            ..
+        } = self.config;
         let t = i32::try_from(self.updates).unwrap_or(i32::MAX);
         let correct1 = 1.0 - f64::from(beta1).powi(t);
         let correct2 = 1.0 - f64::from(beta2).powi(t);
         let rate = (learning_rate / correct1) as f32;
         let root2 = correct2.sqrt() as f32;
-        for ((w, g), (m, v)) in weights.0.iter_mut().zip(&gradients.0).zip(self.first.0.iter_mut().zip(&mut self.second.0)) {
+        for ((w, g), (m, v)) in weights
+            .0
+            .iter_mut()
+            .zip(&gradients.0)
+            .zip(self.first.0.iter_mut().zip(&mut self.second.0))
+        {
             debug_assert_eq!(w.name, g.name);
             // Every element by itself, so pieces may run on any thread.
-            let moments = m.value.par_chunks_mut(PIECE).zip(v.value.par_chunks_mut(PIECE));
-            w.value.par_chunks_mut(PIECE).zip(g.value.par_chunks(PIECE)).zip(moments).for_each(|((w, g), (m, v))| {
-                for ((w, &g), (m, v)) in w.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
-                    *m = beta1 * *m + (1.0 - beta1) * g;
-                    *v = beta2 * *v + (1.0 - beta2) * g * g;
-                    *w -= rate * *m / (v.sqrt() / root2 + epsilon);
-                }
-            });
+            let moments = m
+                .value
+                .par_chunks_mut(PIECE)
+                .zip(v.value.par_chunks_mut(PIECE));
+            w.value
+                .par_chunks_mut(PIECE)
+                .zip(g.value.par_chunks(PIECE))
+                .zip(moments)
+                .for_each(|((w, g), (m, v))| {
+                    for ((w, &g), (m, v)) in w.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
+                        *m = beta1 * *m + (1.0 - beta1) * g;
+                        *v = beta2 * *v + (1.0 - beta2) * g * g;
+                        *w -= rate * *m / (v.sqrt() / root2 + epsilon);
+                    }
+                });
         }
         norm
     }
@@ -79,7 +113,8 @@ impl Adam {
 mod tests {
     use super::*;
 
-    /// Hand calculation: after one step from zero moments m̂ = g and v̂ = g², so Δ = −lr·g/(|g| + ε) ≈ −lr·sign(g).
+    /// Hand calculation: after one step from zero moments m̂ = g and v̂ = g², so Δ = −lr·g/(|g| +
+    /// ε) ≈ −lr·sign(g).
     #[test]
     fn first_step_is_the_learning_rate_times_the_sign() {
         let mut w = Params::default();
@@ -89,7 +124,10 @@ mod tests {
         let mut adam = Adam::new(&w, AdamConfig::default());
         let norm = adam.step(&mut w, &mut g, 0.1);
         assert!((norm - 9.25f64.sqrt()).abs() < 1e-9);
-        assert!((w.0[0].value[0] - 0.9).abs() < 1e-6 && (w.0[0].value[1] + 1.9).abs() < 1e-6, "{w:?}");
+        assert!(
+            (w.0[0].value[0] - 0.9).abs() < 1e-6 && (w.0[0].value[1] + 1.9).abs() < 1e-6,
+            "{w:?}"
+        );
     }
 
     #[test]
@@ -100,7 +138,13 @@ mod tests {
         let mut g = Params::default();
         g.push("a", &[1], vec![3.0]);
         g.push("b", &[1], vec![4.0]);
-        let mut adam = Adam::new(&w, AdamConfig { clip_norm: Some(1.0), ..AdamConfig::default() });
+        let mut adam = Adam::new(
+            &w,
+            AdamConfig {
+                clip_norm: Some(1.0),
+                ..AdamConfig::default()
+            },
+        );
         assert!((adam.step(&mut w, &mut g, 0.1) - 5.0).abs() < 1e-9);
         assert!((g.0[0].value[0] - 0.6).abs() < 1e-6 && (g.0[1].value[0] - 0.8).abs() < 1e-6);
     }

@@ -1,18 +1,21 @@
-//! Matrix products whose left matrix is read in place through windows, so that no convolution ever builds its
-//! im2col matrix: a window over an NHWC image is a few contiguous runs (its kernel rows), and a row of the im2col
-//! matrix is those runs one after the other.
+//! Matrix products whose left matrix is read in place through windows, so that no convolution ever
+//! builds its im2col matrix: a window over an NHWC image is a few contiguous runs (its kernel
+//! rows), and a row of the im2col matrix is those runs one after the other.
 //!
-//! Two products are enough for every layer, forward and backward: [`product`] (windows × weights) and [`gram`]
-//! (windowsᵀ × gradients). Each result is one chain of fused multiply-adds in a fixed order, so that a row does not
-//! depend on how many other rows are computed with it.
-#![expect(unsafe_code, reason = "tight loops on raw pointers; bounds are checked once per call")]
+//! Two products are enough for every layer, forward and backward: [`product`] (windows × weights)
+//! and [`gram`] (windowsᵀ × gradients). Each result is one chain of fused multiply-adds in a fixed
+//! order, so that a row does not depend on how many other rows are computed with it.
+#![expect(
+    unsafe_code,
+    reason = "tight loops on raw pointers; bounds are checked once per call"
+)]
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Portable, Simd};
 
-/// Where the rows of the left matrix lie: row `i` starts at `(i / table.len()) · frame + table[i % table.len()]` and
-/// consists of one run of `run` values at each of the offsets in `segments`.
+/// Where the rows of the left matrix lie: row `i` starts at `(i / table.len()) · frame + table[i %
+/// table.len()]` and consists of one run of `run` values at each of the offsets in `segments`.
 #[derive(Clone, Debug)]
 pub(crate) struct Windows {
     /// Start of each window inside a frame.
@@ -28,7 +31,12 @@ pub(crate) struct Windows {
 impl Windows {
     /// An ordinary matrix with rows of `columns` values.
     pub fn dense(columns: usize) -> Self {
-        Self { table: vec![0], frame: columns, segments: vec![0], run: columns }
+        Self {
+            table: vec![0],
+            frame: columns,
+            segments: vec![0],
+            run: columns,
+        }
     }
 
     /// Values in a row.
@@ -39,14 +47,23 @@ impl Windows {
     #[inline(always)]
     fn start(&self, row: usize) -> usize {
         let n = self.table.len();
-        if n == 1 { row * self.frame } else { (row / n) * self.frame + self.table[row % n] }
+        if n == 1 {
+            row * self.frame
+        } else {
+            (row / n) * self.frame + self.table[row % n]
+        }
     }
 
     /// Panics unless all of the first `rows` rows lie inside `len` values.
     fn check(&self, rows: usize, len: usize) {
         let frames = rows.div_ceil(self.table.len());
-        let far = self.table.iter().max().copied().unwrap_or(0) + self.segments.iter().max().copied().unwrap_or(0) + self.run;
-        assert!(far <= self.frame && frames * self.frame <= len, "windows reach outside of the data");
+        let far = self.table.iter().max().copied().unwrap_or(0)
+            + self.segments.iter().max().copied().unwrap_or(0)
+            + self.run;
+        assert!(
+            far <= self.frame && frames * self.frame <= len,
+            "windows reach outside of the data"
+        );
     }
 }
 
@@ -67,7 +84,11 @@ pub(crate) fn set() -> Set {
     }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        return if is_x86_feature_detected!("avx512f") { Set::Avx512 } else { Set::Avx2 };
+        return if is_x86_feature_detected!("avx512f") {
+            Set::Avx512
+        } else {
+            Set::Avx2
+        };
     }
     Set::Portable
 }
@@ -96,7 +117,8 @@ fn tile_width(left: usize, lanes: usize, widest: usize) -> usize {
     }
 }
 
-/// A right-hand matrix [depth, columns] laid out in the order the kernel reads it, with an optional bias.
+/// A right-hand matrix [depth, columns] laid out in the order the kernel reads it, with an optional
+/// bias.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {
     depth: usize,
@@ -106,12 +128,16 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Packs `weight` [depth, columns] row-major, replacing the old content without allocating when the size is the same.
+    /// Packs `weight` [depth, columns] row-major, replacing the old content without allocating when
+    /// the size is the same.
     pub fn pack(&mut self, weight: &[f32], depth: usize, columns: usize, bias: Option<&[f32]>) {
         assert_eq!(weight.len(), depth * columns, "weights and shape disagree");
         self.pack_with(depth, columns, bias, |j, width, panel| {
             let count = width.min(columns - j);
-            for (out, row) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(columns)) {
+            for (out, row) in panel
+                .chunks_exact_mut(width)
+                .zip(weight.chunks_exact(columns))
+            {
                 out[..count].copy_from_slice(&row[j..j + count]);
             }
         });
@@ -120,7 +146,8 @@ impl Packed {
     /// Packs the transpose of `weight` [columns, depth]: the matrix of the backward product.
     pub fn pack_transposed(&mut self, weight: &[f32], depth: usize, columns: usize) {
         assert_eq!(weight.len(), depth * columns, "weights and shape disagree");
-        // Sixteen rows of the panel at a time: one cache line of the weights per column, whatever their stride.
+        // Sixteen rows of the panel at a time: one cache line of the weights per column, whatever
+        // their stride.
         const LINE: usize = 16;
         self.pack_with(depth, columns, None, |j, width, panel| {
             for k in (0..depth).step_by(LINE) {
@@ -135,8 +162,15 @@ impl Packed {
         });
     }
 
-    /// `fill(first column, width, panel [depth, width])` is called for each panel; what it leaves stays zero.
-    fn pack_with(&mut self, depth: usize, columns: usize, bias: Option<&[f32]>, fill: impl Fn(usize, usize, &mut [f32])) {
+    /// `fill(first column, width, panel [depth, width])` is called for each panel; what it leaves
+    /// stays zero.
+    fn pack_with(
+        &mut self,
+        depth: usize,
+        columns: usize,
+        bias: Option<&[f32]>,
+        fill: impl Fn(usize, usize, &mut [f32]),
+    ) {
         let (widest, lanes) = widths();
         let padded = columns.div_ceil(lanes) * lanes;
         if (self.depth, self.columns) != (depth, columns) {
@@ -172,12 +206,27 @@ struct ProductCall<'a> {
 ///
 /// # Panics
 /// If a window reaches outside of `a` or a length disagrees.
-pub(crate) fn product(a: &[f32], windows: &Windows, rows: usize, b: &Packed, relu: bool, c: &mut [f32]) {
+pub(crate) fn product(
+    a: &[f32],
+    windows: &Windows,
+    rows: usize,
+    b: &Packed,
+    relu: bool,
+    c: &mut [f32],
+) {
     windows.check(rows, a.len());
     assert_eq!(windows.depth(), b.depth, "inner dimensions disagree");
     assert_eq!(c.len(), rows * b.columns, "output has the wrong size");
-    let call = ProductCall { a, windows, rows, b, relu, c };
-    // SAFETY: lengths were checked above; each version runs only where the CPU has its instructions.
+    let call = ProductCall {
+        a,
+        windows,
+        rows,
+        b,
+        relu,
+        c,
+    };
+    // SAFETY: lengths were checked above; each version runs only where the CPU has its
+    // instructions.
     unsafe {
         match set() {
             Set::Portable => product_loop::<Portable>(call),
@@ -213,9 +262,36 @@ unsafe fn product_loop<S: Simd>(call: ProductCall<'_>) {
         // SAFETY: panels were packed by the same walk; `c` has rows·columns values.
         unsafe {
             match vectors {
-                4 => product_rows::<S, 6, 4>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
-                2 => product_rows::<S, 6, 2>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
-                _ => product_rows::<S, 8, 1>(call.a, call.windows, call.rows, call.b, call.relu, c, at, j),
+                4 => product_rows::<S, 6, 4>(
+                    call.a,
+                    call.windows,
+                    call.rows,
+                    call.b,
+                    call.relu,
+                    c,
+                    at,
+                    j,
+                ),
+                2 => product_rows::<S, 6, 2>(
+                    call.a,
+                    call.windows,
+                    call.rows,
+                    call.b,
+                    call.relu,
+                    c,
+                    at,
+                    j,
+                ),
+                _ => product_rows::<S, 8, 1>(
+                    call.a,
+                    call.windows,
+                    call.rows,
+                    call.b,
+                    call.relu,
+                    c,
+                    at,
+                    j,
+                ),
             }
         }
         at += call.b.depth * vectors * S::LANES;
@@ -224,7 +300,10 @@ unsafe fn product_loop<S: Simd>(call: ProductCall<'_>) {
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "a loop body, split off to be compiled once per tile shape")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a loop body, split off to be compiled once per tile shape"
+)]
 unsafe fn product_rows<S: Simd, const R: usize, const N: usize>(
     a: &[f32],
     windows: &Windows,
@@ -248,7 +327,9 @@ unsafe fn product_rows<S: Simd, const R: usize, const N: usize>(
                         *p = a.as_ptr().add(windows.start(i + r));
                     }
                     let out = c.as_mut_ptr().add(i * b.columns + j);
-                    product_tile::<S, { $r }, N>(starts, windows, panel, bias, relu, out, b.columns, columns);
+                    product_tile::<S, { $r }, N>(
+                        starts, windows, panel, bias, relu, out, b.columns, columns,
+                    );
                     i += $r;
                 }
             };
@@ -322,16 +403,36 @@ struct GramCall<'a> {
     c: &'a mut [f32],
 }
 
-/// `c` [depth, columns] += windows(`a`)ᵀ · `g`, with `g` [rows, columns]: the gradient of the weights of [`product`].
+/// `c` [depth, columns] += windows(`a`)ᵀ · `g`, with `g` [rows, columns]: the gradient of the
+/// weights of [`product`].
 ///
 /// # Panics
 /// If a window reaches outside of `a` or a length disagrees.
-pub(crate) fn gram(a: &[f32], windows: &Windows, rows: usize, g: &[f32], columns: usize, c: &mut [f32]) {
+pub(crate) fn gram(
+    a: &[f32],
+    windows: &Windows,
+    rows: usize,
+    g: &[f32],
+    columns: usize,
+    c: &mut [f32],
+) {
     windows.check(rows, a.len());
     assert_eq!(g.len(), rows * columns, "gradient has the wrong size");
-    assert_eq!(c.len(), windows.depth() * columns, "output has the wrong size");
-    let call = GramCall { a, windows, rows, g, columns, c };
-    // SAFETY: lengths were checked above; each version runs only where the CPU has its instructions.
+    assert_eq!(
+        c.len(),
+        windows.depth() * columns,
+        "output has the wrong size"
+    );
+    let call = GramCall {
+        a,
+        windows,
+        rows,
+        g,
+        columns,
+        c,
+    };
+    // SAFETY: lengths were checked above; each version runs only where the CPU has its
+    // instructions.
     unsafe {
         match set() {
             Set::Portable => gram_loop::<Portable>(call),
@@ -357,12 +458,20 @@ unsafe fn gram_avx512(call: GramCall<'_>) {
     unsafe { gram_loop::<Avx512>(call) }
 }
 
-/// Rows taken at once: 192 rows of one 64-column panel of `g` are 48 KiB, about a first-level cache.
+/// Rows taken at once: 192 rows of one 64-column panel of `g` are 48 KiB, about a first-level
+/// cache.
 const ROWS: usize = 192;
 
 #[inline(always)]
 unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
-    let GramCall { a, windows, rows, g, columns, c } = call;
+    let GramCall {
+        a,
+        windows,
+        rows,
+        g,
+        columns,
+        c,
+    } = call;
     let mut starts = [0usize; ROWS];
     let mut first = 0;
     while first < rows {
@@ -379,9 +488,33 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
                 let g = g.as_ptr().add(first * columns + j);
                 let c = c.as_mut_ptr().add(j);
                 match vectors {
-                    4 => gram_runs::<S, 6, 4>(a.as_ptr(), windows, &starts[..count], g, columns, width, c),
-                    2 => gram_runs::<S, 6, 2>(a.as_ptr(), windows, &starts[..count], g, columns, width, c),
-                    _ => gram_runs::<S, 8, 1>(a.as_ptr(), windows, &starts[..count], g, columns, width, c),
+                    4 => gram_runs::<S, 6, 4>(
+                        a.as_ptr(),
+                        windows,
+                        &starts[..count],
+                        g,
+                        columns,
+                        width,
+                        c,
+                    ),
+                    2 => gram_runs::<S, 6, 2>(
+                        a.as_ptr(),
+                        windows,
+                        &starts[..count],
+                        g,
+                        columns,
+                        width,
+                        c,
+                    ),
+                    _ => gram_runs::<S, 8, 1>(
+                        a.as_ptr(),
+                        windows,
+                        &starts[..count],
+                        g,
+                        columns,
+                        width,
+                        c,
+                    ),
                 }
             }
             j += vectors * S::LANES;
@@ -408,7 +541,14 @@ unsafe fn gram_runs<S: Simd, const R: usize, const N: usize>(
                 ($r:expr) => {
                     while windows.run - k >= $r {
                         let out = c.add((s * windows.run + k) * columns);
-                        gram_tile::<S, { $r }, N>(a.add(segment + k), starts, g, columns, width, out);
+                        gram_tile::<S, { $r }, N>(
+                            a.add(segment + k),
+                            starts,
+                            g,
+                            columns,
+                            width,
+                            out,
+                        );
                         k += $r;
                     }
                 };
@@ -475,7 +615,11 @@ unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
                 if width >= done + S::LANES {
                     S::store(out, S::fma(x, one, S::load(out)));
                 } else {
-                    S::store_part(out, S::fma(x, one, S::load_part(out, width - done)), width - done);
+                    S::store_part(
+                        out,
+                        S::fma(x, one, S::load_part(out, width - done)),
+                        width - done,
+                    );
                 }
             }
         }

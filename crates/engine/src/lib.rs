@@ -1,8 +1,10 @@
-//! The CPU hot path, forward and backward: matrix products, convolution, LSTM, linear layers and Adam.
+//! The CPU hot path, forward and backward: matrix products, convolution, LSTM, linear layers and
+//! Adam.
 //!
-//! Everything is `f32`, row-major and single-threaded inside one call; callers split a batch into shards of a
-//! fixed size, run the shards on any number of threads and add the results up in shard order, so that a result
-//! never depends on the number of threads. The crate knows nothing of burn and nothing of reinforcement learning.
+//! Everything is `f32`, row-major and single-threaded inside one call; callers split a batch into
+//! shards of a fixed size, run the shards on any number of threads and add the results up in shard
+//! order, so that a result never depends on the number of threads. The crate knows nothing of burn
+//! and nothing of reinforcement learning.
 
 pub mod activation;
 pub mod adam;

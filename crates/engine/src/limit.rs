@@ -11,7 +11,8 @@ use crate::{
     simd::{Portable, Simd},
 };
 
-/// Chains of fused multiply-adds that do not wait for each other: more than the latency times the number of units.
+/// Chains of fused multiply-adds that do not wait for each other: more than the latency times the
+/// number of units.
 const CHAINS: usize = 12;
 /// Steps of each chain.
 const STEPS: usize = 1 << 20;
@@ -49,8 +50,9 @@ fn chains_avx2() {
     unsafe { chains::<Avx2>() }
 }
 
-/// The name of the instruction set in use, and the most floating point operations (two per multiply-add) a second and core that
-/// its multiply-adds allow, by a loop that does nothing else; the best of five.
+/// The name of the instruction set in use, and the most floating point operations (two per
+/// multiply-add) a second and core that its multiply-adds allow, by a loop that does nothing else;
+/// the best of five.
 pub fn fused_multiply_adds() -> (&'static str, f64) {
     let (name, lanes) = match set() {
         Set::Portable => ("portable", Portable::LANES),
@@ -73,20 +75,32 @@ pub fn fused_multiply_adds() -> (&'static str, f64) {
         }
         (2 * STEPS * CHAINS * lanes) as f64 / began.elapsed().as_secs_f64()
     };
-    (name, std::iter::repeat_with(rate).take(5).fold(0.0, f64::max))
+    (
+        name,
+        std::iter::repeat_with(rate).take(5).fold(0.0, f64::max),
+    )
 }
 
-/// Floating point operations a second of one core in a product of two matrices of 1024 × 1024 by the `gemm` crate; the best of
-/// five.
+/// Floating point operations a second of one core in a product of two matrices of 1024 × 1024 by
+/// the `gemm` crate; the best of five.
 pub fn large_product() -> f64 {
     const N: usize = 1024;
     let a: Vec<f32> = (0..N * N).map(|i| (i % 17) as f32 * 0.1).collect();
     let mut c = vec![0.0; N * N];
     let mut rate = || {
         let began = Instant::now();
-        matmul(1.0, Mat::new(&a, N, N), Mat::new(black_box(&a), N, N), 0.0, &mut c);
+        matmul(
+            1.0,
+            Mat::new(&a, N, N),
+            Mat::new(black_box(&a), N, N),
+            0.0,
+            &mut c,
+        );
         black_box(&c);
         (2 * N * N * N) as f64 / began.elapsed().as_secs_f64()
     };
-    std::iter::repeat_with(&mut rate).take(6).skip(1).fold(0.0, f64::max)
+    std::iter::repeat_with(&mut rate)
+        .take(6)
+        .skip(1)
+        .fold(0.0, f64::max)
 }

@@ -31,7 +31,14 @@ impl Linear {
     /// A layer whose weights are still to be loaded.
     pub fn new(inputs: usize, outputs: usize) -> Self {
         let (rows, gradient_rows) = (Windows::dense(inputs), Windows::dense(outputs));
-        Self { inputs, outputs, rows, gradient_rows, forward: Packed::default(), backward: Packed::default() }
+        Self {
+            inputs,
+            outputs,
+            rows,
+            gradient_rows,
+            forward: Packed::default(),
+            backward: Packed::default(),
+        }
     }
 
     /// Takes in weights for [`Linear::forward`].
@@ -39,7 +46,8 @@ impl Linear {
     /// # Panics
     /// If a length disagrees with the layer.
     pub fn load(&mut self, weight: &[f32], bias: &[f32]) {
-        self.forward.pack(weight, self.inputs, self.outputs, Some(bias));
+        self.forward
+            .pack(weight, self.inputs, self.outputs, Some(bias));
     }
 
     /// Takes in weights for [`Linear::backward_input`].
@@ -47,7 +55,8 @@ impl Linear {
     /// # Panics
     /// If a length disagrees with the layer.
     pub fn load_backward(&mut self, weight: &[f32]) {
-        self.backward.pack_transposed(weight, self.outputs, self.inputs);
+        self.backward
+            .pack_transposed(weight, self.outputs, self.inputs);
     }
 
     /// `y` [rows, outputs] from `x` [rows, inputs]; a row does not depend on the other rows.
@@ -62,7 +71,14 @@ impl Linear {
     ///
     /// # Panics
     /// If a length disagrees with the layer.
-    pub fn backward_weights(&self, x: &[f32], gy: &[f32], rows: usize, weight: &mut [f32], bias: &mut [f32]) {
+    pub fn backward_weights(
+        &self,
+        x: &[f32],
+        gy: &[f32],
+        rows: usize,
+        weight: &mut [f32],
+        bias: &mut [f32],
+    ) {
         gram(x, &self.rows, rows, gy, self.outputs, weight);
         add_columns(gy, bias);
     }

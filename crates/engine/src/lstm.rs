@@ -1,13 +1,15 @@
-//! Long short-term memory (Hochreiter & Schmidhuber 1997), one layer, forward and back through time.
+//! Long short-term memory (Hochreiter & Schmidhuber 1997), one layer, forward and back through
+//! time.
 //!
 //! ```text
 //! [i f g o] = [x h] W + b          i, f, o: logistic, g: tanh        (the order of PyTorch's gates)
 //! c' = f ∘ c + i ∘ g               h' = o ∘ tanh(c')
 //! ```
 //!
-//! W is `[inputs + hidden, 4 hidden]`: PyTorch's `weight_ih`ᵀ on top of `weight_hh`ᵀ; b `[4 hidden]` is the sum of its
-//! two biases. x and h stand side by side in one row, so that a step is one product, acting and training run the same
-//! arithmetic (equal bit for bit), and the gradient of W over all steps is one product too.
+//! W is `[inputs + hidden, 4 hidden]`: PyTorch's `weight_ih`ᵀ on top of `weight_hh`ᵀ; b `[4
+//! hidden]` is the sum of its two biases. x and h stand side by side in one row, so that a step is
+//! one product, acting and training run the same arithmetic (equal bit for bit), and the gradient
+//! of W over all steps is one product too.
 
 use crate::activation::{sigmoid_inplace, tanh_inplace};
 use crate::conv::add_columns;
@@ -33,14 +35,16 @@ pub struct StepScratch {
     tanh: Vec<f32>,
 }
 
-/// A run of [`Lstm::forward`]: what the way back needs, and the hidden states. Buffers are kept between runs.
+/// A run of [`Lstm::forward`]: what the way back needs, and the hidden states. Buffers are kept
+/// between runs.
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
     steps: usize,
     batch: usize,
     /// [x, h] of every step `[steps, batch, inputs + hidden]`.
     joint: Vec<f32>,
-    /// Gates after their activations `[steps, batch, 4 hidden]`; on the way back, the gradients of their sums.
+    /// Gates after their activations `[steps, batch, 4 hidden]`; on the way back, the gradients of
+    /// their sums.
     gates: Vec<f32>,
     /// c' `[steps, batch, hidden]`.
     cells: Vec<f32>,
@@ -65,7 +69,9 @@ impl Tape {
         let n = self.hidden.len() / self.steps.max(1);
         let h = n / self.batch.max(1);
         let of = |v: &[f32], row: usize| v[v.len() - n + row * h..][..h].to_vec();
-        (0..self.batch).flat_map(|row| [of(&self.hidden, row), of(&self.cells, row)].concat()).collect()
+        (0..self.batch)
+            .flat_map(|row| [of(&self.hidden, row), of(&self.cells, row)].concat())
+            .collect()
     }
 }
 
@@ -73,7 +79,14 @@ impl Lstm {
     /// An LSTM whose weights are still to be loaded.
     pub fn new(inputs: usize, hidden: usize) -> Self {
         let (rows, gradient_rows) = (Windows::dense(inputs + hidden), Windows::dense(4 * hidden));
-        Self { inputs, hidden, rows, gradient_rows, forward: Packed::default(), backward: Packed::default() }
+        Self {
+            inputs,
+            hidden,
+            rows,
+            gradient_rows,
+            forward: Packed::default(),
+            backward: Packed::default(),
+        }
     }
 
     /// Length of an input.
@@ -91,7 +104,12 @@ impl Lstm {
     /// # Panics
     /// If a length disagrees with the layer.
     pub fn load(&mut self, weight: &[f32], bias: &[f32]) {
-        self.forward.pack(weight, self.inputs + self.hidden, 4 * self.hidden, Some(bias));
+        self.forward.pack(
+            weight,
+            self.inputs + self.hidden,
+            4 * self.hidden,
+            Some(bias),
+        );
     }
 
     /// Takes in W for [`Lstm::backward`].
@@ -99,24 +117,36 @@ impl Lstm {
     /// # Panics
     /// If the length disagrees with the layer.
     pub fn load_backward(&mut self, weight: &[f32]) {
-        self.backward.pack_transposed(&weight[self.inputs * 4 * self.hidden..], 4 * self.hidden, self.hidden);
+        self.backward.pack_transposed(
+            &weight[self.inputs * 4 * self.hidden..],
+            4 * self.hidden,
+            self.hidden,
+        );
     }
 
-    /// One step of `rows` rows. `x` holds the parts of the input, each `[rows, its width]`, that stand side by side;
-    /// `state` is `[rows, 2 hidden]`, [h, c] of each row. Nothing is allocated once `scratch` has grown; a row's
-    /// result does not depend on the other rows.
+    /// One step of `rows` rows. `x` holds the parts of the input, each `[rows, its width]`, that
+    /// stand side by side; `state` is `[rows, 2 hidden]`, [h, c] of each row. Nothing is allocated
+    /// once `scratch` has grown; a row's result does not depend on the other rows.
     ///
     /// # Panics
     /// If a length disagrees with the layer.
     pub fn step(&self, rows: usize, x: &[&[f32]], state: &mut [f32], scratch: &mut StepScratch) {
         let (h, width) = (self.hidden, self.inputs + self.hidden);
         assert_eq!(state.len(), rows * 2 * h, "a state row is [h, c]");
-        assert_eq!(x.iter().map(|part| part.len()).sum::<usize>(), rows * self.inputs, "inputs have the wrong size");
+        assert_eq!(
+            x.iter().map(|part| part.len()).sum::<usize>(),
+            rows * self.inputs,
+            "inputs have the wrong size"
+        );
         let StepScratch { joint, gates, tanh } = scratch;
         joint.resize(rows * width, 0.0);
         gates.resize(rows * 4 * h, 0.0);
         tanh.resize(h, 0.0);
-        for (r, (joint, state)) in joint.chunks_exact_mut(width).zip(state.chunks_exact(2 * h)).enumerate() {
+        for (r, (joint, state)) in joint
+            .chunks_exact_mut(width)
+            .zip(state.chunks_exact(2 * h))
+            .enumerate()
+        {
             let mut at = 0;
             for part in x {
                 let w = part.len() / rows;
@@ -126,7 +156,10 @@ impl Lstm {
             joint[at..].copy_from_slice(&state[..h]);
         }
         product(joint, &self.rows, rows, &self.forward, false, gates);
-        for (gates, state) in gates.chunks_exact_mut(4 * h).zip(state.chunks_exact_mut(2 * h)) {
+        for (gates, state) in gates
+            .chunks_exact_mut(4 * h)
+            .zip(state.chunks_exact_mut(2 * h))
+        {
             activate(h, gates);
             let (hidden, cells) = state.split_at_mut(h);
             advance(gates, cells, tanh, hidden);
@@ -141,17 +174,32 @@ impl Lstm {
         self.forward_from(&[], x, steps, batch, tape);
     }
 
-    /// The same from `start` `[batch, 2 hidden]`, [h, c] of each row; empty for zeros. The way back ends there.
+    /// The same from `start` `[batch, 2 hidden]`, [h, c] of each row; empty for zeros. The way back
+    /// ends there.
     ///
     /// # Panics
     /// If a length disagrees with the layer.
-    pub fn forward_from(&self, start: &[f32], x: &[f32], steps: usize, batch: usize, tape: &mut Tape) {
+    pub fn forward_from(
+        &self,
+        start: &[f32],
+        x: &[f32],
+        steps: usize,
+        batch: usize,
+        tape: &mut Tape,
+    ) {
         let (h, width) = (self.hidden, self.inputs + self.hidden);
-        assert!(start.is_empty() || start.len() == batch * 2 * h, "a state row is [h, c]");
+        assert!(
+            start.is_empty() || start.len() == batch * 2 * h,
+            "a state row is [h, c]"
+        );
         tape.start.clear();
         tape.start.extend_from_slice(start);
         tape.start.resize(batch * 2 * h, 0.0);
-        assert_eq!(x.len(), steps * batch * self.inputs, "inputs have the wrong size");
+        assert_eq!(
+            x.len(),
+            steps * batch * self.inputs,
+            "inputs have the wrong size"
+        );
         (tape.steps, tape.batch) = (steps, batch);
         tape.joint.resize(steps * batch * width, 0.0);
         tape.gates.resize(steps * batch * 4 * h, 0.0);
@@ -175,10 +223,16 @@ impl Lstm {
             let (before, cells) = tape.cells.split_at_mut(done);
             let cells = &mut cells[..batch * h];
             match t {
-                0 => cells.chunks_exact_mut(h).zip(tape.start.chunks_exact(2 * h)).for_each(|(c, start)| c.copy_from_slice(&start[h..])),
+                0 => cells
+                    .chunks_exact_mut(h)
+                    .zip(tape.start.chunks_exact(2 * h))
+                    .for_each(|(c, start)| c.copy_from_slice(&start[h..])),
                 _ => cells.copy_from_slice(&before[done - batch * h..]),
             }
-            let rows = cells.chunks_exact_mut(h).zip(tape.tanh[now.clone()].chunks_exact_mut(h)).zip(tape.hidden[now].chunks_exact_mut(h));
+            let rows = cells
+                .chunks_exact_mut(h)
+                .zip(tape.tanh[now.clone()].chunks_exact_mut(h))
+                .zip(tape.hidden[now].chunks_exact_mut(h));
             for (gates, ((cells, tanh), hidden)) in gates.chunks_exact_mut(4 * h).zip(rows) {
                 activate(h, gates);
                 advance(gates, cells, tanh, hidden);
@@ -186,14 +240,24 @@ impl Lstm {
         }
     }
 
-    /// Back through time: adds the gradients of W and b for a loss whose gradient by every hidden state is `d_hidden`
-    /// `[steps, batch, hidden]`. Uses `tape` up: its gates are overwritten.
+    /// Back through time: adds the gradients of W and b for a loss whose gradient by every hidden
+    /// state is `d_hidden` `[steps, batch, hidden]`. Uses `tape` up: its gates are overwritten.
     ///
     /// # Panics
     /// If a length disagrees with the layer or the run.
-    pub fn backward(&self, tape: &mut Tape, d_hidden: &[f32], weight: &mut [f32], bias: &mut [f32]) {
+    pub fn backward(
+        &self,
+        tape: &mut Tape,
+        d_hidden: &[f32],
+        weight: &mut [f32],
+        bias: &mut [f32],
+    ) {
         let (h, g, steps, batch) = (self.hidden, 4 * self.hidden, tape.steps, tape.batch);
-        assert_eq!(d_hidden.len(), steps * batch * h, "gradient of the hidden states has the wrong size");
+        assert_eq!(
+            d_hidden.len(),
+            steps * batch * h,
+            "gradient of the hidden states has the wrong size"
+        );
         let [dh, dc] = &mut tape.back;
         for buffer in [&mut *dh, &mut *dc] {
             buffer.clear();
@@ -202,16 +266,40 @@ impl Lstm {
         for t in (0..steps).rev() {
             for r in 0..batch {
                 let (at, row) = ((t * batch + r) * h, r * h..(r + 1) * h);
-                let before = if t == 0 { &tape.start[(2 * r + 1) * h..][..h] } else { &tape.cells[at - batch * h..][..h] };
+                let before = if t == 0 {
+                    &tape.start[(2 * r + 1) * h..][..h]
+                } else {
+                    &tape.cells[at - batch * h..][..h]
+                };
                 let gates = &mut tape.gates[4 * at..4 * at + g];
-                retreat(gates, before, &tape.tanh[at..at + h], &d_hidden[at..at + h], &dh[row.clone()], &mut dc[row]);
+                retreat(
+                    gates,
+                    before,
+                    &tape.tanh[at..at + h],
+                    &d_hidden[at..at + h],
+                    &dh[row.clone()],
+                    &mut dc[row],
+                );
             }
             if t > 0 {
-                product(&tape.gates[t * batch * g..(t + 1) * batch * g], &self.gradient_rows, batch, &self.backward, false, dh);
+                product(
+                    &tape.gates[t * batch * g..(t + 1) * batch * g],
+                    &self.gradient_rows,
+                    batch,
+                    &self.backward,
+                    false,
+                    dh,
+                );
             }
         }
         let (rows, width) = (steps * batch, self.inputs + h);
-        matmul(1.0, Mat::new(&tape.joint, rows, width).t(), Mat::new(&tape.gates, rows, g), 1.0, weight);
+        matmul(
+            1.0,
+            Mat::new(&tape.joint, rows, width).t(),
+            Mat::new(&tape.gates, rows, g),
+            1.0,
+            weight,
+        );
         add_columns(&tape.gates, bias);
     }
 }
@@ -240,12 +328,25 @@ fn advance(gates: &[f32], cells: &mut [f32], tanh: &mut [f32], hidden: &mut [f32
 }
 
 /// One row, one step back: the gates become the gradients of their sums, `dc` that of the c before.
-fn retreat(gates: &mut [f32], before: &[f32], tanh: &[f32], d_hidden: &[f32], dh: &[f32], dc: &mut [f32]) {
+fn retreat(
+    gates: &mut [f32],
+    before: &[f32],
+    tanh: &[f32],
+    d_hidden: &[f32],
+    dh: &[f32],
+    dc: &mut [f32],
+) {
     let n = before.len();
     let (i, rest) = gates.split_at_mut(n);
     let (f, rest) = rest.split_at_mut(n);
     let (g, o) = rest.split_at_mut(n);
-    let (tanh, d_hidden, dh, dc, o) = (&tanh[..n], &d_hidden[..n], &dh[..n], &mut dc[..n], &mut o[..n]);
+    let (tanh, d_hidden, dh, dc, o) = (
+        &tanh[..n],
+        &d_hidden[..n],
+        &dh[..n],
+        &mut dc[..n],
+        &mut o[..n],
+    );
     for j in 0..n {
         let (gi, gf, gg, go, tc) = (i[j], f[j], g[j], o[j], tanh[j]);
         let d_h = d_hidden[j] + dh[j];
@@ -270,15 +371,32 @@ mod tests {
     }
 
     /// The loss Σ dₜ · hₜ in f64, from the equations.
-    fn reference([inputs, h, steps, batch]: [usize; 4], w: &[f64], bias: &[f64], x: &[f32], d: &[f32]) -> f64 {
+    fn reference(
+        [inputs, h, steps, batch]: [usize; 4],
+        w: &[f64],
+        bias: &[f64],
+        x: &[f32],
+        d: &[f32],
+    ) -> f64 {
         let logistic = |v: f64| 1.0 / (1.0 + (-v).exp());
         let mut loss = 0.0;
         for b in 0..batch {
             let (mut hs, mut cs) = (vec![0.0; h], vec![0.0; h]);
             for t in 0..steps {
                 let row = (t * batch + b) * inputs;
-                let joint: Vec<f64> = x[row..row + inputs].iter().map(|&v| f64::from(v)).chain(hs.iter().copied()).collect();
-                let sum = |k: usize| bias[k] + joint.iter().enumerate().map(|(i, v)| v * w[i * 4 * h + k]).sum::<f64>();
+                let joint: Vec<f64> = x[row..row + inputs]
+                    .iter()
+                    .map(|&v| f64::from(v))
+                    .chain(hs.iter().copied())
+                    .collect();
+                let sum = |k: usize| {
+                    bias[k]
+                        + joint
+                            .iter()
+                            .enumerate()
+                            .map(|(i, v)| v * w[i * 4 * h + k])
+                            .sum::<f64>()
+                };
                 for j in 0..h {
                     cs[j] = logistic(sum(h + j)) * cs[j] + logistic(sum(j)) * sum(2 * h + j).tanh();
                     hs[j] = logistic(sum(3 * h + j)) * cs[j].tanh();
@@ -293,15 +411,28 @@ mod tests {
     fn forward_and_gradients_equal_the_equations_in_f64() {
         let shape @ [inputs, h, steps, batch] = [3, 5, 6, 3];
         let (weight, bias) = (draw("w", (inputs + h) * 4 * h), draw("b", 4 * h));
-        let (x, d) = (draw("x", steps * batch * inputs), draw("d", steps * batch * h));
+        let (x, d) = (
+            draw("x", steps * batch * inputs),
+            draw("d", steps * batch * h),
+        );
         let mut lstm = Lstm::new(inputs, h);
         lstm.load(&weight, &bias);
         lstm.load_backward(&weight);
         let mut tape = Tape::default();
         // Twice, the first time longer: old contents of the buffers must not matter.
-        lstm.forward(&draw("y", (steps + 1) * batch * inputs), steps + 1, batch, &mut tape);
+        lstm.forward(
+            &draw("y", (steps + 1) * batch * inputs),
+            steps + 1,
+            batch,
+            &mut tape,
+        );
         lstm.forward(&x, steps, batch, &mut tape);
-        let loss: f64 = tape.hidden().iter().zip(&d).map(|(&h, &d)| f64::from(h) * f64::from(d)).sum();
+        let loss: f64 = tape
+            .hidden()
+            .iter()
+            .zip(&d)
+            .map(|(&h, &d)| f64::from(h) * f64::from(d))
+            .sum();
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
         let (mut w64, mut b64) = (wide(&weight), wide(&bias));
         assert!((loss - reference(shape, &w64, &b64, &x, &d)).abs() < 1e-5);
@@ -309,15 +440,26 @@ mod tests {
         lstm.backward(&mut tape, &d, &mut gw, &mut gb);
         for (i, &g) in gw.iter().chain(&gb).enumerate() {
             let mut loss_at = |delta: f64| {
-                let slot = if i < gw.len() { &mut w64[i] } else { &mut b64[i - gw.len()] };
+                let slot = if i < gw.len() {
+                    &mut w64[i]
+                } else {
+                    &mut b64[i - gw.len()]
+                };
                 *slot += delta;
                 let loss = reference(shape, &w64, &b64, &x, &d);
-                let slot = if i < gw.len() { &mut w64[i] } else { &mut b64[i - gw.len()] };
+                let slot = if i < gw.len() {
+                    &mut w64[i]
+                } else {
+                    &mut b64[i - gw.len()]
+                };
                 *slot -= delta;
                 loss
             };
             let want = (loss_at(1e-5) - loss_at(-1e-5)) / 2e-5;
-            assert!((f64::from(g) - want).abs() < 1e-4 * want.abs().max(0.1), "entry {i}: {g} {want}");
+            assert!(
+                (f64::from(g) - want).abs() < 1e-4 * want.abs().max(0.1),
+                "entry {i}: {g} {want}"
+            );
         }
     }
 
@@ -333,16 +475,32 @@ mod tests {
         let alone: Vec<Vec<f32>> = (0..17)
             .map(|r| {
                 let mut state = vec![0.0; 2 * h];
-                (0..steps).for_each(|_| lstm.step(1, &[&z[r * 5..][..5], &a[r * 2..][..2]], &mut state, &mut scratch));
+                (0..steps).for_each(|_| {
+                    lstm.step(
+                        1,
+                        &[&z[r * 5..][..5], &a[r * 2..][..2]],
+                        &mut state,
+                        &mut scratch,
+                    )
+                });
                 state
             })
             .collect();
         for rows in [17, 2, 16, 3] {
             let mut state = vec![0.0; rows * 2 * h];
-            (0..steps).for_each(|_| lstm.step(rows, &[&z[..rows * 5], &a[..rows * 2]], &mut state, &mut scratch));
+            (0..steps).for_each(|_| {
+                lstm.step(
+                    rows,
+                    &[&z[..rows * 5], &a[..rows * 2]],
+                    &mut state,
+                    &mut scratch,
+                )
+            });
             assert_eq!(state, alone[..rows].concat(), "batch of {rows}");
         }
-        let x: Vec<f32> = (0..17).flat_map(|r| [&z[r * 5..][..5], &a[r * 2..][..2]].concat()).collect();
+        let x: Vec<f32> = (0..17)
+            .flat_map(|r| [&z[r * 5..][..5], &a[r * 2..][..2]].concat())
+            .collect();
         let mut tape = Tape::default();
         lstm.forward(&x.repeat(steps), steps, 17, &mut tape);
         let last: Vec<f32> = alone.iter().flat_map(|s| s[..h].to_vec()).collect();

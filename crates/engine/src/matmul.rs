@@ -1,5 +1,8 @@
 //! Matrix products on the `gemm` crate, single-threaded: C = α·A·B + β·C on row-major slices.
-#![expect(unsafe_code, reason = "the gemm crate takes raw pointers; lengths are checked before each call")]
+#![expect(
+    unsafe_code,
+    reason = "the gemm crate takes raw pointers; lengths are checked before each call"
+)]
 
 /// A row-major matrix view, possibly read as its transpose.
 #[derive(Clone, Copy, Debug)]
@@ -22,21 +25,37 @@ impl<'a> Mat<'a> {
     /// # Panics
     /// If `data` is too short.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        assert!(stride >= cols && (rows == 0 || data.len() >= (rows - 1) * stride + cols), "matrix view outside of its data");
-        Self { data, rows, cols, row_stride: stride, col_stride: 1 }
+        assert!(
+            stride >= cols && (rows == 0 || data.len() >= (rows - 1) * stride + cols),
+            "matrix view outside of its data"
+        );
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride: stride,
+            col_stride: 1,
+        }
     }
 
     /// The transpose, without moving anything.
     #[must_use]
     pub fn t(self) -> Self {
-        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
     }
 }
 
 /// `c = alpha · a · b + beta · c`, where `c` is row-major with `a.rows` rows of `b.cols` values.
 ///
-/// With `beta == 0` the old content of `c` is not read. The `gemm` crate picks another kernel for a single row,
-/// whose sums differ in the last bits: callers who need rows to be independent of the batch pad to two rows.
+/// With `beta == 0` the old content of `c` is not read. The `gemm` crate picks another kernel for a
+/// single row, whose sums differ in the last bits: callers who need rows to be independent of the
+/// batch pad to two rows.
 ///
 /// # Panics
 /// If the shapes disagree.
@@ -47,7 +66,8 @@ pub fn matmul(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut [f32]) {
     if m == 0 || n == 0 {
         return;
     }
-    // SAFETY: the views were checked against their slices when made, `c` has m·n values and is borrowed mutably.
+    // SAFETY: the views were checked against their slices when made, `c` has m·n values and is
+    // borrowed mutably.
     unsafe {
         gemm::gemm(
             m,
@@ -77,7 +97,13 @@ pub fn matmul(alpha: f32, a: Mat<'_>, b: Mat<'_>, beta: f32, c: &mut [f32]) {
 mod tests {
     use super::*;
 
-    fn naive(a: &dyn Fn(usize, usize) -> f32, b: &dyn Fn(usize, usize) -> f32, m: usize, k: usize, n: usize) -> Vec<f32> {
+    fn naive(
+        a: &dyn Fn(usize, usize) -> f32,
+        b: &dyn Fn(usize, usize) -> f32,
+        m: usize,
+        k: usize,
+        n: usize,
+    ) -> Vec<f32> {
         let mut c = vec![0.0; m * n];
         for i in 0..m {
             for j in 0..n {
@@ -100,7 +126,13 @@ mod tests {
         }
         // Aᵀ stored, B as is: the same product again, and accumulated onto itself.
         let at: Vec<f32> = (0..k * m).map(|i| a[(i % m) * k + i / m]).collect();
-        matmul(2.0, Mat::new(&at, k, m).t(), Mat::new(&b, k, n), 1.0, &mut c);
+        matmul(
+            2.0,
+            Mat::new(&at, k, m).t(),
+            Mat::new(&b, k, n),
+            1.0,
+            &mut c,
+        );
         for (x, y) in c.iter().zip(&want) {
             assert!((x - 3.0 * y).abs() < 1e-4, "{x} {y}");
         }

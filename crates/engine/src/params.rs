@@ -1,4 +1,5 @@
-//! Named parameters: the one form in which weights, gradients and optimiser moments are held and saved.
+//! Named parameters: the one form in which weights, gradients and optimiser moments are held and
+//! saved.
 
 /// One named tensor, row-major `f32`.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,7 +12,8 @@ pub struct Param {
     pub value: Vec<f32>,
 }
 
-/// An ordered list of [`Param`]s. The order is part of a model's definition: gradients and moments use the same.
+/// An ordered list of [`Param`]s. The order is part of a model's definition: gradients and moments
+/// use the same.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params(pub Vec<Param>);
 
@@ -39,15 +41,31 @@ impl Params {
     /// # Panics
     /// If `value` does not have `shape`'s number of elements: a programming error.
     pub fn push(&mut self, name: impl Into<String>, shape: &[usize], value: Vec<f32>) {
-        assert_eq!(shape.iter().product::<usize>(), value.len(), "shape and values disagree");
-        self.0.push(Param { name: name.into(), shape: shape.to_vec(), value });
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            value.len(),
+            "shape and values disagree"
+        );
+        self.0.push(Param {
+            name: name.into(),
+            shape: shape.to_vec(),
+            value,
+        });
     }
 
     /// The values of the tensor `name`, checked against `shape`.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<&[f32], ParamError> {
-        let p = self.0.iter().find(|p| p.name == name).ok_or_else(|| ParamError::Missing(name.into()))?;
+        let p = self
+            .0
+            .iter()
+            .find(|p| p.name == name)
+            .ok_or_else(|| ParamError::Missing(name.into()))?;
         if p.shape != shape {
-            return Err(ParamError::Shape { name: name.into(), found: p.shape.clone(), expected: shape.to_vec() });
+            return Err(ParamError::Shape {
+                name: name.into(),
+                found: p.shape.clone(),
+                expected: shape.to_vec(),
+            });
         }
         Ok(&p.value)
     }
@@ -57,14 +75,22 @@ impl Params {
     /// # Panics
     /// If there is no such tensor: a programming error.
     pub fn value(&self, name: &str) -> &[f32] {
-        &self.0.iter().find(|p| p.name == name).unwrap_or_else(|| panic!("no tensor {name}")).value
+        &self
+            .0
+            .iter()
+            .find(|p| p.name == name)
+            .unwrap_or_else(|| panic!("no tensor {name}"))
+            .value
     }
 
-    /// The lists one after the other, their names beginning with `prefix` and the list's number: `prefix0.…`, `prefix1.…`.
+    /// The lists one after the other, their names beginning with `prefix` and the list's number:
+    /// `prefix0.…`, `prefix1.…`.
     pub fn joined(prefix: &str, lists: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::default();
         for (i, list) in lists.into_iter().enumerate() {
-            list.0.into_iter().for_each(|p| all.push(format!("{prefix}{i}.{}", p.name), &p.shape, p.value));
+            list.0
+                .into_iter()
+                .for_each(|p| all.push(format!("{prefix}{i}.{}", p.name), &p.shape, p.value));
         }
         all
     }
@@ -87,7 +113,16 @@ impl Params {
 
     /// Tensors of the same names and shapes, all zero.
     pub fn zeros_like(&self) -> Params {
-        Params(self.0.iter().map(|p| Param { name: p.name.clone(), shape: p.shape.clone(), value: vec![0.0; p.value.len()] }).collect())
+        Params(
+            self.0
+                .iter()
+                .map(|p| Param {
+                    name: p.name.clone(),
+                    shape: p.shape.clone(),
+                    value: vec![0.0; p.value.len()],
+                })
+                .collect(),
+        )
     }
 
     /// Adds `other` element by element; both have the same order and shapes.
@@ -109,23 +144,37 @@ impl Params {
         }
     }
 
-    /// Square root of the sum of squares over all tensors (the *global* norm), accumulated in `f64`.
+    /// Square root of the sum of squares over all tensors (the *global* norm), accumulated in
+    /// `f64`.
     pub fn norm(&self) -> f64 {
-        self.0.iter().map(|p| sum_of_squares(&p.value)).sum::<f64>().sqrt()
+        self.0
+            .iter()
+            .map(|p| sum_of_squares(&p.value))
+            .sum::<f64>()
+            .sqrt()
     }
 
     /// The first tensor that holds a value that is not finite, if any.
     pub fn first_non_finite(&self) -> Option<&str> {
-        // No early exit inside a tensor: the plain fold is vectorised, and the common case is that all is well.
-        self.0.iter().find(|p| p.value.iter().fold(false, |bad, x| bad | !x.is_finite())).map(|p| p.name.as_str())
+        // No early exit inside a tensor: the plain fold is vectorised, and the common case is that
+        // all is well.
+        self.0
+            .iter()
+            .find(|p| p.value.iter().fold(false, |bad, x| bad | !x.is_finite()))
+            .map(|p| p.name.as_str())
     }
 }
 
-/// Σ x² in sixteen interleaved sums, which the compiler keeps in vectors; one sum would wait for each addition.
+/// Σ x² in sixteen interleaved sums, which the compiler keeps in vectors; one sum would wait for
+/// each addition.
 fn sum_of_squares(x: &[f32]) -> f64 {
     let mut sums = [0.0f64; 16];
     let chunks = x.chunks_exact(16);
-    let rest: f64 = chunks.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    let rest: f64 = chunks
+        .remainder()
+        .iter()
+        .map(|&x| f64::from(x) * f64::from(x))
+        .sum();
     for chunk in chunks {
         for (s, &x) in sums.iter_mut().zip(chunk) {
             *s += f64::from(x) * f64::from(x);

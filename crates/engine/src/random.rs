@@ -1,7 +1,8 @@
 //! Named random streams derived from one root seed.
 //!
-//! A stream is a function of (root seed, name, indices): `stream(7, "vision/noise", &[update, shard])` is the same
-//! generator wherever and whenever it is made, so nothing about randomness has to be saved to resume a run.
+//! A stream is a function of (root seed, name, indices): `stream(7, "vision/noise", &[update,
+//! shard])` is the same generator wherever and whenever it is made, so nothing about randomness has
+//! to be saved to resume a run.
 
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -25,7 +26,10 @@ pub fn stream(root: u64, name: &str, indices: &[u64]) -> Pcg64 {
         a = mix(a ^ mix(index));
     }
     let (b, c, d) = (mix(a ^ 1), mix(a ^ 2), mix(a ^ 3));
-    Pcg64::new((u128::from(a) << 64) | u128::from(b), (u128::from(c) << 64) | u128::from(d))
+    Pcg64::new(
+        (u128::from(a) << 64) | u128::from(b),
+        (u128::from(c) << 64) | u128::from(d),
+    )
 }
 
 /// Fills `out` with independent standard normal values.
@@ -51,7 +55,13 @@ mod tests {
     fn streams_repeat_and_differ() {
         let draw = |root, name: &str, at: &[u64]| stream(root, name, at).next_u64();
         assert_eq!(draw(1, "a", &[2, 3]), draw(1, "a", &[2, 3]));
-        let all = [draw(1, "a", &[2, 3]), draw(1, "a", &[3, 2]), draw(1, "b", &[2, 3]), draw(2, "a", &[2, 3]), draw(1, "a", &[2])];
+        let all = [
+            draw(1, "a", &[2, 3]),
+            draw(1, "a", &[3, 2]),
+            draw(1, "b", &[2, 3]),
+            draw(2, "a", &[2, 3]),
+            draw(1, "a", &[2]),
+        ];
         for (i, x) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|y| y != x));
         }
@@ -63,7 +73,11 @@ mod tests {
         fill_normal(&mut stream(3, "t", &[]), &mut x);
         let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / 2e5;
         let var = x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / 2e5;
-        // Five standard errors: 5/√200000 = 0.011 for the mean, 5·√2/√200000 = 0.016 for the variance.
-        assert!(mean.abs() < 0.0112 && (var - 1.0).abs() < 0.0159, "{mean} {var}");
+        // Five standard errors: 5/√200000 = 0.011 for the mean, 5·√2/√200000 = 0.016 for the
+        // variance.
+        assert!(
+            mean.abs() < 0.0112 && (var - 1.0).abs() < 0.0159,
+            "{mean} {var}"
+        );
     }
 }

@@ -1,16 +1,21 @@
 //! The vector instructions the kernels need, once per instruction set.
-#![expect(unsafe_code, reason = "vector intrinsics; every caller is compiled for, and guarded by, the set it uses")]
+#![expect(
+    unsafe_code,
+    reason = "vector intrinsics; every caller is compiled for, and guarded by, the set it uses"
+)]
 
 /// One instruction set.
 ///
 /// # Safety
-/// Methods may be called only where the CPU has the set; pointers must be valid for `LANES` (or `count`) values.
+/// Methods may be called only where the CPU has the set; pointers must be valid for `LANES` (or
+/// `count`) values.
 pub(crate) trait Simd {
     /// A vector of `LANES` values.
     type V: Copy;
     /// Values in a vector.
     const LANES: usize;
-    /// Most vectors side by side in one tile: with six rows, the accumulators must fit the registers.
+    /// Most vectors side by side in one tile: with six rows, the accumulators must fit the
+    /// registers.
     const WIDEST: usize;
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
@@ -63,7 +68,12 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        [a[0] * b[0] + c[0], a[1] * b[1] + c[1], a[2] * b[2] + c[2], a[3] * b[3] + c[3]]
+        [
+            a[0] * b[0] + c[0],
+            a[1] * b[1] + c[1],
+            a[2] * b[2] + c[2],
+            a[3] * b[3] + c[3],
+        ]
     }
     #[inline(always)]
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
@@ -95,7 +105,12 @@ mod x86 {
     #[inline(always)]
     unsafe fn mask(count: usize) -> __m256i {
         // SAFETY: the trait's contract.
-        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
+        unsafe {
+            _mm256_cmpgt_epi32(
+                _mm256_set1_epi32(count as i32),
+                _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+            )
+        }
     }
 
     // SAFETY (of all the bodies below): the trait's contract.

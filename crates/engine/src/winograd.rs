@@ -1,16 +1,21 @@
 //! Convolution with 4×4 kernels and stride 2 by Winograd's minimal filtering, NHWC, forward only.
 //!
-//! Such a convolution is a 2×2 one of stride 1 over 4 · channels: the pixels of even and odd rows and columns. Two neighbouring outputs
-//! y₀ = d₀g₀ + d₁g₁ and y₁ = d₁g₀ + d₂g₁ need three products instead of four,
+//! Such a convolution is a 2×2 one of stride 1 over 4 · channels: the pixels of even and odd rows
+//! and columns. Two neighbouring outputs y₀ = d₀g₀ + d₁g₁ and y₁ = d₁g₀ + d₂g₁ need three products
+//! instead of four,
 //!
 //! ```text
 //! m₀ = (d₀ − d₁) g₀    m₁ = d₁ (g₀ + g₁)    m₂ = (d₁ − d₂) g₁    y₀ = m₀ + m₁    y₁ = m₁ − m₂
 //! ```
 //!
-//! and in both directions at once 2×2 outputs need nine instead of sixteen: F(2×2, 2×2) of Lavin & Gray (2016), "Fast algorithms for
-//! convolutional neural networks", section 4. Each of the nine is a matrix product over tiles of 6×6 pixels. All numbers of a tile are made
-//! in one order, whatever other tiles there are, so that a frame has the same bits in every batch.
-#![expect(unsafe_code, reason = "tight loops on raw pointers; bounds are checked once per call")]
+//! and in both directions at once 2×2 outputs need nine instead of sixteen: F(2×2, 2×2) of Lavin &
+//! Gray (2016), "Fast algorithms for convolutional neural networks", section 4. Each of the nine is
+//! a matrix product over tiles of 6×6 pixels. All numbers of a tile are made in one order, whatever
+//! other tiles there are, so that a frame has the same bits in every batch.
+#![expect(
+    unsafe_code,
+    reason = "tight loops on raw pointers; bounds are checked once per call"
+)]
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
@@ -22,7 +27,8 @@ use crate::{
 /// Products of a tile.
 const PRODUCTS: usize = 9;
 
-/// Tiles taken at once: a multiple of the product's six rows, few enough that what is made of them stays in the second-level cache.
+/// Tiles taken at once: a multiple of the product's six rows, few enough that what is made of them
+/// stays in the second-level cache.
 const TOGETHER: usize = 96;
 
 /// The weights of a layer, and where its tiles lie.
@@ -40,16 +46,29 @@ pub(crate) struct Winograd {
 }
 
 impl Winograd {
-    /// Whether this is the faster way: a 4×4 kernel of stride 2, an even number of outputs in both directions, and enough of them that
-    /// reading nine matrices instead of four is not what takes the time.
+    /// Whether this is the faster way: a 4×4 kernel of stride 2, an even number of outputs in both
+    /// directions, and enough of them that reading nine matrices instead of four is not what takes
+    /// the time.
     pub fn suits([height, width]: [usize; 2], kernel: usize, stride: usize) -> bool {
-        kernel == 4 && stride == 2 && height > 6 && width > 6 && (height / 2) % 2 == 1 && (width / 2) % 2 == 1
+        kernel == 4
+            && stride == 2
+            && height > 6
+            && width > 6
+            && (height / 2) % 2 == 1
+            && (width / 2) % 2 == 1
     }
 
     /// A layer for images [height, width, channels], which suit.
     pub fn new([height, width]: [usize; 2], channels: usize, filters: usize) -> Self {
         let tiles = [height, width].map(|x| (x - 2) / 4);
-        Self { tiles, line: width * channels, frame: height * width * channels, channels, filters, weights: Default::default() }
+        Self {
+            tiles,
+            line: width * channels,
+            frame: height * width * channels,
+            channels,
+            filters,
+            weights: Default::default(),
+        }
     }
 
     fn depth(&self) -> usize {
@@ -67,7 +86,9 @@ impl Winograd {
             for (phase, sum) in sum.chunks_exact_mut(size).enumerate() {
                 for (y, x) in taps(i / 3).flat_map(|y| taps(i % 3).map(move |x| (y, x))) {
                     let at = ((2 * y + phase / 2) * 4 + 2 * x + phase % 2) * size;
-                    sum.iter_mut().zip(&weight[at..at + size]).for_each(|(s, w)| *s += w);
+                    sum.iter_mut()
+                        .zip(&weight[at..at + size])
+                        .for_each(|(s, w)| *s += w);
                 }
             }
             // The one in the middle is part of all four outputs.
@@ -75,25 +96,51 @@ impl Winograd {
         }
     }
 
-    /// `y` [frames, 2 · tiles, 2 · tiles, filters] = x * weight + bias, clipped at zero if `relu`. `scratch` is resized as needed and may be
-    /// shared by layers.
+    /// `y` [frames, 2 · tiles, 2 · tiles, filters] = x * weight + bias, clipped at zero if `relu`.
+    /// `scratch` is resized as needed and may be shared by layers.
     ///
     /// # Panics
     /// If a length disagrees with the layer.
-    pub fn forward(&self, x: &[f32], frames: usize, relu: bool, scratch: &mut Vec<f32>, y: &mut [f32]) {
-        let (per_frame, depth, filters) = (self.tiles[0] * self.tiles[1], self.depth(), self.filters);
+    pub fn forward(
+        &self,
+        x: &[f32],
+        frames: usize,
+        relu: bool,
+        scratch: &mut Vec<f32>,
+        y: &mut [f32],
+    ) {
+        let (per_frame, depth, filters) =
+            (self.tiles[0] * self.tiles[1], self.depth(), self.filters);
         assert_eq!(x.len(), frames * self.frame, "input has the wrong size");
-        assert_eq!(y.len(), frames * per_frame * 4 * filters, "output has the wrong size");
+        assert_eq!(
+            y.len(),
+            frames * per_frame * 4 * filters,
+            "output has the wrong size"
+        );
         scratch.resize(PRODUCTS * TOGETHER * (depth + filters), 0.0);
         let (inputs, outputs) = scratch.split_at_mut(PRODUCTS * TOGETHER * depth);
         let dense = Windows::dense(depth);
         for first in (0..frames * per_frame).step_by(TOGETHER) {
             let count = TOGETHER.min(frames * per_frame - first);
-            let call = Tiles { layer: self, first, count, relu };
+            let call = Tiles {
+                layer: self,
+                first,
+                count,
+                relu,
+            };
             call.spread(x, inputs);
-            let planes = inputs.chunks_exact(TOGETHER * depth).zip(outputs.chunks_exact_mut(TOGETHER * filters));
+            let planes = inputs
+                .chunks_exact(TOGETHER * depth)
+                .zip(outputs.chunks_exact_mut(TOGETHER * filters));
             for ((inputs, outputs), weight) in planes.zip(&self.weights) {
-                product(&inputs[..count * depth], &dense, count, weight, false, &mut outputs[..count * filters]);
+                product(
+                    &inputs[..count * depth],
+                    &dense,
+                    count,
+                    weight,
+                    false,
+                    &mut outputs[..count * filters],
+                );
             }
             call.collect(outputs, y);
         }
@@ -125,7 +172,8 @@ macro_rules! for_each_set {
                 // SAFETY: the caller's contract.
                 unsafe { tiles.$body::<Avx512>(from, to) }
             }
-            // SAFETY: `forward` has checked the lengths; each version runs only where the CPU has its instructions.
+            // SAFETY: `forward` has checked the lengths; each version runs only where the CPU has
+            // its instructions.
             unsafe {
                 match set() {
                     Set::Portable => self.$body::<Portable>(from, to),
@@ -139,7 +187,10 @@ macro_rules! for_each_set {
     };
 }
 
-#[expect(clippy::needless_range_loop, reason = "columns of small arrays in registers; `map` over them is not compiled in place")]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "columns of small arrays in registers; `map` over them is not compiled in place"
+)]
 impl Tiles<'_> {
     for_each_set!(spread, spread_with);
     for_each_set!(collect, collect_with);
@@ -147,31 +198,49 @@ impl Tiles<'_> {
     /// (frame, row, column) of each tile.
     fn places(self) -> impl Iterator<Item = (usize, usize, usize)> {
         let [rows, columns] = self.layer.tiles;
-        (self.first..self.first + self.count).map(move |t| (t / (rows * columns), t / columns % rows, t % columns))
+        (self.first..self.first + self.count)
+            .map(move |t| (t / (rows * columns), t / columns % rows, t % columns))
     }
 
     /// The nine differences of each tile's pixels, into nine planes [TOGETHER, depth] of `to`.
     #[inline(always)]
     unsafe fn spread_with<S: Simd>(self, from: &[f32], to: &mut [f32]) {
-        let Winograd { line, frame, channels, .. } = *self.layer;
+        let Winograd {
+            line,
+            frame,
+            channels,
+            ..
+        } = *self.layer;
         let (depth, plane) = (self.layer.depth(), TOGETHER * self.layer.depth());
         for (t, (f, y, x)) in self.places().enumerate() {
             for phase in 0..4 {
                 let mut c = 0;
                 while c < channels {
                     let count = (channels - c).min(S::LANES);
-                    // SAFETY: six rows of six pixels from here lie inside the image; nine planes of TOGETHER rows inside the scratch.
+                    // SAFETY: six rows of six pixels from here lie inside the image; nine planes of
+                    // TOGETHER rows inside the scratch.
                     unsafe {
-                        let corner = from.as_ptr().add(f * frame + (4 * y + phase / 2) * line + (4 * x + phase % 2) * channels + c);
-                        let d = |i: usize, j: usize| read::<S>(corner.add(2 * i * line + 2 * j * channels), count);
+                        let corner = from.as_ptr().add(
+                            f * frame
+                                + (4 * y + phase / 2) * line
+                                + (4 * x + phase % 2) * channels
+                                + c,
+                        );
+                        let d = |i: usize, j: usize| {
+                            read::<S>(corner.add(2 * i * line + 2 * j * channels), count)
+                        };
                         let out = to.as_mut_ptr().add(t * depth + phase * channels + c);
                         let mut rows = [[S::splat(0.0); 3]; 3];
                         for j in 0..3 {
                             let (above, middle, below) = (d(0, j), d(1, j), d(2, j));
-                            (rows[0][j], rows[1][j], rows[2][j]) = (S::sub(above, middle), middle, S::sub(middle, below));
+                            (rows[0][j], rows[1][j], rows[2][j]) =
+                                (S::sub(above, middle), middle, S::sub(middle, below));
                         }
                         for (i, [left, middle, right]) in rows.into_iter().enumerate() {
-                            for (j, v) in [S::sub(left, middle), middle, S::sub(middle, right)].into_iter().enumerate() {
+                            for (j, v) in [S::sub(left, middle), middle, S::sub(middle, right)]
+                                .into_iter()
+                                .enumerate()
+                            {
                                 write::<S>(out.add((3 * i + j) * plane), v, count);
                             }
                         }
@@ -185,23 +254,39 @@ impl Tiles<'_> {
     /// The four outputs of each tile from its nine products, planes [TOGETHER, filters] of `from`.
     #[inline(always)]
     unsafe fn collect_with<S: Simd>(self, from: &[f32], to: &mut [f32]) {
-        let Winograd { tiles: [rows, columns], filters, .. } = *self.layer;
+        let Winograd {
+            tiles: [rows, columns],
+            filters,
+            ..
+        } = *self.layer;
         let (plane, line) = (TOGETHER * filters, 2 * columns * filters);
         for (t, (f, y, x)) in self.places().enumerate() {
             let mut c = 0;
             while c < filters {
                 let count = (filters - c).min(S::LANES);
-                // SAFETY: nine planes of TOGETHER rows lie inside the scratch; two rows of two pixels from here inside the image.
+                // SAFETY: nine planes of TOGETHER rows lie inside the scratch; two rows of two
+                // pixels from here inside the image.
                 unsafe {
-                    let m = |i: usize, j: usize| read::<S>(from.as_ptr().add((3 * i + j) * plane + t * filters + c), count);
-                    let out = to.as_mut_ptr().add((2 * (f * rows + y)) * line + 2 * x * filters + c);
+                    let m = |i: usize, j: usize| {
+                        read::<S>(
+                            from.as_ptr().add((3 * i + j) * plane + t * filters + c),
+                            count,
+                        )
+                    };
+                    let out = to
+                        .as_mut_ptr()
+                        .add((2 * (f * rows + y)) * line + 2 * x * filters + c);
                     let mut rows = [[S::splat(0.0); 3]; 2];
                     for j in 0..3 {
                         let middle = m(1, j);
-                        (rows[0][j], rows[1][j]) = (S::add(m(0, j), middle), S::sub(middle, m(2, j)));
+                        (rows[0][j], rows[1][j]) =
+                            (S::add(m(0, j), middle), S::sub(middle, m(2, j)));
                     }
                     for (i, [left, middle, right]) in rows.into_iter().enumerate() {
-                        for (j, v) in [S::add(left, middle), S::sub(middle, right)].into_iter().enumerate() {
+                        for (j, v) in [S::add(left, middle), S::sub(middle, right)]
+                            .into_iter()
+                            .enumerate()
+                        {
                             let v = if self.relu { S::relu(v) } else { v };
                             write::<S>(out.add(i * line + j * filters), v, count);
                         }
@@ -218,7 +303,13 @@ impl Tiles<'_> {
 #[inline(always)]
 unsafe fn read<S: Simd>(from: *const f32, count: usize) -> S::V {
     // SAFETY: the contract above.
-    unsafe { if count == S::LANES { S::load(from) } else { S::load_part(from, count) } }
+    unsafe {
+        if count == S::LANES {
+            S::load(from)
+        } else {
+            S::load_part(from, count)
+        }
+    }
 }
 
 /// # Safety
@@ -226,7 +317,13 @@ unsafe fn read<S: Simd>(from: *const f32, count: usize) -> S::V {
 #[inline(always)]
 unsafe fn write<S: Simd>(to: *mut f32, v: S::V, count: usize) {
     // SAFETY: the contract above.
-    unsafe { if count == S::LANES { S::store(to, v) } else { S::store_part(to, v, count) } }
+    unsafe {
+        if count == S::LANES {
+            S::store(to, v)
+        } else {
+            S::store_part(to, v, count)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -243,8 +340,8 @@ mod tests {
         x
     }
 
-    /// Plain loops and any number of frames around it are `tests/layers.rs`'s; here it is each instruction set, with vectors in full and
-    /// in part, and a frame by itself.
+    /// Plain loops and any number of frames around it are `tests/layers.rs`'s; here it is each
+    /// instruction set, with vectors in full and in part, and a frame by itself.
     #[test]
     fn every_instruction_set_agrees_with_the_windows() {
         let (height, width, frames) = (15, 18, 11);
@@ -260,7 +357,9 @@ mod tests {
                 layer.forward(&x, frames, false, &mut Vec::new(), &mut y);
 
                 let windows = Windows {
-                    table: (0..rows).map(|i| (i / 8 * width + i % 8) * 2 * channels).collect(),
+                    table: (0..rows)
+                        .map(|i| (i / 8 * width + i % 8) * 2 * channels)
+                        .collect(),
                     frame: height * width * channels,
                     segments: (0..4).map(|y| y * width * channels).collect(),
                     run: 4 * channels,
@@ -270,12 +369,25 @@ mod tests {
                 let mut want = vec![f32::NAN; y.len()];
                 product(&x, &windows, frames * rows, &packed, false, &mut want);
                 for (i, (y, want)) in y.iter().zip(&want).enumerate() {
-                    assert!((y - want).abs() < 2e-4, "{set:?} {channels}→{filters} at {i}: {y} {want}");
+                    assert!(
+                        (y - want).abs() < 2e-4,
+                        "{set:?} {channels}→{filters} at {i}: {y} {want}"
+                    );
                 }
 
                 let (mut alone, last) = (vec![f32::NAN; rows * filters], frames - 1);
-                layer.forward(&x[last * windows.frame..], 1, false, &mut vec![f32::NAN; 7], &mut alone);
-                assert_eq!(alone, y[last * rows * filters..], "{set:?} {channels}→{filters}: a frame by itself");
+                layer.forward(
+                    &x[last * windows.frame..],
+                    1,
+                    false,
+                    &mut vec![f32::NAN; 7],
+                    &mut alone,
+                );
+                assert_eq!(
+                    alone,
+                    y[last * rows * filters..],
+                    "{set:?} {channels}→{filters}: a frame by itself"
+                );
             }
         }
         FORCED.set(None);

@@ -8,7 +8,11 @@ use frmdn_env::{Env, EnvError, ObservationMut};
 
 /// Rate of steps, and the mean time of a reset in milliseconds.
 fn measure(observation: Observation, span: Duration) -> Result<(f64, f64), EnvError> {
-    let mut env = CarRacingConfig { observation, ..CarRacingConfig::default() }.init();
+    let mut env = CarRacingConfig {
+        observation,
+        ..CarRacingConfig::default()
+    }
+    .init();
     let mut frame = vec![0; env.observation_space().len()];
     let mut rng = Rng::new(0);
     let (mut steps, mut resets, mut resetting) = (0u32, 0u32, Duration::ZERO);
@@ -21,19 +25,29 @@ fn measure(observation: Observation, span: Duration) -> Result<(f64, f64), EnvEr
         loop {
             let action = [rng.uniform(-1.0, 1.0), rng.random(), rng.random()].map(|x| x as f32);
             steps += 1;
-            if env.step(&action, ObservationMut::Frame(&mut frame))?.done() || began.elapsed() >= span {
+            if env.step(&action, ObservationMut::Frame(&mut frame))?.done()
+                || began.elapsed() >= span
+            {
                 break;
             }
         }
     }
-    Ok((f64::from(steps) / began.elapsed().as_secs_f64(), resetting.as_secs_f64() * 1e3 / f64::from(resets)))
+    Ok((
+        f64::from(steps) / began.elapsed().as_secs_f64(),
+        resetting.as_secs_f64() * 1e3 / f64::from(resets),
+    ))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let seconds = std::env::args().nth(1).map_or(Ok(3.0), |text| text.parse())?;
+    let seconds = std::env::args()
+        .nth(1)
+        .map_or(Ok(3.0), |text| text.parse())?;
     let span = Duration::try_from_secs_f64(seconds)?;
     let (small, reset) = measure(Observation::Agent64, span)?;
     let (whole, _) = measure(Observation::Full96, span)?;
-    println!("{}", serde_json::json!({ "agent64": small, "full96": whole, "reset_ms": reset }));
+    println!(
+        "{}",
+        serde_json::json!({ "agent64": small, "full96": whole, "reset_ms": reset })
+    );
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The car: engine, brakes, steering and tyres (`car_dynamics.py`).
 //!
-//! Controls and forces are `f64`, as in Python; the bodies are `f32`, as in Box2D. Every read of a body rounds up to `f64`
-//! and every write rounds down to `f32`, at the same places.
+//! Controls and forces are `f64`, as in Python; the bodies are `f32`, as in Box2D. Every read of a
+//! body rounds up to `f64` and every write rounds down to `f32`, at the same places.
 
 use crate::joint::Joint;
 use crate::math::Vec2;
@@ -26,8 +26,22 @@ const WHEELS: [(f64, f64); 4] = [(-55.0, 80.0), (55.0, 80.0), (-55.0, -82.0), (5
 const HULL_PARTS: [&[(f64, f64)]; 4] = [
     &[(-60.0, 130.0), (60.0, 130.0), (60.0, 110.0), (-60.0, 110.0)],
     &[(-15.0, 120.0), (15.0, 120.0), (20.0, 20.0), (-20.0, 20.0)],
-    &[(25.0, 20.0), (50.0, -10.0), (50.0, -40.0), (20.0, -90.0), (-20.0, -90.0), (-50.0, -40.0), (-50.0, -10.0), (-25.0, 20.0)],
-    &[(-50.0, -120.0), (50.0, -120.0), (50.0, -90.0), (-50.0, -90.0)],
+    &[
+        (25.0, 20.0),
+        (50.0, -10.0),
+        (50.0, -40.0),
+        (20.0, -90.0),
+        (-20.0, -90.0),
+        (-50.0, -40.0),
+        (-50.0, -10.0),
+        (-25.0, 20.0),
+    ],
+    &[
+        (-50.0, -120.0),
+        (50.0, -120.0),
+        (50.0, -90.0),
+        (-50.0, -90.0),
+    ],
 ];
 
 /// What a wheel knows beside its body.
@@ -60,24 +74,49 @@ pub(crate) struct Car {
 }
 
 impl Car {
-    /// A car at rest at a point of the track. The wheels are put around the hull as if it were not turned; the joints pull
-    /// them into place in the first step.
+    /// A car at rest at a point of the track. The wheels are put around the hull as if it were not
+    /// turned; the joints pull them into place in the first step.
     pub fn new(start: TrackPoint) -> Self {
         let scaled = |points: &[(f64, f64)]| {
-            let points: Vec<Vec2> = points.iter().map(|&(x, y)| Vec2::new((x * SIZE) as f32, (y * SIZE) as f32)).collect();
+            let points: Vec<Vec2> = points
+                .iter()
+                .map(|&(x, y)| Vec2::new((x * SIZE) as f32, (y * SIZE) as f32))
+                .collect();
             Polygon::hull(&points)
         };
         let hull_parts = HULL_PARTS.map(scaled);
-        let wheel_shape = scaled(&[(-WHEEL_W, WHEEL_R), (WHEEL_W, WHEEL_R), (WHEEL_W, -WHEEL_R), (-WHEEL_W, -WHEEL_R)]);
+        let wheel_shape = scaled(&[
+            (-WHEEL_W, WHEEL_R),
+            (WHEEL_W, WHEEL_R),
+            (WHEEL_W, -WHEEL_R),
+            (-WHEEL_W, -WHEEL_R),
+        ]);
         let angle = start.beta as f32;
         let wheel = |(x, y): (f64, f64)| {
             let position = Vec2::new((start.x + x * SIZE) as f32, (start.y + y * SIZE) as f32);
             Body::new(position, angle, &[wheel_shape], 0.1)
         };
         let [w0, w1, w2, w3] = WHEELS.map(wheel);
-        let hull = Body::new(Vec2::new(start.x as f32, start.y as f32), angle, &hull_parts, 1.0);
-        let joints = WHEELS.map(|(x, y)| Joint::new(Vec2::new((x * SIZE) as f32, (y * SIZE) as f32), MAX_MOTOR_TORQUE as f32));
-        Self { bodies: [w0, w1, w2, w3, hull], wheels: [Wheel::default(); 4], joints, hull_parts, wheel_shape, road_friction: 1.0 }
+        let hull = Body::new(
+            Vec2::new(start.x as f32, start.y as f32),
+            angle,
+            &hull_parts,
+            1.0,
+        );
+        let joints = WHEELS.map(|(x, y)| {
+            Joint::new(
+                Vec2::new((x * SIZE) as f32, (y * SIZE) as f32),
+                MAX_MOTOR_TORQUE as f32,
+            )
+        });
+        Self {
+            bodies: [w0, w1, w2, w3, hull],
+            wheels: [Wheel::default(); 4],
+            joints,
+            hull_parts,
+            wheel_shape,
+            road_friction: 1.0,
+        }
     }
 
     /// The hull.
@@ -113,7 +152,11 @@ impl Car {
 
             let body = &mut self.bodies[i];
             let wheel = &mut self.wheels[i];
-            let friction_limit = if wheel.on_road { FRICTION_LIMIT * self.road_friction } else { FRICTION_LIMIT * 0.6 };
+            let friction_limit = if wheel.on_road {
+                FRICTION_LIMIT * self.road_friction
+            } else {
+                FRICTION_LIMIT * 0.6
+            };
             let wheel_rad = WHEEL_R * SIZE;
             let wide = |v: Vec2| (f64::from(v.x), f64::from(v.y));
             let forw = wide(body.transform.rotation.apply(Vec2::new(0.0, 1.0)));
@@ -122,7 +165,8 @@ impl Car {
             let forward_speed = forw.0 * v.0 + forw.1 * v.1;
             let side_speed = side.0 * v.0 + side.1 * v.1;
 
-            wheel.omega += DT * ENGINE_POWER * wheel.gas / WHEEL_MOMENT_OF_INERTIA / (wheel.omega.abs() + 5.0);
+            wheel.omega +=
+                DT * ENGINE_POWER * wheel.gas / WHEEL_MOMENT_OF_INERTIA / (wheel.omega.abs() + 5.0);
             if wheel.brake >= 0.9 {
                 wheel.omega = 0.0;
             } else if wheel.brake > 0.0 {
@@ -131,7 +175,8 @@ impl Car {
             }
             wheel.phase += wheel.omega * DT;
 
-            let mut f_force = (-forward_speed + wheel.omega * wheel_rad) * (205_000.0 * SIZE * SIZE);
+            let mut f_force =
+                (-forward_speed + wheel.omega * wheel_rad) * (205_000.0 * SIZE * SIZE);
             let mut p_force = -side_speed * (205_000.0 * SIZE * SIZE);
             let force = (f_force * f_force + p_force * p_force).sqrt();
             if force > friction_limit {
@@ -139,7 +184,10 @@ impl Car {
                 p_force = p_force / force * friction_limit;
             }
             wheel.omega -= DT * f_force * wheel_rad / WHEEL_MOMENT_OF_INERTIA;
-            let push = (p_force * side.0 + f_force * forw.0, p_force * side.1 + f_force * forw.1);
+            let push = (
+                p_force * side.0 + f_force * forw.0,
+                p_force * side.1 + f_force * forw.1,
+            );
             body.force += Vec2::new(push.0 as f32, push.1 as f32);
         }
     }

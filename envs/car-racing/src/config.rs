@@ -30,7 +30,11 @@ impl Observation {
             Self::Agent64 => AGENT,
             Self::Full96 => FULL,
         };
-        ObservationSpace::Frame { height: side, width: side, channels: 3 }
+        ObservationSpace::Frame {
+            height: side,
+            width: side,
+            channels: 3,
+        }
     }
 }
 
@@ -38,13 +42,15 @@ impl Observation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// Gymnasium 1.4.0's `CarRacing-v3`: when every tile has been visited, or when tile 0 is visited for the first time after
-    /// more than 95 % of the tiles. The second never happens where the car starts on tile 0, which is visited at reset; with
-    /// [`CarRacingConfig::random_start`] it does, where the start is among the first 5 % of the tiles.
+    /// Gymnasium 1.4.0's `CarRacing-v3`: when every tile has been visited, or when tile 0 is
+    /// visited for the first time after more than 95 % of the tiles. The second never happens where
+    /// the car starts on tile 0, which is visited at reset; with [`CarRacingConfig::random_start`]
+    /// it does, where the start is among the first 5 % of the tiles.
     #[default]
     V3,
-    /// The rule as its documentation means it (`CarRacing-v4`): when a wheel comes to the tile of the start after more than
-    /// 95 % of the tiles were visited, or when every tile has been visited.
+    /// The rule as its documentation means it (`CarRacing-v4`): when a wheel comes to the tile of
+    /// the start after more than 95 % of the tiles were visited, or when every tile has been
+    /// visited.
     V4,
 }
 
@@ -55,7 +61,8 @@ pub enum Actions {
     /// Steering, gas and brake.
     #[default]
     Continuous,
-    /// Gymnasium's `continuous=False`: 0 nothing, 1 steer right (0.6), 2 steer left, 3 gas (0.2), 4 brake (0.8).
+    /// Gymnasium's `continuous=False`: 0 nothing, 1 steer right (0.6), 2 steer left, 3 gas (0.2), 4
+    /// brake (0.8).
     Discrete,
 }
 
@@ -65,12 +72,14 @@ pub enum Actions {
 pub struct CarRacingConfig {
     /// What an agent sees.
     pub observation: Observation,
-    /// Start at a random tile instead of the first one; the track of a seed stays the same. Then tile 0 is not visited
-    /// beforehand, so that the 95 % of [`Rule::V3`] come to life; the line of [`Rule::V4`] is the tile of the start.
+    /// Start at a random tile instead of the first one; the track of a seed stays the same. Then
+    /// tile 0 is not visited beforehand, so that the 95 % of [`Rule::V3`] come to life; the line of
+    /// [`Rule::V4`] is the tile of the start.
     pub random_start: bool,
     /// When a lap is finished.
     pub rule: Rule,
-    /// New colours of road, field and grass at every reset, drawn before the track: with them a seed has another track.
+    /// New colours of road, field and grass at every reset, drawn before the track: with them a
+    /// seed has another track.
     pub domain_randomize: bool,
     /// How the car is driven.
     pub actions: Actions,
@@ -112,10 +121,12 @@ impl CarRacingConfig {
     }
 }
 
-/// The definition of the agent's view: rows 0–83 of the 96 × 96 frame, averaged by areas to 64 × 64.
+/// The definition of the agent's view: rows 0–83 of the 96 × 96 frame, averaged by areas to 64 ×
+/// 64.
 ///
-/// [`Observation::Agent64`] is drawn at its size directly. On Gymnasium's frames the two are 0.31 of 255 apart on average and less than 0.9 in
-/// every one (`frmdn env parity`, `tests/frames.rs`), because the definition blurs edges twice.
+/// [`Observation::Agent64`] is drawn at its size directly. On Gymnasium's frames the two are 0.31
+/// of 255 apart on average and less than 0.9 in every one (`frmdn env parity`, `tests/frames.rs`),
+/// because the definition blurs edges twice.
 pub fn agent_view() -> AgentView {
     AgentView::new((FULL, FULL, 3), 0..SCENE, AGENT).expect("these are rows of that frame")
 }

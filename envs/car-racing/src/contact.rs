@@ -1,9 +1,10 @@
 //! Which tiles the car touches (`FrictionDetector` in `car_racing.py`).
 //!
-//! Box2D updates its contacts at the start of a step, where the bodies were left by the step before. The reference reacts to
-//! the begin and the end of a contact; what it keeps of them is whether a wheel stands on any tile, which tiles a wheel has
-//! ever touched, and which tiles the car has ever touched (those lose their shade). The same three facts are computed here
-//! from the present overlaps, so no list of contacts is kept.
+//! Box2D updates its contacts at the start of a step, where the bodies were left by the step
+//! before. The reference reacts to the begin and the end of a contact; what it keeps of them is
+//! whether a wheel stands on any tile, which tiles a wheel has ever touched, and which tiles the
+//! car has ever touched (those lose their shade). The same three facts are computed here from the
+//! present overlaps, so no list of contacts is kept.
 
 use crate::car::Car;
 use crate::distance::overlap;
@@ -67,7 +68,11 @@ impl Tiles {
                     high = Vec2::new(high.x.max(c.x), high.y.max(c.y));
                 }
                 let margin = Vec2::new(MARGIN, MARGIN);
-                Shape { polygon, low: low - margin, high: high + margin }
+                Shape {
+                    polygon,
+                    low: low - margin,
+                    high: high + margin,
+                }
             })
             .collect();
         let (mut cells, mut listed) = (Vec::with_capacity(COLUMNS * COLUMNS), Vec::new());
@@ -84,12 +89,20 @@ impl Tiles {
             listed.extend(member);
             cells.push((from, listed.len() as u32));
         }
-        Self { cells, listed, visited: vec![false; shapes.len()], flat: vec![false; shapes.len()], shapes }
+        Self {
+            cells,
+            listed,
+            visited: vec![false; shapes.len()],
+            flat: vec![false; shapes.len()],
+            shapes,
+        }
     }
 
-    /// Looks which tiles the car touches now. `line` is the tile of the start line, `on_line` keeps which wheels stood on it.
+    /// Looks which tiles the car touches now. `line` is the tile of the start line, `on_line` keeps
+    /// which wheels stood on it.
     ///
-    /// Within a step Box2D reports contacts in the order of its lists; here the line is asked after all of them.
+    /// Within a step Box2D reports contacts in the order of its lists; here the line is asked after
+    /// all of them.
     pub fn update(&mut self, car: &mut Car, line: usize, on_line: &mut [bool; 4]) -> Touched {
         let mut touched = Touched::default();
         for (i, on_line) in on_line.iter_mut().enumerate() {
@@ -100,7 +113,11 @@ impl Tiles {
                 if on_road && tiles.visited[tile] && tile != line {
                     return;
                 }
-                if !overlap(tiles.shapes[tile].polygon.vertices(), car.wheel_shape.vertices(), placed) {
+                if !overlap(
+                    tiles.shapes[tile].polygon.vertices(),
+                    car.wheel_shape.vertices(),
+                    placed,
+                ) {
                     return;
                 }
                 on_road = true;
@@ -118,7 +135,10 @@ impl Tiles {
         self.near(placed.position, HULL_REACH, |tiles, tile| {
             if !tiles.flat[tile] {
                 let shape = tiles.shapes[tile].polygon.vertices();
-                tiles.flat[tile] = car.hull_parts.iter().any(|part| overlap(shape, part.vertices(), placed));
+                tiles.flat[tile] = car
+                    .hull_parts
+                    .iter()
+                    .any(|part| overlap(shape, part.vertices(), placed));
             }
         });
         touched
@@ -126,14 +146,18 @@ impl Tiles {
 
     /// Calls `visit` for every tile whose box comes within `reach` of `at`.
     fn near(&mut self, at: Vec2, reach: f32, mut visit: impl FnMut(&mut Self, usize)) {
-        // a tile's box lies in every cell that the box meets, so it may come up more than once: visits are idempotent
+        // a tile's box lies in every cell that the box meets, so it may come up more than once:
+        // visits are idempotent
         for row in cell(at.y - reach)..=cell(at.y + reach) {
             for column in cell(at.x - reach)..=cell(at.x + reach) {
                 let (from, to) = self.cells[row * COLUMNS + column];
                 for k in from..to {
                     let tile = usize::from(self.listed[k as usize]);
                     let Shape { low, high, .. } = self.shapes[tile];
-                    let inside = at.x + reach >= low.x && at.x - reach <= high.x && at.y + reach >= low.y && at.y - reach <= high.y;
+                    let inside = at.x + reach >= low.x
+                        && at.x - reach <= high.x
+                        && at.y + reach >= low.y
+                        && at.y - reach <= high.y;
                     if inside {
                         visit(self, tile);
                     }

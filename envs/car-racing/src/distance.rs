@@ -1,8 +1,9 @@
 //! Whether two convex polygons overlap, as Box2D decides it (`b2Distance.cpp`, `b2TestOverlap`).
 //!
-//! Box2D measures the distance of two polygons with the GJK algorithm in `f32` and lets them overlap when it is not above the
-//! sum of their skins (0.01 each). The first contact with a tile pays the reward of that step, so the algorithm is
-//! followed operation by operation instead of replaced by an exact test.
+//! Box2D measures the distance of two polygons with the GJK algorithm in `f32` and lets them
+//! overlap when it is not above the sum of their skins (0.01 each). The first contact with a tile
+//! pays the reward of that step, so the algorithm is followed operation by operation instead of
+//! replaced by an exact test.
 
 use crate::math::{Transform, Vec2};
 
@@ -24,7 +25,13 @@ struct Corner {
 pub(crate) fn overlap(a: &[Vec2], b: &[Vec2], placed: Transform) -> bool {
     let corner = |ia: usize, ib: usize| {
         let (on_a, on_b) = (a[ia], placed.apply(b[ib]));
-        Corner { on_a, on_b, w: on_b - on_a, weight: 0.0, index: (ia, ib) }
+        Corner {
+            on_a,
+            on_b,
+            w: on_b - on_a,
+            weight: 0.0,
+            index: (ia, ib),
+        }
     };
     let mut simplex = [Corner::default(); 3];
     simplex[0] = corner(0, 0);
@@ -45,12 +52,19 @@ pub(crate) fn overlap(a: &[Vec2], b: &[Vec2], placed: Transform) -> bool {
             -simplex[0].w
         } else {
             let edge = simplex[1].w - simplex[0].w;
-            if edge.cross(-simplex[0].w) > 0.0 { Vec2::new(-edge.y, edge.x) } else { Vec2::new(edge.y, -edge.x) }
+            if edge.cross(-simplex[0].w) > 0.0 {
+                Vec2::new(-edge.y, edge.x)
+            } else {
+                Vec2::new(edge.y, -edge.x)
+            }
         };
         if direction.length_squared() < f32::EPSILON * f32::EPSILON {
             break;
         }
-        let next = corner(support(a, -direction), support(b, placed.rotation.apply_inverse(direction)));
+        let next = corner(
+            support(a, -direction),
+            support(b, placed.rotation.apply_inverse(direction)),
+        );
         if saved[..saved_count].contains(&next.index) {
             break;
         }
@@ -60,7 +74,9 @@ pub(crate) fn overlap(a: &[Vec2], b: &[Vec2], placed: Transform) -> bool {
     let [c1, c2, _] = simplex;
     let distance = match count {
         1 => (c1.on_a - c1.on_b).length(),
-        2 => ((c1.weight * c1.on_a + c2.weight * c2.on_a) - (c1.weight * c1.on_b + c2.weight * c2.on_b)).length(),
+        2 => ((c1.weight * c1.on_a + c2.weight * c2.on_a)
+            - (c1.weight * c1.on_b + c2.weight * c2.on_b))
+            .length(),
         _ => 0.0,
     };
     let skins = SKIN + SKIN;
@@ -93,7 +109,8 @@ fn solve2(s: &mut [Corner; 3]) -> usize {
     keep2(s, 0, 1, along1, along2)
 }
 
-/// Reduces a triangle to the part that is closest to the origin; returns the number of corners left.
+/// Reduces a triangle to the part that is closest to the origin; returns the number of corners
+/// left.
 fn solve3(s: &mut [Corner; 3]) -> usize {
     let [w1, w2, w3] = s.map(|c| c.w);
     let (e12, e13, e23) = (w2 - w1, w3 - w1, w3 - w2);

@@ -1,6 +1,8 @@
 //! The environment: episodes, rewards and observations (`CarRacing` in `car_racing.py`).
 
-use frmdn_env::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
+use frmdn_env::{
+    ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step,
+};
 
 use crate::car::Car;
 use crate::config::{AGENT, Actions, CarRacingConfig, FULL, Observation, Rule, SCENE};
@@ -15,20 +17,26 @@ use crate::track::{PLAYFIELD, Track};
 
 const FPS: f64 = 50.0;
 /// Steering, gas and brake of the discrete actions.
-const BUTTONS: [[f64; 3]; 5] = [[0.0; 3], [0.6, 0.0, 0.0], [-0.6, 0.0, 0.0], [0.0, 0.2, 0.0], [0.0, 0.0, 0.8]];
+const BUTTONS: [[f64; 3]; 5] = [
+    [0.0; 3],
+    [0.6, 0.0, 0.0],
+    [-0.6, 0.0, 0.0],
+    [0.0, 0.2, 0.0],
+    [0.0, 0.0, 0.8],
+];
 /// Share of the tiles after which the tile that the rule asks about ends a lap.
 const LAP_COMPLETE: f64 = 0.95;
 /// Which child of the seed draws the tile of a random start.
 const START_STREAM: u32 = 0;
-/// Below that speed of its hull the car stands still, world units per second: in two seconds it moves by less than a twentieth of its
-/// length.
+/// Below that speed of its hull the car stands still, world units per second: in two seconds it
+/// moves by less than a twentieth of its length.
 const STILL: f32 = 0.1;
 
-/// Car-Racing. Actions are `[steer, gas, brake]` within `[−1, 1] × [0, 1] × [0, 1]`, steering right is positive; or one of
-/// [`Actions::Discrete`].
+/// Car-Racing. Actions are `[steer, gas, brake]` within `[−1, 1] × [0, 1] × [0, 1]`, steering right
+/// is positive; or one of [`Actions::Discrete`].
 ///
-/// The reward is −0.1 a step and 1000 / N for each of the N tiles when a wheel first touches it. Leaving the field ends the
-/// episode, and that step pays −100 instead.
+/// The reward is −0.1 a step and 1000 / N for each of the N tiles when a wheel first touches it.
+/// Leaving the field ends the episode, and that step pays −100 instead.
 pub struct CarRacing {
     config: CarRacingConfig,
     action_space: ActionSpace,
@@ -62,13 +70,24 @@ struct Episode {
 impl Episode {
     fn new(seed: u64, config: &CarRacingConfig) -> Self {
         let mut rng = Rng::new(seed);
-        let colors = if config.domain_randomize { Colors::draw(&mut rng) } else { Colors::PLAIN };
+        let colors = if config.domain_randomize {
+            Colors::draw(&mut rng)
+        } else {
+            Colors::PLAIN
+        };
         let perturbation = config.perturbation;
         let colors = perturbation.map_or(colors, |p| p.colors(colors, seed));
         let track = Track::generate(&mut rng);
         let count = track.points.len();
-        let start = if config.random_start { (Rng::child(seed, START_STREAM).random() * count as f64) as usize } else { 0 };
-        let car = Car { road_friction: config.road_friction(), ..Car::new(track.points[start]) };
+        let start = if config.random_start {
+            (Rng::child(seed, START_STREAM).random() * count as f64) as usize
+        } else {
+            0
+        };
+        let car = Car {
+            road_friction: config.road_friction(),
+            ..Car::new(track.points[start])
+        };
         let mut episode = Self {
             tiles: Tiles::new(&track.tiles),
             car,
@@ -93,7 +112,9 @@ impl Episode {
     /// One step of physics. Contacts are those of the bodies as the last step left them.
     fn advance(&mut self) {
         self.car.drive();
-        let touched = self.tiles.update(&mut self.car, self.start, &mut self.on_line);
+        let touched = self
+            .tiles
+            .update(&mut self.car, self.start, &mut self.on_line);
         let total = self.track.tiles.len();
         for _ in 0..touched.new {
             self.score += 1000.0 / total as f64;
@@ -109,7 +130,14 @@ impl Episode {
     }
 
     fn draw(&self, canvas: &mut Canvas) {
-        scene::draw(canvas, &Camera::new(&self.car, self.time), &self.track.tiles, &self.tiles, &self.car, self.perturbation);
+        scene::draw(
+            canvas,
+            &Camera::new(&self.car, self.time),
+            &self.track.tiles,
+            &self.tiles,
+            &self.car,
+            self.perturbation,
+        );
     }
 
     /// The whole picture with its bar, `out` has 96 × 96 × 3 bytes.
@@ -129,10 +157,21 @@ impl CarRacing {
             Observation::Full96 => Canvas::new(FULL, SCENE),
         };
         let action_space = match config.actions {
-            Actions::Continuous => ActionSpace::Box { low: vec![-1.0, 0.0, 0.0], high: vec![1.0; 3] },
+            Actions::Continuous => ActionSpace::Box {
+                low: vec![-1.0, 0.0, 0.0],
+                high: vec![1.0; 3],
+            },
             Actions::Discrete => ActionSpace::Discrete(5),
         };
-        Self { config, action_space, palette: Colors::PLAIN.palette(), canvas, picture: None, episode: None, running: false }
+        Self {
+            config,
+            action_space,
+            palette: Colors::PLAIN.palette(),
+            canvas,
+            picture: None,
+            episode: None,
+            running: false,
+        }
     }
 
     /// The configuration.
@@ -152,7 +191,9 @@ impl CarRacing {
 
     /// Which tiles a wheel has touched, after the first reset.
     pub fn visited(&self) -> Option<&[bool]> {
-        self.episode.as_ref().map(|episode| episode.tiles.visited.as_slice())
+        self.episode
+            .as_ref()
+            .map(|episode| episode.tiles.visited.as_slice())
     }
 
     /// The tile that the car started on, after the first reset.
@@ -196,7 +237,11 @@ impl Env for CarRacing {
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
-        let episode = self.episode.as_mut().filter(|_| self.running).ok_or(EnvError::NeedsReset)?;
+        let episode = self
+            .episode
+            .as_mut()
+            .filter(|_| self.running)
+            .ok_or(EnvError::NeedsReset)?;
         self.action_space.check(action)?;
         let out = observation.frame(self.config.observation.space().len())?;
 
@@ -204,7 +249,9 @@ impl Env for CarRacing {
             Actions::Continuous => [0, 1, 2].map(|i| f64::from(action[i])),
             Actions::Discrete => BUTTONS[action[0] as usize],
         };
-        episode.car.control(-steer, gas.min(self.config.most_gas()), brake);
+        episode
+            .car
+            .control(-steer, gas.min(self.config.most_gas()), brake);
         episode.advance();
         episode.steps += 1;
         episode.score -= 0.1;
@@ -222,11 +269,20 @@ impl Env for CarRacing {
             reward = -100.0;
         }
         let truncated = episode.steps >= self.config.max_steps;
-        let info =
-            Info { steps: episode.steps, progress: (episode.visited, total), completed, still: velocity.x.hypot(velocity.y) < STILL };
+        let info = Info {
+            steps: episode.steps,
+            progress: (episode.visited, total),
+            completed,
+            still: velocity.x.hypot(velocity.y) < STILL,
+        };
         self.running = !(terminated || truncated);
         self.observe(out);
-        Ok(Step { reward, terminated, truncated, info })
+        Ok(Step {
+            reward,
+            terminated,
+            truncated,
+            info,
+        })
     }
 
     fn picture(&mut self) -> Option<Picture> {
@@ -234,6 +290,10 @@ impl Env for CarRacing {
         let canvas = self.picture.get_or_insert_with(|| Canvas::new(FULL, SCENE));
         let mut rgb = vec![0; FULL * FULL * 3];
         episode.draw_full(canvas, &self.palette, &mut rgb);
-        Some(Picture { width: FULL, height: FULL, rgb })
+        Some(Picture {
+            width: FULL,
+            height: FULL,
+            rgb,
+        })
     }
 }

@@ -72,11 +72,22 @@ impl Joint {
     }
 
     pub fn impulse_bits(&self) -> [u32; 4] {
-        [self.impulse.x.to_bits(), self.impulse.y.to_bits(), self.limit_impulse.to_bits(), self.motor_impulse.to_bits()]
+        [
+            self.impulse.x.to_bits(),
+            self.impulse.y.to_bits(),
+            self.limit_impulse.to_bits(),
+            self.motor_impulse.to_bits(),
+        ]
     }
 
     /// Computes what stays the same in a step and applies the impulses of the step before.
-    pub fn prepare(&mut self, hull: &Body, wheel: &Body, v_hull: &mut Velocity, v_wheel: &mut Velocity) {
+    pub fn prepare(
+        &mut self,
+        hull: &Body,
+        wheel: &Body,
+        v_hull: &mut Velocity,
+        v_wheel: &mut Velocity,
+    ) {
         let ra = Rot::new(hull.angle).apply(self.anchor - hull.local_center);
         let rb = Rot::new(wheel.angle).apply(Vec2::ZERO - wheel.local_center);
         let (ma, mb) = (hull.inv_mass, wheel.inv_mass);
@@ -131,7 +142,13 @@ impl Joint {
     /// One pass over motor, limit and point constraint.
     #[inline]
     pub fn solve_velocity(&mut self, hull: &mut Velocity, wheel: &mut Velocity) {
-        let Prepared { r_hull: ra, r_wheel: rb, inv_mass: [ma, mb], inv_inertia: [ia, ib], .. } = self.step;
+        let Prepared {
+            r_hull: ra,
+            r_wheel: rb,
+            inv_mass: [ma, mb],
+            inv_inertia: [ia, ib],
+            ..
+        } = self.step;
 
         let wanted = -self.step.motor_mass * (wheel.w - hull.w - self.motor_speed);
         let most = DT * self.max_motor_torque;
@@ -163,7 +180,11 @@ impl Joint {
         let x = self.solve33([drift.x, drift.y, spin]);
         let (mut p, mut turn) = (Vec2::new(-x[0], -x[1]), -x[2]);
         let sum = self.limit_impulse + turn;
-        let leaves = if self.limit == Limit::Lower { sum < 0.0 } else { sum > 0.0 };
+        let leaves = if self.limit == Limit::Lower {
+            sum < 0.0
+        } else {
+            sum > 0.0
+        };
         if leaves {
             let ez = Vec2::new(self.step.ez[0], self.step.ez[1]);
             p = self.solve22(-drift + self.limit_impulse * ez);
@@ -179,13 +200,31 @@ impl Joint {
 
     #[inline]
     fn solve22(&self, b: Vec2) -> Vec2 {
-        let Prepared { ex, ey, inv_det22: det, .. } = self.step;
-        Vec2::new(det * (ey[1] * b.x - ey[0] * b.y), det * (ex[0] * b.y - ex[1] * b.x))
+        let Prepared {
+            ex,
+            ey,
+            inv_det22: det,
+            ..
+        } = self.step;
+        Vec2::new(
+            det * (ey[1] * b.x - ey[0] * b.y),
+            det * (ex[0] * b.y - ex[1] * b.x),
+        )
     }
 
     fn solve33(&self, b: [f32; 3]) -> [f32; 3] {
-        let Prepared { ex, ey, ez, inv_det33: det, .. } = self.step;
-        [det * dot3(b, cross3(ey, ez)), det * dot3(ex, cross3(b, ez)), det * dot3(ex, cross3(ey, b))]
+        let Prepared {
+            ex,
+            ey,
+            ez,
+            inv_det33: det,
+            ..
+        } = self.step;
+        [
+            det * dot3(b, cross3(ey, ez)),
+            det * dot3(ex, cross3(b, ez)),
+            det * dot3(ex, cross3(ey, b)),
+        ]
     }
 
     /// Pulls the two bodies together. True if they were together already.
@@ -218,7 +257,10 @@ impl Joint {
         let yy = ma + mb + ia * ra.x * ra.x + ib * rb.x * rb.x;
         let det = xx * yy - xy * xy;
         let det = if det == 0.0 { det } else { 1.0 / det };
-        let p = -Vec2::new(det * (yy * gap.x - xy * gap.y), det * (xx * gap.y - xy * gap.x));
+        let p = -Vec2::new(
+            det * (yy * gap.x - xy * gap.y),
+            det * (xx * gap.y - xy * gap.x),
+        );
         hull.center -= ma * p;
         hull.angle -= ia * ra.cross(p);
         wheel.center += mb * p;
@@ -233,5 +275,9 @@ fn dot3(a: [f32; 3], b: [f32; 3]) -> f32 {
 }
 
 fn cross3(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    [
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    ]
 }

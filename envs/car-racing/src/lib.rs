@@ -1,8 +1,9 @@
 //! Car-Racing: a native port of Gymnasium `CarRacing-v3`.
 //!
-//! The reference is Gymnasium 1.4.0 (`gymnasium/envs/box2d/car_racing.py` and `car_dynamics.py`) on Box2D 2.3. From the same
-//! seed and the same actions the track, every bit of the car's state, the rewards and the ends of episodes are the same as
-//! there (on x86-64 Linux, whose C library computes the sines of both); the picture differs by the rounding of its edges.
+//! The reference is Gymnasium 1.4.0 (`gymnasium/envs/box2d/car_racing.py` and `car_dynamics.py`) on
+//! Box2D 2.3. From the same seed and the same actions the track, every bit of the car's state, the
+//! rewards and the ends of episodes are the same as there (on x86-64 Linux, whose C library
+//! computes the sines of both); the picture differs by the rounding of its edges.
 //!
 //! ```
 //! use frmdn_car_racing::CarRacingConfig;
@@ -16,8 +17,8 @@
 //! # Ok::<(), frmdn_env::EnvError>(())
 //! ```
 //!
-//! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene` and `gauges` on `raster`,
-//! `perturbation`, and `env`, which puts them together.
+//! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene`
+//! and `gauges` on `raster`, `perturbation`, and `env`, which puts them together.
 
 mod car;
 mod config;

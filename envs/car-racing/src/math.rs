@@ -87,15 +87,24 @@ pub(crate) struct Rot {
 
 impl Rot {
     pub fn new(angle: f32) -> Self {
-        Self { sin: angle.sin(), cos: angle.cos() }
+        Self {
+            sin: angle.sin(),
+            cos: angle.cos(),
+        }
     }
 
     pub fn apply(self, v: Vec2) -> Vec2 {
-        Vec2::new(self.cos * v.x - self.sin * v.y, self.sin * v.x + self.cos * v.y)
+        Vec2::new(
+            self.cos * v.x - self.sin * v.y,
+            self.sin * v.x + self.cos * v.y,
+        )
     }
 
     pub fn apply_inverse(self, v: Vec2) -> Vec2 {
-        Vec2::new(self.cos * v.x + self.sin * v.y, -self.sin * v.x + self.cos * v.y)
+        Vec2::new(
+            self.cos * v.x + self.sin * v.y,
+            -self.sin * v.x + self.cos * v.y,
+        )
     }
 }
 
@@ -109,6 +118,9 @@ pub(crate) struct Transform {
 impl Transform {
     pub fn apply(self, v: Vec2) -> Vec2 {
         let Rot { sin, cos } = self.rotation;
-        Vec2::new((cos * v.x - sin * v.y) + self.position.x, (sin * v.x + cos * v.y) + self.position.y)
+        Vec2::new(
+            (cos * v.x - sin * v.y) + self.position.x,
+            (sin * v.x + cos * v.y) + self.position.y,
+        )
     }
 }

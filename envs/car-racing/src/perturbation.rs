@@ -1,7 +1,7 @@
 //! Changes that an agent is tested under without having been trained with them.
 //!
-//! Colours, bars and blob are of the kinds that Tang, Nguyen and Ha use (“Neuroevolution of Self-Interpretable Agents”, 2020);
-//! their sizes here are our own.
+//! Colours, bars and blob are of the kinds that Tang, Nguyen and Ha use (“Neuroevolution of
+//! Self-Interpretable Agents”, 2020); their sizes here are our own.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +14,8 @@ use crate::track::Point;
 const SHIFT: f64 = 0.2;
 /// Width of a side bar, in parts of the picture's.
 const BAR_WIDTH: f64 = 1.0 / 8.0;
-/// Middle of the blob, in pixels of the reference's surface, y upwards; the car stands at (500, 200), a straight road reaches
-/// from 392 to 608.
+/// Middle of the blob, in pixels of the reference's surface, y upwards; the car stands at (500,
+/// 200), a straight road reaches from 392 to 608.
 const BLOB: Point = (250.0, 400.0);
 /// Radius of the blob, in the same pixels.
 const BLOB_RADIUS: f64 = 80.0;
@@ -29,19 +29,21 @@ const FRICTION: f64 = 0.8;
 const COLOR_STREAM: u32 = 1;
 const NOISE_STREAM: u32 = 2;
 
-/// One change of what an agent sees or how its car behaves. The track of a seed stays the same, and so does the car where only
-/// the picture changes.
+/// One change of what an agent sees or how its car behaves. The track of a seed stays the same, and
+/// so does the car where only the picture changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Perturbation {
-    /// Each channel of the road's colour, and each of the grass's (both of its shades alike), is moved by a number uniform in ± 0.2
-    /// of the range, drawn once an episode.
+    /// Each channel of the road's colour, and each of the grass's (both of its shades alike), is
+    /// moved by a number uniform in ± 0.2 of the range, drawn once an episode.
     Colour,
     /// Black bars cover an eighth of the picture at either side.
     Bars,
-    /// A red disc lies on the ground ahead of the car to its left, below the road, and moves with the car.
+    /// A red disc lies on the ground ahead of the car to its left, below the road, and moves with
+    /// the car.
     Blob,
-    /// Normal noise with a standard deviation of 0.1 of the range on every value of an observation (not on [`picture`](frmdn_env::Env::picture)).
+    /// Normal noise with a standard deviation of 0.1 of the range on every value of an observation
+    /// (not on [`picture`](frmdn_env::Env::picture)).
     Noise,
     /// Gas has no effect above 0.5.
     Throttle,
@@ -51,7 +53,14 @@ pub enum Perturbation {
 
 impl Perturbation {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Colour, Self::Bars, Self::Blob, Self::Noise, Self::Throttle, Self::Friction];
+    pub const ALL: [Self; 6] = [
+        Self::Colour,
+        Self::Bars,
+        Self::Blob,
+        Self::Noise,
+        Self::Throttle,
+        Self::Friction,
+    ];
 
     /// Its name, one word.
     pub fn name(self) -> &'static str {
@@ -79,12 +88,20 @@ impl Perturbation {
 
     /// The most gas that has an effect, 0 to 1.
     pub(crate) fn most_gas(self) -> f64 {
-        if self == Self::Throttle { MOST_GAS } else { 1.0 }
+        if self == Self::Throttle {
+            MOST_GAS
+        } else {
+            1.0
+        }
     }
 
     /// What the road's friction is multiplied by.
     pub(crate) fn road_friction(self) -> f64 {
-        if self == Self::Friction { FRICTION } else { 1.0 }
+        if self == Self::Friction {
+            FRICTION
+        } else {
+            1.0
+        }
     }
 
     /// The colours of the episode of `seed`.
@@ -95,17 +112,28 @@ impl Perturbation {
         let mut rng = Rng::child(seed, COLOR_STREAM);
         let mut shift = || std::array::from_fn(|_| 255.0 * rng.uniform(-SHIFT, SHIFT));
         let (road, grass): ([f64; 3], [f64; 3]) = (shift(), shift());
-        let moved = |color: [f64; 3], by: [f64; 3]| std::array::from_fn(|i| (color[i] + by[i]).clamp(0.0, 255.0));
-        Colors { road: moved(plain.road, road), field: moved(plain.field, grass), grass: moved(plain.grass, grass) }
+        let moved = |color: [f64; 3], by: [f64; 3]| {
+            std::array::from_fn(|i| (color[i] + by[i]).clamp(0.0, 255.0))
+        };
+        Colors {
+            road: moved(plain.road, road),
+            field: moved(plain.field, grass),
+            grass: moved(plain.grass, grass),
+        }
     }
 
-    /// Convex polygons on the ground below the road, in pixels of the reference's surface: a disc of overlapping quarter turns.
+    /// Convex polygons on the ground below the road, in pixels of the reference's surface: a disc
+    /// of overlapping quarter turns.
     pub(crate) fn ground(self) -> impl Iterator<Item = [Point; 8]> {
-        // 32 corners as four octagons, each turned against the last: within a hundredth of the radius of the disc.
+        // 32 corners as four octagons, each turned against the last: within a hundredth of the
+        // radius of the disc.
         let octagon = |turn: usize| {
             std::array::from_fn(|i| {
                 let angle = std::f64::consts::PI / 4.0 * (i as f64 + turn as f64 / 4.0);
-                (BLOB.0 + BLOB_RADIUS * angle.cos(), BLOB.1 + BLOB_RADIUS * angle.sin())
+                (
+                    BLOB.0 + BLOB_RADIUS * angle.cos(),
+                    BLOB.1 + BLOB_RADIUS * angle.sin(),
+                )
             })
         };
         (0..if self == Self::Blob { 4 } else { 0 }).map(octagon)
@@ -114,10 +142,18 @@ impl Perturbation {
     /// Convex polygons before everything else, in pixels of the reference's surface.
     pub(crate) fn front(self) -> impl Iterator<Item = [Point; 4]> {
         let width = BAR_WIDTH * WINDOW.0;
-        let bar = |left: f64, right: f64| [(left, BAR), (right, BAR), (right, WINDOW.1), (left, WINDOW.1)];
+        let bar = |left: f64, right: f64| {
+            [
+                (left, BAR),
+                (right, BAR),
+                (right, WINDOW.1),
+                (left, WINDOW.1),
+            ]
+        };
         // Polygons grow by half a pixel on each side.
         let bars = [bar(0.0, width - 1.0), bar(WINDOW.0 - width, WINDOW.0)];
-        bars.into_iter().take(if self == Self::Bars { 2 } else { 0 })
+        bars.into_iter()
+            .take(if self == Self::Bars { 2 } else { 0 })
     }
 
     /// The noise of the episode of `seed`, where there is some.
@@ -131,7 +167,8 @@ impl Perturbation {
 pub(crate) struct Noise(Rng);
 
 impl Noise {
-    /// Adds noise to every value, rounded and kept within a byte. Two values at a time, by Box and Muller's transform.
+    /// Adds noise to every value, rounded and kept within a byte. Two values at a time, by Box and
+    /// Muller's transform.
     pub fn add(&mut self, values: &mut [u8]) {
         // 24 random bits, never 0.
         let unit = |bits: u64| ((bits & 0xff_ffff) as f32 + 0.5) / 16_777_216.0;

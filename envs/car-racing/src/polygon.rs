@@ -19,8 +19,8 @@ pub(crate) struct Mass {
 }
 
 impl Polygon {
-    /// The convex hull of at most eight points, wrapped from the rightmost one as Box2D wraps it: the order of the corners
-    /// decides how later sums are rounded.
+    /// The convex hull of at most eight points, wrapped from the rightmost one as Box2D wraps it:
+    /// the order of the corners decides how later sums are rounded.
     pub fn hull(points: &[Vec2]) -> Self {
         let mut first = 0;
         for (i, p) in points.iter().enumerate() {
@@ -29,7 +29,10 @@ impl Polygon {
                 first = i;
             }
         }
-        let mut polygon = Self { vertices: [Vec2::ZERO; MAX_VERTICES], count: 0 };
+        let mut polygon = Self {
+            vertices: [Vec2::ZERO; MAX_VERTICES],
+            count: 0,
+        };
         let mut here = first;
         // a closed hull has no more corners than there are points, whatever the rounding
         while polygon.count < points.len() {
@@ -87,6 +90,10 @@ impl Polygon {
         center = (1.0 / area) * center;
         let shifted = center + origin;
         let inertia = density * inertia + mass * (shifted.dot(shifted) - center.dot(center));
-        Mass { mass, center: shifted, inertia }
+        Mass {
+            mass,
+            center: shifted,
+            inertia,
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! A driver that knows the track: pure pursuit (Coulter 1992) of a point ahead on the centre line, at a speed the next
-//! bends allow. It is the ceiling that scores are read against, and a source of data that finishes laps.
+//! A driver that knows the track: pure pursuit (Coulter 1992) of a point ahead on the centre line,
+//! at a speed the next bends allow. It is the ceiling that scores are read against, and a source of
+//! data that finishes laps.
 
 use crate::{CarState, track::Track};
 
@@ -20,7 +21,13 @@ pub struct PursuitConfig {
 
 impl Default for PursuitConfig {
     fn default() -> Self {
-        Self { look_ahead: 6.0, look_ahead_per_speed: 0.12, lateral: 110.0, braking: 60.0, top_speed: 100.0 }
+        Self {
+            look_ahead: 6.0,
+            look_ahead_per_speed: 0.12,
+            lateral: 110.0,
+            braking: 60.0,
+            top_speed: 100.0,
+        }
     }
 }
 
@@ -38,14 +45,20 @@ pub struct PurePursuit {
 impl PurePursuit {
     /// A driver at the start of an episode.
     pub fn new(config: PursuitConfig) -> Self {
-        Self { config, nearest: None }
+        Self {
+            config,
+            nearest: None,
+        }
     }
 
     /// The action (steering −1..1, gas 0..1, brake 0..1) for the car's state on `track`.
     pub fn act(&mut self, car: &CarState, track: &Track) -> [f32; 3] {
         let c = &self.config;
         let n = track.points.len();
-        let (x, y) = (f64::from(car.hull.position[0]), f64::from(car.hull.position[1]));
+        let (x, y) = (
+            f64::from(car.hull.position[0]),
+            f64::from(car.hull.position[1]),
+        );
         let distance = |i: usize| (track.points[i % n].x - x).hypot(track.points[i % n].y - y);
         let at = track.nearest((x, y), self.nearest);
         self.nearest = Some(at);
@@ -53,11 +66,19 @@ impl PurePursuit {
         let speed = vx.hypot(vy);
 
         let reach = c.look_ahead + c.look_ahead_per_speed * speed;
-        let target = (at + 1..at + HORIZON).find(|&i| distance(i) >= reach).unwrap_or(at + HORIZON);
+        let target = (at + 1..at + HORIZON)
+            .find(|&i| distance(i) >= reach)
+            .unwrap_or(at + HORIZON);
         let angle = f64::from(car.hull.angle);
         // The car looks along (−sin, cos); to its right is (cos, sin).
-        let (dx, dy) = (track.points[target % n].x - x, track.points[target % n].y - y);
-        let (ahead, right) = (-dx * angle.sin() + dy * angle.cos(), dx * angle.cos() + dy * angle.sin());
+        let (dx, dy) = (
+            track.points[target % n].x - x,
+            track.points[target % n].y - y,
+        );
+        let (ahead, right) = (
+            -dx * angle.sin() + dy * angle.cos(),
+            dx * angle.cos() + dy * angle.sin(),
+        );
         let bearing = right.atan2(ahead);
         let steer = (2.2 * bearing).clamp(-1.0, 1.0);
 
@@ -91,16 +112,25 @@ mod tests {
             let mut score = 0.0;
             loop {
                 let action = driver.act(&env.state().unwrap(), env.track().unwrap());
-                let step = env.step(&action, ObservationMut::Frame(&mut frame)).unwrap();
+                let step = env
+                    .step(&action, ObservationMut::Frame(&mut frame))
+                    .unwrap();
                 score += step.reward;
                 if step.done() {
                     finished += u32::from(step.info.completed);
-                    println!("{seed}: {score:.0} {:?} {}", step.info.progress, step.info.steps);
+                    println!(
+                        "{seed}: {score:.0} {:?} {}",
+                        step.info.progress, step.info.steps
+                    );
                     break;
                 }
             }
             total += score;
         }
-        assert!(finished >= 8 && total / 10.0 > 850.0, "{finished} of 10 laps, mean score {}", total / 10.0);
+        assert!(
+            finished >= 8 && total / 10.0 > 850.0,
+            "{finished} of 10 laps, mean score {}",
+            total / 10.0
+        );
     }
 }

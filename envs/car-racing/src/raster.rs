@@ -1,13 +1,15 @@
 //! Filling convex polygons into a small picture.
 //!
-//! The reference draws on a surface of 1000 × 800 pixels and shrinks it. Here each pixel of the small picture has 4 × 4
-//! samples, each the index of a colour; a polygon is filled by spans of samples, and the samples of a pixel are averaged at
-//! the end. Indices instead of colours make a span a `memset` and let a pixel of one colour be seen in four comparisons.
+//! The reference draws on a surface of 1000 × 800 pixels and shrinks it. Here each pixel of the
+//! small picture has 4 × 4 samples, each the index of a colour; a polygon is filled by spans of
+//! samples, and the samples of a pixel are averaged at the end. Indices instead of colours make a
+//! span a `memset` and let a pixel of one colour be seen in four comparisons.
 
 /// Samples per pixel, along each axis.
 const SAMPLES: usize = 4;
 
-/// Pixels that are looked at together when samples are averaged; the width of a canvas is a multiple of it.
+/// Pixels that are looked at together when samples are averaged; the width of a canvas is a
+/// multiple of it.
 const RUN: usize = 4;
 
 /// Width and height of the reference's surface.
@@ -32,8 +34,16 @@ pub(crate) struct Palette {
 impl Palette {
     /// The colours as the reference draws them, at most 16.
     pub fn new(colors: &[[u8; 3]]) -> Self {
-        let mut palette = Self { colors: [[0; 3]; COLORS], lanes: [0; COLORS] };
-        for ((color, lanes), given) in palette.colors.iter_mut().zip(&mut palette.lanes).zip(colors) {
+        let mut palette = Self {
+            colors: [[0; 3]; COLORS],
+            lanes: [0; COLORS],
+        };
+        for ((color, lanes), given) in palette
+            .colors
+            .iter_mut()
+            .zip(&mut palette.lanes)
+            .zip(colors)
+        {
             *color = given.map(shrunk);
             *lanes = u64::from(color[0]) | u64::from(color[1]) << 16 | u64::from(color[2]) << 32;
         }
@@ -42,13 +52,17 @@ impl Palette {
 
     /// The mean colour of the samples of one pixel.
     fn average(&self, rows: [[Color; SAMPLES]; SAMPLES]) -> [u8; 3] {
-        let sum: u64 = rows.as_flattened().iter().map(|&index| self.lanes[usize::from(index) % COLORS]).sum();
+        let sum: u64 = rows
+            .as_flattened()
+            .iter()
+            .map(|&index| self.lanes[usize::from(index) % COLORS])
+            .sum();
         [0, 16, 32].map(|shift| ((((sum >> shift) & 0xffff) + 8) / 16) as u8)
     }
 }
 
-/// What the reference leaves of a colour value when it shrinks its surface: the fixed-point arithmetic of pygame's smooth
-/// scaling rounds down twice.
+/// What the reference leaves of a colour value when it shrinks its surface: the fixed-point
+/// arithmetic of pygame's smooth scaling rounds down twice.
 pub(crate) fn shrunk(value: u8) -> u8 {
     value.saturating_sub(2)
 }
@@ -71,7 +85,10 @@ impl Canvas {
             width,
             height,
             samples: vec![0; width * height * SAMPLES * SAMPLES],
-            scale: ((width * SAMPLES) as f32 / WINDOW.0 as f32, (height * SAMPLES) as f32 / (WINDOW.1 - BAR) as f32),
+            scale: (
+                (width * SAMPLES) as f32 / WINDOW.0 as f32,
+                (height * SAMPLES) as f32 / (WINDOW.1 - BAR) as f32,
+            ),
         }
     }
 
@@ -80,10 +97,11 @@ impl Canvas {
         self.samples.fill(color);
     }
 
-    /// Fills a convex polygon of at most eight corners, given in pixels of the surface with y upwards.
+    /// Fills a convex polygon of at most eight corners, given in pixels of the surface with y
+    /// upwards.
     ///
-    /// The reference cuts corners to whole pixels and fills every pixel that the outline touches: half a pixel more on
-    /// each side. A polygon without area leaves nothing.
+    /// The reference cuts corners to whole pixels and fills every pixel that the outline touches:
+    /// half a pixel more on each side. A polygon without area leaves nothing.
     pub fn fill(&mut self, corners: &[(f64, f64)], color: Color) {
         let (columns, rows) = (self.width * SAMPLES, self.height * SAMPLES);
         let (sx, sy) = self.scale;
@@ -93,7 +111,10 @@ impl Canvas {
         let (mut left, mut right, mut top, mut bottom) = (f32::MAX, f32::MIN, f32::MAX, f32::MIN);
         let mut area = 0.0;
         for (point, &(x, y)) in points.iter_mut().zip(corners) {
-            *point = ((x.trunc() as f32 + 0.5) * sx, (WINDOW.1 as f32 - 0.5 - y.trunc() as f32) * sy);
+            *point = (
+                (x.trunc() as f32 + 0.5) * sx,
+                (WINDOW.1 as f32 - 0.5 - y.trunc() as f32) * sy,
+            );
             (left, right) = (left.min(point.0), right.max(point.0));
             (top, bottom) = (top.min(point.1), bottom.max(point.1));
         }
@@ -136,8 +157,12 @@ impl Canvas {
         let (left, right) = (left.max(0.0), right.min(columns as f32));
         for row in first..last {
             let y = row as f32 + 0.5;
-            let from = lefts[..n_left].iter().fold(left, |x, &(at, slope)| x.max(at + slope * y));
-            let to = rights[..n_right].iter().fold(right, |x, &(at, slope)| x.min(at + slope * y));
+            let from = lefts[..n_left]
+                .iter()
+                .fold(left, |x, &(at, slope)| x.max(at + slope * y));
+            let to = rights[..n_right]
+                .iter()
+                .fold(right, |x, &(at, slope)| x.min(at + slope * y));
             let (from, to) = ((from + 0.5) as usize, (to + 0.5) as usize);
             if from < to {
                 self.samples[row * columns + from..row * columns + to].fill(color);
@@ -149,13 +174,19 @@ impl Canvas {
     pub fn resolve(&self, palette: &Palette, out: &mut [u8]) {
         const WIDE: usize = RUN * SAMPLES;
         let columns = self.width * SAMPLES;
-        for (strip, line) in self.samples.chunks_exact(columns * SAMPLES).zip(out.chunks_exact_mut(self.width * 3)) {
+        for (strip, line) in self
+            .samples
+            .chunks_exact(columns * SAMPLES)
+            .zip(out.chunks_exact_mut(self.width * 3))
+        {
             let row = |k: usize| strip[k * columns..(k + 1) * columns].as_chunks::<WIDE>().0;
             let runs = row(0).iter().zip(row(1)).zip(row(2).iter().zip(row(3)));
             let pixels = line.as_chunks_mut::<3>().0.as_chunks_mut::<RUN>().0;
             for (pixels, ((a, b), (c, d))) in pixels.iter_mut().zip(runs) {
                 // most of the picture is flat: look at several pixels at once first
-                let all = |row: &[u8; WIDE]| u128::from_ne_bytes(*row) ^ u128::from_ne_bytes([a[0]; WIDE]);
+                let all = |row: &[u8; WIDE]| {
+                    u128::from_ne_bytes(*row) ^ u128::from_ne_bytes([a[0]; WIDE])
+                };
                 if all(a) | all(b) | all(c) | all(d) == 0 {
                     *pixels = [palette.colors[usize::from(a[0]) % COLORS]; RUN];
                     continue;

@@ -1,8 +1,9 @@
 //! The random numbers of numpy: `Generator(PCG64(SeedSequence(seed)))`.
 //!
-//! Gymnasium draws a track from numpy's default generator. To get the same track from the same seed, this module computes
-//! the same numbers: the hash that spreads a seed over the state (`numpy/random/bit_generator.pyx`, `SeedSequence`), the
-//! generator PCG XSL-RR 128/64 (`pcg64.h`), and doubles with 53 random bits.
+//! Gymnasium draws a track from numpy's default generator. To get the same track from the same
+//! seed, this module computes the same numbers: the hash that spreads a seed over the state
+//! (`numpy/random/bit_generator.pyx`, `SeedSequence`), the generator PCG XSL-RR 128/64 (`pcg64.h`),
+//! and doubles with 53 random bits.
 
 const POOL: usize = 4;
 const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
@@ -22,11 +23,12 @@ impl Rng {
         Self::from_state(generate_state(&words(seed)))
     }
 
-    /// The stream of the `child`-th child of the seed: `SeedSequence(seed, spawn_key=(child,))`. Drawing from it leaves the
-    /// numbers of [`Rng::new`] as they are.
+    /// The stream of the `child`-th child of the seed: `SeedSequence(seed, spawn_key=(child,))`.
+    /// Drawing from it leaves the numbers of [`Rng::new`] as they are.
     pub fn child(seed: u64, child: u32) -> Self {
         let mut entropy = words(seed);
-        // numpy pads to the size of the pool so that a spawn key cannot be mistaken for more entropy
+        // numpy pads to the size of the pool so that a spawn key cannot be mistaken for more
+        // entropy
         entropy.resize(POOL.max(entropy.len()), 0);
         entropy.push(child);
         Self::from_state(generate_state(&entropy))
@@ -34,7 +36,11 @@ impl Rng {
 
     fn from_state(words: [u64; 4]) -> Self {
         let wide = |high: u64, low: u64| (u128::from(high) << 64) | u128::from(low);
-        let mut rng = Self { state: 0, increment: (wide(words[2], words[3]) << 1) | 1, half: None };
+        let mut rng = Self {
+            state: 0,
+            increment: (wide(words[2], words[3]) << 1) | 1,
+            half: None,
+        };
         rng.advance();
         rng.state = rng.state.wrapping_add(wide(words[0], words[1]));
         rng.advance();
@@ -42,7 +48,10 @@ impl Rng {
     }
 
     fn advance(&mut self) {
-        self.state = self.state.wrapping_mul(MULTIPLIER).wrapping_add(self.increment);
+        self.state = self
+            .state
+            .wrapping_mul(MULTIPLIER)
+            .wrapping_add(self.increment);
     }
 
     /// 64 random bits.
@@ -62,7 +71,8 @@ impl Rng {
         bits as u32
     }
 
-    /// A whole number in `0..n`, as `Generator.integers(n)` draws it (Lemire 2019, arXiv 1805.10941).
+    /// A whole number in `0..n`, as `Generator.integers(n)` draws it (Lemire 2019, arXiv
+    /// 1805.10941).
     ///
     /// # Panics
     /// If `n` is 0.
@@ -91,12 +101,20 @@ impl Rng {
 /// The seed as 32-bit words, least significant first, without leading zeros (zero is one word).
 fn words(seed: u64) -> Vec<u32> {
     let (low, high) = (seed as u32, (seed >> 32) as u32);
-    if high == 0 { vec![low] } else { vec![low, high] }
+    if high == 0 {
+        vec![low]
+    } else {
+        vec![low, high]
+    }
 }
 
-/// Mixes the entropy into a pool of four words and spreads the pool over the 256 bits that PCG64 asks for.
+/// Mixes the entropy into a pool of four words and spreads the pool over the 256 bits that PCG64
+/// asks for.
 fn generate_state(entropy: &[u32]) -> [u64; 4] {
-    let mut hash = Hash { constant: 0x43b0_d7e5, multiplier: 0x931e_8875 };
+    let mut hash = Hash {
+        constant: 0x43b0_d7e5,
+        multiplier: 0x931e_8875,
+    };
     let mut pool = [0u32; POOL];
     for (i, slot) in pool.iter_mut().enumerate() {
         *slot = hash.mix_in(entropy.get(i).copied().unwrap_or(0));
@@ -114,8 +132,14 @@ fn generate_state(entropy: &[u32]) -> [u64; 4] {
         }
     }
 
-    let mut hash = Hash { constant: 0x8b51_f9dd, multiplier: 0x58f3_8ded };
-    let mut halves = pool.iter().cycle().map(|&word| u64::from(hash.mix_in(word)));
+    let mut hash = Hash {
+        constant: 0x8b51_f9dd,
+        multiplier: 0x58f3_8ded,
+    };
+    let mut halves = pool
+        .iter()
+        .cycle()
+        .map(|&word| u64::from(hash.mix_in(word)));
     std::array::from_fn(|_| {
         let low = halves.next().unwrap_or_default();
         let high = halves.next().unwrap_or_default();
@@ -139,7 +163,9 @@ impl Hash {
 }
 
 fn mix(x: u32, y: u32) -> u32 {
-    let value = x.wrapping_mul(0xca01_f9dd).wrapping_sub(y.wrapping_mul(0x4973_f715));
+    let value = x
+        .wrapping_mul(0xca01_f9dd)
+        .wrapping_sub(y.wrapping_mul(0x4973_f715));
     value ^ (value >> 16)
 }
 
@@ -152,18 +178,39 @@ mod tests {
     #[test]
     fn equals_numpy() {
         let draws = |mut rng: Rng| [rng.random(), rng.random(), rng.random()];
-        assert_eq!(draws(Rng::new(0)), [0.6369616873214543, 0.2697867137638703, 0.04097352393619469]);
-        assert_eq!(draws(Rng::new(1)), [0.5118216247002567, 0.9504636963259353, 0.14415961271963373]);
-        assert_eq!(draws(Rng::new((1 << 40) + 7)), [0.829812891829413, 0.25530515834910417, 0.15379071585298754]);
-        assert_eq!(draws(Rng::new(u64::MAX)), [0.6800266789616931, 0.8453117585624743, 0.007403081599260064]);
-        assert_eq!(draws(Rng::child(1, 0)), [0.6990345474368357, 0.17433552137309583, 0.6451185321972944]);
-        assert_eq!(draws(Rng::child((1 << 40) + 7, 3)), [0.0625711543560401, 0.848173245522845, 0.10377971154148957]);
+        assert_eq!(
+            draws(Rng::new(0)),
+            [0.6369616873214543, 0.2697867137638703, 0.04097352393619469]
+        );
+        assert_eq!(
+            draws(Rng::new(1)),
+            [0.5118216247002567, 0.9504636963259353, 0.14415961271963373]
+        );
+        assert_eq!(
+            draws(Rng::new((1 << 40) + 7)),
+            [0.829812891829413, 0.25530515834910417, 0.15379071585298754]
+        );
+        assert_eq!(
+            draws(Rng::new(u64::MAX)),
+            [0.6800266789616931, 0.8453117585624743, 0.007403081599260064]
+        );
+        assert_eq!(
+            draws(Rng::child(1, 0)),
+            [0.6990345474368357, 0.17433552137309583, 0.6451185321972944]
+        );
+        assert_eq!(
+            draws(Rng::child((1 << 40) + 7, 3)),
+            [0.0625711543560401, 0.848173245522845, 0.10377971154148957]
+        );
     }
     // numpy 2: `g = default_rng(5); [g.integers(3) for _ in range(8)], g.uniform()`.
     #[test]
     fn whole_numbers_equal_numpy() {
         let mut rng = Rng::new(5);
-        assert_eq!(std::array::from_fn(|_| rng.integer(3)), [2, 2, 0, 2, 1, 1, 1, 0]);
+        assert_eq!(
+            std::array::from_fn(|_| rng.integer(3)),
+            [2, 2, 0, 2, 1, 1, 1, 0]
+        );
         assert_eq!(rng.uniform(0.0, 1.0), 0.053930702381656426);
     }
 }

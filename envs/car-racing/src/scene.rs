@@ -1,4 +1,5 @@
-//! What the camera sees: field, grass, road and car (`_render_road` in `car_racing.py`, `Car.draw` in `car_dynamics.py`).
+//! What the camera sees: field, grass, road and car (`_render_road` in `car_racing.py`, `Car.draw`
+//! in `car_dynamics.py`).
 
 use crate::car::{Car, SIZE, WHEEL_R, WHEEL_W};
 use crate::contact::Tiles;
@@ -21,7 +22,8 @@ const RED: Color = 7;
 const HULL: Color = 8;
 const STRIPE: Color = 9;
 
-/// The colours that can be drawn anew at every reset, RGB as the reference keeps them (`_init_colors`, `_reinit_colors`).
+/// The colours that can be drawn anew at every reset, RGB as the reference keeps them
+/// (`_init_colors`, `_reinit_colors`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Colors {
     pub road: [f64; 3],
@@ -31,7 +33,11 @@ pub(crate) struct Colors {
 
 impl Colors {
     /// The usual ones.
-    pub const PLAIN: Self = Self { road: [102.0; 3], field: [102.0, 204.0, 102.0], grass: [102.0, 230.0, 102.0] };
+    pub const PLAIN: Self = Self {
+        road: [102.0; 3],
+        field: [102.0, 204.0, 102.0],
+        grass: [102.0, 230.0, 102.0],
+    };
 
     /// New ones: grass is the field with one of its three values raised.
     pub fn draw(rng: &mut Rng) -> Self {
@@ -78,15 +84,28 @@ impl Camera {
     /// The camera `time` seconds after reset: it zooms in during the first second.
     pub fn new(car: &Car, time: f64) -> Self {
         let hull = car.hull();
-        let (x, y) = (f64::from(hull.transform.position.x), f64::from(hull.transform.position.y));
+        let (x, y) = (
+            f64::from(hull.transform.position.x),
+            f64::from(hull.transform.position.y),
+        );
         let (sin, cos) = (-f64::from(hull.angle)).sin_cos();
         let zoom = 0.1 * SCALE * (1.0 - time).max(0.0) + ZOOM * SCALE * time.min(1.0);
         let (scroll_x, scroll_y) = (-x * zoom, -y * zoom);
-        let shift = (WINDOW.0 / 2.0 + (cos * scroll_x - sin * scroll_y), WINDOW.1 / 4.0 + (sin * scroll_x + cos * scroll_y));
+        let shift = (
+            WINDOW.0 / 2.0 + (cos * scroll_x - sin * scroll_y),
+            WINDOW.1 / 4.0 + (sin * scroll_x + cos * scroll_y),
+        );
         let ahead = (WINDOW.1 / 2.0 - WINDOW.1 / 4.0) / zoom;
         let center = (x + sin * ahead, y + cos * ahead);
         let radius = (WINDOW.0 / 2.0).hypot(WINDOW.1 / 2.0) / zoom;
-        Self { sin, cos, zoom, shift, center, radius }
+        Self {
+            sin,
+            cos,
+            zoom,
+            shift,
+            center,
+            radius,
+        }
     }
 
     fn project(&self, (x, y): Point) -> Point {
@@ -102,7 +121,14 @@ impl Camera {
 }
 
 /// Draws everything below the gauges, and what a perturbation adds.
-pub(crate) fn draw(canvas: &mut Canvas, camera: &Camera, road: &[Tile], tiles: &Tiles, car: &Car, added: Option<Perturbation>) {
+pub(crate) fn draw(
+    canvas: &mut Canvas,
+    camera: &Camera,
+    road: &[Tile],
+    tiles: &Tiles,
+    car: &Car,
+    added: Option<Perturbation>,
+) {
     field(canvas, camera);
     for polygon in added.into_iter().flat_map(Perturbation::ground) {
         canvas.fill(&polygon, RED);
@@ -116,7 +142,10 @@ pub(crate) fn draw(canvas: &mut Canvas, camera: &Camera, road: &[Tile], tiles: &
         let shade = if tiles.flat[i] { 0 } else { (i % 3) as Color };
         canvas.fill(&tile.corners.map(|p| camera.project(p)), ROAD + shade);
         if let Some(kerb) = &tile.kerb {
-            canvas.fill(&kerb.corners.map(|p| camera.project(p)), if kerb.white { WHITE } else { RED });
+            canvas.fill(
+                &kerb.corners.map(|p| camera.project(p)),
+                if kerb.white { WHITE } else { RED },
+            );
         }
     }
     for i in 0..4 {
@@ -137,7 +166,10 @@ fn field(canvas: &mut Canvas, camera: &Camera) {
     } else {
         canvas.clear(BLACK);
         let b = PLAYFIELD;
-        canvas.fill(&[(b, b), (b, -b), (-b, -b), (-b, b)].map(|p| camera.project(p)), FIELD);
+        canvas.fill(
+            &[(b, b), (b, -b), (-b, -b), (-b, b)].map(|p| camera.project(p)),
+            FIELD,
+        );
     }
     // squares with even numbers have grass
     let range = |c: f64| {
@@ -146,9 +178,17 @@ fn field(canvas: &mut Canvas, camera: &Camera) {
     };
     for column in range(camera.center.0) {
         for row in range(camera.center.1) {
-            let (x, y) = (GRASS_DIM * f64::from(2 * column), GRASS_DIM * f64::from(2 * row));
+            let (x, y) = (
+                GRASS_DIM * f64::from(2 * column),
+                GRASS_DIM * f64::from(2 * row),
+            );
             if camera.sees((x + GRASS_DIM / 2.0, y + GRASS_DIM / 2.0), GRASS_DIM) {
-                let corners = [(x + GRASS_DIM, y), (x, y), (x, y + GRASS_DIM), (x + GRASS_DIM, y + GRASS_DIM)];
+                let corners = [
+                    (x + GRASS_DIM, y),
+                    (x, y),
+                    (x, y + GRASS_DIM),
+                    (x + GRASS_DIM, y + GRASS_DIM),
+                ];
                 canvas.fill(&corners.map(|p| camera.project(p)), GRASS);
             }
         }
@@ -180,5 +220,16 @@ fn wheel(canvas: &mut Canvas, camera: &Camera, car: &Car, i: usize) {
         c2 = sign(c2);
     }
     let corner = |x: f64, c: f64| Vec2::new((x * SIZE) as f32, (WHEEL_R * c * SIZE) as f32);
-    body(canvas, camera, &[corner(-WHEEL_W, c1), corner(WHEEL_W, c1), corner(WHEEL_W, c2), corner(-WHEEL_W, c2)], placed, STRIPE);
+    body(
+        canvas,
+        camera,
+        &[
+            corner(-WHEEL_W, c1),
+            corner(WHEEL_W, c1),
+            corner(WHEEL_W, c2),
+            corner(-WHEEL_W, c2),
+        ],
+        placed,
+        STRIPE,
+    );
 }

@@ -1,8 +1,9 @@
-//! The rigid bodies: one hull and four wheels, held by four revolute joints with a motor and a limit.
+//! The rigid bodies: one hull and four wheels, held by four revolute joints with a motor and a
+//! limit.
 //!
-//! This is the part of Box2D 2.3 that the car needs (`b2Island.cpp`, `b2RevoluteJoint.cpp`), in `f32` and in Box2D's order
-//! of operations, so that every bit of the state is the same. Nothing ever collides: tiles are sensors, and the wheels'
-//! masks exclude each other and the hull.
+//! This is the part of Box2D 2.3 that the car needs (`b2Island.cpp`, `b2RevoluteJoint.cpp`), in
+//! `f32` and in Box2D's order of operations, so that every bit of the state is the same. Nothing
+//! ever collides: tiles are sensors, and the wheels' masks exclude each other and the hull.
 
 use std::f32::consts::PI;
 
@@ -55,7 +56,10 @@ impl Body {
         let inv_mass = 1.0 / mass;
         local_center = inv_mass * local_center;
         inertia -= mass * local_center.dot(local_center);
-        let transform = Transform { position, rotation: Rot::new(angle) };
+        let transform = Transform {
+            position,
+            rotation: Rot::new(angle),
+        };
         Self {
             local_center,
             inv_mass,
@@ -72,7 +76,10 @@ impl Body {
 
     fn synchronize(&mut self) {
         let rotation = Rot::new(self.angle);
-        self.transform = Transform { rotation, position: self.center - rotation.apply(self.local_center) };
+        self.transform = Transform {
+            rotation,
+            position: self.center - rotation.apply(self.local_center),
+        };
     }
 }
 
@@ -138,7 +145,8 @@ pub(crate) fn step(bodies: &mut [Body; 5], joints: &mut [Joint; 4]) {
     sleep(bodies, solved);
 }
 
-/// Bodies that stay slow for half a second are stopped. The car wakes them in the next step (it sets the motors).
+/// Bodies that stay slow for half a second are stopped. The car wakes them in the next step (it
+/// sets the motors).
 fn sleep(bodies: &mut [Body; 5], solved: bool) {
     let mut shortest = f32::MAX;
     for body in bodies.iter_mut() {
@@ -163,7 +171,11 @@ fn sleep(bodies: &mut [Body; 5], solved: bool) {
 
 /// Equality without a jump per word: it is asked once per sweep.
 fn same(a: &[[u32; 4]; 9], b: &[[u32; 4]; 9]) -> bool {
-    a.as_flattened().iter().zip(b.as_flattened()).fold(0, |other, (x, y)| other | (x ^ y)) == 0
+    a.as_flattened()
+        .iter()
+        .zip(b.as_flattened())
+        .fold(0, |other, (x, y)| other | (x ^ y))
+        == 0
 }
 
 /// Everything that a sweep over the joints' velocities reads and writes.

@@ -34,7 +34,8 @@ pub struct WheelState {
     pub gas: f64,
     /// Brake, 0 to 1.
     pub brake: f64,
-    /// Angle the wheel is asked to take against the hull (front wheels); the joint stops at ± 0.4 radians.
+    /// Angle the wheel is asked to take against the hull (front wheels); the joint stops at ± 0.4
+    /// radians.
     pub steer: f64,
     /// Angle the wheel has against the hull, radians.
     pub joint_angle: f32,
@@ -70,13 +71,21 @@ impl From<&Car> for CarState {
                 on_road: wheel.on_road,
             }
         });
-        Self { hull: (&car.bodies[HULL]).into(), wheels }
+        Self {
+            hull: (&car.bodies[HULL]).into(),
+            wheels,
+        }
     }
 }
 
 impl From<&Body> for BodyState {
     fn from(body: &Body) -> Self {
         let (p, v) = (body.transform.position, body.velocity);
-        Self { position: [p.x, p.y], angle: body.angle, velocity: [v.x, v.y], angular_velocity: body.spin }
+        Self {
+            position: [p.x, p.y],
+            angle: body.angle,
+            velocity: [v.x, v.y],
+            angular_velocity: body.spin,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The track: a closed chain of road tiles, drawn from the seed (`car_racing.py`, `_create_track`).
 //!
-//! Every expression keeps the order of operations of the reference, so that the coordinates are the same `f64`.
+//! Every expression keeps the order of operations of the reference, so that the coordinates are the
+//! same `f64`.
 
 use std::f64::consts::PI;
 
@@ -76,15 +77,24 @@ impl Track {
 }
 
 impl Track {
-    /// The point that is nearest to (`x`, `y`); once one was, of the next stretch only, for a track comes close to itself.
+    /// The point that is nearest to (`x`, `y`); once one was, of the next stretch only, for a track
+    /// comes close to itself.
     pub fn nearest(&self, (x, y): Point, last: Option<usize>) -> usize {
         let n = self.points.len();
         let distance = |i: usize| (self.points[i % n].x - x).hypot(self.points[i % n].y - y);
-        let nearest = |stretch: std::ops::Range<usize>| stretch.min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(0);
-        last.map_or_else(|| nearest(0..n), |last| nearest(last + n - 3..last + n + 15)) % n
+        let nearest = |stretch: std::ops::Range<usize>| {
+            stretch
+                .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
+                .unwrap_or(0)
+        };
+        last.map_or_else(
+            || nearest(0..n),
+            |last| nearest(last + n - 3..last + n + 15),
+        ) % n
     }
 
-    /// Curvature of the road over the three tiles from point `i` on (of any lap), radians per world unit, positive to the left.
+    /// Curvature of the road over the three tiles from point `i` on (of any lap), radians per world
+    /// unit, positive to the left.
     pub fn curvature(&self, i: usize) -> f64 {
         let n = self.points.len();
         let (a, b) = (self.points[i % n], self.points[(i + 3) % n]);
@@ -92,9 +102,12 @@ impl Track {
         turn / (b.x - a.x).hypot(b.y - a.y).max(1.0)
     }
 
-    /// The largest curvature, to either side, within the `tiles` tiles (three or more) from point `i` on.
+    /// The largest curvature, to either side, within the `tiles` tiles (three or more) from point
+    /// `i` on.
     pub fn sharpest(&self, i: usize, tiles: usize) -> f64 {
-        (i..i + tiles - 2).map(|i| self.curvature(i).abs()).fold(0.0, f64::max)
+        (i..i + tiles - 2)
+            .map(|i| self.curvature(i).abs())
+            .fold(0.0, f64::max)
     }
 }
 
@@ -166,7 +179,12 @@ fn wander(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackPoint> {
         }
         x += p1x * TRACK_DETAIL_STEP;
         y += p1y * TRACK_DETAIL_STEP;
-        track.push(TrackPoint { alpha, beta: prev_beta * 0.5 + beta * 0.5, x, y });
+        track.push(TrackPoint {
+            alpha,
+            beta: prev_beta * 0.5 + beta * 0.5,
+            x,
+            y,
+        });
         if laps > 4 {
             break;
         }
@@ -177,7 +195,9 @@ fn wander(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackPoint> {
 /// The last full lap, if its two ends meet.
 fn close_loop(track: &[TrackPoint]) -> Option<Vec<TrackPoint>> {
     let start_alpha = 2.0 * PI * (-0.5) / CHECKPOINTS as f64;
-    let mut crossings = (1..track.len()).rev().filter(|&i| track[i].alpha > start_alpha && track[i - 1].alpha <= start_alpha);
+    let mut crossings = (1..track.len())
+        .rev()
+        .filter(|&i| track[i].alpha > start_alpha && track[i - 1].alpha <= start_alpha);
     let end = crossings.next()?;
     let begin = crossings.next()?;
     let lap = &track[begin..end - 1];
@@ -194,13 +214,16 @@ fn kerbs(points: &[TrackPoint]) -> Vec<bool> {
     let before = |i: usize, back: usize| (i + n - back % n) % n;
     let hard: Vec<bool> = (0..n)
         .map(|i| {
-            let turns = (0..BORDER_MIN_COUNT).map(|back| points[before(i, back)].beta - points[before(i, back + 1)].beta);
+            let turns = (0..BORDER_MIN_COUNT)
+                .map(|back| points[before(i, back)].beta - points[before(i, back + 1)].beta);
             let one_sided: f64 = turns.clone().map(sign).sum();
-            turns.clone().all(|turn| turn.abs() > TRACK_TURN_RATE * 0.2) && one_sided.abs() == BORDER_MIN_COUNT as f64
+            turns.clone().all(|turn| turn.abs() > TRACK_TURN_RATE * 0.2)
+                && one_sided.abs() == BORDER_MIN_COUNT as f64
         })
         .collect();
     let mut kerbs = hard;
-    // in place, as the reference does it: what a turn marks behind itself marks nothing further, except across the start
+    // in place, as the reference does it: what a turn marks behind itself marks nothing further,
+    // except across the start
     for i in 0..n {
         for back in 0..BORDER_MIN_COUNT {
             let here = kerbs[i];
@@ -215,12 +238,27 @@ fn tiles(points: &[TrackPoint]) -> Vec<Tile> {
     (0..points.len())
         .map(|i| {
             let (p1, p2) = (points[i], points[(i + points.len() - 1) % points.len()]);
-            let aside = |p: TrackPoint, distance: f64| (p.x + distance * p.beta.cos(), p.y + distance * p.beta.sin());
-            let corners = [aside(p1, -TRACK_WIDTH), aside(p1, TRACK_WIDTH), aside(p2, TRACK_WIDTH), aside(p2, -TRACK_WIDTH)];
+            let aside = |p: TrackPoint, distance: f64| {
+                (p.x + distance * p.beta.cos(), p.y + distance * p.beta.sin())
+            };
+            let corners = [
+                aside(p1, -TRACK_WIDTH),
+                aside(p1, TRACK_WIDTH),
+                aside(p2, TRACK_WIDTH),
+                aside(p2, -TRACK_WIDTH),
+            ];
             let kerb = kerbs[i].then(|| {
                 let side = sign(p2.beta - p1.beta);
                 let (inner, outer) = (side * TRACK_WIDTH, side * (TRACK_WIDTH + BORDER));
-                Kerb { corners: [aside(p1, inner), aside(p1, outer), aside(p2, outer), aside(p2, inner)], white: i % 2 == 0 }
+                Kerb {
+                    corners: [
+                        aside(p1, inner),
+                        aside(p1, outer),
+                        aside(p2, outer),
+                        aside(p2, inner),
+                    ],
+                    white: i % 2 == 0,
+                }
             });
             Tile { corners, kerb }
         })
@@ -242,24 +280,49 @@ pub(crate) fn sign(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// A circle of radius 50 driven to the left: the road at angle α runs along (−sin α, cos α). Over three of 90 points a chord is
-    /// shorter than its arc by the factor sin(φ/2)/(φ/2), φ = 12°.
+    /// A circle of radius 50 driven to the left: the road at angle α runs along (−sin α, cos α).
+    /// Over three of 90 points a chord is shorter than its arc by the factor sin(φ/2)/(φ/2), φ =
+    /// 12°.
     #[test]
     fn a_circle_has_one_curvature_and_every_point_is_nearest_to_itself() {
         let points: Vec<TrackPoint> = (0..90)
             .map(|i| f64::from(i) * PI / 45.0)
-            .map(|alpha| TrackPoint { alpha, beta: alpha, x: 50.0 * alpha.cos(), y: 50.0 * alpha.sin() })
+            .map(|alpha| TrackPoint {
+                alpha,
+                beta: alpha,
+                x: 50.0 * alpha.cos(),
+                y: 50.0 * alpha.sin(),
+            })
             .collect();
-        let track = Track { points, tiles: Vec::new() };
+        let track = Track {
+            points,
+            tiles: Vec::new(),
+        };
         let phi = PI / 15.0;
         let wanted = phi / 2.0 / (phi / 2.0).sin() / 50.0;
         for i in 0..95 {
-            assert!((track.curvature(i) - wanted).abs() < 1e-12, "{i}: {}", track.curvature(i));
+            assert!(
+                (track.curvature(i) - wanted).abs() < 1e-12,
+                "{i}: {}",
+                track.curvature(i)
+            );
         }
         assert!((track.sharpest(80, 30) - wanted).abs() < 1e-12);
         let at = |i: usize| (track.points[i].x * 1.1, track.points[i].y * 1.1);
-        assert_eq!((0..90).map(|i| track.nearest(at(i), None)).collect::<Vec<_>>(), (0..90).collect::<Vec<_>>());
-        // Once one was nearest, only three points back and fourteen ahead of it are looked at, past the end of the lap too.
-        assert_eq!((track.nearest(at(3), Some(89)), track.nearest(at(45), Some(0))), (3, 14));
+        assert_eq!(
+            (0..90)
+                .map(|i| track.nearest(at(i), None))
+                .collect::<Vec<_>>(),
+            (0..90).collect::<Vec<_>>()
+        );
+        // Once one was nearest, only three points back and fourteen ahead of it are looked at, past
+        // the end of the lap too.
+        assert_eq!(
+            (
+                track.nearest(at(3), Some(89)),
+                track.nearest(at(45), Some(0))
+            ),
+            (3, 14)
+        );
     }
 }

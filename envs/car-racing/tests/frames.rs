@@ -30,24 +30,42 @@ fn moments() -> Vec<Moment> {
     let mut moments = Vec::new();
     while !index.is_empty() {
         let (seed, steps, frames) = (index.u32(), index.u32(), index.u32());
-        let actions: Vec<[f32; 3]> = (0..steps).map(|_| [index.f32(), index.f32(), index.f32()]).collect();
+        let actions: Vec<[f32; 3]> = (0..steps)
+            .map(|_| [index.f32(), index.f32(), index.f32()])
+            .collect();
         let picked: Vec<u32> = (0..frames).map(|_| index.u32()).collect();
-        let make = |observation| CarRacingConfig { observation, ..CarRacingConfig::default() }.init();
+        let make = |observation| {
+            CarRacingConfig {
+                observation,
+                ..CarRacingConfig::default()
+            }
+            .init()
+        };
         let (mut full_env, mut agent_env) = (make(Observation::Full96), make(Observation::Agent64));
         let (mut full, mut agent) = (vec![0; SIDE * SIDE * 3], vec![0; AGENT * AGENT * 3]);
         for step in 0..=steps {
             if step == 0 {
-                full_env.reset(u64::from(seed), ObservationMut::Frame(&mut full)).expect("a reset");
-                agent_env.reset(u64::from(seed), ObservationMut::Frame(&mut agent)).expect("a reset");
+                full_env
+                    .reset(u64::from(seed), ObservationMut::Frame(&mut full))
+                    .expect("a reset");
+                agent_env
+                    .reset(u64::from(seed), ObservationMut::Frame(&mut agent))
+                    .expect("a reset");
             } else {
                 let action = &actions[step as usize - 1];
-                full_env.step(action, ObservationMut::Frame(&mut full)).expect("a step");
-                agent_env.step(action, ObservationMut::Frame(&mut agent)).expect("a step");
+                full_env
+                    .step(action, ObservationMut::Frame(&mut full))
+                    .expect("a step");
+                agent_env
+                    .step(action, ObservationMut::Frame(&mut agent))
+                    .expect("a step");
             }
             if picked.contains(&step) {
                 moments.push(Moment {
                     what: format!("seed {seed} after {step} steps"),
-                    reference: references.next().expect("a frame for each step of the index"),
+                    reference: references
+                        .next()
+                        .expect("a frame for each step of the index"),
                     full: full.clone(),
                     agent: agent.clone(),
                     picture: agent_env.picture().expect("a picture after reset"),
@@ -78,44 +96,93 @@ fn byte_errors(a: &[u8], b: &[u8]) -> (f64, f64) {
 
 #[test]
 fn the_scene_is_gymnasiums_within_a_third_of_a_grey_level() {
-    for Moment { what, reference, full, .. } in moments() {
+    for Moment {
+        what,
+        reference,
+        full,
+        ..
+    } in moments()
+    {
         let rows = SIDE * SCENE * 3;
         let (mean, far) = byte_errors(&full[..rows], &reference[..rows]);
-        println!("scene, {what}: mean error {mean:.3}/255, {:.3} % are off by more than 16", far * 100.0);
-        assert!(mean <= 0.3 && far <= 0.001, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+        println!(
+            "scene, {what}: mean error {mean:.3}/255, {:.3} % are off by more than 16",
+            far * 100.0
+        );
+        assert!(
+            mean <= 0.3 && far <= 0.001,
+            "{what}: mean error {mean:.3}, {:.3} % are off by more than 16",
+            far * 100.0
+        );
     }
 }
 
 #[test]
 fn the_gauges_are_gymnasiums_within_a_tenth_of_a_grey_level() {
-    for Moment { what, reference, full, .. } in moments() {
+    for Moment {
+        what,
+        reference,
+        full,
+        ..
+    } in moments()
+    {
         let gauges = |frame: &[u8]| -> Vec<u8> {
-            frame[SIDE * SCENE * 3..].chunks_exact(SIDE * 3).flat_map(|row| row[SCORE * 3..].to_vec()).collect()
+            frame[SIDE * SCENE * 3..]
+                .chunks_exact(SIDE * 3)
+                .flat_map(|row| row[SCORE * 3..].to_vec())
+                .collect()
         };
-        assert!(gauges(reference).iter().any(|v| *v > 100) || what.ends_with(" 0 steps"), "{what} should show gauges");
+        assert!(
+            gauges(reference).iter().any(|v| *v > 100) || what.ends_with(" 0 steps"),
+            "{what} should show gauges"
+        );
         let (mean, far) = byte_errors(&gauges(&full), &gauges(reference));
-        assert!(mean <= 0.1 && far <= 0.002, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+        assert!(
+            mean <= 0.1 && far <= 0.002,
+            "{what}: mean error {mean:.3}, {:.3} % are off by more than 16",
+            far * 100.0
+        );
     }
 }
 
 #[test]
 fn the_agents_view_is_the_definition_of_gymnasiums_frame_within_a_grey_level() {
     let definition = agent_view();
-    for Moment { what, reference, agent, .. } in moments() {
+    for Moment {
+        what,
+        reference,
+        agent,
+        ..
+    } in moments()
+    {
         let mut view = vec![0; definition.len()];
         definition.write(reference, &mut view);
-        // the reference is blurred twice, the view once: they differ at edges, most where the camera shows the whole track
+        // the reference is blurred twice, the view once: they differ at edges, most where the
+        // camera shows the whole track
         let (mean, far) = byte_errors(&agent, &view);
-        println!("view, {what}: mean error {mean:.3}/255, {:.3} % are off by more than 16", far * 100.0);
-        assert!(mean <= 0.9 && far <= 0.01, "{what}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+        println!(
+            "view, {what}: mean error {mean:.3}/255, {:.3} % are off by more than 16",
+            far * 100.0
+        );
+        assert!(
+            mean <= 0.9 && far <= 0.01,
+            "{what}: mean error {mean:.3}, {:.3} % are off by more than 16",
+            far * 100.0
+        );
     }
 }
 
-/// Road, field and grass are drawn from the seed before the track is, so this is another track than the plain one.
+/// Road, field and grass are drawn from the seed before the track is, so this is another track than
+/// the plain one.
 #[test]
 fn colours_drawn_anew_are_gymnasiums() {
     let mut data = Reader(include_bytes!("reference/colors.bin"));
-    let mut env = CarRacingConfig { observation: Observation::Full96, domain_randomize: true, ..CarRacingConfig::default() }.init();
+    let mut env = CarRacingConfig {
+        observation: Observation::Full96,
+        domain_randomize: true,
+        ..CarRacingConfig::default()
+    }
+    .init();
     let mut frame = vec![0; SIDE * SIDE * 3];
     let mut seen = 0;
     while !data.is_empty() {
@@ -123,19 +190,31 @@ fn colours_drawn_anew_are_gymnasiums() {
         let first: [u64; 4] = std::array::from_fn(|_| data.f64().to_bits());
         let (reference, rest) = data.0.split_at(SIDE * SIDE * 3);
         data.0 = rest;
-        env.reset(seed, ObservationMut::Frame(&mut frame)).expect("a reset");
+        env.reset(seed, ObservationMut::Frame(&mut frame))
+            .expect("a reset");
         let track = env.track().expect("a reset");
         assert_eq!(
-            (track.points.len() as u32, [track.points[0].alpha, track.points[0].beta].map(f64::to_bits)),
+            (
+                track.points.len() as u32,
+                [track.points[0].alpha, track.points[0].beta].map(f64::to_bits)
+            ),
             (tiles, [first[0], first[1]])
         );
         for _ in 0..60 {
-            env.step(&[0.1, 0.3, 0.0], ObservationMut::Frame(&mut frame)).expect("a step");
+            env.step(&[0.1, 0.3, 0.0], ObservationMut::Frame(&mut frame))
+                .expect("a step");
         }
         let rows = SIDE * SCENE * 3;
         let (mean, far) = byte_errors(&frame[..rows], &reference[..rows]);
-        println!("colours of seed {seed}: mean error {mean:.3}/255, {:.3} % are off by more than 16", far * 100.0);
-        assert!(mean <= 0.35 && far <= 0.005, "seed {seed}: mean error {mean:.3}, {:.3} % are off by more than 16", far * 100.0);
+        println!(
+            "colours of seed {seed}: mean error {mean:.3}/255, {:.3} % are off by more than 16",
+            far * 100.0
+        );
+        assert!(
+            mean <= 0.35 && far <= 0.005,
+            "seed {seed}: mean error {mean:.3}, {:.3} % are off by more than 16",
+            far * 100.0
+        );
         seen += 1;
     }
     assert_eq!(seen, 4);
@@ -147,24 +226,43 @@ fn flat_colours_are_exact() {
         // colours that fill a 3 × 3 square, away from edges
         let at = |x: usize, y: usize| [0, 1, 2].map(|c| frame[(y * SIDE + x) * 3 + c]);
         let inner = (1..SCENE - 1).flat_map(|y| (1..SIDE - 1).map(move |x| (x, y)));
-        let flat = |&(x, y): &(usize, usize)| (0..9).all(|k| at(x + k % 3 - 1, y + k / 3 - 1) == at(x, y));
+        let flat =
+            |&(x, y): &(usize, usize)| (0..9).all(|k| at(x + k % 3 - 1, y + k / 3 - 1) == at(x, y));
         inner.filter(flat).map(|(x, y)| at(x, y)).collect()
     };
-    let (mut ours, mut theirs) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    let (mut ours, mut theirs) = (
+        std::collections::BTreeSet::new(),
+        std::collections::BTreeSet::new(),
+    );
     for moment in moments() {
         ours.extend(of(&moment.full));
         theirs.extend(of(moment.reference));
     }
     assert_eq!(ours, theirs);
-    for color in [[100, 202, 100], [100, 228, 100], [100; 3], [102; 3], [105; 3]] {
+    for color in [
+        [100, 202, 100],
+        [100, 228, 100],
+        [100; 3],
+        [102; 3],
+        [105; 3],
+    ] {
         assert!(ours.contains(&color), "no flat {color:?}");
     }
 }
 
 #[test]
 fn the_picture_is_the_full_frame() {
-    for Moment { what, full, picture, .. } in moments() {
+    for Moment {
+        what,
+        full,
+        picture,
+        ..
+    } in moments()
+    {
         assert_eq!((picture.width, picture.height), (SIDE, SIDE));
-        assert!(picture.rgb == full, "{what}: the picture differs from the full frame");
+        assert!(
+            picture.rgb == full,
+            "{what}: the picture differs from the full frame"
+        );
     }
 }

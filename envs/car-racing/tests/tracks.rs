@@ -16,7 +16,11 @@ fn twenty_seeds_equal_gymnasium_in_every_bit() {
         assert_eq!(track.points.len(), count, "tiles of seed {seed}");
         for (i, p) in track.points.iter().enumerate() {
             let expected = [data.f64(), data.f64(), data.f64(), data.f64()];
-            assert_eq!([p.alpha, p.beta, p.x, p.y].map(f64::to_bits), expected.map(f64::to_bits), "point {i} of seed {seed}: {p:?}");
+            assert_eq!(
+                [p.alpha, p.beta, p.x, p.y].map(f64::to_bits),
+                expected.map(f64::to_bits),
+                "point {i} of seed {seed}: {p:?}"
+            );
         }
         seeds += 1;
     }
@@ -32,14 +36,24 @@ fn tiles_and_kerbs_hang_together() {
         for (i, (tile, point)) in track.tiles.iter().zip(&track.points).enumerate() {
             let [left, right, ..] = tile.corners;
             let [.., right_before, left_before] = track.tiles[(i + 1) % track.tiles.len()].corners;
-            assert_eq!((left, right), (left_before, right_before), "tile {i} of seed {seed} ends where the next begins");
+            assert_eq!(
+                (left, right),
+                (left_before, right_before),
+                "tile {i} of seed {seed} ends where the next begins"
+            );
             let width = (left.0 - right.0).hypot(left.1 - right.1);
-            assert!((width - 2.0 * TRACK_WIDTH).abs() < 1e-9, "tile {i} of seed {seed} is {width} wide");
+            assert!(
+                (width - 2.0 * TRACK_WIDTH).abs() < 1e-9,
+                "tile {i} of seed {seed} is {width} wide"
+            );
             assert!(point.x.abs() < PLAYFIELD && point.y.abs() < PLAYFIELD);
             if let Some(kerb) = tile.kerb {
                 assert_eq!(kerb.white, i % 2 == 0);
                 let inner = kerb.corners[0];
-                assert!(inner == left || inner == right, "the kerb of tile {i} of seed {seed} lies at the road's edge");
+                assert!(
+                    inner == left || inner == right,
+                    "the kerb of tile {i} of seed {seed} lies at the road's edge"
+                );
                 kerbs += 1;
             }
         }

@@ -6,8 +6,9 @@ use crate::{ActionSpace, Env, EnvError, ObservationMut, ObservationSpace, Step};
 
 /// A batch of environments with equal spaces, stepped on all cores.
 ///
-/// Actions are `[batch, action length]` and observations `[batch, observation length]`, one environment after the other.
-/// What an environment does depends on its own seed and actions only, never on the number of threads.
+/// Actions are `[batch, action length]` and observations `[batch, observation length]`, one
+/// environment after the other. What an environment does depends on its own seed and actions only,
+/// never on the number of threads.
 pub struct VecEnv {
     envs: Vec<Slot>,
     action_space: ActionSpace,
@@ -22,15 +23,30 @@ struct Slot {
 impl VecEnv {
     /// A batch of `envs`. Refuses an empty batch and environments whose spaces differ.
     pub fn new(envs: Vec<Box<dyn Env>>) -> Result<Self, EnvError> {
-        let first = envs.first().ok_or_else(|| EnvError::Other("a batch needs at least one environment".into()))?;
-        let (action_space, observation_space) = (first.action_space().clone(), first.observation_space());
+        let first = envs
+            .first()
+            .ok_or_else(|| EnvError::Other("a batch needs at least one environment".into()))?;
+        let (action_space, observation_space) =
+            (first.action_space().clone(), first.observation_space());
         for (i, env) in envs.iter().enumerate() {
             if *env.action_space() != action_space || env.observation_space() != observation_space {
-                return Err(EnvError::Other(format!("environment {i} of the batch has other spaces than environment 0")));
+                return Err(EnvError::Other(format!(
+                    "environment {i} of the batch has other spaces than environment 0"
+                )));
             }
         }
-        let envs = envs.into_iter().map(|env| Slot { env, running: false }).collect();
-        Ok(Self { envs, action_space, observation_space })
+        let envs = envs
+            .into_iter()
+            .map(|env| Slot {
+                env,
+                running: false,
+            })
+            .collect();
+        Ok(Self {
+            envs,
+            action_space,
+            observation_space,
+        })
     }
 
     /// Number of environments.
@@ -63,25 +79,39 @@ impl VecEnv {
         self.envs[i].env.as_mut()
     }
 
-    /// Starts an episode of `seeds[i]` in every environment `i` that has a seed; the observations of the others stay as they
-    /// are.
-    pub fn reset(&mut self, seeds: &[Option<u64>], observations: ObservationMut<'_>) -> Result<(), EnvError> {
+    /// Starts an episode of `seeds[i]` in every environment `i` that has a seed; the observations
+    /// of the others stay as they are.
+    pub fn reset(
+        &mut self,
+        seeds: &[Option<u64>],
+        observations: ObservationMut<'_>,
+    ) -> Result<(), EnvError> {
         self.check_len("seeds", seeds.len(), 1)?;
         let rows = self.rows(observations)?;
-        self.envs.par_iter_mut().zip(seeds).zip(rows).try_for_each(|((slot, seed), row)| {
-            if let Some(seed) = *seed {
-                slot.running = false;
-                slot.env.reset(seed, row)?;
-                slot.running = true;
-            }
-            Ok(())
-        })
+        self.envs
+            .par_iter_mut()
+            .zip(seeds)
+            .zip(rows)
+            .try_for_each(|((slot, seed), row)| {
+                if let Some(seed) = *seed {
+                    slot.running = false;
+                    slot.env.reset(seed, row)?;
+                    slot.running = true;
+                }
+                Ok(())
+            })
     }
 
-    /// Steps every running environment; `steps[i]` is `None` for the others, whose actions and observations are left alone.
+    /// Steps every running environment; `steps[i]` is `None` for the others, whose actions and
+    /// observations are left alone.
     ///
     /// An action outside of the space refuses the whole step before any environment moves.
-    pub fn step(&mut self, actions: &[f32], observations: ObservationMut<'_>, steps: &mut [Option<Step>]) -> Result<(), EnvError> {
+    pub fn step(
+        &mut self,
+        actions: &[f32],
+        observations: ObservationMut<'_>,
+        steps: &mut [Option<Step>],
+    ) -> Result<(), EnvError> {
         let width = self.action_space.len();
         self.check_len("actions", actions.len(), width)?;
         self.check_len("steps", steps.len(), 1)?;
@@ -91,7 +121,12 @@ impl VecEnv {
             }
         }
         let rows = self.rows(observations)?;
-        let work = self.envs.par_iter_mut().zip(actions.par_chunks_exact(width)).zip(rows).zip(steps);
+        let work = self
+            .envs
+            .par_iter_mut()
+            .zip(actions.par_chunks_exact(width))
+            .zip(rows)
+            .zip(steps);
         work.try_for_each(|(((slot, action), row), step)| {
             *step = None;
             if slot.running {
@@ -108,20 +143,30 @@ impl VecEnv {
         if found == expected {
             return Ok(());
         }
-        Err(EnvError::Other(format!("{found} {what} were given to a batch of {} that needs {expected}", self.len())))
+        Err(EnvError::Other(format!(
+            "{found} {what} were given to a batch of {} that needs {expected}",
+            self.len()
+        )))
     }
 
     /// Splits the buffer of the batch into one per environment.
-    fn rows<'a>(&self, observations: ObservationMut<'a>) -> Result<Vec<ObservationMut<'a>>, EnvError> {
+    fn rows<'a>(
+        &self,
+        observations: ObservationMut<'a>,
+    ) -> Result<Vec<ObservationMut<'a>>, EnvError> {
         let width = self.observation_space.len();
         let expected = self.len() * width;
         match (self.observation_space, observations) {
-            (ObservationSpace::Frame { .. }, observations) => {
-                Ok(observations.frame(expected)?.chunks_exact_mut(width).map(ObservationMut::Frame).collect())
-            }
-            (ObservationSpace::Latent(_), observations) => {
-                Ok(observations.latent(expected)?.chunks_exact_mut(width).map(ObservationMut::Latent).collect())
-            }
+            (ObservationSpace::Frame { .. }, observations) => Ok(observations
+                .frame(expected)?
+                .chunks_exact_mut(width)
+                .map(ObservationMut::Frame)
+                .collect()),
+            (ObservationSpace::Latent(_), observations) => Ok(observations
+                .latent(expected)?
+                .chunks_exact_mut(width)
+                .map(ObservationMut::Latent)
+                .collect()),
         }
     }
 }

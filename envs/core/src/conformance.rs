@@ -1,7 +1,7 @@
 //! What every environment promises, as tests.
 //!
-//! [`conformance_tests!`](crate::conformance_tests) turns these functions into the tests of one environment. Each takes a
-//! function that makes a fresh one.
+//! [`conformance_tests!`](crate::conformance_tests) turns these functions into the tests of one
+//! environment. Each takes a function that makes a fresh one.
 
 use std::ops::RangeInclusive;
 
@@ -19,8 +19,8 @@ const PATIENCE: u32 = 100_000;
 /// conformance_tests!(mod named, DummyEnv::new(ActionSpace::Discrete(2), ObservationSpace::Latent(1)), rewards = 0.0..=1.0);
 /// ```
 ///
-/// The first form names the module `conformance` and asks of the rewards only that they are finite. Choose a configuration
-/// whose episodes end soon: the tests run some of them to the end.
+/// The first form names the module `conformance` and asks of the rewards only that they are finite.
+/// Choose a configuration whose episodes end soon: the tests run some of them to the end.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
@@ -111,7 +111,10 @@ struct Play<E> {
 impl<E: Env> Play<E> {
     fn new(env: E) -> Self {
         let space = env.observation_space();
-        Self { env, observation: Buffer::new(space, space.len()) }
+        Self {
+            env,
+            observation: Buffer::new(space, space.len()),
+        }
     }
 
     fn start(env: E, seed: u64) -> Self {
@@ -121,11 +124,15 @@ impl<E: Env> Play<E> {
     }
 
     fn reset(&mut self, seed: u64) {
-        self.env.reset(seed, self.observation.as_mut()).expect("a reset with a fitting buffer");
+        self.env
+            .reset(seed, self.observation.as_mut())
+            .expect("a reset with a fitting buffer");
     }
 
     fn step(&mut self, action: &[f32]) -> Step {
-        self.env.step(action, self.observation.as_mut()).expect("a valid step of a running episode")
+        self.env
+            .step(action, self.observation.as_mut())
+            .expect("a valid step of a running episode")
     }
 
     /// Steps until the episode ends.
@@ -147,17 +154,27 @@ struct Actions {
 
 impl Actions {
     fn new(env: &impl Env, seed: u64) -> Self {
-        Self { space: env.action_space().clone(), state: seed }
+        Self {
+            space: env.action_space().clone(),
+            state: seed,
+        }
     }
 
     fn uniform(&mut self) -> f32 {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.state >> 40) as f32 / (1u32 << 24) as f32
     }
 
     fn next(&mut self) -> Vec<f32> {
         match self.space.clone() {
-            ActionSpace::Box { low, high } => low.iter().zip(high).map(|(&l, h)| (l + (h - l) * self.uniform()).clamp(l, h)).collect(),
+            ActionSpace::Box { low, high } => low
+                .iter()
+                .zip(high)
+                .map(|(&l, h)| (l + (h - l) * self.uniform()).clamp(l, h))
+                .collect(),
             ActionSpace::Discrete(n) => vec![(self.uniform() * n as f32).floor()],
         }
     }
@@ -174,25 +191,45 @@ fn invalid(space: &ActionSpace) -> Vec<Vec<f32>> {
         action[0] = value;
         action
     };
-    let mut actions =
-        vec![with_first(f32::NAN), with_first(f32::INFINITY), with_first(f32::NEG_INFINITY), vec![], [&valid[..], &[0.0]].concat()];
+    let mut actions = vec![
+        with_first(f32::NAN),
+        with_first(f32::INFINITY),
+        with_first(f32::NEG_INFINITY),
+        vec![],
+        [&valid[..], &[0.0]].concat(),
+    ];
     match space {
-        ActionSpace::Box { low, high } => actions.extend([with_first(low[0].next_down()), with_first(high[0].next_up())]),
-        ActionSpace::Discrete(n) => actions.extend([with_first(-1.0), with_first(0.5), with_first(*n as f32)]),
+        ActionSpace::Box { low, high } => actions.extend([
+            with_first(low[0].next_down()),
+            with_first(high[0].next_up()),
+        ]),
+        ActionSpace::Discrete(n) => {
+            actions.extend([with_first(-1.0), with_first(0.5), with_first(*n as f32)])
+        }
     }
     actions
 }
 
 /// Plays both until the first ends and compares every step and observation.
 fn assert_equal_play<E: Env>(a: &mut Play<E>, b: &mut Play<E>) {
-    assert_eq!(a.observation, b.observation, "the observations after reset differ");
+    assert_eq!(
+        a.observation, b.observation,
+        "the observations after reset differ"
+    );
     let mut actions = Actions::new(&a.env, 5);
     for at in 1..=PATIENCE {
         let action = actions.next();
         let (x, y) = (a.step(&action), b.step(&action));
         assert_eq!(x, y, "step {at} differs");
-        assert_eq!(x.reward.to_bits(), y.reward.to_bits(), "the reward of step {at} differs");
-        assert!(a.observation == b.observation, "the observation of step {at} differs");
+        assert_eq!(
+            x.reward.to_bits(),
+            y.reward.to_bits(),
+            "the reward of step {at} differs"
+        );
+        assert!(
+            a.observation == b.observation,
+            "the observation of step {at} differs"
+        );
         if x.done() {
             return;
         }
@@ -203,7 +240,10 @@ fn assert_equal_play<E: Env>(a: &mut Play<E>, b: &mut Play<E>) {
 /// Two environments with the same seed and the same actions give the same bytes, rewards and ends.
 pub fn same_seed_same_bytes<E: Env>(make: impl Fn() -> E) {
     for seed in [0, 1, u64::MAX] {
-        assert_equal_play(&mut Play::start(make(), seed), &mut Play::start(make(), seed));
+        assert_equal_play(
+            &mut Play::start(make(), seed),
+            &mut Play::start(make(), seed),
+        );
     }
 }
 
@@ -225,35 +265,65 @@ pub fn other_seed_other_bytes<E: Env>(make: impl Fn() -> E) {
     assert!(history(1) != history(2), "seeds 1 and 2 look the same");
 }
 
-/// A buffer of the wrong length or kind is an error, and the episode goes on as if it had not been offered.
+/// A buffer of the wrong length or kind is an error, and the episode goes on as if it had not been
+/// offered.
 pub fn refuses_other_buffers<E: Env>(make: impl Fn() -> E) {
     let (mut bothered, mut quiet) = (Play::start(make(), 3), Play::start(make(), 3));
     let space = bothered.env.observation_space();
     let other_kind = match space {
         ObservationSpace::Frame { .. } => ObservationSpace::Latent(space.len()),
-        ObservationSpace::Latent(n) => ObservationSpace::Frame { height: 1, width: n, channels: 1 },
+        ObservationSpace::Latent(n) => ObservationSpace::Frame {
+            height: 1,
+            width: n,
+            channels: 1,
+        },
     };
-    let wrong = [Buffer::new(space, space.len() - 1), Buffer::new(space, space.len() + 1), Buffer::new(other_kind, space.len())];
+    let wrong = [
+        Buffer::new(space, space.len() - 1),
+        Buffer::new(space, space.len() + 1),
+        Buffer::new(other_kind, space.len()),
+    ];
     let action = Actions::new(&bothered.env, 1).next();
     for mut buffer in wrong {
         let untouched = buffer.clone();
-        assert!(matches!(bothered.env.step(&action, buffer.as_mut()), Err(EnvError::Buffer { .. })), "step takes a wrong buffer");
-        assert!(matches!(bothered.env.reset(9, buffer.as_mut()), Err(EnvError::Buffer { .. })), "reset takes a wrong buffer");
+        assert!(
+            matches!(
+                bothered.env.step(&action, buffer.as_mut()),
+                Err(EnvError::Buffer { .. })
+            ),
+            "step takes a wrong buffer"
+        );
+        assert!(
+            matches!(
+                bothered.env.reset(9, buffer.as_mut()),
+                Err(EnvError::Buffer { .. })
+            ),
+            "reset takes a wrong buffer"
+        );
         assert_eq!(buffer, untouched, "a refused buffer was written to");
     }
     assert_equal_play(&mut bothered, &mut quiet);
 }
 
-/// Rewards are finite and within the range, steps are counted, and progress is never above what there is.
+/// Rewards are finite and within the range, steps are counted, and progress is never above what
+/// there is.
 pub fn rewards_stay_in_range<E: Env>(make: impl Fn() -> E, range: RangeInclusive<f64>) {
     for seed in 0..3 {
         let mut play = Play::start(make(), seed);
         let mut actions = Actions::new(&play.env, seed);
         for count in 1..=PATIENCE {
             let step = play.step(&actions.next());
-            assert!(step.reward.is_finite() && range.contains(&step.reward), "reward {} is outside of {range:?}", step.reward);
+            assert!(
+                step.reward.is_finite() && range.contains(&step.reward),
+                "reward {} is outside of {range:?}",
+                step.reward
+            );
             assert_eq!(step.info.steps, count, "the steps are counted wrongly");
-            assert!(step.info.progress.0 <= step.info.progress.1, "progress {:?} is above all there is", step.info.progress);
+            assert!(
+                step.info.progress.0 <= step.info.progress.1,
+                "progress {:?} is above all there is",
+                step.info.progress
+            );
             if step.done() {
                 break;
             }
@@ -267,17 +337,27 @@ pub fn needs_reset<E: Env>(make: impl Fn() -> E) {
     let mut actions = Actions::new(&play.env, 2);
     let untouched = play.observation.clone();
     let early = play.env.step(&actions.next(), play.observation.as_mut());
-    assert!(matches!(early, Err(EnvError::NeedsReset)), "a step before the first reset gave {early:?}");
-    assert_eq!(play.observation, untouched, "a refused step wrote an observation");
+    assert!(
+        matches!(early, Err(EnvError::NeedsReset)),
+        "a step before the first reset gave {early:?}"
+    );
+    assert_eq!(
+        play.observation, untouched,
+        "a refused step wrote an observation"
+    );
     play.reset(2);
     play.finish(&mut actions);
     for _ in 0..2 {
         let late = play.env.step(&actions.next(), play.observation.as_mut());
-        assert!(matches!(late, Err(EnvError::NeedsReset)), "a step after the end gave {late:?}");
+        assert!(
+            matches!(late, Err(EnvError::NeedsReset)),
+            "a step after the end gave {late:?}"
+        );
     }
 }
 
-/// After an episode's end, and in the middle of one, a reset leads to the same episode as in a fresh environment.
+/// After an episode's end, and in the middle of one, a reset leads to the same episode as in a
+/// fresh environment.
 pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
     let mut used = Play::start(make(), 7);
     let mut actions = Actions::new(&used.env, 7);
@@ -290,13 +370,16 @@ pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
     assert_equal_play(&mut used, &mut Play::start(make(), 10));
 }
 
-/// An action out of range, not a number or of the wrong length is an error, and the episode goes on as if it had not been
-/// given.
+/// An action out of range, not a number or of the wrong length is an error, and the episode goes on
+/// as if it had not been given.
 pub fn refused_actions_change_nothing<E: Env>(make: impl Fn() -> E) {
     let (mut bothered, mut quiet) = (Play::start(make(), 4), Play::start(make(), 4));
     for action in invalid(bothered.env.action_space()) {
         let refused = bothered.env.step(&action, bothered.observation.as_mut());
-        assert!(matches!(refused, Err(EnvError::Action { .. })), "the action {action:?} gave {refused:?}");
+        assert!(
+            matches!(refused, Err(EnvError::Action { .. })),
+            "the action {action:?} gave {refused:?}"
+        );
     }
     assert_equal_play(&mut bothered, &mut quiet);
 }
@@ -308,7 +391,11 @@ pub fn pictures_change_nothing<E: Env>(make: impl Fn() -> E) {
     let first = watched.env.picture();
     if let Some(picture) = &first {
         assert_eq!(picture.rgb.len(), picture.width * picture.height * 3);
-        assert_eq!(watched.env.picture(), first, "two looks at the same state differ");
+        assert_eq!(
+            watched.env.picture(),
+            first,
+            "two looks at the same state differ"
+        );
     }
     assert_eq!(watched.step(&action), alone.step(&action));
     watched.env.picture();

@@ -4,8 +4,8 @@ use crate::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, 
 
 /// An environment of a few integers, with any action space and any observation space.
 ///
-/// Its observation is noise that depends on the seed and on every action so far. An episode ends in a terminal state when the
-/// noise says so, at the latest it is truncated after 20 steps.
+/// Its observation is noise that depends on the seed and on every action so far. An episode ends in
+/// a terminal state when the noise says so, at the latest it is truncated after 20 steps.
 #[derive(Clone, Debug)]
 pub struct DummyEnv {
     action_space: ActionSpace,
@@ -21,7 +21,13 @@ impl DummyEnv {
 
     /// An environment with these spaces.
     pub fn new(action_space: ActionSpace, observation_space: ObservationSpace) -> Self {
-        Self { action_space, observation_space, state: 0, steps: 0, running: false }
+        Self {
+            action_space,
+            observation_space,
+            state: 0,
+            steps: 0,
+            running: false,
+        }
     }
 
     fn expected(&self) -> usize {
@@ -31,17 +37,27 @@ impl DummyEnv {
     fn observe(&self, observation: ObservationMut<'_>) {
         let noise = |i: usize| scramble(self.state ^ i as u64);
         match observation {
-            ObservationMut::Frame(bytes) => bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = noise(i) as u8),
+            ObservationMut::Frame(bytes) => bytes
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, byte)| *byte = noise(i) as u8),
             ObservationMut::Latent(values) => {
-                values.iter_mut().enumerate().for_each(|(i, value)| *value = (noise(i) >> 40) as f32 / (1u32 << 24) as f32);
+                values
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(i, value)| *value = (noise(i) >> 40) as f32 / (1u32 << 24) as f32);
             }
         }
     }
 
     fn check<'a>(&self, observation: ObservationMut<'a>) -> Result<ObservationMut<'a>, EnvError> {
         match self.observation_space {
-            ObservationSpace::Frame { .. } => observation.frame(self.expected()).map(ObservationMut::Frame),
-            ObservationSpace::Latent(_) => observation.latent(self.expected()).map(ObservationMut::Latent),
+            ObservationSpace::Frame { .. } => observation
+                .frame(self.expected())
+                .map(ObservationMut::Frame),
+            ObservationSpace::Latent(_) => observation
+                .latent(self.expected())
+                .map(ObservationMut::Latent),
         }
     }
 }
@@ -76,12 +92,29 @@ impl Env for DummyEnv {
         let truncated = self.steps >= Self::MAX_STEPS;
         self.running = !(terminated || truncated);
         self.observe(observation);
-        let info = Info { steps: self.steps, progress: (self.steps, Self::MAX_STEPS), completed: terminated, still: false };
-        Ok(Step { reward: (self.state >> 11) as f64 / (1u64 << 53) as f64, terminated, truncated, info })
+        let info = Info {
+            steps: self.steps,
+            progress: (self.steps, Self::MAX_STEPS),
+            completed: terminated,
+            still: false,
+        };
+        Ok(Step {
+            reward: (self.state >> 11) as f64 / (1u64 << 53) as f64,
+            terminated,
+            truncated,
+            info,
+        })
     }
 
     fn picture(&mut self) -> Option<Picture> {
-        let ObservationSpace::Frame { height, width, channels: 3 } = self.observation_space else { return None };
+        let ObservationSpace::Frame {
+            height,
+            width,
+            channels: 3,
+        } = self.observation_space
+        else {
+            return None;
+        };
         let mut rgb = vec![0; self.expected()];
         self.observe(ObservationMut::Frame(&mut rgb));
         Some(Picture { width, height, rgb })

@@ -1,7 +1,8 @@
-//! Environments: the [`Env`] trait, spaces, batches of environments, and the conformance tests every environment passes.
+//! Environments: the [`Env`] trait, spaces, batches of environments, and the conformance tests
+//! every environment passes.
 //!
-//! Environments know nothing of agents. An observation is a frame (`u8`) or a latent (`f32`) and is written into the
-//! caller's buffer, so that a step allocates nothing.
+//! Environments know nothing of agents. An observation is a frame (`u8`) or a latent (`f32`) and is
+//! written into the caller's buffer, so that a step allocates nothing.
 
 mod batch;
 pub mod conformance;
@@ -39,11 +40,13 @@ impl Step {
 pub struct Info {
     /// Steps since reset, this one included.
     pub steps: u32,
-    /// Progress made so far and the most there is, in the environment's unit (Car-Racing: tiles visited, tiles in all).
+    /// Progress made so far and the most there is, in the environment's unit (Car-Racing: tiles
+    /// visited, tiles in all).
     pub progress: (u32, u32),
     /// The task was completed (Car-Racing: a lap was finished).
     pub completed: bool,
-    /// Nothing moves (Car-Racing: its hull is slower than 0.1 world units a second); false where the environment cannot tell.
+    /// Nothing moves (Car-Racing: its hull is slower than 0.1 world units a second); false where
+    /// the environment cannot tell.
     pub still: bool,
 }
 
@@ -96,15 +99,16 @@ pub trait Env: Send {
     /// Starts the episode of `seed` and writes its first observation.
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError>;
 
-    /// Tells the action of the next [`Env::step`] ahead, so that an environment that works elsewhere can start on it while
-    /// others are told theirs. That step must then bring the same action. Others do nothing here.
+    /// Tells the action of the next [`Env::step`] ahead, so that an environment that works
+    /// elsewhere can start on it while others are told theirs. That step must then bring the same
+    /// action. Others do nothing here.
     fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
         let _ = action;
         Ok(())
     }
 
-    /// Applies `action` and writes the next observation. After a step whose [`Step::done`] is true only
-    /// [`Env::reset`] is allowed.
+    /// Applies `action` and writes the next observation. After a step whose [`Step::done`] is true
+    /// only [`Env::reset`] is allowed.
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError>;
 
     /// The present state as a picture for people, if the environment can be looked at.

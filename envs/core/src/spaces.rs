@@ -34,10 +34,22 @@ impl ActionSpace {
     pub fn check(&self, action: &[f32]) -> Result<(), EnvError> {
         let fits = action.len() == self.len()
             && match self {
-                Self::Box { low, high } => action.iter().zip(low.iter().zip(high)).all(|(a, (l, h))| l <= a && a <= h),
-                Self::Discrete(n) => action[0] >= 0.0 && action[0] < *n as f32 && action[0].fract() == 0.0,
+                Self::Box { low, high } => action
+                    .iter()
+                    .zip(low.iter().zip(high))
+                    .all(|(a, (l, h))| l <= a && a <= h),
+                Self::Discrete(n) => {
+                    action[0] >= 0.0 && action[0] < *n as f32 && action[0].fract() == 0.0
+                }
             };
-        if fits { Ok(()) } else { Err(EnvError::Action { action: action.to_vec(), allowed: self.to_string() }) }
+        if fits {
+            Ok(())
+        } else {
+            Err(EnvError::Action {
+                action: action.to_vec(),
+                allowed: self.to_string(),
+            })
+        }
     }
 }
 
@@ -45,7 +57,11 @@ impl std::fmt::Display for ActionSpace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Box { low, high } => {
-                let ranges: Vec<String> = low.iter().zip(high).map(|(l, h)| format!("[{l}, {h}]")).collect();
+                let ranges: Vec<String> = low
+                    .iter()
+                    .zip(high)
+                    .map(|(l, h)| format!("[{l}, {h}]"))
+                    .collect();
                 write!(f, "{} values in {}", low.len(), ranges.join(" × "))
             }
             Self::Discrete(n) => write!(f, "one whole number in 0..{n}"),
@@ -73,7 +89,11 @@ impl ObservationSpace {
     /// Number of elements of one observation.
     pub fn len(&self) -> usize {
         match *self {
-            Self::Frame { height, width, channels } => height * width * channels,
+            Self::Frame {
+                height,
+                width,
+                channels,
+            } => height * width * channels,
             Self::Latent(n) => n,
         }
     }
@@ -98,9 +118,10 @@ impl<'a> ObservationMut<'a> {
     pub fn frame(self, expected: usize) -> Result<&'a mut [u8], EnvError> {
         match self {
             Self::Frame(bytes) if bytes.len() == expected => Ok(bytes),
-            Self::Frame(bytes) => {
-                Err(EnvError::Buffer { found: format!("{} bytes", bytes.len()), expected: format!("a frame of {expected} bytes") })
-            }
+            Self::Frame(bytes) => Err(EnvError::Buffer {
+                found: format!("{} bytes", bytes.len()),
+                expected: format!("a frame of {expected} bytes"),
+            }),
             Self::Latent(values) => Err(EnvError::Buffer {
                 found: format!("a latent of {} values", values.len()),
                 expected: format!("a frame of {expected} bytes"),
@@ -111,9 +132,10 @@ impl<'a> ObservationMut<'a> {
     pub fn latent(self, expected: usize) -> Result<&'a mut [f32], EnvError> {
         match self {
             Self::Latent(values) if values.len() == expected => Ok(values),
-            Self::Latent(values) => {
-                Err(EnvError::Buffer { found: format!("{} values", values.len()), expected: format!("a latent of {expected} values") })
-            }
+            Self::Latent(values) => Err(EnvError::Buffer {
+                found: format!("{} values", values.len()),
+                expected: format!("a latent of {expected} values"),
+            }),
             Self::Frame(bytes) => Err(EnvError::Buffer {
                 found: format!("a frame of {} bytes", bytes.len()),
                 expected: format!("a latent of {expected} values"),

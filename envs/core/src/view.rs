@@ -1,11 +1,13 @@
-//! The agent's view: the one definition of how a frame of any size becomes the square picture an agent sees.
+//! The agent's view: the one definition of how a frame of any size becomes the square picture an
+//! agent sees.
 
 use std::ops::Range;
 
 use crate::EnvError;
 
-/// Makes `[side, side, 3]` out of some rows of a frame `[height, width, channels]`, by averaging over areas: each pixel of the
-/// view is the mean of the part of the frame that it covers, rounded to the nearest value.
+/// Makes `[side, side, 3]` out of some rows of a frame `[height, width, channels]`, by averaging
+/// over areas: each pixel of the view is the mean of the part of the frame that it covers, rounded
+/// to the nearest value.
 ///
 /// One channel is shown as grey; a fourth (alpha) is left out.
 #[derive(Clone, Debug)]
@@ -16,7 +18,8 @@ pub struct AgentView {
     columns: Vec<Span>,
 }
 
-/// What one row (or column) of the view is made of: its first row of the frame, and the share of each from there on.
+/// What one row (or column) of the view is made of: its first row of the frame, and the share of
+/// each from there on.
 #[derive(Clone, Debug)]
 struct Span {
     first: usize,
@@ -25,25 +28,47 @@ struct Span {
 
 impl AgentView {
     /// The view of `rows` of frames of `height` × `width` pixels of 1, 3 or 4 channels.
-    pub fn new((height, width, channels): (usize, usize, usize), rows: Range<usize>, side: usize) -> Result<Self, EnvError> {
-        if ![1, 3, 4].contains(&channels) || width == 0 || side == 0 || rows.is_empty() || rows.end > height {
+    pub fn new(
+        (height, width, channels): (usize, usize, usize),
+        rows: Range<usize>,
+        side: usize,
+    ) -> Result<Self, EnvError> {
+        if ![1, 3, 4].contains(&channels)
+            || width == 0
+            || side == 0
+            || rows.is_empty()
+            || rows.end > height
+        {
             return Err(EnvError::Other(format!(
-                "frames of {height} × {width} pixels with {channels} channels, rows {}..{}, make no picture: images of 1, 3 or 4 channels do",
+                "frames of {height} × {width} pixels with {channels} channels, rows {}..{}, make \
+                 no picture: images of 1, 3 or 4 channels do",
                 rows.start, rows.end
             )));
         }
         let spans = |from: Range<usize>| {
             let scale = from.len() as f64 / side as f64;
             let span = |i: usize| {
-                let (low, high) = (from.start as f64 + i as f64 * scale, from.start as f64 + (i + 1) as f64 * scale);
+                let (low, high) = (
+                    from.start as f64 + i as f64 * scale,
+                    from.start as f64 + (i + 1) as f64 * scale,
+                );
                 let first = low as usize;
                 let last = (high.ceil() as usize).min(from.end);
-                let share = |j: usize| ((high.min((j + 1) as f64) - low.max(j as f64)) / scale) as f32;
-                Span { first, shares: (first..last).map(share).collect() }
+                let share =
+                    |j: usize| ((high.min((j + 1) as f64) - low.max(j as f64)) / scale) as f32;
+                Span {
+                    first,
+                    shares: (first..last).map(share).collect(),
+                }
             };
             (0..side).map(span).collect()
         };
-        Ok(Self { frame: (height, width, channels), side, rows: spans(rows), columns: spans(0..width) })
+        Ok(Self {
+            frame: (height, width, channels),
+            side,
+            rows: spans(rows),
+            columns: spans(0..width),
+        })
     }
 
     /// Rows, and columns, of the view.
@@ -71,7 +96,11 @@ impl AgentView {
     /// # Panics
     /// If their lengths are not [`AgentView::frame_len`] and [`AgentView::len`].
     pub fn write(&self, frame: &[u8], out: &mut [u8]) {
-        assert_eq!((frame.len(), out.len()), (self.frame_len(), self.len()), "a frame and its view");
+        assert_eq!(
+            (frame.len(), out.len()),
+            (self.frame_len(), self.len()),
+            "a frame and its view"
+        );
         let (_, width, channels) = self.frame;
         let colors = channels.min(3);
         let mut line = vec![0.0f32; width * colors];
@@ -79,8 +108,13 @@ impl AgentView {
             line.fill(0.0);
             for (j, share) in (row.first..).zip(&row.shares) {
                 let source = &frame[j * width * channels..(j + 1) * width * channels];
-                for (sum, pixel) in line.chunks_exact_mut(colors).zip(source.chunks_exact(channels)) {
-                    sum.iter_mut().zip(pixel).for_each(|(s, &v)| *s += share * f32::from(v));
+                for (sum, pixel) in line
+                    .chunks_exact_mut(colors)
+                    .zip(source.chunks_exact(channels))
+                {
+                    sum.iter_mut()
+                        .zip(pixel)
+                        .for_each(|(s, &v)| *s += share * f32::from(v));
                 }
             }
             for (column, pixel) in self.columns.iter().zip(out.chunks_exact_mut(3)) {
@@ -99,8 +133,8 @@ impl AgentView {
 mod tests {
     use super::*;
 
-    /// Hand calculation: 3 × 3 pixels onto 2 × 2; each pixel of the view covers 1.5 × 1.5, so the corner has the share 4/9, the
-    /// edges 2/9 each, the middle 1/9.
+    /// Hand calculation: 3 × 3 pixels onto 2 × 2; each pixel of the view covers 1.5 × 1.5, so the
+    /// corner has the share 4/9, the edges 2/9 each, the middle 1/9.
     #[test]
     fn areas_are_averaged() {
         let frame = [90, 0, 0, 0, 90, 0, 0, 0, 9];
@@ -117,7 +151,10 @@ mod tests {
         let view = AgentView::new((6, 4, 4), 1..5, 4).unwrap();
         let mut out = vec![0; view.len()];
         view.write(&frame, &mut out);
-        let expected: Vec<u8> = frame[16..5 * 16].chunks_exact(4).flat_map(|p| p[..3].to_vec()).collect();
+        let expected: Vec<u8> = frame[16..5 * 16]
+            .chunks_exact(4)
+            .flat_map(|p| p[..3].to_vec())
+            .collect();
         assert_eq!(out, expected);
     }
 
@@ -133,7 +170,12 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_refused() {
-        for (frame, rows) in [((4, 4, 2), 0..4), ((4, 0, 3), 0..4), ((4, 4, 3), 2..2), ((4, 4, 3), 0..5)] {
+        for (frame, rows) in [
+            ((4, 4, 2), 0..4),
+            ((4, 0, 3), 0..4),
+            ((4, 4, 3), 2..2),
+            ((4, 4, 3), 0..5),
+        ] {
             assert!(AgentView::new(frame, rows, 4).is_err());
         }
     }

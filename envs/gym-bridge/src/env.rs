@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use frmdn_env::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
+use frmdn_env::{
+    ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step,
+};
 
 use crate::{
     Fleet, GymError, GymSpec,
@@ -13,8 +15,9 @@ use crate::{
 
 /// An environment of Gymnasium.
 ///
-/// [`Env::begin`] sends an action without waiting for its outcome, so that many environments can be at work at once. If the
-/// process ends or hangs, another is started and the episode is played again, once an episode, up to the step that was lost.
+/// [`Env::begin`] sends an action without waiting for its outcome, so that many environments can be
+/// at work at once. If the process ends or hangs, another is started and the episode is played
+/// again, once an episode, up to the step that was lost.
 pub struct GymEnv {
     fleet: Arc<Fleet>,
     /// `None` only for a moment while another one is sought.
@@ -44,7 +47,14 @@ fn failed(error: GymError) -> EnvError {
 impl GymEnv {
     pub(crate) fn new(fleet: Arc<Fleet>, lease: Lease, spec: Arc<GymSpec>) -> Self {
         let (height, width, channels) = spec.frame;
-        Self { fleet, lease: Some(lease), spec, frame: vec![0; height * width * channels], episode: None, begun: None }
+        Self {
+            fleet,
+            lease: Some(lease),
+            spec,
+            frame: vec![0; height * width * channels],
+            episode: None,
+            begun: None,
+        }
     }
 
     /// What the environment is.
@@ -52,7 +62,8 @@ impl GymEnv {
         &self.spec
     }
 
-    /// The last frame as the environment gave it, `[height, width, channels]`; zeros before the first reset.
+    /// The last frame as the environment gave it, `[height, width, channels]`; zeros before the
+    /// first reset.
     pub fn frame(&self) -> &[u8] {
         &self.frame
     }
@@ -61,38 +72,53 @@ impl GymEnv {
     pub fn probe(&self, what: &str) -> Result<Vec<u8>, GymError> {
         let Lease { server, slot } = self.lease();
         let body = [&slot.to_le_bytes(), what.as_bytes()].concat();
-        server.send(Request::Probe, &body)?.wait(server, self.fleet.config().deadline)
+        server
+            .send(Request::Probe, &body)?
+            .wait(server, self.fleet.config().deadline)
     }
 
     fn lease(&self) -> &Lease {
-        self.lease.as_ref().expect("there is always one but while another is sought, which needs the whole of self")
+        self.lease.as_ref().expect(
+            "there is always one but while another is sought, which needs the whole of self",
+        )
     }
 
     /// Starts the episode of `seed`; its frame.
     fn ask_reset(&mut self, seed: u64) -> Result<(), GymError> {
         let Lease { server, slot } = self.lease();
         let body = [&slot.to_le_bytes()[..], &seed.to_le_bytes()].concat();
-        let frame = server.send(Request::Reset, &body)?.wait(server, self.fleet.config().deadline)?;
+        let frame = server
+            .send(Request::Reset, &body)?
+            .wait(server, self.fleet.config().deadline)?;
         self.keep(&frame)
     }
 
     fn send_step(&self, action: &[f32]) -> Result<Pending, GymError> {
         let Lease { server, slot } = self.lease();
-        let body: Vec<u8> = slot.to_le_bytes().into_iter().chain(action.iter().flat_map(|a| a.to_le_bytes())).collect();
+        let body: Vec<u8> = slot
+            .to_le_bytes()
+            .into_iter()
+            .chain(action.iter().flat_map(|a| a.to_le_bytes()))
+            .collect();
         server.send(Request::Step, &body)
     }
 
     fn receive_step(&mut self, pending: Pending) -> Result<Stepped, GymError> {
         let server = self.lease().server.clone();
         let body = pending.wait(&server, self.fleet.config().deadline)?;
-        let (stepped, frame) = Stepped::read(&body).ok_or_else(|| server.garbled("its step is too short".into()))?;
+        let (stepped, frame) =
+            Stepped::read(&body).ok_or_else(|| server.garbled("its step is too short".into()))?;
         self.keep(frame)?;
         Ok(stepped)
     }
 
     fn keep(&mut self, frame: &[u8]) -> Result<(), GymError> {
         if frame.len() != self.frame.len() {
-            let what = format!("a frame of {} bytes instead of {}", frame.len(), self.frame.len());
+            let what = format!(
+                "a frame of {} bytes instead of {}",
+                frame.len(),
+                self.frame.len()
+            );
             return Err(self.lease().server.garbled(what));
         }
         self.frame.copy_from_slice(frame);
@@ -105,12 +131,16 @@ impl GymEnv {
         if !fault.is_crash() || !first {
             return Err(fault);
         }
-        tracing::warn!("{fault}\nanother server is started and the episode played again up to here");
+        tracing::warn!(
+            "{fault}\nanother server is started and the episode played again up to here"
+        );
         self.begun = None;
         self.lease = None;
         let (lease, _) = self.fleet.lease()?;
         self.lease = Some(lease);
-        let Some(mut episode) = self.episode.take() else { return Err(fault) };
+        let Some(mut episode) = self.episode.take() else {
+            return Err(fault);
+        };
         episode.lost = true;
         let outcome = self.replay(&episode, &fault);
         self.episode = Some(episode);
@@ -120,12 +150,22 @@ impl GymEnv {
     fn replay(&mut self, episode: &Episode, fault: &GymError) -> Result<(), GymError> {
         self.ask_reset(episode.seed)?;
         let width = self.spec.action_space.len();
-        for (i, (action, reward)) in episode.actions.chunks_exact(width).zip(&episode.rewards).enumerate() {
+        for (i, (action, reward)) in episode
+            .actions
+            .chunks_exact(width)
+            .zip(&episode.rewards)
+            .enumerate()
+        {
             let stepped = self.send_step(action)?;
             let stepped = self.receive_step(stepped)?;
             if stepped.reward.to_bits() != reward.to_bits() || stepped.flags & 3 != 0 {
                 let id = self.fleet.config().id.clone();
-                return Err(GymError::Unrepeatable { id, seed: episode.seed, step: i + 1, fault: fault.to_string() });
+                return Err(GymError::Unrepeatable {
+                    id,
+                    seed: episode.seed,
+                    step: i + 1,
+                    fault: fault.to_string(),
+                });
             }
         }
         Ok(())
@@ -143,7 +183,10 @@ impl GymEnv {
             Some((begun, pending)) => {
                 if begun != action {
                     let why = format!("an action {action:?} after {begun:?} was begun");
-                    return Err(GymError::Refused { id: self.fleet.config().id.clone(), why });
+                    return Err(GymError::Refused {
+                        id: self.fleet.config().id.clone(),
+                        why,
+                    });
                 }
                 Ok(pending)
             }
@@ -167,10 +210,18 @@ impl Env for GymEnv {
 
     fn observation_space(&self) -> ObservationSpace {
         match &self.spec.view {
-            Some(view) => ObservationSpace::Frame { height: view.side(), width: view.side(), channels: 3 },
+            Some(view) => ObservationSpace::Frame {
+                height: view.side(),
+                width: view.side(),
+                channels: 3,
+            },
             None => {
                 let (height, width, channels) = self.spec.frame;
-                ObservationSpace::Frame { height, width, channels }
+                ObservationSpace::Frame {
+                    height,
+                    width,
+                    channels,
+                }
             }
         }
     }
@@ -178,7 +229,13 @@ impl Env for GymEnv {
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         let out = observation.frame(self.observation_space().len())?;
         self.begun = None;
-        self.episode = Some(Episode { seed, actions: Vec::new(), rewards: Vec::new(), running: false, lost: false });
+        self.episode = Some(Episode {
+            seed,
+            actions: Vec::new(),
+            rewards: Vec::new(),
+            running: false,
+            lost: false,
+        });
         if let Err(fault) = self.ask_reset(seed) {
             self.recover(fault).map_err(failed)?;
         }
@@ -193,7 +250,10 @@ impl Env for GymEnv {
         self.spec.action_space.check(action)?;
         if self.begun.is_none() && self.episode.as_ref().is_some_and(|e| e.running) {
             // What goes wrong here comes to light in the step.
-            self.begun = self.send_step(action).ok().map(|pending| (action.to_vec(), pending));
+            self.begun = self
+                .send_step(action)
+                .ok()
+                .map(|pending| (action.to_vec(), pending));
         }
         Ok(())
     }
@@ -218,7 +278,12 @@ impl Env for GymEnv {
             reward: stepped.reward,
             terminated,
             truncated,
-            info: Info { steps, progress: stepped.progress, completed, still: false },
+            info: Info {
+                steps,
+                progress: stepped.progress,
+                completed,
+                still: false,
+            },
         })
     }
 
@@ -226,7 +291,15 @@ impl Env for GymEnv {
         self.episode.as_ref()?;
         let (height, width, channels) = self.spec.frame;
         let pixels = self.frame.chunks_exact(channels);
-        let rgb = pixels.flat_map(|p| if channels == 1 { [p[0]; 3] } else { [p[0], p[1], p[2]] }).collect();
+        let rgb = pixels
+            .flat_map(|p| {
+                if channels == 1 {
+                    [p[0]; 3]
+                } else {
+                    [p[0], p[1], p[2]]
+                }
+            })
+            .collect();
         Some(Picture { width, height, rgb })
     }
 }

@@ -17,7 +17,10 @@ pub enum GymError {
         id: String,
     },
     /// The interpreter cannot be started.
-    #[error("{} cannot be started: {why}. Choose another Python with --python PATH", program.display())]
+    #[error(
+        "{} cannot be started: {why}. Choose another Python with --python PATH",
+        program.display()
+    )]
     NotStarted {
         /// The interpreter.
         program: PathBuf,
@@ -25,7 +28,11 @@ pub enum GymError {
         why: String,
     },
     /// A package is not installed.
-    #[error("{} lacks what gym:{id} needs ({package}). Type:\n{}", program.display(), crate::python::install(&program.display().to_string(), id))]
+    #[error(
+        "{} lacks what gym:{id} needs ({package}). Type:\n{}",
+        program.display(),
+        crate::python::install(&program.display().to_string(), id)
+    )]
     Missing {
         /// The interpreter.
         program: PathBuf,
@@ -36,7 +43,8 @@ pub enum GymError {
     },
     /// The server speaks another version of the protocol.
     #[error(
-        "the environment server speaks version {found} of the protocol, this program speaks {expected}: use the server that comes with it"
+        "the environment server speaks version {found} of the protocol, this program speaks \
+         {expected}: use the server that comes with it"
     )]
     Version {
         /// The server's.
@@ -67,7 +75,10 @@ pub enum GymError {
         trace: String,
     },
     /// The process ended.
-    #[error("the server of gym:{id} ended ({status}) while it was asked to {request}.{}", said(stderr))]
+    #[error(
+        "the server of gym:{id} ended ({status}) while it was asked to {request}.{}",
+        said(stderr)
+    )]
     Ended {
         /// The environment.
         id: String,
@@ -79,7 +90,12 @@ pub enum GymError {
         stderr: String,
     },
     /// No answer in time; the process was stopped.
-    #[error("gym:{id} gave no answer within {} s when it was asked to {request}, and was stopped. If it is only slow, give it more with --env-timeout SECONDS.{}", after.as_secs_f64(), said(stderr))]
+    #[error(
+        "gym:{id} gave no answer within {} s when it was asked to {request}, and was stopped. \
+         If it is only slow, give it more with --env-timeout SECONDS.{}",
+        after.as_secs_f64(),
+        said(stderr)
+    )]
     Hung {
         /// The environment.
         id: String,
@@ -91,7 +107,10 @@ pub enum GymError {
         stderr: String,
     },
     /// The server sent something that is no answer.
-    #[error("the server of gym:{id} does not keep to the protocol: {what}.{}", said(stderr))]
+    #[error(
+        "the server of gym:{id} does not keep to the protocol: {what}.{}",
+        said(stderr)
+    )]
     Garbled {
         /// The environment.
         id: String,
@@ -102,7 +121,8 @@ pub enum GymError {
     },
     /// Played again after a crash, the episode went another way.
     #[error(
-        "gym:{id} does not repeat itself: played again after a crash, step {step} of seed {seed} gave another reward. Its first fault was: {fault}"
+        "gym:{id} does not repeat itself: played again after a crash, step {step} of seed {seed} \
+         gave another reward. Its first fault was: {fault}"
     )]
     Unrepeatable {
         /// The environment.
@@ -119,11 +139,18 @@ pub enum GymError {
 impl GymError {
     /// Whether another process may do better: the environment itself did not refuse.
     pub(crate) fn is_crash(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::Hung { .. } | Self::Garbled { .. })
+        matches!(
+            self,
+            Self::Ended { .. } | Self::Hung { .. } | Self::Garbled { .. }
+        )
     }
 }
 
 /// The server's last words, where there are any.
 fn said(stderr: &str) -> String {
-    if stderr.is_empty() { String::new() } else { format!(" Its last words:\n{stderr}") }
+    if stderr.is_empty() {
+        String::new()
+    } else {
+        format!(" Its last words:\n{stderr}")
+    }
 }

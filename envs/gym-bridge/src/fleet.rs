@@ -22,16 +22,18 @@ pub struct GymConfig {
     pub id: String,
     /// Its keyword arguments.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
-    /// The rows of its frames that an agent sees (`None`: all), as a square of that many pixels; without it observations are
-    /// the frames as they are.
+    /// The rows of its frames that an agent sees (`None`: all), as a square of that many pixels;
+    /// without it observations are the frames as they are.
     pub view: Option<(Option<Range<usize>>, usize)>,
     /// Most processes; environments are spread over them.
     pub processes: usize,
     /// How long a reset or a step may take.
     pub deadline: Duration,
-    /// How long the start of a server and the making of an environment may take: packages are imported in that time.
+    /// How long the start of a server and the making of an environment may take: packages are
+    /// imported in that time.
     pub start_deadline: Duration,
-    /// Whether frames are drawn. Only Car-Racing can be run without: its state, rewards and ends stay the same.
+    /// Whether frames are drawn. Only Car-Racing can be run without: its state, rewards and ends
+    /// stay the same.
     pub draw: bool,
 }
 
@@ -90,7 +92,11 @@ pub(crate) struct Lease {
 impl Fleet {
     /// The servers of `config`, started when they are needed.
     pub fn new(config: GymConfig, launch: Launch) -> Arc<Self> {
-        Arc::new(Self { config, launch, crew: Mutex::default() })
+        Arc::new(Self {
+            config,
+            launch,
+            crew: Mutex::default(),
+        })
     }
 
     /// The configuration.
@@ -111,9 +117,13 @@ impl Fleet {
         Ok(spec)
     }
 
-    /// An environment that nobody uses: one that was given back, or a new one in the server that has the fewest.
+    /// An environment that nobody uses: one that was given back, or a new one in the server that
+    /// has the fewest.
     pub(crate) fn lease(&self) -> Result<(Lease, Arc<GymSpec>), GymError> {
-        let mut crew = self.crew.lock().expect("nothing panics while it holds this");
+        let mut crew = self
+            .crew
+            .lock()
+            .expect("nothing panics while it holds this");
         crew.free.retain(|lease| lease.server.is_alive());
         if let (Some(lease), Some(spec)) = (crew.free.pop(), crew.spec.clone()) {
             return Ok((lease, spec));
@@ -122,10 +132,15 @@ impl Fleet {
         if crew.servers.len() < self.config.processes.max(1) {
             let server = Server::start(&self.config.id, &self.launch)?;
             let hello = server.hello(self.config.start_deadline)?;
-            tracing::info!(pid = server.pid, versions = ?hello.versions, "started a server of gym:{}", self.config.id);
+            tracing::info!(pid = server.pid, versions = ?hello.versions, "started a server of \
+                gym:{}", self.config.id);
             crew.servers.push((Arc::new(server), 0));
         }
-        let (server, load) = crew.servers.iter_mut().min_by_key(|(_, load)| *load).expect("one was just started");
+        let (server, load) = crew
+            .servers
+            .iter_mut()
+            .min_by_key(|(_, load)| *load)
+            .expect("one was just started");
         let (lease, spec) = self.furnish(server.clone())?;
         *load += 1;
         let spec = crew.spec.get_or_insert(Arc::new(spec)).clone();
@@ -141,19 +156,35 @@ impl Fleet {
 
     /// Makes an environment in `server`.
     fn furnish(&self, server: Arc<Server>) -> Result<(Lease, GymSpec), GymError> {
-        let refused = |why: String| GymError::Refused { id: self.config.id.clone(), why };
-        let wish = serde_json::json!({ "id": self.config.id, "kwargs": self.config.kwargs, "draw": self.config.draw });
-        let body = server.send(Request::Make, wish.to_string().as_bytes())?.wait(&server, self.config.start_deadline);
+        let refused = |why: String| GymError::Refused {
+            id: self.config.id.clone(),
+            why,
+        };
+        let wish = serde_json::json!({ "id": self.config.id, "kwargs": self.config.kwargs,
+            "draw": self.config.draw });
+        let body = server
+            .send(Request::Make, wish.to_string().as_bytes())?
+            .wait(&server, self.config.start_deadline);
         let body = body.map_err(|e| match e {
-            GymError::Missing { package, id, .. } => GymError::Missing { program: self.launch.program.clone(), package, id },
+            GymError::Missing { package, id, .. } => GymError::Missing {
+                program: self.launch.program.clone(),
+                package,
+                id,
+            },
             other => other,
         })?;
-        let made: Made = serde_json::from_slice(&body).map_err(|e| server.garbled(format!("its environment is none: {e}")))?;
+        let made: Made = serde_json::from_slice(&body)
+            .map_err(|e| server.garbled(format!("its environment is none: {e}")))?;
         if made.autoreset != "disabled" {
-            return Err(refused(format!("its autoreset mode is {}; the server must not reset by itself (mode disabled)", made.autoreset)));
+            return Err(refused(format!(
+                "its autoreset mode is {}; the server must not reset by itself (mode disabled)",
+                made.autoreset
+            )));
         }
         let action_space = match made.action {
-            Action::Box { low, high } if !low.is_empty() && low.len() == high.len() => ActionSpace::Box { low, high },
+            Action::Box { low, high } if !low.is_empty() && low.len() == high.len() => {
+                ActionSpace::Box { low, high }
+            }
             Action::Discrete { n } if n > 0 => ActionSpace::Discrete(n),
             other => return Err(refused(format!("it has no actions: {other:?}"))),
         };
@@ -166,7 +197,19 @@ impl Fleet {
             }
             None => None,
         };
-        let lease = Lease { server, slot: made.slot };
-        Ok((lease, GymSpec { action_space, frame, view, max_steps: made.max_steps, versions: made.versions }))
+        let lease = Lease {
+            server,
+            slot: made.slot,
+        };
+        Ok((
+            lease,
+            GymSpec {
+                action_space,
+                frame,
+                view,
+                max_steps: made.max_steps,
+                versions: made.versions,
+            },
+        ))
     }
 }

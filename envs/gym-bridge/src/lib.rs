@@ -1,11 +1,14 @@
-//! Environments of Python's Gymnasium (and of gym-super-mario-bros 7.4.0) behind the [`Env`](frmdn_env::Env) trait.
+//! Environments of Python's Gymnasium (and of gym-super-mario-bros 7.4.0) behind the
+//! [`Env`](frmdn_env::Env) trait.
 //!
-//! A small Python program, [`SERVER`], is compiled in and served by processes: nothing of Python at cargo's build, and a crash
-//! or a hang of an environment is an error, not the end of this program. A [`Fleet`] keeps as many processes as asked for and
-//! hands out [`GymEnv`]s, each in a slot of one of them. What an environment does depends on its seed and actions only, never
-//! on the process that runs it; so an episode that was lost with its process is played again up to where it was.
+//! A small Python program, [`SERVER`], is compiled in and served by processes: nothing of Python at
+//! cargo's build, and a crash or a hang of an environment is an error, not the end of this program.
+//! A [`Fleet`] keeps as many processes as asked for and hands out [`GymEnv`]s, each in a slot of
+//! one of them. What an environment does depends on its seed and actions only, never on the process
+//! that runs it; so an episode that was lost with its process is played again up to where it was.
 //!
-//! Reading order: [`protocol`], `process` (one server), `fleet`, `env`; [`python`] finds interpreters and what they have.
+//! Reading order: [`protocol`], `process` (one server), `fleet`, `env`; [`python`] finds
+//! interpreters and what they have.
 
 mod env;
 mod error;

@@ -56,7 +56,11 @@ pub struct Launch {
 impl Launch {
     /// Any program that speaks the protocol.
     pub fn new(program: impl Into<PathBuf>, args: impl IntoIterator<Item = OsString>) -> Self {
-        Self { program: program.into(), args: args.into_iter().collect(), folder: None }
+        Self {
+            program: program.into(),
+            args: args.into_iter().collect(),
+            folder: None,
+        }
     }
 }
 
@@ -64,7 +68,8 @@ impl Launch {
 pub(crate) struct Server {
     /// What it serves, for errors.
     id: String,
-    /// Requests on their way to its standard input. Dropping it closes the input, which ends the server.
+    /// Requests on their way to its standard input. Dropping it closes the input, which ends the
+    /// server.
     requests: mpsc::UnboundedSender<Vec<u8>>,
     shared: Arc<Shared>,
     ticket: AtomicU32,
@@ -104,17 +109,31 @@ impl Server {
     /// Starts a process; [`Server::hello`] tells whether it is a server.
     pub fn start(id: &str, launch: &Launch) -> Result<Self, GymError> {
         let mut command = Command::new(&launch.program);
-        command.args(&launch.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // Ctrl-C in a terminal goes to the whole process group; the server is to end when its input closes, not before.
+        command
+            .args(&launch.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        // Ctrl-C in a terminal goes to the whole process group; the server is to end when its input
+        // closes, not before.
         #[cfg(unix)]
         command.process_group(0);
         let _guard = RUNTIME.enter();
-        let mut child = command.spawn().map_err(|e| GymError::NotStarted { program: launch.program.clone(), why: e.to_string() })?;
-        let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+        let mut child = command.spawn().map_err(|e| GymError::NotStarted {
+            program: launch.program.clone(),
+            why: e.to_string(),
+        })?;
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
             unreachable!("all three were piped");
         };
         let pid = child.id().unwrap_or(0);
-        let shared = Arc::new(Shared { waiting: Mutex::new(Some(HashMap::new())), ..Shared::default() });
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Some(HashMap::new())),
+            ..Shared::default()
+        });
 
         let (requests, mut outbox) = mpsc::unbounded_channel::<Vec<u8>>();
         RUNTIME.spawn(async move {
@@ -129,7 +148,9 @@ impl Server {
         let listen = RUNTIME.spawn(async move {
             let mut line = Vec::new();
             while matches!(words.read_until(b'\n', &mut line).await, Ok(n) if n > 0) {
-                let text = String::from_utf8_lossy(&line[..line.len().min(LINE)]).trim_end().to_owned();
+                let text = String::from_utf8_lossy(&line[..line.len().min(LINE)])
+                    .trim_end()
+                    .to_owned();
                 tracing::debug!(pid, "{text}");
                 let mut kept = lock(&said.stderr);
                 if kept.len() == LINES {
@@ -152,23 +173,38 @@ impl Server {
         let all = shared.clone();
         RUNTIME.spawn(async move {
             let status = supervise(child, killed, read).await;
-            // What it said last is part of the error; a grandchild may keep the pipe open, so not forever.
+            // What it said last is part of the error; a grandchild may keep the pipe open, so not
+            // forever.
             let _ = tokio::time::timeout(Duration::from_millis(200), listen).await;
             let _ = tell.send(Some(status));
             *lock(&all.waiting) = None;
         });
-        Ok(Self { id: id.to_owned(), requests, shared, ticket: AtomicU32::new(0), ended, kill, pid })
+        Ok(Self {
+            id: id.to_owned(),
+            requests,
+            shared,
+            ticket: AtomicU32::new(0),
+            ended,
+            kill,
+            pid,
+        })
     }
 
     /// Asks for versions and checks the protocol's.
     pub fn hello(&self, deadline: Duration) -> Result<Hello, GymError> {
         let wish = format!("{{\"protocol\": {}}}", protocol::VERSION);
-        let body = self.send(Request::Hello, wish.as_bytes())?.wait(self, deadline)?;
-        let hello: Hello = serde_json::from_slice(&body).map_err(|e| self.garbled(format!("its greeting is none: {e}")))?;
+        let body = self
+            .send(Request::Hello, wish.as_bytes())?
+            .wait(self, deadline)?;
+        let hello: Hello = serde_json::from_slice(&body)
+            .map_err(|e| self.garbled(format!("its greeting is none: {e}")))?;
         if hello.protocol == protocol::VERSION {
             Ok(hello)
         } else {
-            Err(GymError::Version { found: hello.protocol, expected: protocol::VERSION })
+            Err(GymError::Version {
+                found: hello.protocol,
+                expected: protocol::VERSION,
+            })
         }
     }
 
@@ -180,14 +216,19 @@ impl Server {
             Some(waiting) => waiting.insert(ticket, sender),
             None => return Err(self.ended(request)),
         };
-        // A closed outbox means a broken pipe: the process is about to end, and the reply will tell.
-        let _ = self.requests.send(protocol::message(request as u8, ticket, body));
+        // A closed outbox means a broken pipe: the process is about to end, and the reply will
+        // tell.
+        let _ = self
+            .requests
+            .send(protocol::message(request as u8, ticket, body));
         Ok(Pending { request, reply })
     }
 
     /// Whether the process still answers.
     pub fn is_alive(&self) -> bool {
-        !self.shared.condemned.load(Ordering::Relaxed) && lock(&self.shared.waiting).is_some() && self.ended.borrow().is_none()
+        !self.shared.condemned.load(Ordering::Relaxed)
+            && lock(&self.shared.waiting).is_some()
+            && self.ended.borrow().is_none()
     }
 
     /// Stops the process at once.
@@ -198,24 +239,52 @@ impl Server {
 
     /// The last lines of its standard error.
     fn stderr(&self) -> String {
-        lock(&self.shared.stderr).iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+        lock(&self.shared.stderr)
+            .iter()
+            .map(|line| format!("  {line}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     pub fn garbled(&self, what: String) -> GymError {
         self.kill();
-        GymError::Garbled { id: self.id.clone(), what, stderr: self.stderr() }
+        GymError::Garbled {
+            id: self.id.clone(),
+            what,
+            stderr: self.stderr(),
+        }
     }
 
     /// The error of a process that is gone: how it ended is waited for.
     fn ended(&self, request: Request) -> GymError {
         let mut ended = self.ended.clone();
-        let wait = async { ended.wait_for(Option::is_some).await.ok().and_then(|status| status.clone()) };
-        let status = RUNTIME.block_on(async { tokio::time::timeout(FAREWELL * 2, wait).await.ok().flatten() });
+        let wait = async {
+            ended
+                .wait_for(Option::is_some)
+                .await
+                .ok()
+                .and_then(|status| status.clone())
+        };
+        let status = RUNTIME.block_on(async {
+            tokio::time::timeout(FAREWELL * 2, wait)
+                .await
+                .ok()
+                .flatten()
+        });
         if let Some(what) = lock(&self.shared.garbled).clone() {
-            return GymError::Garbled { id: self.id.clone(), what, stderr: self.stderr() };
+            return GymError::Garbled {
+                id: self.id.clone(),
+                what,
+                stderr: self.stderr(),
+            };
         }
         let status = status.unwrap_or_else(|| "its pipe was closed".into());
-        GymError::Ended { id: self.id.clone(), request: request.verb(), status, stderr: self.stderr() }
+        GymError::Ended {
+            id: self.id.clone(),
+            request: request.verb(),
+            status,
+            stderr: self.stderr(),
+        }
     }
 }
 
@@ -227,30 +296,54 @@ impl Pending {
         match reply {
             Err(_) => {
                 server.kill();
-                Err(GymError::Hung { id: server.id.clone(), request: request.verb(), after: deadline, stderr: server.stderr() })
+                Err(GymError::Hung {
+                    id: server.id.clone(),
+                    request: request.verb(),
+                    after: deadline,
+                    stderr: server.stderr(),
+                })
             }
             Ok(Err(_)) => Err(server.ended(request)),
             Ok(Ok((kind, body))) if kind == request as u8 + REPLY => Ok(body),
             Ok(Ok((ERROR, body))) => {
-                let failure: Failure = serde_json::from_slice(&body).map_err(|e| server.garbled(format!("its error is none: {e}")))?;
+                let failure: Failure = serde_json::from_slice(&body)
+                    .map_err(|e| server.garbled(format!("its error is none: {e}")))?;
                 Err(raised(server, request, failure))
             }
-            Ok(Ok((kind, _))) => Err(server.garbled(format!("a reply of kind {kind} to a request of kind {}", request as u8))),
+            Ok(Ok((kind, _))) => Err(server.garbled(format!(
+                "a reply of kind {kind} to a request of kind {}",
+                request as u8
+            ))),
         }
     }
 }
 
-/// The error of an exception on the other side. What the server's own classes mean is the fleet's to say.
+/// The error of an exception on the other side. What the server's own classes mean is the fleet's
+/// to say.
 fn raised(server: &Server, request: Request, failure: Failure) -> GymError {
     let id = server.id.clone();
-    let Failure { kind, message, trace } = failure;
+    let Failure {
+        kind,
+        message,
+        trace,
+    } = failure;
     match kind.as_str() {
         "Refused" => GymError::Refused { id, why: message },
-        "Missing" => GymError::Missing { program: PathBuf::new(), package: message, id },
+        "Missing" => GymError::Missing {
+            program: PathBuf::new(),
+            package: message,
+            id,
+        },
         _ => {
             let lines: Vec<&str> = trace.trim_end().lines().collect();
             let tail = lines[lines.len().saturating_sub(LINES)..].join("\n");
-            GymError::Raised { id, request: request.verb(), kind, message, trace: tail }
+            GymError::Raised {
+                id,
+                request: request.verb(),
+                kind,
+                message,
+                trace: tail,
+            }
         }
     }
 }
@@ -269,21 +362,34 @@ async fn deliver(stdout: ChildStdout, shared: &Shared) -> Result<(), String> {
         }
         let mut head = [0; HEAD];
         let mut body = vec![0; length - HEAD];
-        if source.read_exact(&mut head).await.is_err() || source.read_exact(&mut body).await.is_err() {
+        if source.read_exact(&mut head).await.is_err()
+            || source.read_exact(&mut body).await.is_err()
+        {
             return Ok(());
         }
         let ticket = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
-        let waiter = lock(&shared.waiting).as_mut().and_then(|waiting| waiting.remove(&ticket));
+        let waiter = lock(&shared.waiting)
+            .as_mut()
+            .and_then(|waiting| waiting.remove(&ticket));
         match waiter {
             // Whoever has stopped waiting does not want it.
             Some(waiter) => drop(waiter.send((head[0], body))),
-            None => return Err(format!("it answered request {ticket}, which was never made")),
+            None => {
+                return Err(format!(
+                    "it answered request {ticket}, which was never made"
+                ));
+            }
         }
     }
 }
 
-/// Waits for the end of the process and reaps it: by itself, by [`Server::kill`], or some time after its input was closed.
-async fn supervise(mut child: Child, mut killed: mpsc::UnboundedReceiver<()>, read: tokio::task::JoinHandle<()>) -> String {
+/// Waits for the end of the process and reaps it: by itself, by [`Server::kill`], or some time
+/// after its input was closed.
+async fn supervise(
+    mut child: Child,
+    mut killed: mpsc::UnboundedReceiver<()>,
+    read: tokio::task::JoinHandle<()>,
+) -> String {
     let mut read = read;
     let mut reading = true;
     loop {
@@ -303,7 +409,8 @@ async fn supervise(mut child: Child, mut killed: mpsc::UnboundedReceiver<()>, re
                         return status.map_or_else(|e| e.to_string(), |status| status.to_string());
                     }
                     let _ = child.start_kill();
-                    return child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
+                    let status = child.wait().await;
+                    return status.map_or_else(|e| e.to_string(), |status| status.to_string());
                 }
             },
             // It closed its output, or said something that is no message: nothing more will come.

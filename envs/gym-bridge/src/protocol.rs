@@ -1,6 +1,7 @@
 //! Messages between this program and a server; `server.py` describes them.
 //!
-//! A message is `<u32 length> <u8 kind> <u32 ticket> <body>`, little-endian. Replies carry the ticket of their request.
+//! A message is `<u32 length> <u8 kind> <u32 ticket> <body>`, little-endian. Replies carry the
+//! ticket of their request.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +69,8 @@ pub struct Made {
     pub observation: [usize; 3],
     /// Steps after which episodes are cut off.
     pub max_steps: Option<u32>,
-    /// Gymnasium's autoreset mode. Only "disabled" is understood: the server never resets by itself.
+    /// Gymnasium's autoreset mode. Only "disabled" is understood: the server never resets by
+    /// itself.
     pub autoreset: String,
     /// Version of each package that matters, now that they are loaded.
     pub versions: std::collections::BTreeMap<String, String>,
@@ -122,9 +124,17 @@ impl Stepped {
     /// The head and the frame of a reply.
     pub fn read(body: &[u8]) -> Option<(Self, &[u8])> {
         let (head, frame) = body.split_first_chunk::<{ Self::LEN }>()?;
-        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let reward = f64::from_le_bytes(head[..8].try_into().ok()?);
-        Some((Self { reward, flags: head[8], progress: (word(9), word(13)) }, frame))
+        Some((
+            Self {
+                reward,
+                flags: head[8],
+                progress: (word(9), word(13)),
+            },
+            frame,
+        ))
     }
 
     /// The head as bytes.
@@ -155,8 +165,15 @@ mod tests {
     #[test]
     fn messages_have_the_layout_of_the_server() {
         // struct.pack("<IBI", 2 + 5, 4, 258) + b"ab"
-        assert_eq!(message(4, 258, b"ab"), [7, 0, 0, 0, 4, 2, 1, 0, 0, b'a', b'b']);
-        let stepped = Stepped { reward: -0.5, flags: 5, progress: (3, 258) };
+        assert_eq!(
+            message(4, 258, b"ab"),
+            [7, 0, 0, 0, 4, 2, 1, 0, 0, b'a', b'b']
+        );
+        let stepped = Stepped {
+            reward: -0.5,
+            flags: 5,
+            progress: (3, 258),
+        };
         let mut body = stepped.bytes();
         assert_eq!(body.len(), Stepped::LEN);
         body.extend([9, 8]);

@@ -20,25 +20,53 @@ pub struct Python {
 }
 
 impl Python {
-    /// The interpreter to use for gym:`id`: the one that was named; else that of `FRMDN_PYTHON`, of an activated virtual
-    /// environment, of `gym-env` in the current folder, or `python3` or `python` on the path.
+    /// The interpreter to use for gym:`id`: the one that was named; else that of `FRMDN_PYTHON`, of
+    /// an activated virtual environment, of `gym-env` in the current folder, or `python3` or
+    /// `python` on the path.
     pub fn find(named: Option<&Path>, id: &str) -> Result<Self, GymError> {
         if let Some(program) = named {
-            return Ok(Self { program: program.to_path_buf() });
+            return Ok(Self {
+                program: program.to_path_buf(),
+            });
         }
         if let Some(program) = std::env::var_os("FRMDN_PYTHON") {
-            return Ok(Self { program: program.into() });
+            return Ok(Self {
+                program: program.into(),
+            });
         }
-        let inside = |venv: PathBuf| if cfg!(windows) { venv.join("Scripts/python.exe") } else { venv.join("bin/python") };
+        let inside = |venv: PathBuf| {
+            if cfg!(windows) {
+                venv.join("Scripts/python.exe")
+            } else {
+                venv.join("bin/python")
+            }
+        };
         let active = std::env::var_os("VIRTUAL_ENV").map(|venv| inside(venv.into()));
-        let folders = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-        let names = if cfg!(windows) { ["python.exe", "python3.exe"] } else { ["python3", "python"] };
-        let on_path = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-        let all = active.into_iter().chain([inside(VENV.into())]).chain(on_path);
-        all.into_iter().find(|program| program.is_file()).map(|program| Self { program }).ok_or_else(|| GymError::NoPython {
-            looked: format!("--python, FRMDN_PYTHON, VIRTUAL_ENV, {VENV} here, and {} on the path", names.join(" and ")),
-            id: id.to_owned(),
-        })
+        let folders = std::env::var_os("PATH")
+            .map(|path| std::env::split_paths(&path).collect::<Vec<_>>())
+            .unwrap_or_default();
+        let names = if cfg!(windows) {
+            ["python.exe", "python3.exe"]
+        } else {
+            ["python3", "python"]
+        };
+        let on_path = names
+            .iter()
+            .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        let all = active
+            .into_iter()
+            .chain([inside(VENV.into())])
+            .chain(on_path);
+        all.into_iter()
+            .find(|program| program.is_file())
+            .map(|program| Self { program })
+            .ok_or_else(|| GymError::NoPython {
+                looked: format!(
+                    "--python, FRMDN_PYTHON, VIRTUAL_ENV, {VENV} here, and {} on the path",
+                    names.join(" and ")
+                ),
+                id: id.to_owned(),
+            })
     }
 
     /// The server, ready to be started with this interpreter.
@@ -48,10 +76,17 @@ impl Python {
             why: format!("its server cannot be written to the folder for temporary files: {e}"),
         };
         // A folder of its own: Python looks for modules beside the script first.
-        let folder = tempfile::Builder::new().prefix("frmdn-gym-").tempdir().map_err(failed)?;
+        let folder = tempfile::Builder::new()
+            .prefix("frmdn-gym-")
+            .tempdir()
+            .map_err(failed)?;
         let script = folder.path().join("server.py");
         std::fs::write(&script, SERVER).map_err(failed)?;
-        Ok(Launch { program: self.program.clone(), args: vec![script.into()], folder: Some(Arc::new(folder)) })
+        Ok(Launch {
+            program: self.program.clone(),
+            args: vec![script.into()],
+            folder: Some(Arc::new(folder)),
+        })
     }
 
     /// Versions of Python and of the packages that matter, by starting the server.
@@ -63,12 +98,29 @@ impl Python {
 
 /// The commands that install what gym:`id` needs, with `program` as the Python to begin with.
 pub fn install(program: &str, id: &str) -> String {
-    let requirements = if id.starts_with("SuperMarioBros") { REQUIREMENTS_MARIO } else { REQUIREMENTS };
-    let packages = requirements.lines().filter(|line| !line.starts_with('#')).map(|line| format!("\"{line}\"")).collect::<Vec<_>>();
-    let folder = if cfg!(windows) { format!("{VENV}\\Scripts") } else { format!("{VENV}/bin") };
-    let python = if cfg!(windows) { format!("{folder}\\python.exe") } else { format!("{folder}/python") };
+    let requirements = if id.starts_with("SuperMarioBros") {
+        REQUIREMENTS_MARIO
+    } else {
+        REQUIREMENTS
+    };
+    let packages = requirements
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| format!("\"{line}\""))
+        .collect::<Vec<_>>();
+    let folder = if cfg!(windows) {
+        format!("{VENV}\\Scripts")
+    } else {
+        format!("{VENV}/bin")
+    };
+    let python = if cfg!(windows) {
+        format!("{folder}\\python.exe")
+    } else {
+        format!("{folder}/python")
+    };
     format!(
-        "  {program} -m venv {VENV}\n  {python} -m pip install {}\nand the same command again, with --python {python} if it is not found by itself",
+        "  {program} -m venv {VENV}\n  {python} -m pip install {}\nand the same command again, \
+         with --python {python} if it is not found by itself",
         packages.join(" ")
     )
 }

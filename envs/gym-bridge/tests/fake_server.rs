@@ -6,23 +6,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frmdn_env::{ActionSpace, Env, EnvError, ObservationMut, ObservationSpace, Step, VecEnv, conformance_tests};
+use frmdn_env::{
+    ActionSpace, Env, EnvError, ObservationMut, ObservationSpace, Step, VecEnv, conformance_tests,
+};
 use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, Launch};
 
 fn fleet(args: &[&str], change: impl FnOnce(&mut GymConfig)) -> Arc<Fleet> {
     let mut config = GymConfig::new("Fake-v0");
     (config.deadline, config.start_deadline) = (Duration::from_secs(20), Duration::from_secs(20));
     change(&mut config);
-    let launch = Launch::new(env!("CARGO_BIN_EXE_fake-gym-server"), args.iter().map(std::ffi::OsString::from));
+    let launch = Launch::new(
+        env!("CARGO_BIN_EXE_fake-gym-server"),
+        args.iter().map(std::ffi::OsString::from),
+    );
     Fleet::new(config, launch)
 }
 
 fn good() -> GymEnv {
-    fleet(&["good"], |_| ()).make().expect("the fake server starts")
+    fleet(&["good"], |_| ())
+        .make()
+        .expect("the fake server starts")
 }
 
 conformance_tests!(mod whole_frames, good(), rewards = 0.0..=1.0);
-conformance_tests!(mod views, fleet(&["discrete"], |c| c.view = Some((Some(1..5), 2))).make().expect("the fake server starts"));
+conformance_tests!(
+    mod views,
+    fleet(&["discrete"], |c| c.view = Some((Some(1..5), 2)))
+        .make()
+        .expect("the fake server starts"),
+    rewards = 0.0..=1.0
+);
 
 /// Steps an episode with a fixed pattern of actions to its end.
 fn play(env: &mut GymEnv, seed: u64) -> Result<(Vec<Step>, Vec<u8>), EnvError> {
@@ -43,7 +56,9 @@ fn play(env: &mut GymEnv, seed: u64) -> Result<(Vec<Step>, Vec<u8>), EnvError> {
 /// The error of the first thing that goes wrong.
 fn fault(args: &[&str], change: impl FnOnce(&mut GymConfig)) -> String {
     match fleet(args, change).make() {
-        Ok(mut env) => play(&mut env, 3).map(|_| "no error at all".to_owned()).unwrap_or_else(|e| e.to_string()),
+        Ok(mut env) => play(&mut env, 3)
+            .map(|_| "no error at all".to_owned())
+            .unwrap_or_else(|e| e.to_string()),
         Err(e) => e.to_string(),
     }
 }
@@ -57,32 +72,65 @@ fn has(text: &str, words: &[&str]) {
 #[test]
 fn spaces_and_progress_come_through() {
     let mut env = good();
-    assert_eq!(*env.action_space(), ActionSpace::Box { low: vec![-1.0, 0.0], high: vec![1.0, 2.0] });
-    assert_eq!(env.observation_space(), ObservationSpace::Frame { height: 6, width: 4, channels: 3 });
+    assert_eq!(
+        *env.action_space(),
+        ActionSpace::Box {
+            low: vec![-1.0, 0.0],
+            high: vec![1.0, 2.0]
+        }
+    );
+    assert_eq!(
+        env.observation_space(),
+        ObservationSpace::Frame {
+            height: 6,
+            width: 4,
+            channels: 3
+        }
+    );
     assert_eq!(env.spec().max_steps, Some(20));
     let (steps, _) = play(&mut env, 3).unwrap();
     assert_eq!(steps[4].info.progress, (5, 20));
     assert!(steps.len() >= 12 && steps.last().is_some_and(Step::done));
     assert_eq!(env.probe("echo").unwrap(), b"echo");
-    let env = fleet(&["discrete"], |c| c.view = Some((None, 5))).make().unwrap();
+    let env = fleet(&["discrete"], |c| c.view = Some((None, 5)))
+        .make()
+        .unwrap();
     assert_eq!(*env.action_space(), ActionSpace::Discrete(3));
-    assert_eq!(env.observation_space(), ObservationSpace::Frame { height: 5, width: 5, channels: 3 });
+    assert_eq!(
+        env.observation_space(),
+        ObservationSpace::Frame {
+            height: 5,
+            width: 5,
+            channels: 3
+        }
+    );
 }
 
 #[test]
 fn a_batch_over_two_processes_equals_one_environment_alone() {
     let fleet = fleet(&["good"], |c| c.processes = 2);
-    let envs = (0..5).map(|_| Box::new(fleet.make().unwrap()) as Box<dyn Env>).collect();
+    let envs = (0..5)
+        .map(|_| Box::new(fleet.make().unwrap()) as Box<dyn Env>)
+        .collect();
     let mut batch = VecEnv::new(envs).unwrap();
     let width = batch.observation_space().len();
     let mut frames = vec![0; 5 * width];
     let mut steps = [None; 5];
-    batch.reset(&[0, 1, 2, 3, 4].map(Some), ObservationMut::Frame(&mut frames)).unwrap();
+    batch
+        .reset(
+            &[0, 1, 2, 3, 4].map(Some),
+            ObservationMut::Frame(&mut frames),
+        )
+        .unwrap();
     let mut all = vec![Vec::new(); 5];
     for t in 0..20 {
         let actions: Vec<f32> = (0..5).flat_map(|_| [(t as f32 * 0.7).sin(), 1.0]).collect();
-        batch.step(&actions, ObservationMut::Frame(&mut frames), &mut steps).unwrap();
-        all.iter_mut().zip(steps).for_each(|(list, step)| list.extend(step));
+        batch
+            .step(&actions, ObservationMut::Frame(&mut frames), &mut steps)
+            .unwrap();
+        all.iter_mut()
+            .zip(steps)
+            .for_each(|(list, step)| list.extend(step));
     }
     for (seed, list) in all.into_iter().enumerate() {
         assert_eq!(list, play(&mut good(), seed as u64).unwrap().0);
@@ -94,31 +142,58 @@ fn an_action_told_ahead_changes_nothing_and_has_to_be_kept_to() {
     let (mut told, mut plain) = (good(), good());
     let mut frames = [vec![0; 72], vec![0; 72]];
     for seed in 0..3 {
-        told.reset(seed, ObservationMut::Frame(&mut frames[0])).unwrap();
-        plain.reset(seed, ObservationMut::Frame(&mut frames[1])).unwrap();
+        told.reset(seed, ObservationMut::Frame(&mut frames[0]))
+            .unwrap();
+        plain
+            .reset(seed, ObservationMut::Frame(&mut frames[1]))
+            .unwrap();
         for t in 0..9 {
             let action = [0.1 * t as f32, 0.0];
             told.begin(&action).unwrap();
-            let a = told.step(&action, ObservationMut::Frame(&mut frames[0])).unwrap();
-            assert_eq!(a, plain.step(&action, ObservationMut::Frame(&mut frames[1])).unwrap());
+            let a = told
+                .step(&action, ObservationMut::Frame(&mut frames[0]))
+                .unwrap();
+            assert_eq!(
+                a,
+                plain
+                    .step(&action, ObservationMut::Frame(&mut frames[1]))
+                    .unwrap()
+            );
             assert_eq!(frames[0], frames[1]);
         }
         // A reset forgets it.
         told.begin(&[1.0, 1.0]).unwrap();
     }
-    told.reset(1, ObservationMut::Frame(&mut frames[0])).unwrap();
+    told.reset(1, ObservationMut::Frame(&mut frames[0]))
+        .unwrap();
     told.begin(&[1.0, 1.0]).unwrap();
-    assert!(told.step(&[0.0, 1.0], ObservationMut::Frame(&mut frames[0])).is_err());
+    assert!(
+        told.step(&[0.0, 1.0], ObservationMut::Frame(&mut frames[0]))
+            .is_err()
+    );
     assert!(told.begin(&[7.0, 1.0]).is_err());
 }
 
 #[test]
 fn a_lost_server_is_replaced_and_the_episode_goes_on_as_if_nothing_had_happened() {
     let calm = play(&mut good(), 3).unwrap();
-    for (n, name) in ["crash", "hang", "closed", "long", "ticket", "short", "crash-reset"].into_iter().enumerate() {
+    for (n, name) in [
+        "crash",
+        "hang",
+        "closed",
+        "long",
+        "ticket",
+        "short",
+        "crash-reset",
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("spent");
-        let fleet = fleet(&[name, mark.to_str().unwrap()], |c| c.deadline = Duration::from_secs(2));
+        let fleet = fleet(&[name, mark.to_str().unwrap()], |c| {
+            c.deadline = Duration::from_secs(2)
+        });
         let mut env = fleet.make().unwrap();
         assert_eq!(play(&mut env, 3).unwrap(), calm, "{n} {name}");
         assert!(mark.exists(), "{name} never happened");
@@ -130,13 +205,38 @@ fn a_lost_server_is_replaced_and_the_episode_goes_on_as_if_nothing_had_happened(
 
 #[test]
 fn a_server_that_fails_again_is_an_error_with_its_last_words() {
-    has(&fault(&["crash"], |_| ()), &["gym:Fake-v0 ended", "signal: 6", "asked to step", "bad_alloc"]);
-    has(&fault(&["closed"], |_| ()), &["ended", "exit status: 0", "asked to step"]);
-    has(&fault(&["crash-reset"], |_| ()), &["ended", "exit status: 9", "asked to reset"]);
+    has(
+        &fault(&["crash"], |_| ()),
+        &[
+            "gym:Fake-v0 ended",
+            "signal: 6",
+            "asked to step",
+            "bad_alloc",
+        ],
+    );
+    has(
+        &fault(&["closed"], |_| ()),
+        &["ended", "exit status: 0", "asked to step"],
+    );
+    has(
+        &fault(&["crash-reset"], |_| ()),
+        &["ended", "exit status: 9", "asked to reset"],
+    );
     let hung = fault(&["hang"], |c| c.deadline = Duration::from_millis(500));
-    has(&hung, &["no answer within 0.5 s", "step", "--env-timeout", "a lock that nobody gives back"]);
+    has(
+        &hung,
+        &[
+            "no answer within 0.5 s",
+            "step",
+            "--env-timeout",
+            "a lock that nobody gives back",
+        ],
+    );
     for name in ["long", "ticket", "short"] {
-        has(&fault(&[name], |_| ()), &["does not keep to the protocol", "fake server"]);
+        has(
+            &fault(&[name], |_| ()),
+            &["does not keep to the protocol", "fake server"],
+        );
     }
 }
 
@@ -145,35 +245,82 @@ fn an_environment_that_does_not_repeat_itself_is_not_taken_for_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let mark = dir.path().join("spent");
     let text = fault(&["crash", mark.to_str().unwrap(), "drift"], |_| ());
-    has(&text, &["does not repeat itself", "step 1 of seed 3", "signal: 6"]);
+    has(
+        &text,
+        &["does not repeat itself", "step 1 of seed 3", "signal: 6"],
+    );
 }
 
 #[test]
 fn an_exception_is_an_error_and_the_server_goes_on() {
     let mut env = fleet(&["raise"], |_| ()).make().unwrap();
     let text = play(&mut env, 3).unwrap_err().to_string();
-    has(&text, &["asked to step", "ZeroDivisionError", "division by zero", "line 7"]);
+    has(
+        &text,
+        &[
+            "asked to step",
+            "ZeroDivisionError",
+            "division by zero",
+            "line 7",
+        ],
+    );
     let mut frame = vec![0; 72];
-    assert!(matches!(env.step(&[0.0, 0.0], ObservationMut::Frame(&mut frame)), Err(EnvError::NeedsReset)));
+    assert!(matches!(
+        env.step(&[0.0, 0.0], ObservationMut::Frame(&mut frame)),
+        Err(EnvError::NeedsReset)
+    ));
     env.reset(3, ObservationMut::Frame(&mut frame)).unwrap();
 }
 
 #[test]
 fn a_server_that_cannot_be_used_says_why() {
     has(&fault(&["version"], |_| ()), &["version 9", "speaks 1"]);
-    has(&fault(&["exit"], |_| ()), &["ended", "exit status: 3", "SyntaxError"]);
-    has(&fault(&["silent"], |c| c.start_deadline = Duration::from_millis(300)), &["no answer within 0.3 s", "asked to start"]);
-    has(&fault(&["chatter"], |_| ()), &["does not keep to the protocol", "announced a message"]);
-    has(&fault(&["missing"], |_| ()), &["lacks what gym:Fake-v0 needs (gymnasium)", "-m venv", "pip install", "gymnasium[box2d]==1.4.0"]);
-    has(&fault(&["refused"], |_| ()), &["gym:Fake-v0 cannot be used", "Text(4)"]);
-    has(&fault(&["autoreset"], |_| ()), &["autoreset mode is next_step"]);
-    has(&fault(&["good"], |c| c.view = Some((Some(0..84), 64))), &["rows 0..84", "6 × 4"]);
+    has(
+        &fault(&["exit"], |_| ()),
+        &["ended", "exit status: 3", "SyntaxError"],
+    );
+    has(
+        &fault(&["silent"], |c| {
+            c.start_deadline = Duration::from_millis(300)
+        }),
+        &["no answer within 0.3 s", "asked to start"],
+    );
+    has(
+        &fault(&["chatter"], |_| ()),
+        &["does not keep to the protocol", "announced a message"],
+    );
+    has(
+        &fault(&["missing"], |_| ()),
+        &[
+            "lacks what gym:Fake-v0 needs (gymnasium)",
+            "-m venv",
+            "pip install",
+            "gymnasium[box2d]==1.4.0",
+        ],
+    );
+    has(
+        &fault(&["refused"], |_| ()),
+        &["gym:Fake-v0 cannot be used", "Text(4)"],
+    );
+    has(
+        &fault(&["autoreset"], |_| ()),
+        &["autoreset mode is next_step"],
+    );
+    has(
+        &fault(&["good"], |c| c.view = Some((Some(0..84), 64))),
+        &["rows 0..84", "6 × 4"],
+    );
     let launch = Launch::new("/nowhere/python", []);
-    let text = Fleet::new(GymConfig::new("Fake-v0"), launch).make().err().unwrap().to_string();
+    let text = Fleet::new(GymConfig::new("Fake-v0"), launch)
+        .make()
+        .err()
+        .unwrap()
+        .to_string();
     has(&text, &["/nowhere/python", "cannot be started", "--python"]);
 }
 
-/// Numbers of the live children of this process whose command line contains `word`, zombies included.
+/// Numbers of the live children of this process whose command line contains `word`, zombies
+/// included.
 #[cfg(target_os = "linux")]
 fn children(word: &str) -> Vec<(u32, char)> {
     let own = std::process::id().to_string();
@@ -189,8 +336,14 @@ fn children(word: &str) -> Vec<(u32, char)> {
             }
             let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             // A zombie has no command line any more, but the name.
-            let named = String::from_utf8_lossy(&command).contains(word) || state == 'Z' && head.contains("fake-gym");
-            named.then(|| (entry.file_name().to_string_lossy().parse().unwrap_or(0), state))
+            let named = String::from_utf8_lossy(&command).contains(word)
+                || state == 'Z' && head.contains("fake-gym");
+            named.then(|| {
+                (
+                    entry.file_name().to_string_lossy().parse().unwrap_or(0),
+                    state,
+                )
+            })
         })
         .collect()
 }
@@ -201,7 +354,11 @@ fn no_process_is_left_behind() {
     fn gone(word: &str) {
         let patience = Instant::now();
         while !children(word).is_empty() {
-            assert!(patience.elapsed() < Duration::from_secs(10), "{word}: {:?} are left", children(word));
+            assert!(
+                patience.elapsed() < Duration::from_secs(10),
+                "{word}: {:?} are left",
+                children(word)
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -218,13 +375,17 @@ fn no_process_is_left_behind() {
         let mark = own(name);
         std::fs::write(&mark, "").unwrap();
         // With the file there the third argument is the fault: it happens every time.
-        let text = fault(&["good", &mark, name], |c| c.deadline = Duration::from_millis(300));
+        let text = fault(&["good", &mark, name], |c| {
+            c.deadline = Duration::from_millis(300)
+        });
         assert!(!text.contains("no error"), "{name}");
         gone(&mark);
     }
     // One that does not care whether its input was closed.
     let mark = own("silent");
-    fault(&["silent", &mark], |c| c.start_deadline = Duration::from_millis(200));
+    fault(&["silent", &mark], |c| {
+        c.start_deadline = Duration::from_millis(200)
+    });
     gone(&mark);
     assert!(Path::new(&own("dropped")).parent().is_some());
 }

@@ -6,7 +6,9 @@ use std::{
     thread::JoinHandle,
 };
 
-use frmdn_env::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
+use frmdn_env::{
+    ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step,
+};
 use gym_rs::{
     core::{Env as Theirs, EnvProperties},
     envs::classical_control::{cartpole::CartPoleEnv, mountain_car::MountainCarEnv},
@@ -16,8 +18,9 @@ use gym_rs::{
 
 /// An environment of gym-rs with discrete actions.
 ///
-/// gym-rs's environments hold the handle of a window and cannot be sent to another thread, so each lives in a thread of its own.
-/// gym-rs has no limits on steps: the one given here truncates. Nothing is drawn, [`Env::picture`] is `None`.
+/// gym-rs's environments hold the handle of a window and cannot be sent to another thread, so each
+/// lives in a thread of its own. gym-rs has no limits on steps: the one given here truncates.
+/// Nothing is drawn, [`Env::picture`] is `None`.
 pub struct FromGymRs {
     action_space: ActionSpace,
     width: usize,
@@ -72,10 +75,18 @@ impl FromGymRs {
             let _ = tell.send((actions, first.len()));
             for order in inbox {
                 let answer = match order {
-                    Order::Reset(seed) => Answer { observation: env.reset(Some(seed), false, None).0.into(), reward: 0.0, done: false },
+                    Order::Reset(seed) => Answer {
+                        observation: env.reset(Some(seed), false, None).0.into(),
+                        reward: 0.0,
+                        done: false,
+                    },
                     Order::Step(action) => {
                         let taken = env.step(action);
-                        Answer { observation: taken.observation.into(), reward: *taken.reward, done: taken.done }
+                        Answer {
+                            observation: taken.observation.into(),
+                            reward: *taken.reward,
+                            done: taken.done,
+                        }
                     }
                 };
                 if outbox.send(answer).is_err() {
@@ -83,21 +94,38 @@ impl FromGymRs {
                 }
             }
         });
-        let (actions, width) = spaces.recv().expect("making the environment does not panic");
+        let (actions, width) = spaces
+            .recv()
+            .expect("making the environment does not panic");
         let action_space = ActionSpace::Discrete(actions);
-        Self { action_space, width, max_steps, steps: None, orders: Some(orders), answers, thread: Some(thread) }
+        Self {
+            action_space,
+            width,
+            max_steps,
+            steps: None,
+            orders: Some(orders),
+            answers,
+            thread: Some(thread),
+        }
     }
 
     fn ask(&self, order: Order) -> Result<Answer, EnvError> {
         let gone = || EnvError::Other("the environment of gym-rs panicked".into());
-        self.orders.as_ref().ok_or_else(gone)?.send(order).map_err(|_| gone())?;
+        self.orders
+            .as_ref()
+            .ok_or_else(gone)?
+            .send(order)
+            .map_err(|_| gone())?;
         self.answers.recv().map_err(|_| gone())
     }
 }
 
 impl fmt::Debug for FromGymRs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FromGymRs").field("action_space", &self.action_space).field("steps", &self.steps).finish_non_exhaustive()
+        f.debug_struct("FromGymRs")
+            .field("action_space", &self.action_space)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +138,9 @@ impl Drop for FromGymRs {
 }
 
 fn write(values: &[f64], out: &mut [f32]) {
-    out.iter_mut().zip(values).for_each(|(out, &value)| *out = value as f32);
+    out.iter_mut()
+        .zip(values)
+        .for_each(|(out, &value)| *out = value as f32);
 }
 
 impl Env for FromGymRs {
@@ -134,12 +164,26 @@ impl Env for FromGymRs {
         let before = self.steps.ok_or(EnvError::NeedsReset)?;
         self.action_space.check(action)?;
         let out = observation.latent(self.width)?;
-        let Answer { observation, reward, done } = self.ask(Order::Step(action[0] as usize))?;
+        let Answer {
+            observation,
+            reward,
+            done,
+        } = self.ask(Order::Step(action[0] as usize))?;
         write(&observation, out);
         let steps = before + 1;
         let truncated = steps >= self.max_steps;
         self.steps = (!done && !truncated).then_some(steps);
-        Ok(Step { reward, terminated: done, truncated, info: Info { steps, progress: (0, 0), completed: false, still: false } })
+        Ok(Step {
+            reward,
+            terminated: done,
+            truncated,
+            info: Info {
+                steps,
+                progress: (0, 0),
+                completed: false,
+                still: false,
+            },
+        })
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -43,11 +43,28 @@ impl UniformSampler for UniformObserved {
     type X = Observed;
 
     fn new<B1: SampleBorrow<Observed>, B2: SampleBorrow<Observed>>(low: B1, high: B2) -> Self {
-        Self(low.borrow().0.iter().zip(&high.borrow().0).map(|(l, h)| Uniform::new(l, h)).collect())
+        Self(
+            low.borrow()
+                .0
+                .iter()
+                .zip(&high.borrow().0)
+                .map(|(l, h)| Uniform::new(l, h))
+                .collect(),
+        )
     }
 
-    fn new_inclusive<B1: SampleBorrow<Observed>, B2: SampleBorrow<Observed>>(low: B1, high: B2) -> Self {
-        Self(low.borrow().0.iter().zip(&high.borrow().0).map(|(l, h)| Uniform::new_inclusive(l, h)).collect())
+    fn new_inclusive<B1: SampleBorrow<Observed>, B2: SampleBorrow<Observed>>(
+        low: B1,
+        high: B2,
+    ) -> Self {
+        Self(
+            low.borrow()
+                .0
+                .iter()
+                .zip(&high.borrow().0)
+                .map(|(l, h)| Uniform::new_inclusive(l, h))
+                .collect(),
+        )
     }
 
     fn sample<R: Rng + ?Sized>(&self, rng: &mut R) -> Observed {
@@ -58,7 +75,9 @@ impl UniformSampler for UniformObserved {
 impl Sample for Observed {
     /// Between the bounds; without bounds there is nothing to tell its length by, and it is empty.
     fn sample_between<R: Rng>(rng: &mut R, bounds: Option<BoxR<Self>>) -> Self {
-        bounds.map_or(Self(Vec::new()), |BoxR { low, high }| Uniform::new_inclusive(low, high).sample(rng))
+        bounds.map_or(Self(Vec::new()), |BoxR { low, high }| {
+            Uniform::new_inclusive(low, high).sample(rng)
+        })
     }
 }
 
@@ -66,8 +85,9 @@ type Make = Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>;
 
 /// One of our environments as `gym_rs::core::Env`.
 ///
-/// Its actions are vectors as [`Env::step`] takes them; its `info` is the whole [`Step`]. A clone is made by playing the episode
-/// again, which our environments repeat exactly. As in gym-rs, what cannot be done panics.
+/// Its actions are vectors as [`Env::step`] takes them; its `info` is the whole [`Step`]. A clone
+/// is made by playing the episode again, which our environments repeat exactly. As in gym-rs, what
+/// cannot be done panics.
 pub struct ToGymRs {
     make: Make,
     env: Box<dyn Env>,
@@ -114,20 +134,38 @@ impl ToGymRs {
             ObservationSpace::Frame { .. } => (Buffer::Frame(vec![0; space.len()]), 0.0, 255.0),
             ObservationSpace::Latent(n) => (Buffer::Latent(vec![0.0; n]), f64::MIN, f64::MAX),
         };
-        let observation_space = BoxR::new(Observed(vec![low; space.len()]), Observed(vec![high; space.len()]));
+        let observation_space = BoxR::new(
+            Observed(vec![low; space.len()]),
+            Observed(vec![high; space.len()]),
+        );
         let metadata = Metadata::new(RENDER_MODES, 50);
         let (rng, _) = rand_random(Some(0));
-        Self { make, env, action_space, observation_space, metadata, reward_range: RewardRange::default(), rng, episode: None, buffer }
+        Self {
+            make,
+            env,
+            action_space,
+            observation_space,
+            metadata,
+            reward_range: RewardRange::default(),
+            rng,
+            episode: None,
+            buffer,
+        }
     }
 
     fn start(&mut self, seed: u64) -> Observed {
-        self.env.reset(seed, self.buffer.as_mut()).unwrap_or_else(|e| panic!("reset: {e}"));
+        self.env
+            .reset(seed, self.buffer.as_mut())
+            .unwrap_or_else(|e| panic!("reset: {e}"));
         self.episode = Some((seed, Vec::new()));
         self.buffer.observed()
     }
 
     fn act(&mut self, action: &[f32]) -> Step {
-        let step = self.env.step(action, self.buffer.as_mut()).unwrap_or_else(|e| panic!("step: {e}"));
+        let step = self
+            .env
+            .step(action, self.buffer.as_mut())
+            .unwrap_or_else(|e| panic!("step: {e}"));
         if let Some((_, actions)) = &mut self.episode {
             actions.push(action.to_vec());
         }
@@ -152,8 +190,14 @@ impl Clone for ToGymRs {
 
 impl fmt::Debug for ToGymRs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps = self.episode.as_ref().map(|(seed, actions)| (seed, actions.len()));
-        f.debug_struct("ToGymRs").field("action_space", &self.action_space).field("seed and steps", &steps).finish_non_exhaustive()
+        let steps = self
+            .episode
+            .as_ref()
+            .map(|(seed, actions)| (seed, actions.len()));
+        f.debug_struct("ToGymRs")
+            .field("action_space", &self.action_space)
+            .field("seed and steps", &steps)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,7 +229,12 @@ impl Theirs for ToGymRs {
     }
 
     /// Without a seed one is drawn; the reset's info is the seed. Options are not known.
-    fn reset(&mut self, seed: Option<u64>, return_info: bool, _: Option<BoxR<Observed>>) -> (Observed, Option<u64>) {
+    fn reset(
+        &mut self,
+        seed: Option<u64>,
+        return_info: bool,
+        _: Option<BoxR<Observed>>,
+    ) -> (Observed, Option<u64>) {
         let seed = seed.unwrap_or_else(|| self.rng.r#gen());
         (self.start(seed), return_info.then_some(seed))
     }
@@ -197,7 +246,13 @@ impl Theirs for ToGymRs {
         };
         picture.map_or(Renders::None, |picture| {
             let rows = picture.rgb.chunks_exact(picture.width * 3);
-            let pixels = rows.map(|row| row.as_chunks::<3>().0.iter().map(|&[r, g, b]| RenderColor::RGB(r, g, b)).collect());
+            let pixels = rows.map(|row| {
+                row.as_chunks::<3>()
+                    .0
+                    .iter()
+                    .map(|&[r, g, b]| RenderColor::RGB(r, g, b))
+                    .collect()
+            });
             Renders::SingleRgbArray(RenderFrame::new(pixels.collect()))
         })
     }

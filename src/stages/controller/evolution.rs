@@ -50,7 +50,8 @@ pub struct Evolution {
     pub fitness: f64,
     /// The best tested means, best first.
     pub finalists: Vec<Finalist>,
-    /// The score that each start that is over had reached, with its optimiser until the best of them is chosen.
+    /// The score that each start that is over had reached, with its optimiser until the best of
+    /// them is chosen.
     pub starts: Vec<(f64, Option<CmaEs>)>,
     /// Tests since the best one.
     pub stale: u64,
@@ -62,10 +63,21 @@ pub struct Evolution {
 
 impl Evolution {
     /// The first start, at `origin`, for the V and M of the checksum `model`.
-    pub fn new(preset: &Preset, model: String, coordinates: Coordinates, origin: Vec<f64>) -> std::result::Result<Self, CmaError> {
+    pub fn new(
+        preset: &Preset,
+        model: String,
+        coordinates: Coordinates,
+        origin: Vec<f64>,
+    ) -> std::result::Result<Self, CmaError> {
         let n = origin.len();
         Ok(Self {
-            optimiser: optimiser(preset, &origin, 0, preset.controller.sigma, preset.controller.population)?,
+            optimiser: optimiser(
+                preset,
+                &origin,
+                0,
+                preset.controller.sigma,
+                preset.controller.population,
+            )?,
             model,
             coordinates,
             origin,
@@ -94,8 +106,14 @@ impl Evolution {
     }
 
     pub(super) fn save(&self, folder: &RunFolder) -> Result<()> {
-        let checkpoint = Checkpoint { tensors: Params::default(), state: self };
-        checkpoint.save(&folder.path("controller/state.safetensors"), CheckpointKind::ControllerState)
+        let checkpoint = Checkpoint {
+            tensors: Params::default(),
+            state: self,
+        };
+        checkpoint.save(
+            &folder.path("controller/state.safetensors"),
+            CheckpointKind::ControllerState,
+        )
     }
 
     /// The controller with the parameters `x`.
@@ -113,29 +131,48 @@ impl Evolution {
 
     /// Points that a candidate can lose on a track against the median, where there is a limit.
     pub(super) fn loss_limit(&self, config: &ControllerConfig) -> f64 {
-        let late = config.late.as_ref().filter(|late| self.late && late.loss_limit > 0.0);
+        let late = config
+            .late
+            .as_ref()
+            .filter(|late| self.late && late.loss_limit > 0.0);
         late.map_or(f64::INFINITY, |late| late.loss_limit)
     }
 
     /// Part of the mean's score that its candidates should reach.
     fn keep(&self, config: &ControllerConfig) -> f64 {
-        let late = config.late.as_ref().filter(|late| self.late && late.candidates_keep > 0.0);
+        let late = config
+            .late
+            .as_ref()
+            .filter(|late| self.late && late.candidates_keep > 0.0);
         late.map_or(config.candidates_keep, |late| late.candidates_keep)
     }
 
     /// Told a generation's losses and the mean of its fitness on fresh tracks, moves on.
-    pub(super) fn tell(&mut self, losses: &[f64], fitness: f64) -> std::result::Result<(), CmaError> {
+    pub(super) fn tell(
+        &mut self,
+        losses: &[f64],
+        fitness: f64,
+    ) -> std::result::Result<(), CmaError> {
         self.optimiser.tell(losses)?;
         self.generation += 1;
-        self.means.0.iter_mut().zip(self.optimiser.mean()).for_each(|(sum, m)| *sum += m);
+        self.means
+            .0
+            .iter_mut()
+            .zip(self.optimiser.mean())
+            .for_each(|(sum, m)| *sum += m);
         self.means.1 += 1;
         self.fitness += fitness;
         Ok(())
     }
 
-    /// The mean of the distribution's means since the last test: the noise of single generations averages out.
+    /// The mean of the distribution's means since the last test: the noise of single generations
+    /// averages out.
     pub(super) fn average(&self) -> Vec<f64> {
-        self.means.0.iter().map(|sum| sum / self.means.1.max(1) as f64).collect()
+        self.means
+            .0
+            .iter()
+            .map(|sum| sum / self.means.1.max(1) as f64)
+            .collect()
     }
 
     /// Takes a test of `x` into account. Returns whether it was the best so far.
@@ -149,7 +186,14 @@ impl Evolution {
         self.stale = if best { 0 } else { self.stale + 1 };
         // Behind those of the same score: the earlier one stays ahead.
         let at = self.finalists.partition_point(|f| f.score >= score);
-        self.finalists.insert(at, Finalist { generation: self.generation, score, x });
+        self.finalists.insert(
+            at,
+            Finalist {
+                generation: self.generation,
+                score,
+                x,
+            },
+        );
         self.finalists.truncate(crate::run::FINALISTS);
         best
     }
@@ -159,24 +203,50 @@ impl Evolution {
         self.finalists.first().map(|f| (f.score, f.generation))
     }
 
-    /// After a test that came to `score`: another start, the best of the starts, larger generations, or a restart, as the preset says.
-    pub(super) fn next(&mut self, preset: &Preset, score: f64) -> std::result::Result<Option<String>, CmaError> {
+    /// After a test that came to `score`: another start, the best of the starts, larger
+    /// generations, or a restart, as the preset says.
+    pub(super) fn next(
+        &mut self,
+        preset: &Preset,
+        score: f64,
+    ) -> std::result::Result<Option<String>, CmaError> {
         let config = &preset.controller;
         let begun = self.starts.len() as u64;
         let going_on = config.starts == 1 || begun == config.starts;
         if !going_on && self.generation == (begun + 1) * config.start_generations {
             self.starts.push((score, Some(self.optimiser.clone())));
             if begun + 1 < config.starts {
-                self.optimiser = optimiser(preset, &self.origin, begun + 1, config.sigma, config.population)?;
-                return Ok(Some(format!("start {} of {} ends at {score:.0}", begun + 1, config.starts)));
+                self.optimiser = optimiser(
+                    preset,
+                    &self.origin,
+                    begun + 1,
+                    config.sigma,
+                    config.population,
+                )?;
+                return Ok(Some(format!(
+                    "start {} of {} ends at {score:.0}",
+                    begun + 1,
+                    config.starts
+                )));
             }
-            let best = (0..self.starts.len()).fold(0, |best, i| if self.starts[i].0 > self.starts[best].0 { i } else { best });
+            let best = (0..self.starts.len()).fold(0, |best, i| {
+                if self.starts[i].0 > self.starts[best].0 {
+                    i
+                } else {
+                    best
+                }
+            });
             if let Some(optimiser) = self.starts[best].1.take() {
                 self.optimiser = optimiser;
             }
             self.starts.iter_mut().for_each(|s| s.1 = None);
             self.stale = 0;
-            return Ok(Some(format!("start {} of {} ends at {score:.0}; going on with start {}", begun + 1, config.starts, best + 1)));
+            return Ok(Some(format!(
+                "start {} of {} ends at {score:.0}; going on with start {}",
+                begun + 1,
+                config.starts,
+                best + 1
+            )));
         }
         if let Some(late) = &config.late
             && !self.late
@@ -185,8 +255,14 @@ impl Evolution {
         {
             self.late = true;
             let recombination = late.recombination.after(config.recombination);
-            self.optimiser = self.optimiser.clone().with_generations(late.population, recombination)?;
-            return Ok(Some(format!("past {:.0}: generations of {} candidates from here on", late.score, late.population)));
+            self.optimiser = self
+                .optimiser
+                .clone()
+                .with_generations(late.population, recombination)?;
+            return Ok(Some(format!(
+                "past {:.0}: generations of {} candidates from here on",
+                late.score, late.population
+            )));
         }
         if config.patience > 0 && going_on && self.stale >= config.patience {
             self.stale = 0;
@@ -195,10 +271,17 @@ impl Evolution {
             let population = self.optimiser.population() * 2;
             // Late generations stay what they are.
             let recombination = self.optimiser.config().recombination;
-            self.optimiser = optimiser(preset, &self.finalists[0].x, config.starts + self.restarts, sigma, population)?
-                .with_generations(population, recombination)?;
+            self.optimiser = optimiser(
+                preset,
+                &self.finalists[0].x,
+                config.starts + self.restarts,
+                sigma,
+                population,
+            )?
+            .with_generations(population, recombination)?;
             return Ok(Some(format!(
-                "no better for {} tests: again from the best mean, {population} candidates, sigma {sigma:.3}",
+                "no better for {} tests: again from the best mean, {population} candidates, sigma \
+                 {sigma:.3}",
                 config.patience
             )));
         }
@@ -207,10 +290,31 @@ impl Evolution {
 }
 
 /// Start number `start`, at `origin`.
-fn optimiser(preset: &Preset, origin: &[f64], start: u64, sigma: f64, population: usize) -> std::result::Result<CmaEs, CmaError> {
-    let seed = if start == 0 { preset.seed } else { stream(preset.seed, "controller/start", &[start]).random() };
-    let ControllerConfig { covariance, recombination, .. } = preset.controller;
-    let config = CmaEsConfig { dimension: origin.len(), population: Some(population), sigma0: sigma, covariance, recombination, seed };
+fn optimiser(
+    preset: &Preset,
+    origin: &[f64],
+    start: u64,
+    sigma: f64,
+    population: usize,
+) -> std::result::Result<CmaEs, CmaError> {
+    let seed = if start == 0 {
+        preset.seed
+    } else {
+        stream(preset.seed, "controller/start", &[start]).random()
+    };
+    let ControllerConfig {
+        covariance,
+        recombination,
+        ..
+    } = preset.controller;
+    let config = CmaEsConfig {
+        dimension: origin.len(),
+        population: Some(population),
+        sigma0: sigma,
+        covariance,
+        recombination,
+        seed,
+    };
     let mut optimiser = CmaEs::new(config)?;
     optimiser.start_at(origin)?;
     Ok(optimiser)
@@ -231,9 +335,21 @@ mod tests {
         let preset = Preset::resolve("car-racing-scout", &[]).unwrap();
         let (late, mut state) = (preset.controller.late.clone().unwrap(), evolution(&preset));
         state.generation = preset.controller.start_generations;
-        assert_eq!((state.next(&preset, late.score - 1.0).unwrap(), state.late), (None, false));
-        assert!(state.next(&preset, late.score).unwrap().unwrap().starts_with("past 850"));
-        assert_eq!((state.late, state.optimiser.population()), (true, late.population));
+        assert_eq!(
+            (state.next(&preset, late.score - 1.0).unwrap(), state.late),
+            (None, false)
+        );
+        assert!(
+            state
+                .next(&preset, late.score)
+                .unwrap()
+                .unwrap()
+                .starts_with("past 850")
+        );
+        assert_eq!(
+            (state.late, state.optimiser.population()),
+            (true, late.population)
+        );
     }
 
     #[test]
@@ -245,34 +361,65 @@ mod tests {
         assert_eq!(state.optimiser.config().recombination, Recombination::Pairs);
         let steps: Vec<Vec<f64>> = state.optimiser.ask();
         let (one, other) = steps.split_at(steps.len() / 2);
-        assert!(one.iter().zip(other).all(|(a, b)| a.iter().zip(b).all(|(a, b)| a == &-b)), "the mean lies between the sides of a pair");
+        assert!(
+            one.iter()
+                .zip(other)
+                .all(|(a, b)| a.iter().zip(b).all(|(a, b)| a == &-b)),
+            "the mean lies between the sides of a pair"
+        );
     }
 
     #[test]
     fn a_restart_stays_late() {
-        let preset = Preset::resolve("car-racing-frmdn", &["controller.patience=1".to_owned()]).unwrap();
+        let preset =
+            Preset::resolve("car-racing-frmdn", &["controller.patience=1".to_owned()]).unwrap();
         let mut state = evolution(&preset);
         state.next(&preset, 900.0).unwrap().unwrap();
         let population = state.optimiser.population();
         state.tested(vec![0.0; 15], 910.0, &preset.controller);
         state.tested(vec![0.0; 15], 900.0, &preset.controller);
-        assert!(state.next(&preset, 900.0).unwrap().unwrap().starts_with("no better for 1 tests"));
-        assert_eq!((state.optimiser.population(), state.optimiser.config().recombination), (2 * population, Recombination::Pairs));
+        assert!(
+            state
+                .next(&preset, 900.0)
+                .unwrap()
+                .unwrap()
+                .starts_with("no better for 1 tests")
+        );
+        assert_eq!(
+            (
+                state.optimiser.population(),
+                state.optimiser.config().recombination
+            ),
+            (2 * population, Recombination::Pairs)
+        );
     }
 
     #[test]
     fn of_several_starts_the_best_goes_on_and_none_turns_late() {
-        let preset = Preset::resolve("car-racing-scout", &["controller.starts=2".to_owned()]).unwrap();
+        let preset =
+            Preset::resolve("car-racing-scout", &["controller.starts=2".to_owned()]).unwrap();
         let (config, mut state) = (&preset.controller, evolution(&preset));
         let first = state.optimiser.config().seed;
         for (start, score) in [(1, 920.0), (2, 900.0)] {
             assert_eq!(state.optimiser.config().seed == first, start == 1);
             state.generation = start * config.start_generations;
-            assert!(state.next(&preset, score).unwrap().unwrap().starts_with(&format!("start {start} of 2 ends at {score}")));
+            assert!(
+                state
+                    .next(&preset, score)
+                    .unwrap()
+                    .unwrap()
+                    .starts_with(&format!("start {start} of 2 ends at {score}"))
+            );
             assert!(!state.late);
         }
         // The better one goes on, and the others are not kept.
-        assert!(state.optimiser.config().seed == first && state.starts.iter().all(|(_, optimiser)| optimiser.is_none()));
+        assert!(
+            state.optimiser.config().seed == first
+                && state
+                    .starts
+                    .iter()
+                    .all(|(_, optimiser)| optimiser.is_none())
+        );
         state.generation += config.select_every;
         assert!(state.next(&preset, 900.0).unwrap().is_some() && state.late);
     }

@@ -2,8 +2,8 @@
 
 use frmdn_engine::cholesky::Cholesky;
 
-/// Sums of the normal equations of `outputs` regressions on the same rows: Gram matrix, products with the outputs, and of each output its
-/// sum and sum of squares.
+/// Sums of the normal equations of `outputs` regressions on the same rows: Gram matrix, products
+/// with the outputs, and of each output its sum and sum of squares.
 pub struct Ridge {
     n: usize,
     gram: Vec<f64>,
@@ -15,31 +15,53 @@ pub struct Ridge {
 impl Ridge {
     /// Of no rows yet; a row has `n` values.
     pub fn new(n: usize, outputs: usize) -> Self {
-        Self { n, gram: vec![0.0; n * n], right: vec![0.0; n * outputs], outputs: vec![[0.0; 2]; outputs], rows: 0.0 }
+        Self {
+            n,
+            gram: vec![0.0; n * n],
+            right: vec![0.0; n * outputs],
+            outputs: vec![[0.0; 2]; outputs],
+            rows: 0.0,
+        }
     }
 
     /// Adds a row, whose last value is 1, and what is wanted there.
     pub fn add(&mut self, row: &[f64], wanted: &[f64]) {
         let n = self.n;
         for (i, x) in row.iter().enumerate() {
-            self.gram[i * n..=i * n + i].iter_mut().zip(row).for_each(|(s, y)| *s += x * y);
+            self.gram[i * n..=i * n + i]
+                .iter_mut()
+                .zip(row)
+                .for_each(|(s, y)| *s += x * y);
             let right = &mut self.right[i * wanted.len()..(i + 1) * wanted.len()];
             right.iter_mut().zip(wanted).for_each(|(s, w)| *s += x * w);
         }
-        self.outputs.iter_mut().zip(wanted).for_each(|(s, w)| *s = [s[0] + w, s[1] + w * w]);
+        self.outputs
+            .iter_mut()
+            .zip(wanted)
+            .for_each(|(s, w)| *s = [s[0] + w, s[1] + w * w]);
         self.rows += 1.0;
     }
 
     /// Adds the rows of `other`.
     pub fn merge(&mut self, other: Self) {
-        self.gram.iter_mut().zip(other.gram).for_each(|(s, p)| *s += p);
-        self.right.iter_mut().zip(other.right).for_each(|(s, p)| *s += p);
-        self.outputs.iter_mut().zip(other.outputs).for_each(|(s, p)| *s = [s[0] + p[0], s[1] + p[1]]);
+        self.gram
+            .iter_mut()
+            .zip(other.gram)
+            .for_each(|(s, p)| *s += p);
+        self.right
+            .iter_mut()
+            .zip(other.right)
+            .for_each(|(s, p)| *s += p);
+        self.outputs
+            .iter_mut()
+            .zip(other.outputs)
+            .for_each(|(s, p)| *s = [s[0] + p[0], s[1] + p[1]]);
         self.rows += other.rows;
     }
 
-    /// The weights of every output, with `ridge` times the number of rows on the diagonal but for the last value, and the part of the
-    /// outputs' variance that they explain on these rows. Nothing where there are no rows.
+    /// The weights of every output, with `ridge` times the number of rows on the diagonal but for
+    /// the last value, and the part of the outputs' variance that they explain on these rows.
+    /// Nothing where there are no rows.
     pub fn solve(mut self, ridge: f64) -> Option<(Vec<Vec<f64>>, f64)> {
         let (n, outputs) = (self.n, self.outputs.len());
         (0..n - 1).for_each(|i| self.gram[i * n + i] += ridge * self.rows);
@@ -51,7 +73,8 @@ impl Ridge {
             gram.solve(&mut weights);
             let [sum, squares] = self.outputs[output];
             // Σ y ŷ less the mean's part: with a ridge a little less than what is explained.
-            explained += right.iter().zip(&weights).map(|(r, w)| r * w).sum::<f64>() - sum * sum / self.rows.max(1.0);
+            explained += right.iter().zip(&weights).map(|(r, w)| r * w).sum::<f64>()
+                - sum * sum / self.rows.max(1.0);
             total += squares - sum * sum / self.rows.max(1.0);
             weights
         });
@@ -77,7 +100,11 @@ mod tests {
         first.merge(second);
         for sums in [whole, first] {
             let (weights, explained) = sums.solve(0.0).unwrap();
-            for (found, right) in weights.concat().iter().zip([2.0, -1.0, 3.0, 0.0, 0.5, -1.0]) {
+            for (found, right) in weights
+                .concat()
+                .iter()
+                .zip([2.0, -1.0, 3.0, 0.0, 0.5, -1.0])
+            {
                 assert!((found - right).abs() < 1e-9, "{found} {right}");
             }
             assert!((explained - 1.0).abs() < 1e-9);

@@ -18,7 +18,8 @@ pub struct Tracks {
 }
 
 impl Tracks {
-    /// `count` tracks, of which `hard` come from those that were failed as far as there are such, every other one from the first on.
+    /// `count` tracks, of which `hard` come from those that were failed as far as there are such,
+    /// every other one from the first on.
     pub fn choose(&mut self, seed: u64, generation: u64, count: usize, hard: usize) -> Vec<u64> {
         let mut rng = stream(seed, "controller/tracks", &[generation]);
         let mut pool = self.hard.clone();
@@ -75,7 +76,10 @@ mod tests {
         let second = tracks.choose(1, 1, 4, 2);
         assert_eq!(second, [first[0], first[3] + 1, first[3] + 2, first[3] + 3]);
         tracks.learn(first[0], 0, 8);
-        assert_eq!((tracks.hard(), tracks.choose(1, 2, 2, 2)[0]), (0, first[3] + 4));
+        assert_eq!(
+            (tracks.hard(), tracks.choose(1, 2, 2, 2)[0]),
+            (0, first[3] + 4)
+        );
     }
 
     #[test]

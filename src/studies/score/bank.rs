@@ -1,4 +1,5 @@
-//! The bank: controllers of all skills on [z_t, z_{t−1}], which no memory has a part in, and their real scores.
+//! The bank: controllers of all skills on [z_t, z_{t−1}], which no memory has a part in, and their
+//! real scores.
 
 use std::path::PathBuf;
 
@@ -41,7 +42,10 @@ pub struct Scored {
 impl Scored {
     /// Mean score of each controller.
     pub fn means(&self) -> Vec<f64> {
-        self.scores.iter().map(|s| s.iter().sum::<f64>() / s.len().max(1) as f64).collect()
+        self.scores
+            .iter()
+            .map(|s| s.iter().sum::<f64>() / s.len().max(1) as f64)
+            .collect()
     }
 
     /// The two best controllers, the better one first.
@@ -56,21 +60,30 @@ impl Scored {
 /// All that decides the bank.
 pub fn settings(plan: &Score, data: &Data) -> Value {
     let scale = &plan.scale;
-    json!({ "format": FORMAT, "data": data.name, "vision": data.vision, "environment": data.preset.environment,
-        "bank": [scale.bank, scale.bank_starts, scale.bank_generations, scale.bank_tracks], "population": POPULATION, "tracks": TRACKS,
+    json!({ "format": FORMAT, "data": data.name, "vision": data.vision,
+        "environment": data.preset.environment,
+        "bank": [scale.bank, scale.bank_starts, scale.bank_generations, scale.bank_tracks],
+        "population": POPULATION, "tracks": TRACKS,
         "sigma": [SIGMA, SIGMA_AT_DRIVER] })
 }
 
 /// The file of the real scores of evolution number `start`.
 fn path(plan: &Score, data: &Data, start: usize) -> PathBuf {
-    plan.out.join("runs").join(format!("{}-bank-{}.json", data.name, start + 1))
+    plan.out
+        .join("runs")
+        .join(format!("{}-bank-{}.json", data.name, start + 1))
 }
 
 /// The real scores, if all of them are there.
 pub fn scored(plan: &Score, data: &Data) -> Result<Option<Scored>> {
-    let mut all = Scored { scores: Vec::new(), origin: Vec::new() };
+    let mut all = Scored {
+        scores: Vec::new(),
+        origin: Vec::new(),
+    };
     for start in 0..plan.scale.bank_starts {
-        let Some(part) = kept::<Scored>(&path(plan, data, start), &settings(plan, data))? else { return Ok(None) };
+        let Some(part) = kept::<Scored>(&path(plan, data, start), &settings(plan, data))? else {
+            return Ok(None);
+        };
         all.scores.extend(part.scores);
         all.origin.extend(part.origin);
     }
@@ -80,9 +93,16 @@ pub fn scored(plan: &Score, data: &Data) -> Result<Option<Scored>> {
 /// The bank of `data`, made as far as it is missing: each evolution, then its controllers' scores.
 pub fn make(plan: &Score, data: &Data, context: &Context<'_>) -> Result<Bank> {
     let scale = &plan.scale;
-    let mut bank = Bank { controllers: Vec::new(), scored: Scored { scores: Vec::new(), origin: Vec::new() } };
+    let mut bank = Bank {
+        controllers: Vec::new(),
+        scored: Scored {
+            scores: Vec::new(),
+            origin: Vec::new(),
+        },
+    };
     for start in 0..scale.bank_starts {
-        let count = scale.bank / scale.bank_starts + usize::from(start < scale.bank % scale.bank_starts);
+        let count =
+            scale.bank / scale.bank_starts + usize::from(start < scale.bank % scale.bank_starts);
         let evolved = evolved(plan, data, start as u64, count, context)?;
         let (path, settings) = (path(plan, data, start), settings(plan, data));
         let part = match kept::<Scored>(&path, &settings)? {
@@ -90,7 +110,13 @@ pub fn make(plan: &Score, data: &Data, context: &Context<'_>) -> Result<Bank> {
             None => {
                 let controllers: Vec<&LinearController> = evolved.iter().map(|(_, c)| c).collect();
                 let scores = real_scores(plan, data, start, &controllers, context)?;
-                let part = Scored { scores, origin: evolved.iter().map(|(generation, _)| [start as u64 + 1, *generation]).collect() };
+                let part = Scored {
+                    scores,
+                    origin: evolved
+                        .iter()
+                        .map(|(generation, _)| [start as u64 + 1, *generation])
+                        .collect(),
+                };
                 keep(&path, &settings, &part)?;
                 part
             }
@@ -103,14 +129,31 @@ pub fn make(plan: &Score, data: &Data, context: &Context<'_>) -> Result<Bank> {
 }
 
 /// Whole episodes of each of `controllers` on the bank's tracks.
-fn real_scores(plan: &Score, data: &Data, start: usize, controllers: &[&LinearController], context: &Context<'_>) -> Result<Vec<Vec<f64>>> {
+fn real_scores(
+    plan: &Score,
+    data: &Data,
+    start: usize,
+    controllers: &[&LinearController],
+    context: &Context<'_>,
+) -> Result<Vec<Vec<f64>>> {
     let model = data.model(data.plain(Variant::Stack2)?);
-    context.report.begin(&format!("bank, real scores {}", start + 1), "controllers", 0, controllers.len() as u64);
+    context.report.begin(
+        &format!("bank, real scores {}", start + 1),
+        "controllers",
+        0,
+        controllers.len() as u64,
+    );
     let one = |(i, controller): (usize, &&LinearController)| {
         let jobs: Vec<Job<'_>> = jobs(controller, BANK_TRACKS, plan.scale.bank_tracks).collect();
         let outcomes = plan.drive(&model, &data.world, &jobs, DriveOptions::default(), context)?;
         let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
-        context.report.advance(i as u64 + 1, &format!("score {:.0}", scores.iter().sum::<f64>() / scores.len() as f64));
+        context.report.advance(
+            i as u64 + 1,
+            &format!(
+                "score {:.0}",
+                scores.iter().sum::<f64>() / scores.len() as f64
+            ),
+        );
         Ok(scores)
     };
     let scores = controllers.iter().enumerate().map(one).collect();
@@ -125,13 +168,26 @@ struct Evolved {
     generations: Vec<u64>,
 }
 
-/// `count` controllers of one evolution, spread over its candidates and means, each the first of its generation: as many as there are
-/// generations are a candidate of each but the last, whose mean is taken.
-fn evolved(plan: &Score, data: &Data, start: u64, count: usize, context: &Context<'_>) -> Result<Vec<(u64, LinearController)>> {
-    let path = plan.out.join("bank").join(format!("{}-{start}.safetensors", data.name));
+/// `count` controllers of one evolution, spread over its candidates and means, each the first of
+/// its generation: as many as there are generations are a candidate of each but the last, whose
+/// mean is taken.
+fn evolved(
+    plan: &Score,
+    data: &Data,
+    start: u64,
+    count: usize,
+    context: &Context<'_>,
+) -> Result<Vec<(u64, LinearController)>> {
+    let path = plan
+        .out
+        .join("bank")
+        .join(format!("{}-{start}.safetensors", data.name));
     let settings = settings(plan, data);
     let features = 2 * data.latent();
-    let shape = [count, LinearController::count(features, data.actions.width())];
+    let shape = [
+        count,
+        LinearController::count(features, data.actions.width()),
+    ];
     let model = data.model(data.plain(Variant::Stack2)?);
     if !path.exists() {
         let generations = plan.scale.bank_generations as u64;
@@ -142,27 +198,58 @@ fn evolved(plan: &Score, data: &Data, start: u64, count: usize, context: &Contex
             Search::at_drivers(data, model, POPULATION, start + 1)?
         };
         let mut all = Vec::new();
-        context.report.begin(&format!("bank, evolution {}", start + 1), "generations", 0, generations);
+        context.report.begin(
+            &format!("bank, evolution {}", start + 1),
+            "generations",
+            0,
+            generations,
+        );
         for generation in 0..generations {
             all.push((generation, search.candidates().swap_remove(0)));
-            search.generation(plan, context).inspect_err(|_| context.report.end())?;
+            search
+                .generation(plan, context)
+                .inspect_err(|_| context.report.end())?;
             all.push((generation + 1, search.mean()));
             context.report.advance(generation + 1, "");
         }
         context.report.end();
-        let chosen: Vec<&(u64, LinearController)> =
-            (0..count).map(|i| &all[(i * (all.len() - 1)) / count.saturating_sub(1).max(1)]).collect();
+        let chosen: Vec<&(u64, LinearController)> = (0..count)
+            .map(|i| &all[(i * (all.len() - 1)) / count.saturating_sub(1).max(1)])
+            .collect();
         let mut tensors = Params::default();
-        tensors.push("weights", &shape, chosen.iter().flat_map(|(_, c)| c.weights().to_vec()).collect());
-        let state = Evolved { settings: settings.clone(), generations: chosen.iter().map(|c| c.0).collect() };
+        tensors.push(
+            "weights",
+            &shape,
+            chosen
+                .iter()
+                .flat_map(|(_, c)| c.weights().to_vec())
+                .collect(),
+        );
+        let state = Evolved {
+            settings: settings.clone(),
+            generations: chosen.iter().map(|c| c.0).collect(),
+        };
         Checkpoint { tensors, state }.save(&path, CheckpointKind::Controller)?;
     }
-    let file = Checkpoint::<Evolved>::load(&path, CheckpointKind::Controller, "Delete it and type the same command again.")?;
+    let file = Checkpoint::<Evolved>::load(
+        &path,
+        CheckpointKind::Controller,
+        "Delete it and type the same command again.",
+    )?;
     if file.state.settings != settings {
         return Err(differs(&path));
     }
-    let weights =
-        file.tensors.get("weights", &shape).map_err(|e| RunError::damaged(&path, e, "Delete it and type the same command again."))?;
-    let controllers = weights.chunks_exact(shape[1]).map(|w| LinearController::new(features, data.actions.width(), w.to_vec()));
-    Ok(file.state.generations.into_iter().zip(controllers).collect())
+    let weights = file
+        .tensors
+        .get("weights", &shape)
+        .map_err(|e| RunError::damaged(&path, e, "Delete it and type the same command again."))?;
+    let controllers = weights
+        .chunks_exact(shape[1])
+        .map(|w| LinearController::new(features, data.actions.width(), w.to_vec()));
+    Ok(file
+        .state
+        .generations
+        .into_iter()
+        .zip(controllers)
+        .collect())
 }

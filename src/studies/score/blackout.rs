@@ -43,44 +43,107 @@ enum Filler<'a> {
 
 /// The piece of the memory of `arm`.
 pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (PathBuf, Value) {
-    (plan.out.join("runs").join(format!("e2-{}.json", arm.name(data))), arm.settings(data, more(plan, data)))
+    (
+        plan.out
+            .join("runs")
+            .join(format!("e2-{}.json", arm.name(data))),
+        arm.settings(data, more(plan, data)),
+    )
 }
 
 /// The piece of a baseline, [`HOLD`] or [`SEEN`].
 pub fn baseline(plan: &Score, data: &Data, name: &str) -> (PathBuf, Value) {
-    let path = plan.out.join("runs").join(format!("e2-{}-{}.json", data.name, if name == HOLD { "hold" } else { "seen" }));
-    (path, json!({ "baseline": name, "experiment": more(plan, data) }))
+    let path = plan.out.join("runs").join(format!(
+        "e2-{}-{}.json",
+        data.name,
+        if name == HOLD { "hold" } else { "seen" }
+    ));
+    (
+        path,
+        json!({ "baseline": name, "experiment": more(plan, data) }),
+    )
 }
 
 fn more(plan: &Score, data: &Data) -> Value {
-    json!({ "e2": { "every": EVERY, "lengths": LENGTHS, "tracks": plan.scale.tracks }, "bank": bank::settings(plan, data) })
+    json!({ "e2": { "every": EVERY, "lengths": LENGTHS, "tracks": plan.scale.tracks },
+        "bank": bank::settings(plan, data) })
 }
 
 /// One piece for each memory that predicts, and the baselines.
-pub fn pieces<'a>(plan: &'a Score, data: &'a Data, arms: &'a [Arm], bank: &Arc<Bank>) -> Vec<Piece<'a>> {
-    let memories = arms.iter().filter(|arm| arm.config().is_trained()).map(|arm| (key(plan, data, arm), Filler::Memory(arm)));
-    let baselines = [(baseline(plan, data, SEEN), Filler::Seen), (baseline(plan, data, HOLD), Filler::Hold)];
+pub fn pieces<'a>(
+    plan: &'a Score,
+    data: &'a Data,
+    arms: &'a [Arm],
+    bank: &Arc<Bank>,
+) -> Vec<Piece<'a>> {
+    let memories = arms
+        .iter()
+        .filter(|arm| arm.config().is_trained())
+        .map(|arm| (key(plan, data, arm), Filler::Memory(arm)));
+    let baselines = [
+        (baseline(plan, data, SEEN), Filler::Seen),
+        (baseline(plan, data, HOLD), Filler::Hold),
+    ];
     let piece = |((path, settings), filler): ((PathBuf, Value), Filler<'a>)| {
         let bank = Arc::clone(bank);
-        Piece { path, settings, make: Box::new(move |context| Ok(json!(drive(plan, data, &filler, &bank, context)?))) }
+        Piece {
+            path,
+            settings,
+            make: Box::new(move |context| Ok(json!(drive(plan, data, &filler, &bank, context)?))),
+        }
     };
     baselines.into_iter().chain(memories).map(piece).collect()
 }
 
-fn drive(plan: &Score, data: &Data, filler: &Filler<'_>, bank: &Bank, context: &crate::stages::Context<'_>) -> Result<Blind> {
+fn drive(
+    plan: &Score,
+    data: &Data,
+    filler: &Filler<'_>,
+    bank: &Bank,
+    context: &crate::stages::Context<'_>,
+) -> Result<Blind> {
     let inner = match filler {
         Filler::Memory(arm) => arm.memory(plan, data)?,
         Filler::Hold | Filler::Seen => data.plain(Variant::Copy)?,
     };
     let model = data.model(Box::new(Stacked::new(inner, data.latent())));
     let drivers = bank.scored.best();
-    let all: Vec<Job<'_>> = drivers.iter().flat_map(|&d| jobs(&bank.controllers[d], seeds::TEST.start, plan.scale.tracks)).collect();
-    let lengths: &[u32] = if matches!(filler, Filler::Seen) { &[0] } else { &LENGTHS };
+    let all: Vec<Job<'_>> = drivers
+        .iter()
+        .flat_map(|&d| jobs(&bank.controllers[d], seeds::TEST.start, plan.scale.tracks))
+        .collect();
+    let lengths: &[u32] = if matches!(filler, Filler::Seen) {
+        &[0]
+    } else {
+        &LENGTHS
+    };
     let of = |&steps: &u32| {
-        let blackout = Some(Blackout { every: EVERY, steps, temperature: 1.0, seed: 0 });
-        let outcomes = plan.drive(&model, &data.world, &all, DriveOptions { blackout, ..DriveOptions::default() }, context)?;
-        let scores = |driver: usize| outcomes[driver * plan.scale.tracks..][..plan.scale.tracks].iter().map(|o| o.score).collect();
+        let blackout = Some(Blackout {
+            every: EVERY,
+            steps,
+            temperature: 1.0,
+            seed: 0,
+        });
+        let outcomes = plan.drive(
+            &model,
+            &data.world,
+            &all,
+            DriveOptions {
+                blackout,
+                ..DriveOptions::default()
+            },
+            context,
+        )?;
+        let scores = |driver: usize| {
+            outcomes[driver * plan.scale.tracks..][..plan.scale.tracks]
+                .iter()
+                .map(|o| o.score)
+                .collect()
+        };
         Ok((steps, [scores(0), scores(1)]))
     };
-    Ok(Blind { drivers, lengths: lengths.iter().map(of).collect::<Result<_>>()? })
+    Ok(Blind {
+        drivers,
+        lengths: lengths.iter().map(of).collect::<Result<_>>()?,
+    })
 }

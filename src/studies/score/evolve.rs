@@ -31,8 +31,8 @@ pub struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// At the origin, the controller that does nothing. The covariance is separable whatever the number of weights, so that memories
-    /// differ in what they show the controller alone.
+    /// At the origin, the controller that does nothing. The covariance is separable whatever the
+    /// number of weights, so that memories differ in what they show the controller alone.
     pub fn new(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
         let coordinates = Coordinates::standard(&stages::moments(&data.folder, &model)?);
         let dimension = coordinates.count(model.actions.width());
@@ -44,14 +44,29 @@ impl<'a> Search<'a> {
             recombination: Recombination::BetterHalf,
             seed,
         };
-        Ok(Self { data, model, coordinates, optimiser: CmaEs::new(config).map_err(failed)?, seed })
+        Ok(Self {
+            data,
+            model,
+            coordinates,
+            optimiser: CmaEs::new(config).map_err(failed)?,
+            seed,
+        })
     }
 
-    /// The same, but at the controller that comes closest to the recorded drivers who see where they go; at the origin if there are none.
-    pub fn at_drivers(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
+    /// The same, but at the controller that comes closest to the recorded drivers who see where
+    /// they go; at the origin if there are none.
+    pub fn at_drivers(
+        data: &'a Data,
+        model: ActingModel,
+        population: usize,
+        seed: u64,
+    ) -> Result<Self> {
         let mut search = Self::new(data, model, population, seed)?;
         if let Some(x) = imitate::drivers(data, &search.model, &search.coordinates)? {
-            let config = CmaEsConfig { sigma0: SIGMA_AT_DRIVER, ..search.optimiser.config().clone() };
+            let config = CmaEsConfig {
+                sigma0: SIGMA_AT_DRIVER,
+                ..search.optimiser.config().clone()
+            };
             search.optimiser = CmaEs::new(config).map_err(failed)?;
             search.optimiser.start_at(&x).map_err(failed)?;
         }
@@ -64,7 +79,11 @@ impl<'a> Search<'a> {
 
     /// The candidates of this generation.
     pub fn candidates(&self) -> Vec<LinearController> {
-        self.optimiser.ask().iter().map(|x| self.controller(x)).collect()
+        self.optimiser
+            .ask()
+            .iter()
+            .map(|x| self.controller(x))
+            .collect()
     }
 
     /// The distribution's mean.
@@ -74,21 +93,38 @@ impl<'a> Search<'a> {
 
     /// A generation's fitnesses, the higher the better, in the candidates' order.
     pub fn tell(&mut self, fitness: &[f64]) -> Result<()> {
-        self.optimiser.tell(&fitness.iter().map(|f| -f).collect::<Vec<_>>()).map_err(failed)
+        self.optimiser
+            .tell(&fitness.iter().map(|f| -f).collect::<Vec<_>>())
+            .map_err(failed)
     }
 
-    /// One generation in the real environment, on training tracks of its own. Returns its episodes and frames.
+    /// One generation in the real environment, on training tracks of its own. Returns its episodes
+    /// and frames.
     pub fn generation(&mut self, plan: &Score, context: &Context<'_>) -> Result<[u64; 2]> {
         let candidates = self.candidates();
         let mut rng = stream(self.seed, "score/tracks", &[self.optimiser.generation()]);
-        let tracks: Vec<u64> = (0..TRACKS).map(|_| rng.random_range(seeds::EVOLVE)).collect();
-        let jobs: Vec<Job<'_>> =
-            candidates.iter().flat_map(|controller| tracks.iter().map(move |&seed| Job { controller, seed })).collect();
-        let options = DriveOptions { give_up_after: Some(GIVE_UP), max_steps: self.data.max_steps, ..DriveOptions::default() };
+        let tracks: Vec<u64> = (0..TRACKS)
+            .map(|_| rng.random_range(seeds::EVOLVE))
+            .collect();
+        let jobs: Vec<Job<'_>> = candidates
+            .iter()
+            .flat_map(|controller| tracks.iter().map(move |&seed| Job { controller, seed }))
+            .collect();
+        let options = DriveOptions {
+            give_up_after: Some(GIVE_UP),
+            max_steps: self.data.max_steps,
+            ..DriveOptions::default()
+        };
         let outcomes = plan.drive(&self.model, &self.data.world, &jobs, options, context)?;
-        let fitness: Vec<f64> = outcomes.chunks(TRACKS).map(|o| o.iter().map(|o| o.fitness).sum::<f64>() / TRACKS as f64).collect();
+        let fitness: Vec<f64> = outcomes
+            .chunks(TRACKS)
+            .map(|o| o.iter().map(|o| o.fitness).sum::<f64>() / TRACKS as f64)
+            .collect();
         self.tell(&fitness)?;
-        Ok([outcomes.len() as u64, outcomes.iter().map(|o| u64::from(o.steps)).sum()])
+        Ok([
+            outcomes.len() as u64,
+            outcomes.iter().map(|o| u64::from(o.steps)).sum(),
+        ])
     }
 }
 

@@ -1,11 +1,18 @@
 //! Figures of lists of numbers: rank correlation, interquartile mean, area under a curve.
 
-/// Spearman's rank correlation of pairs, ties at their mean rank; not a number where one side is all the same.
+/// Spearman's rank correlation of pairs, ties at their mean rank; not a number where one side is
+/// all the same.
 pub fn spearman(pairs: &[[f64; 2]]) -> f64 {
     let ranks = [0, 1].map(|side| ranked(&pairs.iter().map(|p| p[side]).collect::<Vec<f64>>()));
     let middle = (pairs.len() as f64 - 1.0) / 2.0;
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - middle) * (y - middle)).sum::<f64>();
-    product(&ranks[0], &ranks[1]) / (product(&ranks[0], &ranks[0]) * product(&ranks[1], &ranks[1])).sqrt()
+    let product = |a: &[f64], b: &[f64]| {
+        a.iter()
+            .zip(b)
+            .map(|(x, y)| (x - middle) * (y - middle))
+            .sum::<f64>()
+    };
+    product(&ranks[0], &ranks[1])
+        / (product(&ranks[0], &ranks[0]) * product(&ranks[1], &ranks[1])).sqrt()
 }
 
 /// Ranks from 0; equal values share the mean of theirs.
@@ -30,9 +37,13 @@ pub fn iqm(values: &[f64]) -> f64 {
     left.iter().sum::<f64>() / left.len() as f64
 }
 
-/// Mean height of the curve through `points` (x rising) from its first to its last x, straight between them.
+/// Mean height of the curve through `points` (x rising) from its first to its last x, straight
+/// between them.
 pub fn area(points: &[[f64; 2]]) -> f64 {
-    let sum: f64 = points.windows(2).map(|p| (p[1][0] - p[0][0]) * f64::midpoint(p[0][1], p[1][1])).sum();
+    let sum: f64 = points
+        .windows(2)
+        .map(|p| (p[1][0] - p[0][0]) * f64::midpoint(p[0][1], p[1][1]))
+        .sum();
     match points {
         [first, .., last] => sum / (last[0] - first[0]),
         _ => points.first().map_or(f64::NAN, |p| p[1]),
@@ -43,12 +54,17 @@ pub fn area(points: &[[f64; 2]]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Without ties 1 − 6 Σ d²/(n (n² − 1)): ranks 0 1 2 3 4 against 1 0 2 4 3 have Σ d² = 4, so 1 − 24/120 = 0.8. With ties, ranks
-    /// 0, 1.5, 1.5, 3 against 0 1 2 3: centred products 2.25 + 0 + 0 + 2.25 = 4.5 over √(4.5 · 5), that is 0.9486833.
+    /// Without ties 1 − 6 Σ d²/(n (n² − 1)): ranks 0 1 2 3 4 against 1 0 2 4 3 have Σ d² = 4, so 1
+    /// − 24/120 = 0.8. With ties, ranks 0, 1.5, 1.5, 3 against 0 1 2 3: centred products 2.25 + 0 +
+    /// 0 + 2.25 = 4.5 over √(4.5 · 5), that is 0.9486833.
     #[test]
     fn rank_correlations_by_hand() {
-        let of = |a: &[f64], b: &[f64]| spearman(&a.iter().zip(b).map(|(a, b)| [*a, *b]).collect::<Vec<_>>());
-        assert!((of(&[1.0, 2.0, 3.0, 4.0, 5.0], &[20.0, 10.0, 30.0, 500.0, 40.0]) - 0.8).abs() < 1e-12);
+        let of = |a: &[f64], b: &[f64]| {
+            spearman(&a.iter().zip(b).map(|(a, b)| [*a, *b]).collect::<Vec<_>>())
+        };
+        assert!(
+            (of(&[1.0, 2.0, 3.0, 4.0, 5.0], &[20.0, 10.0, 30.0, 500.0, 40.0]) - 0.8).abs() < 1e-12
+        );
         assert!((of(&[1.0, 2.0, 2.0, 9.0], &[1.0, 2.0, 3.0, 4.0]) - 0.948_683_298).abs() < 1e-8);
         assert!((of(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]) + 1.0).abs() < 1e-12);
         assert!(of(&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]).is_nan() && of(&[], &[]).is_nan());

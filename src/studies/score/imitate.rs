@@ -1,4 +1,5 @@
-//! A controller that comes closest to the drivers of the recorded episodes: ridge regression onto the outputs behind their actions.
+//! A controller that comes closest to the drivers of the recorded episodes: ridge regression onto
+//! the outputs behind their actions.
 
 use super::Data;
 use crate::{
@@ -11,26 +12,44 @@ use crate::{
 
 /// Episodes that it is fitted to.
 const EPISODES: usize = 200;
-/// Added to the diagonal of the normal equations, in parts of the number of steps: coordinates have a variance of about one.
+/// Added to the diagonal of the normal equations, in parts of the number of steps: coordinates have
+/// a variance of about one.
 const RIDGE: f64 = 1e-2;
 
-/// The parameters of that controller in `coordinates`, from training episodes of all drivers but the blind one; `None` without such.
-pub fn drivers(data: &Data, model: &ActingModel, coordinates: &Coordinates) -> Result<Option<Vec<f64>>> {
+/// The parameters of that controller in `coordinates`, from training episodes of all drivers but
+/// the blind one; `None` without such.
+pub fn drivers(
+    data: &Data,
+    model: &ActingModel,
+    coordinates: &Coordinates,
+) -> Result<Option<Vec<f64>>> {
     let collect = &data.preset.collect;
     let seeing = |&i: &usize| collect.policies()[collect.driver(i)] != "brownian";
     let (n, actions) = (coordinates.len() + 1, model.actions.width());
     let mut sums = Ridge::new(n, actions);
     let (mut wanted, mut scratch) = (vec![0.0; actions], Scratch::default());
-    for index in stages::training_indices(collect.episodes).filter(seeing).take(EPISODES) {
+    for index in stages::training_indices(collect.episodes)
+        .filter(seeing)
+        .take(EPISODES)
+    {
         let episode = LatentEpisode::load(&data.folder.latents().path(index))?;
         let mut state = vec![0.0; model.memory.state_len()];
-        for (z, action) in episode.mean.chunks_exact(episode.latent).zip(episode.actions.chunks_exact(actions)) {
+        for (z, action) in episode
+            .mean
+            .chunks_exact(episode.latent)
+            .zip(episode.actions.chunks_exact(actions))
+        {
             let mut row = coordinates.of(&[z, model.memory.hidden(&state)].concat());
             row.push(1.0);
             model.actions.unsquash(action, &mut wanted);
-            sums.add(&row, &wanted.iter().map(|w| f64::from(*w)).collect::<Vec<_>>());
+            sums.add(
+                &row,
+                &wanted.iter().map(|w| f64::from(*w)).collect::<Vec<_>>(),
+            );
             model.memory.step(1, z, action, &mut state, &mut scratch);
         }
     }
-    Ok(sums.solve(RIDGE).map(|(weights, _)| coordinates.parameters(&weights)))
+    Ok(sums
+        .solve(RIDGE)
+        .map(|(weights, _)| coordinates.parameters(&weights)))
 }

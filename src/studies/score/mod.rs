@@ -1,8 +1,9 @@
 //! `compare score`: what a memory is worth to those who drive, by the experiments E1 to E4.
 //!
-//! E1, the bank: drivers that do not need the memory, ranked in its dreams; E2, blackout: drivers whose eyes the memory replaces for
-//! some steps; E3, small populations: controllers on [z, h], evolved with few episodes; E4: controllers evolved in dreams alone.
-//! Every finished piece is a file of its own, a function of seeds alone.
+//! E1, the bank: drivers that do not need the memory, ranked in its dreams; E2, blackout: drivers
+//! whose eyes the memory replaces for some steps; E3, small populations: controllers on [z, h],
+//! evolved with few episodes; E4: controllers evolved in dreams alone. Every finished piece is a
+//! file of its own, a function of seeds alone.
 
 mod bank;
 mod blackout;
@@ -77,7 +78,9 @@ impl FromStr for Experiment {
             "e2" => Ok(Self::E2),
             "e3" => Ok(Self::E3),
             "e4" => Ok(Self::E4),
-            other => Err(format!("there is no experiment `{other}`: write e1, e2, e3 or e4, with commas between")),
+            other => Err(format!(
+                "there is no experiment `{other}`: write e1, e2, e3 or e4, with commas between"
+            )),
         }
     }
 }
@@ -87,7 +90,8 @@ impl FromStr for Experiment {
 pub struct Scale {
     /// Controllers in the bank.
     pub bank: usize,
-    /// Evolutions that they are taken from: from the origin, and from what recorded drivers do, in turn.
+    /// Evolutions that they are taken from: from the origin, and from what recorded drivers do, in
+    /// turn.
     pub bank_starts: usize,
     /// Generations of each.
     pub bank_generations: usize,
@@ -95,7 +99,8 @@ pub struct Scale {
     pub bank_tracks: usize,
     /// Real states that every controller of the bank dreams from.
     pub starts: usize,
-    /// Of these, the first so many are driven in the real environment too, with the dream's actions.
+    /// Of these, the first so many are driven in the real environment too, with the dream's
+    /// actions.
     pub replayed: usize,
     /// Steps of a dream.
     pub steps: u32,
@@ -150,7 +155,8 @@ impl Scale {
 
 /// What is to be compared.
 pub struct Score {
-    /// Run folders whose V has been trained: episodes, latents, the environment and the settings of the memories' training.
+    /// Run folders whose V has been trained: episodes, latents, the environment and the settings of
+    /// the memories' training.
     pub data: Vec<PathBuf>,
     /// What is done.
     pub experiments: Vec<Experiment>,
@@ -190,7 +196,9 @@ impl Score {
         options: DriveOptions,
         context: &Context<'_>,
     ) -> Result<Vec<Outcome>> {
-        let outcomes = model.drive(world, jobs, options, context.stop, &AtomicU64::new(0)).map_err(RunError::Failed)?;
+        let outcomes = model
+            .drive(world, jobs, options, context.stop, &AtomicU64::new(0))
+            .map_err(RunError::Failed)?;
         outcomes.ok_or_else(|| context.interrupted())
     }
 }
@@ -219,22 +227,34 @@ impl Data {
 
     /// What acts with this memory.
     fn model(&self, memory: Box<dyn Memory>) -> ActingModel {
-        ActingModel { encoder: self.vae.encoder(), memory, latent: self.latent(), actions: self.actions.clone() }
+        ActingModel {
+            encoder: self.vae.encoder(),
+            memory,
+            latent: self.latent(),
+            actions: self.actions.clone(),
+        }
     }
 
     fn load(&self, config: &MemoryConfig, weights: &Params) -> Result<Box<dyn Memory>> {
-        memory::load(config, self.latent(), self.actions.width(), weights)
-            .map_err(|e| RunError::Failed(format!("a memory's weights do not fit its settings: {e}")))
+        memory::load(config, self.latent(), self.actions.width(), weights).map_err(|e| {
+            RunError::Failed(format!("a memory's weights do not fit its settings: {e}"))
+        })
     }
 
     /// A memory without weights: `none`, `stack2`, `copy`.
     fn plain(&self, variant: Variant) -> Result<Box<dyn Memory>> {
-        self.load(&MemoryConfig { variant, ..self.preset.memory.model }, &Params::default())
+        self.load(
+            &MemoryConfig {
+                variant,
+                ..self.preset.memory.model
+            },
+            &Params::default(),
+        )
     }
 }
 
-/// A memory of the comparison: variant and seed on some data. Where nothing is drawn for the memory itself the seed is that of the
-/// controllers' chances alone.
+/// A memory of the comparison: variant and seed on some data. Where nothing is drawn for the memory
+/// itself the seed is that of the controllers' chances alone.
 #[derive(Clone, Debug)]
 struct Arm {
     spec: Spec,
@@ -249,7 +269,12 @@ impl Arm {
     }
 
     fn name(&self, data: &Data) -> String {
-        format!("{}-{}-{}", data.name, self.spec.to_string().replace([':', '='], "_"), self.seed)
+        format!(
+            "{}-{}-{}",
+            data.name,
+            self.spec.to_string().replace([':', '='], "_"),
+            self.seed
+        )
     }
 
     /// A number of its own for everything random that depends on the memory's seed and one more.
@@ -270,17 +295,25 @@ impl Arm {
     fn memory(&self, plan: &Score, data: &Data) -> Result<Box<dyn Memory>> {
         let (latent, actions) = (data.latent(), data.actions.width());
         if !self.config().is_trained() {
-            return data.load(self.config(), &memory::init(self.config(), latent, actions, self.seed));
+            return data.load(
+                self.config(),
+                &memory::init(self.config(), latent, actions, self.seed),
+            );
         }
         let path = self.directory(plan, data).join("weights.safetensors");
         let remedy = "Delete its folder and type the same command again.";
-        data.load(self.config(), &Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory, remedy)?.tensors)
+        data.load(
+            self.config(),
+            &Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory, remedy)?.tensors,
+        )
     }
 
     /// All that decided a piece that stands on this memory.
     fn settings(&self, data: &Data, more: Value) -> Value {
-        json!({ "format": FORMAT, "data": data.name, "vision": data.vision, "environment": data.preset.environment,
-            "variant": self.spec.to_string(), "seed": self.seed, "memory": self.preset.memory, "experiment": more })
+        json!({ "format": FORMAT, "data": data.name, "vision": data.vision,
+            "environment": data.preset.environment,
+            "variant": self.spec.to_string(), "seed": self.seed, "memory": self.preset.memory,
+            "experiment": more })
     }
 }
 
@@ -297,9 +330,19 @@ struct Piece<'a> {
 /// Trains and drives what is missing, and writes the report.
 pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
     distinct("variants", &plan.variants)?;
-    let all = open_all(&plan.data, &plan.sets, |preset| plan.variants.iter().try_for_each(|spec| spec.resolve(preset).map(drop)))?;
-    let all = all.into_iter().map(|(folder, preset)| prepare(plan, folder, preset, context)).collect::<Result<Vec<_>>>()?;
-    let arms = all.iter().map(|data| arms(plan, data)).collect::<Result<Vec<Vec<Arm>>>>()?;
+    let all = open_all(&plan.data, &plan.sets, |preset| {
+        plan.variants
+            .iter()
+            .try_for_each(|spec| spec.resolve(preset).map(drop))
+    })?;
+    let all = all
+        .into_iter()
+        .map(|(folder, preset)| prepare(plan, folder, preset, context))
+        .collect::<Result<Vec<_>>>()?;
+    let arms = all
+        .iter()
+        .map(|data| arms(plan, data))
+        .collect::<Result<Vec<Vec<Arm>>>>()?;
     let mut found = report::Found::default();
     if plan.train {
         make(plan, &all, &arms, context)?;
@@ -316,15 +359,31 @@ fn prepare(plan: &Score, folder: RunFolder, preset: Preset, context: &Context<'_
         stages::encode(&folder, context)?;
     }
     let world = context.world(&preset.environment)?;
-    let recorded = if preset.collect.random_start { world.with_random_start().map_err(RunError::Config)? } else { world.clone() };
+    let recorded = if preset.collect.random_start {
+        world.with_random_start().map_err(RunError::Config)?
+    } else {
+        world.clone()
+    };
     let (weights, vision) = Agent::load_vision(&folder)?;
-    let vae = Vae::from_params(preset.vision.model, &weights).map_err(|e| RunError::Failed(format!("compare: {e}")))?;
+    let vae = Vae::from_params(preset.vision.model, &weights)
+        .map_err(|e| RunError::Failed(format!("compare: {e}")))?;
     let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?);
     let name = data::name(&folder);
     let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
     let dreams = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4));
     let ends = dreams && dreams::ends(&folder)?;
-    Ok(Data { name, folder, preset, world, recorded, max_steps, vae, vision: format!("{vision:016x}"), actions, ends })
+    Ok(Data {
+        name,
+        folder,
+        preset,
+        world,
+        recorded,
+        max_steps,
+        vae,
+        vision: format!("{vision:016x}"),
+        actions,
+        ends,
+    })
 }
 
 /// The memories on `data`.
@@ -332,7 +391,11 @@ fn arms(plan: &Score, data: &Data) -> Result<Vec<Arm>> {
     let mut arms = Vec::new();
     for seed in 1..=plan.seeds {
         for spec in &plan.variants {
-            arms.push(Arm { spec: spec.clone(), seed, preset: spec.resolve(&data.preset)? });
+            arms.push(Arm {
+                spec: spec.clone(),
+                seed,
+                preset: spec.resolve(&data.preset)?,
+            });
         }
     }
     Ok(arms)
@@ -348,7 +411,10 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
             }
         }
     }
-    let updates: u64 = trained.iter().map(|(_, arm)| arm.preset.memory.updates).sum();
+    let updates: u64 = trained
+        .iter()
+        .map(|(_, arm)| arm.preset.memory.updates)
+        .sum();
     let progress = Progress::new(context);
     if !trained.is_empty() {
         context.report.begin("memories", "updates", 0, updates);
@@ -383,20 +449,31 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
         }
     }
     let done = AtomicU64::new(total - missing.len() as u64);
-    context.report.begin("score", "pieces", done.load(Ordering::Relaxed), total);
+    context
+        .report
+        .begin("score", "pieces", done.load(Ordering::Relaxed), total);
     let outcome = one_a_core(missing, |piece| {
         context.check()?;
-        let quiet = Context { report: &(), ..*context };
+        let quiet = Context {
+            report: &(),
+            ..*context
+        };
         keep(&piece.path, &piece.settings, (piece.make)(&quiet)?)?;
-        let name = piece.path.file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        context.report.advance(done.fetch_add(1, Ordering::Relaxed) + 1, &name);
+        let name = piece
+            .path
+            .file_stem()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        context
+            .report
+            .advance(done.fetch_add(1, Ordering::Relaxed) + 1, &name);
         Ok(())
     });
     context.report.end();
     outcome
 }
 
-/// Trains the memory of `arm`. Its folder says what it is made with, and at the end that it is finished.
+/// Trains the memory of `arm`. Its folder says what it is made with, and at the end that it is
+/// finished.
 fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Result<()> {
     let directory = arm.directory(plan, data);
     let settings = arm.settings(data, Value::Null);
@@ -409,8 +486,16 @@ fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Resul
     let held = held_out_batches(&latents, &held, data.preset.seed)?;
     let part = Part::new(progress, arm.name(data));
     let context = progress.context(&part);
-    let job =
-        stages::Job { config, latent: data.latent(), actions: data.actions.width(), seed: arm.seed, directory, latents, training, held };
+    let job = stages::Job {
+        config,
+        latent: data.latent(),
+        actions: data.actions.width(),
+        seed: arm.seed,
+        directory,
+        latents,
+        training,
+        held,
+    };
     train_memory(job, &context)?;
     keep(&arm.finished(plan, data), &settings, ())
 }

@@ -1,4 +1,5 @@
-//! E3, small populations: controllers on [z, h] of each memory, evolved with equal numbers of early-stopped episodes.
+//! E3, small populations: controllers on [z, h] of each memory, evolved with equal numbers of
+//! early-stopped episodes.
 
 use std::{path::PathBuf, time::Instant};
 
@@ -40,35 +41,77 @@ pub struct Point {
 }
 
 /// Where the evolution number `controller` of `arm` is kept, and what decides it.
-pub fn key(plan: &Score, data: &Data, arm: &Arm, population: usize, controller: u64) -> (PathBuf, Value) {
-    let name = format!("e3-{}-population{population}-{controller}.json", arm.name(data));
-    let more = json!({ "e3": { "population": population, "controller": controller, "budget": plan.budget, "sigma": SIGMA, "tracks": TRACKS,
+pub fn key(
+    plan: &Score,
+    data: &Data,
+    arm: &Arm,
+    population: usize,
+    controller: u64,
+) -> (PathBuf, Value) {
+    let name = format!(
+        "e3-{}-population{population}-{controller}.json",
+        arm.name(data)
+    );
+    let more = json!({ "e3": { "population": population, "controller": controller,
+        "budget": plan.budget, "sigma": SIGMA, "tracks": TRACKS,
         "test_every": plan.scale.test_every, "test_tracks": plan.scale.test_tracks } });
     (plan.out.join("runs").join(name), arm.settings(data, more))
 }
 
 /// One piece for each evolution, first controllers of all memories first.
 pub fn pieces<'a>(plan: &'a Score, data: &'a Data, arms: &'a [Arm]) -> Vec<Piece<'a>> {
-    let all = (1..=plan.controllers).flat_map(|c| arms.iter().flat_map(move |arm| POPULATIONS.map(|population| (c, arm, population))));
+    let all = (1..=plan.controllers).flat_map(|c| {
+        arms.iter()
+            .flat_map(move |arm| POPULATIONS.map(|population| (c, arm, population)))
+    });
     let piece = |(controller, arm, population): (u64, &'a Arm, usize)| {
         let (path, settings) = key(plan, data, arm, population, controller);
-        Piece { path, settings, make: Box::new(move |context| Ok(json!(evolve(plan, data, arm, population, controller, context)?))) }
+        Piece {
+            path,
+            settings,
+            make: Box::new(move |context| {
+                Ok(json!(evolve(
+                    plan, data, arm, population, controller, context
+                )?))
+            }),
+        }
     };
     all.map(piece).collect()
 }
 
-fn evolve(plan: &Score, data: &Data, arm: &Arm, population: usize, controller: u64, context: &Context<'_>) -> Result<Curve> {
+fn evolve(
+    plan: &Score,
+    data: &Data,
+    arm: &Arm,
+    population: usize,
+    controller: u64,
+    context: &Context<'_>,
+) -> Result<Curve> {
     // The same chances for every memory.
     let seed = arm.root("score/population", &[population as u64, controller]);
     let mut search = Search::new(data, data.model(arm.memory(plan, data)?), population, seed)?;
-    let (mut at, mut points) = (Point { episodes: 0, frames: 0, seconds: 0.0, score: 0.0 }, Vec::new());
+    let (mut at, mut points) = (
+        Point {
+            episodes: 0,
+            frames: 0,
+            seconds: 0.0,
+            score: 0.0,
+        },
+        Vec::new(),
+    );
     let mut next = 0;
     loop {
         let over = at.episodes >= plan.budget;
         if at.episodes >= next || over {
             let mean = search.mean();
             let tracks: Vec<Job<'_>> = jobs(&mean, CURVE_TRACKS, plan.scale.test_tracks).collect();
-            let outcomes = plan.drive(&search.model, &data.world, &tracks, DriveOptions::default(), context)?;
+            let outcomes = plan.drive(
+                &search.model,
+                &data.world,
+                &tracks,
+                DriveOptions::default(),
+                context,
+            )?;
             at.score = outcomes.iter().map(|o| o.score).sum::<f64>() / outcomes.len() as f64;
             points.push(at);
             next += plan.scale.test_every;

@@ -16,7 +16,8 @@ use crate::{
 };
 
 impl Definition {
-    /// x = f(y) and log|det ∂f/∂y| `[rows, 1]`, data to base; `h` `[rows, features]` is looked at by conditional flows only.
+    /// x = f(y) and log|det ∂f/∂y| `[rows, 1]`, data to base; `h` `[rows, features]` is looked at
+    /// by conditional flows only.
     pub fn forward(&self, h: &Tensor<2>, y: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let [rows, dim] = y.dims();
         let log_det = Tensor::zeros([rows, 1], &y.device());
@@ -26,11 +27,17 @@ impl Definition {
             (None, Some(_)) => {
                 let log_diagonal = self.log_diagonal();
                 let device = y.device();
-                let upper = self.get("flow.upper") * triangle(dim, true, &device) + identity(dim, &device) * log_diagonal.clone().exp();
-                let lower = self.get("flow.lower") * triangle(dim, false, &device) + identity(dim, &device);
-                (y.matmul(upper.transpose()).matmul(lower.transpose()), log_det + log_diagonal.sum_dim(1))
+                let upper = self.get("flow.upper") * triangle(dim, true, &device)
+                    + identity(dim, &device) * log_diagonal.clone().exp();
+                let lower =
+                    self.get("flow.lower") * triangle(dim, false, &device) + identity(dim, &device);
+                (
+                    y.matmul(upper.transpose()).matmul(lower.transpose()),
+                    log_det + log_diagonal.sum_dim(1),
+                )
             }
-            // The halves stay apart until the end: y itself is not tracked, so that cutting it costs nothing on the way back.
+            // The halves stay apart until the end: y itself is not tracked, so that cutting it
+            // costs nothing on the way back.
             (Some(flow), _) => {
                 let mut log_det = log_det;
                 let mut halves = self.halves(y);
@@ -64,10 +71,18 @@ impl Definition {
                 let below = self.get("flow.lower") * triangle(dim, false, &device);
                 // U = E (I + E⁻¹ N) with E the diagonal: each row of N divided by its own entry.
                 let scale = log_diagonal.neg().exp();
-                let above = self.get("flow.upper") * triangle(dim, true, &device) * scale.clone().transpose();
-                let v = solve_unit(below.unsqueeze_dim::<3>(0), x.transpose().unsqueeze_dim::<3>(0), false);
+                let above = self.get("flow.upper")
+                    * triangle(dim, true, &device)
+                    * scale.clone().transpose();
+                let v = solve_unit(
+                    below.unsqueeze_dim::<3>(0),
+                    x.transpose().unsqueeze_dim::<3>(0),
+                    false,
+                );
                 let v = v * scale.transpose().unsqueeze_dim::<3>(0);
-                solve_unit(above.unsqueeze_dim::<3>(0), v, true).squeeze_dim::<2>(0).transpose()
+                solve_unit(above.unsqueeze_dim::<3>(0), v, true)
+                    .squeeze_dim::<2>(0)
+                    .transpose()
             }
             (Some(flow), _) => {
                 let mut halves = self.halves(x);
@@ -90,13 +105,21 @@ impl Definition {
 
     fn halves(&self, y: Tensor<2>) -> [Tensor<2>; 2] {
         let ([rows, dim], half) = (y.dims(), self.config.dim / 2);
-        [y.clone().slice([0..rows, 0..half]), y.slice([0..rows, half..dim])]
+        [
+            y.clone().slice([0..rows, 0..half]),
+            y.slice([0..rows, half..dim]),
+        ]
     }
 
-    /// The last hidden layer of coupling `i`'s conditioner, from the half that it keeps and, if conditional, the features.
+    /// The last hidden layer of coupling `i`'s conditioner, from the half that it keeps and, if
+    /// conditional, the features.
     fn condition(&self, i: usize, h: &Tensor<2>, kept: Tensor<2>) -> Tensor<2> {
         let conditional = self.config.flow.is_some_and(|f| f.conditional);
-        let mut a = if conditional { Tensor::cat(vec![kept, h.clone()], 1) } else { kept };
+        let mut a = if conditional {
+            Tensor::cat(vec![kept, h.clone()], 1)
+        } else {
+            kept
+        };
         for layer in 1..=3 {
             a = leaky_relu(self.linear(&format!("flow.{i}.layer{layer}"), a));
         }
@@ -105,12 +128,16 @@ impl Definition {
 
     /// Log-scales and shifts of affine coupling `i`.
     fn affine(&self, i: usize, a: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let s = self.linear(&format!("flow.{i}.log_scale"), a.clone()).tanh() * self.get(&format!("flow.{i}.bound"));
+        let s = self
+            .linear(&format!("flow.{i}.log_scale"), a.clone())
+            .tanh()
+            * self.get(&format!("flow.{i}.bound"));
         (s, self.linear(&format!("flow.{i}.shift"), a))
     }
 
     fn log_diagonal(&self) -> Tensor<2> {
-        self.get("flow.log_diagonal").clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        self.get("flow.log_diagonal")
+            .clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
     }
 }
 
@@ -126,52 +153,88 @@ fn triangle(n: usize, upper: bool, device: &Device) -> Tensor<2> {
 }
 
 fn identity(n: usize, device: &Device) -> Tensor<2> {
-    constant(&(0..n * n).map(|i| f32::from(u8::from(i % n == i / n))).collect::<Vec<_>>(), n, n, device)
+    constant(
+        &(0..n * n)
+            .map(|i| f32::from(u8::from(i % n == i / n)))
+            .collect::<Vec<_>>(),
+        n,
+        n,
+        device,
+    )
 }
 
-/// v of (I + N) v = w, with N `[b, d, d]` strictly upper or lower triangular and w `[b, d, c]`, row after row: the product of
-/// I + (−N)^(2^k) would be fewer operations, but loses all digits to cancellation when N's entries are near one.
+/// v of (I + N) v = w, with N `[b, d, d]` strictly upper or lower triangular and w `[b, d, c]`, row
+/// after row: the product of I + (−N)^(2^k) would be fewer operations, but loses all digits to
+/// cancellation when N's entries are near one.
 pub(super) fn solve_unit(n: Tensor<3>, w: Tensor<3>, upper: bool) -> Tensor<3> {
     let ([b, dim, _], columns) = (n.dims(), w.dims()[2]);
     let mut known: Option<Tensor<3>> = None;
     for step in 0..dim {
-        let (i, solved) = if upper { (dim - 1 - step, dim - step..dim) } else { (step, 0..step) };
+        let (i, solved) = if upper {
+            (dim - 1 - step, dim - step..dim)
+        } else {
+            (step, 0..step)
+        };
         let row = w.clone().slice([0..b, i..i + 1, 0..columns]);
         known = Some(match known {
             None => row,
             Some(known) => {
-                let row = row - n.clone().slice([0..b, i..i + 1, solved]).matmul(known.clone());
-                Tensor::cat(if upper { vec![row, known] } else { vec![known, row] }, 1)
+                let row = row
+                    - n.clone()
+                        .slice([0..b, i..i + 1, solved])
+                        .matmul(known.clone());
+                Tensor::cat(
+                    if upper {
+                        vec![row, known]
+                    } else {
+                        vec![known, row]
+                    },
+                    1,
+                )
             }
         });
     }
     known.unwrap_or(w)
 }
 
-/// Equation 9 on each value of `x` `[rows, moved]` with the numbers `raw` `[rows, moved · (3 bins − 1)]`, or its inverse; and the sum of
-/// the logarithms of a row's slopes `[rows, 1]` (of the map from data to base, also on the way back).
+/// Equation 9 on each value of `x` `[rows, moved]` with the numbers `raw` `[rows, moved · (3 bins −
+/// 1)]`, or its inverse; and the sum of the logarithms of a row's slopes `[rows, 1]` (of the map
+/// from data to base, also on the way back).
 fn spline(raw: Tensor<2>, x: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<2>) {
     let ([rows, moved], device) = (x.dims(), x.device());
     let n = rows * moved;
     let raw = raw.reshape([n, SPLINE]);
     let part = |from: usize, to: usize| raw.clone().slice([0..n, from..to]);
-    let widths = |raw: Tensor<2>| (softmax(raw, 1) * (1.0 - LEAST_BIN * BINS as f64) + LEAST_BIN) * (2.0 * TAIL);
+    let widths = |raw: Tensor<2>| {
+        (softmax(raw, 1) * (1.0 - LEAST_BIN * BINS as f64) + LEAST_BIN) * (2.0 * TAIL)
+    };
     let (w, h) = (widths(part(0, BINS)), widths(part(BINS, 2 * BINS)));
     let before = triangle(BINS, true, &device);
-    let (x0, y0) = (w.clone().matmul(before.clone()) - TAIL, h.clone().matmul(before) - TAIL);
+    let (x0, y0) = (
+        w.clone().matmul(before.clone()) - TAIL,
+        h.clone().matmul(before) - TAIL,
+    );
     let v = part(2 * BINS, SPLINE) + slope_offset();
     let inner = relu(v.clone()) + (v.abs().neg().exp() + 1.0).log() + LEAST_SLOPE;
     let ones = Tensor::<2>::ones([n, 1], &device);
-    let (a, b) = (Tensor::cat(vec![ones.clone(), inner.clone()], 1), Tensor::cat(vec![inner, ones.clone()], 1));
+    let (a, b) = (
+        Tensor::cat(vec![ones.clone(), inner.clone()], 1),
+        Tensor::cat(vec![inner, ones.clone()], 1),
+    );
 
     let x = x.reshape([n, 1]);
     let inside = x.clone().abs().lower_elem(TAIL).float();
     // Values outside go through the middle and are replaced afterwards.
     let at = x.clone() * inside.clone();
     let from = if inverse { y0.clone() } else { x0.clone() };
-    let reached = at.clone().repeat_dim(1, BINS - 1).greater_equal(from.slice([0..n, 1..BINS])).float();
+    let reached = at
+        .clone()
+        .repeat_dim(1, BINS - 1)
+        .greater_equal(from.slice([0..n, 1..BINS]))
+        .float();
     // 1 in the bin of the value, else 0.
-    let bin = Tensor::cat(vec![ones.clone(), reached.clone()], 1) - Tensor::cat(vec![reached, ones * 0.0], 1);
+    let bin = Tensor::cat(vec![ones.clone(), reached.clone()], 1)
+        - Tensor::cat(vec![reached, ones * 0.0], 1);
     let of_bin = |q: Tensor<2>| (q * bin.clone()).sum_dim(1);
     let [w, h, x0, y0, a, b] = [w, h, x0, y0, a, b].map(of_bin);
     let s = h.clone() / w.clone();
@@ -181,7 +244,9 @@ fn spline(raw: Tensor<2>, x: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<2>)
         let p = h.clone() * (s.clone() - a.clone()) + v.clone() * bend.clone();
         let q = h.clone() * a.clone() - v.clone() * bend.clone();
         let r = s.clone().neg() * v;
-        let root = (q.clone() * q.clone() - p * r.clone() * 4.0).clamp_min(0.0).sqrt();
+        let root = (q.clone() * q.clone() - p * r.clone() * 4.0)
+            .clamp_min(0.0)
+            .sqrt();
         r * 2.0 / (q.neg() - root)
     } else {
         (at - x0.clone()) / w.clone()
@@ -197,5 +262,8 @@ fn spline(raw: Tensor<2>, x: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<2>)
     let above = b * xi.clone() * xi + s.clone() * both * 2.0 + a * other.clone() * other;
     let log_slope = ((s.log() - below.log()) * 2.0 + above.log()) * inside.clone();
     let outside = inside.clone().neg() + 1.0;
-    ((moved_to * inside + x * outside).reshape([rows, moved]), log_slope.reshape([rows, moved]).sum_dim(1))
+    (
+        (moved_to * inside + x * outside).reshape([rows, moved]),
+        log_slope.reshape([rows, moved]).sum_dim(1),
+    )
 }

@@ -12,12 +12,26 @@ use crate::{
 };
 
 impl Definition {
-    /// A draw from p(· | h) of each row at temperature τ, as [`Density::sample`](crate::Density::sample) makes it: `uniform`
-    /// `[rows, choices]` in 0..1 chooses the components, `noise` `[rows, dim + columns of U]` is standard normal.
-    pub fn sample(&self, h: Tensor<2>, temperature: f32, uniform: Tensor<2>, noise: Tensor<2>) -> Tensor<2> {
-        let DensityConfig { dim, components, form, .. } = self.config;
+    /// A draw from p(· | h) of each row at temperature τ, as
+    /// [`Density::sample`](crate::Density::sample) makes it: `uniform` `[rows, choices]` in 0..1
+    /// chooses the components, `noise` `[rows, dim + columns of U]` is standard normal.
+    pub fn sample(
+        &self,
+        h: Tensor<2>,
+        temperature: f32,
+        uniform: Tensor<2>,
+        noise: Tensor<2>,
+    ) -> Tensor<2> {
+        let DensityConfig {
+            dim,
+            components,
+            form,
+            ..
+        } = self.config;
         let (rows, choices) = (h.dims()[0], self.config.choices());
-        let logits = self.linear("head.logits", h.clone()).reshape([rows * choices, components]);
+        let logits = self
+            .linear("head.logits", h.clone())
+            .reshape([rows * choices, components]);
         let chosen = chosen(logits, temperature, uniform.reshape([rows * choices, 1]));
         // 1 for the component of each value, else 0 `[rows, components, dim or 1]`.
         let chosen = chosen.reshape([rows, choices, components]).swap_dims(1, 2);
@@ -25,7 +39,12 @@ impl Definition {
             let width = all.dims()[2];
             (all * chosen.clone()).sum_dim(1).reshape([rows, width])
         };
-        let part = |name: &str, width: usize| pick(self.linear(&format!("head.{name}"), h.clone()).reshape([rows, components, width]));
+        let part = |name: &str, width: usize| {
+            pick(
+                self.linear(&format!("head.{name}"), h.clone())
+                    .reshape([rows, components, width]),
+            )
+        };
         let mut y = part("mean", dim);
         if temperature > 0.0 {
             let limit = LOG_PRECISION_LIMIT;
@@ -42,23 +61,37 @@ impl Definition {
                 .collect();
             let draw = match form {
                 Form::Factored | Form::Diagonal => e1 * scale,
-                Form::LowRankCovariance => directions.into_iter().enumerate().fold(e1, |w, (j, v)| w + v * e2(j)) * scale,
+                Form::LowRankCovariance => {
+                    directions
+                        .into_iter()
+                        .enumerate()
+                        .fold(e1, |w, (j, v)| w + v * e2(j))
+                        * scale
+                }
                 Form::Full if dim == 1 => e1 * scale,
                 // A⁻ᵀ D^-½ ε.
                 Form::Full => {
                     let device = h.device();
                     let lower = part("lower", dim * (dim - 1) / 2);
                     let (i, j) = (places(dim, 0, &device), places(dim, 1, &device));
-                    let lower: Tensor<3> = lower.unsqueeze_dim::<3>(1) * j.transpose().unsqueeze_dim::<3>(0);
+                    let lower: Tensor<3> =
+                        lower.unsqueeze_dim::<3>(1) * j.transpose().unsqueeze_dim::<3>(0);
                     let n = lower.matmul(i.unsqueeze_dim::<3>(0).repeat_dim(0, rows));
                     solve_unit(n, (e1 * scale).unsqueeze_dim::<3>(2), true).reshape([rows, dim])
                 }
-                // Equation 5 with V = D^-½ U: P⁻¹ v = D^-½ (w − V C⁻¹ Vᵀ w), w = ε₁ + V ε₂, C = I + Vᵀ V.
+                // Equation 5 with V = D^-½ U: P⁻¹ v = D^-½ (w − V C⁻¹ Vᵀ w), w = ε₁ + V ε₂, C = I +
+                // Vᵀ V.
                 Form::LowRank | Form::Tied => {
                     let v = directions;
-                    let mut w = v.iter().enumerate().fold(e1, |w, (j, v)| w + v.clone() * e2(j));
+                    let mut w = v
+                        .iter()
+                        .enumerate()
+                        .fold(e1, |w, (j, v)| w + v.clone() * e2(j));
                     let l = cholesky(&v, &|x: Tensor<2>| x.sum_dim(1));
-                    let mut t: Vec<Tensor<2>> = v.iter().map(|v| (v.clone() * w.clone()).sum_dim(1)).collect();
+                    let mut t: Vec<Tensor<2>> = v
+                        .iter()
+                        .map(|v| (v.clone() * w.clone()).sum_dim(1))
+                        .collect();
                     forward_substitution(&l, &mut t);
                     back_substitution(&l, &mut t);
                     for (v, t) in v.into_iter().zip(t) {
@@ -98,7 +131,11 @@ fn chosen(logits: Tensor<2>, temperature: f32, uniform: Tensor<2>) -> Tensor<2> 
         let from = at.clone().greater_equal(passed.clone()).float();
         passed = passed.clone() + weights.clone().slice([0..n, k..k + 1]);
         // The last one takes what rounding leaves.
-        if k + 1 == components { from } else { from * at.clone().lower(passed.clone()).float() }
+        if k + 1 == components {
+            from
+        } else {
+            from * at.clone().lower(passed.clone()).float()
+        }
     });
     Tensor::cat(columns.collect(), 1)
 }

@@ -1,4 +1,5 @@
-//! Each instruction set this CPU has against plain loops; the public layers are tested in `tests/layers.rs`.
+//! Each instruction set this CPU has against plain loops; the public layers are tested in
+//! `tests/layers.rs`.
 
 use super::*;
 use crate::random::{fill_normal, stream};
@@ -17,7 +18,12 @@ fn normals(name: &str, len: usize) -> Vec<f32> {
 
 /// Two runs of 5 in each window, windows overlapping: rows of depth 10.
 fn windows() -> Windows {
-    Windows { table: vec![0, 3, 9], frame: 40, segments: vec![0, 12], run: 5 }
+    Windows {
+        table: vec![0, 3, 9],
+        frame: 40,
+        segments: vec![0, 12],
+        run: 5,
+    }
 }
 
 fn row(a: &[f32], i: usize) -> Vec<f32> {
@@ -31,15 +37,26 @@ pub(crate) fn available() -> Vec<Set> {
     if widest == Set::Avx512 {
         return vec![Set::Portable, Set::Avx2, Set::Avx512];
     }
-    if widest == Set::Portable { vec![Set::Portable] } else { vec![Set::Portable, widest] }
+    if widest == Set::Portable {
+        vec![Set::Portable]
+    } else {
+        vec![Set::Portable, widest]
+    }
 }
 
 #[test]
 fn every_instruction_set_agrees_with_plain_loops() {
     for set in available() {
         FORCED.set(Some(set));
-        for (rows, columns) in (1..=20).flat_map(|r| [1, 3, 4, 7, 8, 9, 16, 31, 48, 64, 70, 112].map(|c| (r, c))) {
-            let (a, w, bias, g) = (normals("a", 7 * 40), normals("w", 10 * columns), normals("b", columns), normals("g", rows * columns));
+        for (rows, columns) in
+            (1..=20).flat_map(|r| [1, 3, 4, 7, 8, 9, 16, 31, 48, 64, 70, 112].map(|c| (r, c)))
+        {
+            let (a, w, bias, g) = (
+                normals("a", 7 * 40),
+                normals("w", 10 * columns),
+                normals("b", columns),
+                normals("g", rows * columns),
+            );
             let mut packed = Packed::default();
             packed.pack(&w, 10, columns, Some(&bias));
             let mut c = vec![f32::NAN; rows * columns];
@@ -47,24 +64,46 @@ fn every_instruction_set_agrees_with_plain_loops() {
             let mut transposed = Packed::default();
             transposed.pack_transposed(&w, columns, 10);
             let mut back = vec![f32::NAN; rows * 10];
-            product(&g, &Windows::dense(columns), rows, &transposed, true, &mut back);
+            product(
+                &g,
+                &Windows::dense(columns),
+                rows,
+                &transposed,
+                true,
+                &mut back,
+            );
             let mut sum = vec![1.0; 10 * columns];
             gram(&a, &windows(), rows, &g, columns, &mut sum);
             for i in 0..rows {
                 let x = row(&a, i);
                 for j in 0..columns {
                     let want = bias[j] + (0..10).map(|k| x[k] * w[k * columns + j]).sum::<f32>();
-                    assert!((c[i * columns + j] - want).abs() < 1e-4, "{set:?} {rows}×{columns} at {i},{j}");
+                    assert!(
+                        (c[i * columns + j] - want).abs() < 1e-4,
+                        "{set:?} {rows}×{columns} at {i},{j}"
+                    );
                 }
                 for k in 0..10 {
-                    let want = (0..columns).map(|j| g[i * columns + j] * w[k * columns + j]).sum::<f32>().max(0.0);
-                    assert!((back[i * 10 + k] - want).abs() < 1e-4, "{set:?} transposed {rows}×{columns} at {i},{k}");
+                    let want = (0..columns)
+                        .map(|j| g[i * columns + j] * w[k * columns + j])
+                        .sum::<f32>()
+                        .max(0.0);
+                    assert!(
+                        (back[i * 10 + k] - want).abs() < 1e-4,
+                        "{set:?} transposed {rows}×{columns} at {i},{k}"
+                    );
                 }
             }
             for k in 0..10 {
                 for j in 0..columns {
-                    let want = 1.0 + (0..rows).map(|i| row(&a, i)[k] * g[i * columns + j]).sum::<f32>();
-                    assert!((sum[k * columns + j] - want).abs() < 1e-4, "{set:?} gram {rows}×{columns} at {k},{j}");
+                    let want = 1.0
+                        + (0..rows)
+                            .map(|i| row(&a, i)[k] * g[i * columns + j])
+                            .sum::<f32>();
+                    assert!(
+                        (sum[k * columns + j] - want).abs() < 1e-4,
+                        "{set:?} gram {rows}×{columns} at {k},{j}"
+                    );
                 }
             }
         }

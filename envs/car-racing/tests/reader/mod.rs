@@ -5,7 +5,10 @@ pub struct Reader<'a>(pub &'a [u8]);
 
 impl Reader<'_> {
     fn take<const N: usize>(&mut self) -> [u8; N] {
-        let (head, tail) = self.0.split_first_chunk().expect("the data end in the middle of a number");
+        let (head, tail) = self
+            .0
+            .split_first_chunk()
+            .expect("the data end in the middle of a number");
         self.0 = tail;
         *head
     }
