@@ -130,7 +130,7 @@ fn probe(device: &Burn) -> Result<(), String> {
 /// The device that tests compare with the engine: burn's own, or the one that FRMDN_TEST_DEVICE
 /// names.
 #[cfg(test)]
-pub fn under_test() -> Burn {
+pub fn device_under_test() -> Burn {
     let name = std::env::var("FRMDN_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
     let device = Device::open(&name).unwrap_or_else(|e| panic!("{e}"));
     println!("compared with {}", device.name());

@@ -220,19 +220,19 @@ pub fn dream(
         out.push(&Panel::row(panels))?;
         memory.step(1, &z, &now.action, &mut state, &mut scratch);
         if t + 1 >= film.warm_up {
-            let mut foreseen = [Prediction::default()];
+            let mut prediction = [Prediction::default()];
             memory
                 .predict(
                     &state,
                     film.temperature,
                     std::slice::from_mut(&mut rng),
                     &mut z,
-                    &mut foreseen,
+                    &mut prediction,
                     &mut scratch,
                 )
                 .map_err(|e| RunError::Failed(format!("this memory cannot dream: {e}")))?;
             if dreaming {
-                outcome.dreamt_reward += f64::from(foreseen[0].reward);
+                outcome.dreamt_reward += f64::from(prediction[0].reward);
             }
         }
     }

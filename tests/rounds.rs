@@ -26,19 +26,19 @@ fn two_rounds(dir: &Path) -> String {
     outer.collect.policy = "brownian,first".into();
     let c = &mut outer.controller;
     (c.inputs, c.axes, c.start) = (ControllerInputs::Principal, 5, ControllerStart::First);
-    (c.hard_tracks, c.more_tracks, c.starts, c.start_generations) = (1, 1, 2, 2);
+    (c.hard_seeds, c.more_seeds, c.starts, c.start_generations) = (1, 1, 2, 2);
     (c.select_every, c.patience, c.finalists, c.generations) = (2, 1, 4, 14);
     c.late = Some(LateConfig {
         score: -1000.0,
         population: 8,
-        tracks: 2,
-        hard_tracks: 1,
-        more_tracks: 0,
-        candidates_keep: 0.96,
-        recombination: LateRecombination::Pairs,
+        seeds: 2,
+        hard_seeds: 1,
+        more_seeds: 0,
+        candidate_ratio: 0.96,
+        recombination: LateRecombination::Mirrored,
         loss_limit: 5.0,
     });
-    c.outputs = ControllerOutputs::Even;
+    c.outputs = ControllerOutputs::Scaled;
     std::fs::write(path("inner.toml"), inner.to_toml()).unwrap();
     std::fs::write(path("outer.toml"), outer.to_toml()).unwrap();
     path("outer.toml")

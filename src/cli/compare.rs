@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{
+    command_line::command_line,
     robustness::{self, RobustnessArgs},
     score::ScoreArgs,
-    typed::typed,
 };
 use crate::{
     stages::Context,
@@ -128,7 +128,7 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         sets: args.sets.clone(),
         grid: !args.no_grid,
         train: !args.report,
-        command: typed(),
+        command: command_line(),
     };
     let report = likelihood(&plan, context)?;
     println!("{}", std::fs::read_to_string(&report)?);

@@ -1,6 +1,7 @@
 //! The command line: one file per command. The only place that knows clap and the terminal.
 
 mod bench;
+mod command_line;
 mod compare;
 mod doctor;
 mod dream;
@@ -14,7 +15,6 @@ mod robustness;
 mod score;
 mod table;
 mod train;
-mod typed;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -189,7 +189,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let command = typed::typed();
+    let command = command_line::command_line();
     let context = Context {
         report: &terminal,
         stop: &stop,

@@ -37,7 +37,7 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let mut rounds = Vec::new();
     let (mut earlier, mut disk) = (preset.first.clone(), stored(&preset));
     while let Some(first) = earlier.filter(|first| first.agent().is_none()) {
-        let inner = Preset::resolve(&first.preset, &stages::inherited(&preset))?;
+        let inner = Preset::resolve(&first.preset, &stages::inherited_settings(&preset))?;
         disk += stored(&inner);
         let spent = costs(&inner, cores, context)?;
         // Its evaluation is left out.
@@ -114,15 +114,15 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
     // not known beforehand: the larger one counts.
     let episodes =
         |population: usize, tracks: usize, more: usize| population * tracks + population / 2 * more;
-    let early = episodes(c.population, c.tracks, c.more_tracks);
+    let early = episodes(c.population, c.seeds, c.more_seeds);
     let late = c
         .late
         .as_ref()
-        .map_or(0, |l| episodes(l.population, l.tracks, l.more_tracks));
+        .map_or(0, |l| episodes(l.population, l.seeds, l.more_seeds));
     // Episodes of a learning driver end early at first and run to the limit later: 750 of 1,000
     // steps on average (preset tiny).
     let driven = c.generations as f64 * early.max(late) as f64 * 750.0
-        + (c.generations / c.select_every) as f64 * c.select_tracks as f64 * 950.0;
+        + (c.generations / c.select_every) as f64 * c.select_seeds as f64 * 950.0;
     let tested = preset.evaluate.episodes as f64 * 950.0;
     // Recording also compresses and writes; measured at about two thirds of the bare environment.
     Ok(vec![

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::typed::typed;
+use super::command_line::command_line;
 use crate::{
     stages::Context,
     studies::{Robustness, robustness},
@@ -38,7 +38,7 @@ pub fn compare(args: &RobustnessArgs, context: &Context<'_>) -> anyhow::Result<(
         episodes: args.episodes,
         environment: args.env.clone(),
         out: args.out.clone(),
-        command: typed(),
+        command: command_line(),
     };
     let report = robustness(&plan, context)?;
     println!("{}", std::fs::read_to_string(&report)?);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::typed::typed;
+use super::command_line::command_line;
 use crate::{
     stages::Context,
     studies::{Experiment, Scale, Score, Spec, score},
@@ -80,7 +80,7 @@ pub fn run(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
             .unwrap_or_else(|| args.out.join("memories")),
         out: args.out.clone(),
         train: !args.report,
-        command: typed(),
+        command: command_line(),
     };
     let report = score(&plan, context)?;
     println!("{}", std::fs::read_to_string(&report)?);

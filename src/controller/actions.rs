@@ -59,7 +59,7 @@ impl Actions {
             }
             Self::Box { .. } => {
                 raw.iter_mut().for_each(|x| *x = x.tanh());
-                self.stretch(raw);
+                self.scale_to_bounds(raw);
             }
             Self::Discrete(_) => one_hot(raw, largest(raw)),
         }
@@ -92,7 +92,7 @@ impl Actions {
     /// moves as far. A good lap of Car-Racing keeps the gas at 0.1 of its range, where its tanh is
     /// three times less steep than the steering's; the brake, which is cut off below 0 and hardly
     /// touched, gets the gas's. Other actions are taken as they are.
-    pub fn slack(&self) -> Vec<f64> {
+    pub fn output_scale(&self) -> Vec<f64> {
         match self {
             Self::CarRacing => vec![1.0, 3.0, 3.0],
             Self::Box { .. } | Self::Discrete(_) => vec![1.0; self.width()],
@@ -101,7 +101,7 @@ impl Actions {
 
     /// Turns values in −1..1, drawn without looking, into an action: each stretched over its range
     /// (Car-Racing's brake too), or the largest of them chosen.
-    pub fn stretch(&self, values: &mut [f32]) {
+    pub fn scale_to_bounds(&self, values: &mut [f32]) {
         match self {
             // Steering is in -1..1, gas and brake in 0..1.
             Self::CarRacing => values[1..]

@@ -105,8 +105,8 @@ pub fn dream_on(
             spread(choices, chosen),
             spread(noise, normals),
         );
-        let (foreseen, end) = definition.heads(h.clone());
-        reward = reward + foreseen * alive.clone();
+        let (expected, end) = definition.heads(h.clone());
+        reward = reward + expected * alive.clone();
         steps = steps + alive.clone();
         if config.ends {
             let over = spread(ends, 1)
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_device_dreams_what_the_engine_dreams() {
-        let device = crate::device::under_test();
+        let device = crate::device::device_under_test();
         for variant in Variant::trained() {
             let setup = setup(variant);
             let definition = MemoryDefinition::new(

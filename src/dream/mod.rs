@@ -163,7 +163,7 @@ struct Buffers {
     states: Vec<f32>,
     actions: Vec<f32>,
     rngs: Vec<Pcg64>,
-    foreseen: Vec<Prediction>,
+    predictions: Vec<Prediction>,
     memory: Scratch,
 }
 
@@ -189,7 +189,7 @@ impl Buffers {
             states,
             actions,
             rngs,
-            foreseen,
+            predictions,
             memory: scratch,
         } = self;
         let (width, state_len) = (form.width(), memory.state_len());
@@ -233,15 +233,22 @@ impl Buffers {
                 ));
             }
             memory.step(n, latents, actions, states, scratch);
-            foreseen.resize(n, Prediction::default());
-            memory.predict(states, config.temperature, rngs, latents, foreseen, scratch)?;
+            predictions.resize(n, Prediction::default());
+            memory.predict(
+                states,
+                config.temperature,
+                rngs,
+                latents,
+                predictions,
+                scratch,
+            )?;
             // From the last row down: one that ends is replaced by the last one, which has had its
             // turn.
             for i in (0..n).rev() {
                 let dreamt = &mut rows[i].dreamt;
-                dreamt.reward += f64::from(foreseen[i].reward);
+                dreamt.reward += f64::from(predictions[i].reward);
                 dreamt.steps += 1;
-                dreamt.ended = config.ends && rngs[i].random::<f32>() < foreseen[i].done;
+                dreamt.ended = config.ends && rngs[i].random::<f32>() < predictions[i].done;
                 if dreamt.ended {
                     let row = rows.swap_remove(i);
                     store(row.job, row.dreamt);
@@ -397,7 +404,7 @@ mod tests {
             latent: mut z,
             mut state,
         } = starts[1].clone();
-        let (mut reward, mut action, mut foreseen, mut scratch) =
+        let (mut reward, mut action, mut predictions, mut scratch) =
             (0.0, [0.0; 3], [Prediction::default()], Scratch::default());
         for step in 0..40 {
             controllers[2].outputs(&z, memory.hidden(&state), &mut action);
@@ -409,11 +416,11 @@ mod tests {
                     1.0,
                     &mut [stream(4, "dream", &[1, step])],
                     &mut z,
-                    &mut foreseen,
+                    &mut predictions,
                     &mut scratch,
                 )
                 .unwrap();
-            reward += f64::from(foreseen[0].reward);
+            reward += f64::from(predictions[0].reward);
         }
         assert_eq!(
             got,

@@ -19,7 +19,7 @@ pub struct Scratch {
     density: SampleScratch,
 }
 
-/// What a memory foresees beside the next latent.
+/// What a memory predicts beside the next latent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prediction {
     /// Reward of the step just consumed.
@@ -57,7 +57,7 @@ pub trait Memory: Send + Sync {
         temperature: f32,
         rngs: &mut [Pcg64],
         z: &mut [f32],
-        foreseen: &mut [Prediction],
+        predictions: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction>;
 
@@ -74,7 +74,7 @@ pub fn load(
     params: &Params,
 ) -> Result<Box<dyn Memory>, ParamError> {
     if !config.is_recurrent() {
-        return Ok(Box::new(Held {
+        return Ok(Box::new(HoldLast {
             variant: config.variant,
             latent,
         }));
@@ -97,8 +97,8 @@ pub fn load(
     let (weight, bias) = lstm_weights(config, latent, actions, params)?;
     lstm.load(&weight, bias);
     let density = config.density(latent);
-    let foresight = match density {
-        Some(density) => Some(Foresight {
+    let predictor = match density {
+        Some(density) => Some(Predictor {
             density: Density::new(density, features, params)?,
             heads: Heads::load(&config.loss, params, h)?,
         }),
@@ -107,8 +107,8 @@ pub fn load(
     Ok(Box::new(Recurrent {
         variant: config.variant,
         lstm,
-        shown: if config.residual { latent } else { 0 },
-        foresight,
+        residual_len: if config.residual { latent } else { 0 },
+        predictor,
     }))
 }
 
@@ -129,12 +129,12 @@ pub(super) fn lstm_weights<'a>(
 }
 
 /// The variants without a network: the state is the latent that was consumed last, or nothing.
-struct Held {
+struct HoldLast {
     variant: Variant,
     latent: usize,
 }
 
-impl Memory for Held {
+impl Memory for HoldLast {
     fn hidden_len(&self) -> usize {
         if self.variant == Variant::Stack2 {
             self.latent
@@ -167,32 +167,32 @@ impl Memory for Held {
         _: f32,
         _: &mut [Pcg64],
         z: &mut [f32],
-        foreseen: &mut [Prediction],
+        predictions: &mut [Prediction],
         _: &mut Scratch,
     ) -> Result<(), NoPrediction> {
         if self.variant != Variant::Copy {
             return Err(NoPrediction(self.variant));
         }
         z.copy_from_slice(state);
-        foreseen.fill(Prediction::default());
+        predictions.fill(Prediction::default());
         Ok(())
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
-        let mut foreseen = [Prediction::default()];
+        let mut predictions = [Prediction::default()];
         self.predict(
             state,
             0.0,
             &mut [],
             z,
-            &mut foreseen,
+            &mut predictions,
             &mut Scratch::default(),
         )?;
-        Ok(foreseen[0])
+        Ok(predictions[0])
     }
 }
 
-struct Foresight {
+struct Predictor {
     density: Density,
     heads: Heads,
 }
@@ -203,8 +203,8 @@ struct Recurrent {
     variant: Variant,
     lstm: Lstm,
     /// Values of that latent, or 0.
-    shown: usize,
-    foresight: Option<Foresight>,
+    residual_len: usize,
+    predictor: Option<Predictor>,
 }
 
 impl Memory for Recurrent {
@@ -213,11 +213,11 @@ impl Memory for Recurrent {
     }
 
     fn state_len(&self) -> usize {
-        2 * self.lstm.hidden() + self.shown
+        2 * self.lstm.hidden() + self.residual_len
     }
 
     fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch) {
-        if self.shown == 0 {
+        if self.residual_len == 0 {
             return self.lstm.step(rows, &[z, a], state, &mut scratch.lstm);
         }
         let (len, own) = (self.state_len(), 2 * self.lstm.hidden());
@@ -234,7 +234,7 @@ impl Memory for Recurrent {
         for ((row, joint), z) in state
             .chunks_exact_mut(len)
             .zip(joint.chunks_exact(own))
-            .zip(z.chunks_exact(self.shown))
+            .zip(z.chunks_exact(self.residual_len))
         {
             row[..own].copy_from_slice(joint);
             row[own..].copy_from_slice(z);
@@ -251,32 +251,32 @@ impl Memory for Recurrent {
         temperature: f32,
         rngs: &mut [Pcg64],
         z: &mut [f32],
-        foreseen: &mut [Prediction],
+        predictions: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        let Foresight { density, heads } =
-            self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
+        let Predictor { density, heads } =
+            self.predictor.as_ref().ok_or(NoPrediction(self.variant))?;
         let Scratch {
             hidden,
             density: buffers,
             ..
         } = scratch;
         hidden.clear();
-        for (row, foreseen) in state.chunks_exact(self.state_len()).zip(foreseen) {
+        for (row, prediction) in state.chunks_exact(self.state_len()).zip(predictions) {
             hidden.extend_from_slice(self.hidden(row));
             hidden.extend_from_slice(&row[2 * self.hidden_len()..]);
-            *foreseen = heads.foresee(self.hidden(row));
+            *prediction = heads.predict_step(self.hidden(row));
         }
         density.sample(hidden, temperature, rngs, z, buffers);
         Ok(())
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
-        let Foresight { density, heads } =
-            self.foresight.as_ref().ok_or(NoPrediction(self.variant))?;
+        let Predictor { density, heads } =
+            self.predictor.as_ref().ok_or(NoPrediction(self.variant))?;
         let h = self.hidden(state);
         density.center(&[h, &state[2 * self.hidden_len()..]].concat(), z);
-        Ok(heads.foresee(h))
+        Ok(heads.predict_step(h))
     }
 }
 
@@ -332,16 +332,17 @@ impl Memory for Ensemble {
         temperature: f32,
         rngs: &mut [Pcg64],
         z: &mut [f32],
-        foreseen: &mut [Prediction],
+        predictions: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
         let latent = z.len() / rngs.len().max(1);
         let rows = state
             .chunks_exact(self.state_len())
             .zip(rngs.chunks_exact_mut(1));
-        for ((state, rng), (z, foreseen)) in
-            rows.zip(z.chunks_exact_mut(latent).zip(foreseen.chunks_exact_mut(1)))
-        {
+        for ((state, rng), (z, prediction)) in rows.zip(
+            z.chunks_exact_mut(latent)
+                .zip(predictions.chunks_exact_mut(1)),
+        ) {
             // A draw from the mixture: latent, reward and end of one member. All are as likely:
             // without chance it is the first.
             let drawn = if temperature > 0.0 {
@@ -354,7 +355,7 @@ impl Memory for Ensemble {
                 temperature,
                 rng,
                 z,
-                foreseen,
+                prediction,
                 scratch,
             )?;
         }
@@ -369,10 +370,10 @@ impl Memory for Ensemble {
         );
         z.fill(0.0);
         for (m, member) in self.0.iter().enumerate() {
-            let foreseen = member.predict_mean(&state[self.own(m)], &mut one)?;
+            let prediction = member.predict_mean(&state[self.own(m)], &mut one)?;
             z.iter_mut().zip(&one).for_each(|(z, one)| *z += one / n);
-            mean.reward += foreseen.reward / n;
-            mean.done += foreseen.done / n;
+            mean.reward += prediction.reward / n;
+            mean.done += prediction.done / n;
         }
         Ok(mean)
     }

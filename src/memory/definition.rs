@@ -21,7 +21,7 @@ pub struct MemoryDefinition {
 }
 
 /// Sums over a batch and the gradients of its loss.
-pub(super) struct Differentiated {
+pub(super) struct BatchGradients {
     /// Σ −log p, Σ (r̂ − r)², Σ of the ends' cross-entropies, over the real steps.
     pub sums: [f64; 3],
     pub gradients: Params,
@@ -128,7 +128,7 @@ impl MemoryDefinition {
         kept: &[f32],
         count: f64,
         device: &Device,
-    ) -> Differentiated {
+    ) -> BatchGradients {
         let (steps, size, h) = (batch.steps, batch.batch, self.config.hidden);
         let (n, inputs) = (steps * size, batch.inputs());
         let width = inputs.len() / n;
@@ -191,7 +191,7 @@ impl MemoryDefinition {
         for (name, shape, tensor) in &self.tensors[3..] {
             list.push(name, shape, gradient(tensor, &gradients));
         }
-        Differentiated {
+        BatchGradients {
             sums: [sum(log_prob.neg()), sum(squares), sum(cross_entropy)],
             gradients: list,
             last,

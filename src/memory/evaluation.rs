@@ -25,7 +25,7 @@ pub struct MemoryEvaluation {
 
 /// Sums over the real steps of some sequences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Judged {
+pub struct EvaluationSums {
     /// Real steps.
     pub steps: f64,
     /// Negative log-likelihoods, nats.
@@ -38,7 +38,7 @@ pub struct Judged {
     pub rewards: [f64; 5],
 }
 
-impl std::ops::AddAssign for Judged {
+impl std::ops::AddAssign for EvaluationSums {
     fn add_assign(&mut self, other: Self) {
         self.steps += other.steps;
         self.nll += other.nll;
@@ -51,7 +51,7 @@ impl std::ops::AddAssign for Judged {
     }
 }
 
-impl Judged {
+impl EvaluationSums {
     /// Means a step.
     pub fn evaluation(&self) -> MemoryEvaluation {
         let n = self.steps.max(1.0);
@@ -100,13 +100,13 @@ impl std::ops::AddAssign for Calibration {
 impl Calibration {
     /// What [`Calibration::error`] is on average for `ranks` independent ranks of a perfect
     /// prediction: a bin's count is about normal.
-    pub fn chance(ranks: u64) -> f64 {
+    pub fn expected_error(ranks: u64) -> f64 {
         let bins = (DRAWS + 1) as f64;
         (2.0 / std::f64::consts::PI * (bins - 1.0) / (ranks.max(1) as f64)).sqrt()
     }
 
     /// Mean distance of the bins' shares from level, in parts of level: 0 for a level histogram,
-    /// near [`Calibration::chance`] for a perfect prediction's.
+    /// near [`Calibration::expected_error`] for a perfect prediction's.
     pub fn error(counts: &[u64; DRAWS + 1]) -> f64 {
         let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
         counts
@@ -172,7 +172,7 @@ impl MemoryTrainer {
     /// Figures over `batches`, each run from a zero state; sums are taken in order, whatever the
     /// number of threads.
     pub fn evaluate(&self, batches: &[SequenceBatch]) -> MemoryEvaluation {
-        let mut all = Judged::default();
+        let mut all = EvaluationSums::default();
         self.judge(batches)
             .into_iter()
             .for_each(|judged| all += judged);
@@ -180,7 +180,7 @@ impl MemoryTrainer {
     }
 
     /// Sums over each of `batches`, each run from a zero state.
-    pub fn judge(&self, batches: &[SequenceBatch]) -> Vec<Judged> {
+    pub fn judge(&self, batches: &[SequenceBatch]) -> Vec<EvaluationSums> {
         let (density, lstm) = (self.density(), self.lstm());
         let heads = Heads::load(&self.config.loss, &self.weights, self.config.hidden)
             .expect("the trainer's weights have the model's shapes");
@@ -192,11 +192,11 @@ impl MemoryTrainer {
                 &batch.features(tape.hidden(), self.config.residual),
                 &batch.z_next,
             );
-            let mut sums = Judged::default();
+            let mut sums = EvaluationSums::default();
             for row in (0..n).filter(|&row| batch.mask[row] > 0.0) {
                 let hidden = &tape.hidden()[row * h..(row + 1) * h];
                 let (r, (p, logit)) = (f64::from(batch.reward[row]), heads.predict(hidden));
-                sums += Judged {
+                sums += EvaluationSums {
                     steps: 1.0,
                     nll: -log_prob[row],
                     squares: (r - p) * (r - p),

@@ -88,7 +88,7 @@ impl Heads {
     }
 
     /// Reward and probability of the end.
-    pub fn foresee(&self, h: &[f32]) -> Prediction {
+    pub fn predict_step(&self, h: &[f32]) -> Prediction {
         Prediction {
             reward: self.reward.value(h),
             done: 1.0 / (1.0 + (-self.done.value(h)).exp()),

@@ -36,7 +36,7 @@ mod train;
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
 pub use batch::SequenceBatch;
 pub use config::{LossConfig, MemoryConfig, Variant, init, posterior_entropy};
-pub use evaluation::{Calibration, Judged, MemoryEvaluation};
+pub use evaluation::{Calibration, EvaluationSums, MemoryEvaluation};
 pub use stacked::Stacked;
 pub use train::{MemoryMetrics, MemoryState, MemoryTrainer, NonFinite};
 

@@ -127,7 +127,7 @@ fn carried_states_join_pieces_to_a_sequence() {
             ..SequenceBatch::zeros(5, 3, LATENT, ACTIONS)
         }
     };
-    for device in [None, Some(crate::device::under_test())] {
+    for device in [None, Some(crate::device::device_under_test())] {
         let mut trainer =
             MemoryTrainer::new(&config(Variant::Frmdn), LATENT, ACTIONS, 1).on(device.as_ref());
         let mut nll = |batch: &SequenceBatch| {
@@ -464,8 +464,8 @@ fn a_device_trains_like_the_engine() {
         let variant = c.variant;
         let data = batch(6, 9);
         let mut engine = MemoryTrainer::new(&c, LATENT, ACTIONS, 1);
-        let mut device =
-            MemoryTrainer::new(&c, LATENT, ACTIONS, 1).on(Some(&crate::device::under_test()));
+        let mut device = MemoryTrainer::new(&c, LATENT, ACTIONS, 1)
+            .on(Some(&crate::device::device_under_test()));
         for update in 0..3 {
             let (a, b) = (
                 engine.step(&data, 1e-3, update).unwrap(),
@@ -646,9 +646,9 @@ fn an_ensemble_is_the_mixture_of_its_members() {
 #[test]
 fn figures_are_means_over_steps() {
     let judged = |predicted: [f64; 3]| {
-        let mut all = Judged::default();
+        let mut all = EvaluationSums::default();
         for (r, p) in [1.0, 2.0, 3.0].into_iter().zip(predicted) {
-            let one = Judged {
+            let one = EvaluationSums {
                 steps: 1.0,
                 nll: 2.0 * r,
                 squares: (r - p) * (r - p),
@@ -710,7 +710,7 @@ fn ranks_of_a_memorys_own_draws_are_level() {
     assert_eq!(n, 3000);
     let (error, chance) = (
         Calibration::error(&ranks.likelihoods),
-        Calibration::chance(n),
+        Calibration::expected_error(n),
     );
     assert!(
         error < 2.0 * chance && error > 0.3 * chance,

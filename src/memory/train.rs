@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     MemoryConfig, SequenceBatch,
     acting::lstm_weights,
-    definition::{Differentiated, MemoryDefinition},
+    definition::{BatchGradients, MemoryDefinition},
     heads::Heads,
     init,
 };
@@ -210,7 +210,7 @@ impl MemoryTrainer {
             .max(1.0);
         let mixed = (self.config.loss.scheduled_sampling > 0.0).then(|| self.mixed(batch, update));
         let batch = mixed.as_ref().unwrap_or(batch);
-        let Differentiated {
+        let BatchGradients {
             sums,
             mut gradients,
             last,
@@ -251,10 +251,10 @@ impl MemoryTrainer {
         })
     }
 
-    fn on_engine(&self, batch: &SequenceBatch, count: f64, update: u64) -> Differentiated {
+    fn on_engine(&self, batch: &SequenceBatch, count: f64, update: u64) -> BatchGradients {
         let cuts: Vec<usize> = (0..batch.batch).step_by(SHARD).collect();
         let lstm = self.lstm();
-        let shares: Vec<Differentiated> = cuts
+        let shares: Vec<BatchGradients> = cuts
             .par_iter()
             .map(|&from| {
                 self.share(
@@ -266,7 +266,7 @@ impl MemoryTrainer {
                 )
             })
             .collect();
-        let mut all = Differentiated {
+        let mut all = BatchGradients {
             sums: [0.0; 3],
             gradients: self.weights.zeros_like(),
             last: Vec::new(),
@@ -380,7 +380,7 @@ impl MemoryTrainer {
         first: usize,
         count: f64,
         update: u64,
-    ) -> Differentiated {
+    ) -> BatchGradients {
         let (h, n) = (self.config.hidden, batch.steps * batch.batch);
         let inputs = batch.inputs();
         let mut tape = Tape::default();
@@ -455,7 +455,7 @@ impl MemoryTrainer {
         gradients.0.extend(likelihood.parameters.0);
         let sums = [nll, heads.squares, heads.cross_entropy];
         gradients.0.extend(heads.gradients().0);
-        Differentiated {
+        BatchGradients {
             sums,
             gradients,
             last,

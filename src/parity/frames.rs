@@ -89,7 +89,7 @@ pub struct FrameErrors {
 
 /// A pair of frames.
 #[derive(Clone, Debug)]
-pub struct Picked {
+pub struct FramePair {
     /// Where it is from.
     pub seed: u64,
     /// Steps after the reset.
@@ -118,7 +118,7 @@ impl FrameErrors {
         theirs: &mut Reference,
         seed: u64,
         step: u32,
-    ) -> Result<Picked, String> {
+    ) -> Result<FramePair, String> {
         let reference = theirs.frame()?;
         if reference.len() != ours.frame().len() {
             return Err("the frames have different sizes".into());
@@ -142,7 +142,7 @@ impl FrameErrors {
         let mut view = vec![0; ours.view().len()];
         agent_view().write(&reference, &mut view);
         self.view.add(&Errors::compare(ours.view(), &view));
-        Ok(Picked {
+        Ok(FramePair {
             seed,
             step,
             error: scene.mean(),

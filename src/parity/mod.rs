@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub use drivers::Drive;
-pub use frames::{FrameErrors, Picked};
+pub use frames::{FrameErrors, FramePair};
 pub use sides::{Native, Reference, State, name_of, state_of, state_of_gym};
 
 /// What to compare.
@@ -92,7 +92,7 @@ pub struct Parity {
     pub frames: FrameErrors,
     /// The frames with the largest error.
     #[serde(skip)]
-    pub worst: Option<Picked>,
+    pub worst: Option<FramePair>,
 }
 
 impl Parity {
@@ -250,7 +250,7 @@ struct Pair<'a> {
 
 /// What came of an episode.
 #[derive(Default)]
-struct Seen {
+struct EpisodeOutcome {
     steps: u64,
     laps: usize,
     off_field: usize,
@@ -300,11 +300,17 @@ impl Pair<'_> {
     }
 
     /// An episode of both to the end of either, or to the first difference.
-    fn episode(&mut self, case: Case) -> Result<(Seen, FrameErrors, Option<Picked>), String> {
+    fn episode(
+        &mut self,
+        case: Case,
+    ) -> Result<(EpisodeOutcome, FrameErrors, Option<FramePair>), String> {
         let mut driver = case.drive.start(self.ours.actions(), case.seed);
         let mut action = vec![0.0; self.ours.actions().width()];
-        let (mut seen, mut frames, mut worst) =
-            (Seen::default(), FrameErrors::default(), None::<Picked>);
+        let (mut seen, mut frames, mut worst) = (
+            EpisodeOutcome::default(),
+            FrameErrors::default(),
+            None::<FramePair>,
+        );
         self.ours.reset(case.seed)?;
         self.theirs.reset(case.seed)?;
         let mut step = 0;

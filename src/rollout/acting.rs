@@ -63,7 +63,7 @@ pub struct Outcome {
 impl Outcome {
     /// Steps of [`Outcome::stalled`] and [`Outcome::still`] from which an episode counts as one
     /// that ended in standstill.
-    const ABSORBED: u32 = 100;
+    const STANDSTILL_STEPS: u32 = 100;
 
     /// Adds a step.
     pub(super) fn add(&mut self, step: Step) {
@@ -82,13 +82,13 @@ impl Outcome {
 
     /// It stood still for its last 100 steps or more: it had stopped, and stayed so.
     pub fn stopped(&self) -> bool {
-        self.still >= Self::ABSORBED
+        self.still >= Self::STANDSTILL_STEPS
     }
 
     /// It made no progress in its last 100 steps or more (where there is such a thing), whether or
     /// not it moved, and did not complete the task.
     pub fn lost(&self) -> bool {
-        self.progress.1 > 0 && !self.completed && self.stalled >= Self::ABSORBED
+        self.progress.1 > 0 && !self.completed && self.stalled >= Self::STANDSTILL_STEPS
     }
 }
 

@@ -45,7 +45,7 @@ impl BlindDriver {
         match self {
             Self::Random(rng, actions) => {
                 fill_uniform(rng, 1.0, action);
-                actions.stretch(action);
+                actions.scale_to_bounds(action);
             }
             Self::Brownian(walk) => walk.act(action),
             Self::Noop(actions) => actions.none(action),
@@ -95,7 +95,7 @@ impl Brownian {
             *x = x.clamp(-1.0, 1.0);
         }
         action.copy_from_slice(&self.at);
-        self.actions.stretch(action);
+        self.actions.scale_to_bounds(action);
         if self.actions == Actions::CarRacing {
             action[2] = (self.at[2] - 0.5).max(0.0);
         }

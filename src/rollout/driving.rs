@@ -125,7 +125,7 @@ fn track(
         let [x, y] = car.hull.position.map(f64::from);
         let here = road.nearest((x, y), at);
         at = Some(here);
-        let bend = road.sharpest(here, AHEAD);
+        let bend = road.max_curvature(here, AHEAD);
         let band = if step < START {
             0
         } else {

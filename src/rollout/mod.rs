@@ -17,4 +17,4 @@ pub(crate) use driving::AHEAD;
 pub use driving::{Driving, driving};
 pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, Summary};
-pub use policy::{AgentDriven, Driven, Policy, Witness, step, watch};
+pub use policy::{AgentDriven, Driven, EpisodeObserver, Policy, step, watch};

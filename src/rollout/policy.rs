@@ -87,14 +87,15 @@ impl Policy {
 }
 
 /// Sees the environment, the frame and the outcome so far before every step.
-pub type Witness<'a> = &'a mut dyn FnMut(&mut dyn Env, &[u8], &Outcome) -> Result<(), String>;
+pub type EpisodeObserver<'a> =
+    &'a mut dyn FnMut(&mut dyn Env, &[u8], &Outcome) -> Result<(), String>;
 
 /// Drives the episode of `seed` to its end (or until interrupted) before the eyes of `observe`.
 pub fn watch(
     world: &mut dyn Driven,
     seed: u64,
     stop: &Interrupt,
-    observe: Witness<'_>,
+    observe: EpisodeObserver<'_>,
 ) -> Result<Outcome, String> {
     let mut frame = vec![0; world.env().observation_space().len()];
     let mut action = vec![0.0; world.actions().width()];

@@ -41,7 +41,7 @@ impl RunFolder {
                 .map_or(String::new(), |asked| kept.differences(asked));
             match preset {
                 _ if differences.is_empty() => kept,
-                Some(asked) if asked.lengthens(&kept) => {
+                Some(asked) if asked.only_lengthens(&kept) => {
                     // Another agent than the one that was evaluated.
                     let summary = root.join("evaluation/summary.json");
                     if summary.exists() {

@@ -208,7 +208,7 @@ pub struct MemoryTraining {
     /// Adam's rate at the start; falls along a cosine.
     pub learning_rate: f64,
     /// What it falls to, in parts of itself.
-    #[serde(default = "a_tenth")]
+    #[serde(default = "default_final_rate")]
     pub final_rate: f64,
     /// Episodes of latents that are in memory at a time.
     pub window_episodes: usize,
@@ -236,7 +236,7 @@ pub struct MemoryTraining {
     pub input_noise: f64,
 }
 
-fn a_tenth() -> f64 {
+fn default_final_rate() -> f64 {
     0.1
 }
 
@@ -250,13 +250,14 @@ pub struct ControllerConfig {
     /// goes on from where it was. If the last one was a multiple of `select_every`, it ends as if
     /// that many had been asked for at first.
     pub generations: u64,
-    /// Tracks per candidate, common to a generation.
-    pub tracks: usize,
+    /// Episodes per candidate, on seeds common to a generation.
+    #[serde(rename = "tracks", alias = "seeds")]
+    pub seeds: usize,
     /// Initial step size of CMA-ES.
     pub sigma: f64,
     /// Form of the covariance.
     pub covariance: Covariance,
-    /// What moves the mean: the better half, all candidates, or pairs of them.
+    /// What moves the mean: the better half, all candidates, or mirrored samples.
     #[serde(default)]
     pub recombination: Recombination,
     /// In training only: an episode without progress for that many steps ends and is charged the
@@ -264,8 +265,9 @@ pub struct ControllerConfig {
     pub give_up_after: u32,
     /// Generations between tests of the distribution's mean on selection tracks.
     pub select_every: u64,
-    /// Selection tracks of such a test.
-    pub select_tracks: usize,
+    /// Selection seeds of such a test.
+    #[serde(rename = "select_tracks", alias = "select_seeds")]
+    pub select_seeds: usize,
     /// What the evolved weights multiply.
     #[serde(default)]
     pub inputs: ControllerInputs,
@@ -275,18 +277,18 @@ pub struct ControllerConfig {
     /// Axes of h, where `inputs` are principal ones.
     #[serde(default)]
     pub axes: usize,
-    /// Of the tracks, at most that many are ones that a quarter of the candidates have failed: with
+    /// Of the seeds, at most that many are ones that a quarter of the candidates have failed: with
     /// less than nine tenths of what they come to on average.
-    #[serde(default)]
-    pub hard_tracks: usize,
-    /// Further tracks of a generation's better half.
-    #[serde(default)]
-    pub more_tracks: usize,
+    #[serde(default, rename = "hard_tracks", alias = "hard_seeds")]
+    pub hard_seeds: usize,
+    /// Further seeds of a generation's better half.
+    #[serde(default, rename = "more_tracks", alias = "more_seeds")]
+    pub more_seeds: usize,
     /// Evolutions begun; the one that is best after `start_generations` goes on.
-    #[serde(default = "once")]
+    #[serde(default = "default_starts")]
     pub starts: u64,
     /// Generations of a start.
-    #[serde(default = "ten")]
+    #[serde(default = "default_start_generations")]
     pub start_generations: u64,
     /// Tests without an improvement after which the evolution starts again from the best mean, with
     /// half the step size and twice the population. 0: never.
@@ -296,12 +298,12 @@ pub struct ControllerConfig {
     /// tracks, 8 at most. 0 and 1: the best of the tests.
     #[serde(default)]
     pub finalists: usize,
-    /// Part of the mean's score that its candidates should reach on average, on tracks that were
+    /// Part of the mean's score that its candidates should reach on average, on seeds that were
     /// not failed before; where they reach less between two tests, steps are made shorter by a
     /// fifth. CMA-ES itself takes hundreds of generations for that where there are hundreds of
     /// parameters. 0: it is left alone.
-    #[serde(default)]
-    pub candidates_keep: f64,
+    #[serde(default, rename = "candidates_keep", alias = "candidate_ratio")]
+    pub candidate_ratio: f64,
     /// What a step of the evolution moves.
     #[serde(default)]
     pub outputs: ControllerOutputs,
@@ -317,9 +319,10 @@ pub enum ControllerInputs {
     /// [z, h] as they are.
     #[default]
     Raw,
-    /// Each value less its mean, in units of its standard deviation.
-    Standard,
-    /// z like that, and h along its widest principal axes.
+    /// Whitened: each value less its mean, in units of its standard deviation.
+    #[serde(rename = "standard", alias = "whitened")]
+    Whitened,
+    /// z whitened, and h along its widest principal axes.
     Principal,
 }
 
@@ -331,8 +334,9 @@ pub enum ControllerOutputs {
     #[default]
     Raw,
     /// Those of Car-Racing's gas and brake three times as far
-    /// ([`crate::controller::Actions::slack`]); of other actions all alike.
-    Even,
+    /// ([`crate::controller::Actions::output_scale`]); of other actions all alike.
+    #[serde(rename = "even", alias = "scaled")]
+    Scaled,
 }
 
 /// Where an evolution begins.
@@ -354,16 +358,19 @@ pub struct LateConfig {
     pub score: f64,
     /// Candidates per generation.
     pub population: usize,
-    /// Tracks per candidate.
-    pub tracks: usize,
-    /// Of these, at most that many which a quarter of the candidates have failed.
-    pub hard_tracks: usize,
-    /// Further tracks of the better half.
-    pub more_tracks: usize,
-    /// As the evolution's `candidates_keep`, and larger: a mean wanders as far as its candidates
+    /// Episodes per candidate.
+    #[serde(rename = "tracks", alias = "seeds")]
+    pub seeds: usize,
+    /// Of their seeds, at most that many which a quarter of the candidates have failed.
+    #[serde(rename = "hard_tracks", alias = "hard_seeds")]
+    pub hard_seeds: usize,
+    /// Further seeds of the better half.
+    #[serde(rename = "more_tracks", alias = "more_seeds")]
+    pub more_seeds: usize,
+    /// As the evolution's `candidate_ratio`, and larger: a mean wanders as far as its candidates
     /// lie from it. 0: as before.
-    #[serde(default)]
-    pub candidates_keep: f64,
+    #[serde(default, rename = "candidates_keep", alias = "candidate_ratio")]
+    pub candidate_ratio: f64,
     /// What moves the mean from here on.
     #[serde(default)]
     pub recombination: LateRecombination,
@@ -385,8 +392,9 @@ pub enum LateRecombination {
     BetterHalf,
     /// [`Recombination::All`].
     All,
-    /// [`Recombination::Pairs`].
-    Pairs,
+    /// [`Recombination::Mirrored`].
+    #[serde(rename = "pairs", alias = "mirrored")]
+    Mirrored,
 }
 
 impl LateRecombination {
@@ -396,16 +404,16 @@ impl LateRecombination {
             Self::AsBefore => before,
             Self::BetterHalf => Recombination::BetterHalf,
             Self::All => Recombination::All,
-            Self::Pairs => Recombination::Pairs,
+            Self::Mirrored => Recombination::Mirrored,
         }
     }
 }
 
-fn once() -> u64 {
+fn default_starts() -> u64 {
     1
 }
 
-fn ten() -> u64 {
+fn default_start_generations() -> u64 {
     10
 }
 
@@ -504,7 +512,7 @@ impl Preset {
     }
 
     /// Whether nothing but the number of generations differs, and `self` has more of them.
-    pub fn lengthens(&self, other: &Self) -> bool {
+    pub fn only_lengthens(&self, other: &Self) -> bool {
         let mut same = self.clone();
         same.controller.generations = other.controller.generations;
         self.controller.generations > other.controller.generations

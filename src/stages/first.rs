@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Settings of `preset` that its earlier rounds have too.
-pub fn inherited(preset: &Preset) -> Vec<String> {
+pub fn inherited_settings(preset: &Preset) -> Vec<String> {
     let mut sets = vec![
         format!("seed={}", preset.seed),
         format!("environment={}", preset.environment),
@@ -39,7 +39,7 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let asked = if begun {
         None
     } else {
-        Some(Preset::resolve(&first.preset, &inherited(preset))?)
+        Some(Preset::resolve(&first.preset, &inherited_settings(preset))?)
     };
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
     let work = || {
@@ -76,8 +76,11 @@ mod tests {
         ]
         .map(String::from);
         let outer = Preset::resolve("car-racing-frmdn", &sets).unwrap();
-        let inner =
-            Preset::resolve(&outer.first.clone().unwrap().preset, &inherited(&outer)).unwrap();
+        let inner = Preset::resolve(
+            &outer.first.clone().unwrap().preset,
+            &inherited_settings(&outer),
+        )
+        .unwrap();
         assert_eq!(
             (
                 inner.seed,
@@ -86,6 +89,12 @@ mod tests {
             ),
             (7, "gym:CarRacing-v3", false)
         );
-        assert!(Preset::resolve(&inner.first.clone().unwrap().preset, &inherited(&inner)).is_ok());
+        assert!(
+            Preset::resolve(
+                &inner.first.clone().unwrap().preset,
+                &inherited_settings(&inner)
+            )
+            .is_ok()
+        );
     }
 }

@@ -22,10 +22,10 @@ use crate::{
 
 pub(crate) use collect::Drivers;
 pub use collect::collect;
-pub use controller::{Evolution, Reading, controller, readout};
+pub use controller::{Evolution, LinearReadout, controller, readout};
 pub(crate) use controller::{Ridge, moments};
 pub use evaluate::{evaluate, outcomes};
-pub use first::{first, inherited};
+pub use first::{first, inherited_settings};
 pub use gates::{gate, kept};
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};

@@ -6,7 +6,9 @@ use frmdn_engine::{Params, random::stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    memory::{self, Calibration, Judged, MemoryTrainer, Prediction, Scratch, SequenceBatch},
+    memory::{
+        self, Calibration, EvaluationSums, MemoryTrainer, Prediction, Scratch, SequenceBatch,
+    },
     run::{LatentEpisode, MemoryTraining, Result, RunError},
 };
 
@@ -16,7 +18,7 @@ pub const HORIZONS: [usize; 7] = [1, 2, 5, 10, 20, 35, 50];
 const WARM: usize = 25;
 const APART: usize = 110;
 /// Steps of the shortest episodes that have such a start.
-pub const LEAST_STEPS: usize = WARM + HORIZONS[HORIZONS.len() - 1];
+pub const MIN_STEPS: usize = WARM + HORIZONS[HORIZONS.len() - 1];
 /// Rollouts whose mean is the prediction.
 const ROLLOUTS: usize = 8;
 /// Every so many steps are ranked for calibration.
@@ -83,7 +85,7 @@ pub struct TestEpisode {
     pub floor: f64,
     /// The memory's sums.
     #[serde(flatten)]
-    pub sums: Judged,
+    pub sums: EvaluationSums,
 }
 
 impl TestEpisode {
@@ -158,7 +160,7 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
                 n += 1.0;
                 let mut states = state.repeat(ROLLOUTS);
                 let mut z = batch.z[t * d..(t + 1) * d].repeat(ROLLOUTS);
-                let mut foreseen = [Prediction::default(); ROLLOUTS];
+                let mut prediction = [Prediction::default(); ROLLOUTS];
                 let mut rngs: Vec<_> = (0..ROLLOUTS as u64)
                     .map(|i| stream(0, "compare/open-loop", &[at as u64, t as u64, i]))
                     .collect();
@@ -167,7 +169,14 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
                         episode.actions[(t + ahead - 1) * a..(t + ahead) * a].repeat(ROLLOUTS);
                     memory.step(ROLLOUTS, &z.clone(), &action, &mut states, &mut scratch);
                     memory
-                        .predict(&states, 1.0, &mut rngs, &mut z, &mut foreseen, &mut scratch)
+                        .predict(
+                            &states,
+                            1.0,
+                            &mut rngs,
+                            &mut z,
+                            &mut prediction,
+                            &mut scratch,
+                        )
                         .map_err(|e| RunError::Failed(e.to_string()))?;
                     if let Some(h) = HORIZONS.iter().position(|&h| h == ahead) {
                         let truth = &episode.mean[(t + ahead) * d..(t + ahead + 1) * d];
@@ -197,7 +206,7 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
     }
     if n == 0.0 {
         return Err(RunError::Config(format!(
-            "no test episode lasts {LEAST_STEPS} steps, which open-loop errors take: make data \
+            "no test episode lasts {MIN_STEPS} steps, which open-loop errors take: make data \
              with a larger collect.steps"
         )));
     }
@@ -215,7 +224,7 @@ fn timed(memory: &dyn memory::Memory, latent: usize, actions: usize) -> Result<[
         vec![0.0; latent],
         vec![0.0; actions],
     );
-    let (mut scratch, mut foreseen, mut rng) = (
+    let (mut scratch, mut prediction, mut rng) = (
         Scratch::default(),
         [Prediction::default()],
         [stream(0, "compare/timed", &[])],
@@ -225,7 +234,7 @@ fn timed(memory: &dyn memory::Memory, latent: usize, actions: usize) -> Result<[
         let start = Instant::now();
         memory.step(1, &z.clone(), &a, &mut state, &mut scratch);
         memory
-            .predict(&state, 1.0, &mut rng, &mut z, &mut foreseen, &mut scratch)
+            .predict(&state, 1.0, &mut rng, &mut z, &mut prediction, &mut scratch)
             .map_err(|e| RunError::Failed(e.to_string()))?;
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }

@@ -13,12 +13,12 @@ use super::{
     Spec,
     data::{self, open_all},
     distinct,
-    judge::{Finished, LEAST_STEPS, Measured, Test, judge},
-    kept::{begin, differs, read},
+    judge::{Finished, MIN_STEPS, Measured, Test, judge},
     linear::{self, Linear},
     progress::{Part, Progress},
-    queue::one_a_core,
+    queue::one_per_core,
     report,
+    store::{begin, differs, read},
 };
 use crate::{
     agent::Agent,
@@ -155,7 +155,7 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
                  {noise}"
             )));
         }
-        let (steps, least) = (preset.collect.steps, LEAST_STEPS);
+        let (steps, least) = (preset.collect.steps, MIN_STEPS);
         if steps < least {
             return Err(RunError::Config(format!(
                 "collect.steps = {steps}: open-loop errors take episodes of at least {least} \
@@ -459,7 +459,7 @@ fn run_all(
     }
     context.report.begin("compare", "updates", 0, total);
     let progress = Progress::new(context);
-    let outcome = one_a_core(queue, |(run, settings)| {
+    let outcome = one_per_core(queue, |(run, settings)| {
         execute(plan, data, run, &settings, &progress)
     });
     context.report.end();

@@ -7,7 +7,6 @@
 
 mod data;
 mod judge;
-mod kept;
 mod likelihood;
 mod linear;
 mod progress;
@@ -17,6 +16,7 @@ mod robustness;
 mod score;
 mod spec;
 mod statistics;
+mod store;
 
 pub use likelihood::{Likelihood, likelihood};
 pub use robustness::{Robustness, robustness};

@@ -8,7 +8,7 @@ use crate::run::{Result, RunError};
 /// Does all of `tasks`, in their order, each on one thread of its own, as many at a time as the
 /// pool has threads. The first failure ends it: what is under way is finished, nothing else is
 /// begun.
-pub fn one_a_core<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
+pub fn one_per_core<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
     let (queue, failure) = (Mutex::new(VecDeque::from(tasks)), Mutex::new(None));
     let next = || {
         queue

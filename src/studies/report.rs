@@ -11,10 +11,10 @@ use super::{
     Likelihood,
     judge::{Finished, TestEpisode},
     linear::{self, Linear},
-    statistics::{Interval, Sample, bootstrap, holm, shown_p},
+    statistics::{Interval, Sample, bootstrap, format_p, holm},
 };
 use crate::{
-    memory::{Calibration, Judged},
+    memory::{Calibration, EvaluationSums},
     pictures::{Series, plot_curves},
     run::{Inputs, Preset, Result, write_atomically, write_json},
 };
@@ -100,8 +100,8 @@ impl Regime<'_> {
         floor / f64::max(steps, 1.0)
     }
 
-    fn sums(&self, variant: &str) -> Judged {
-        let mut all = Judged::default();
+    fn sums(&self, variant: &str) -> EvaluationSums {
+        let mut all = EvaluationSums::default();
         self.of(variant)
             .iter()
             .flat_map(|r| &r.measured.episodes)
@@ -360,9 +360,9 @@ fn main_tables(
             .collect::<Vec<_>>(),
     );
     let p = |i: usize| match rest.iter().position(|&r| r == i) {
-        Some(at) => shown_p(corrected[at]),
+        Some(at) => format_p(corrected[at]),
         None if others.contains(&i) => {
-            removed[i].map_or_else(String::new, |r| format!("{} (primary)", shown_p(r.p)))
+            removed[i].map_or_else(String::new, |r| format!("{} (primary)", format_p(r.p)))
         }
         None => String::new(),
     };
@@ -505,7 +505,7 @@ fn main_tables(
          likelihood of the whole latent among those of the draws; for {ranks} latents of a perfect \
          memory chance alone makes the latter about \
          {:.1} %.",
-        100.0 * Calibration::chance(ranks)
+        100.0 * Calibration::expected_error(ranks)
     )));
     blocks.push(Block::Table(heading, rows));
     blocks

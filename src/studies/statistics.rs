@@ -231,7 +231,7 @@ pub fn bootstrap_of(
 }
 
 /// A p-value as reports print it.
-pub fn shown_p(p: f64) -> String {
+pub fn format_p(p: f64) -> String {
     if p < 1e-4 {
         "< 0.0001".into()
     } else {

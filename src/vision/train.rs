@@ -431,7 +431,8 @@ mod tests {
                 ..VaeTrainerConfig::default()
             };
             let mut engine = VaeTrainer::new(&vae, config);
-            let mut device = VaeTrainer::new(&vae, config).on(Some(&crate::device::under_test()));
+            let mut device =
+                VaeTrainer::new(&vae, config).on(Some(&crate::device::device_under_test()));
             for update in 0..3 {
                 let (a, b) = (
                     engine.step(&frames, 1e-3, update, 1).unwrap(),

@@ -37,7 +37,8 @@ pub enum Recombination {
     /// What a landscape does to both sides of a pair cancels out, and a loss that is far off by bad
     /// luck counts no more than any other: for losses with heavy tails. The mean moves as far as
     /// before where the order is chance.
-    Pairs,
+    #[serde(rename = "pairs", alias = "mirrored")]
+    Mirrored,
 }
 
 /// Settings of a [`crate::CmaEs`].
@@ -86,7 +87,7 @@ impl CmaEsConfig {
 
     pub(crate) fn strategy(&self) -> Result<Strategy, CmaError> {
         let (dimension, lambda) = (self.dimension, self.population());
-        let odd = self.recombination == Recombination::Pairs && lambda % 2 == 1;
+        let odd = self.recombination == Recombination::Mirrored && lambda % 2 == 1;
         if odd || dimension == 0 || lambda < 4 || !(self.sigma0.is_finite() && self.sigma0 > 0.0) {
             return Err(CmaError::Config {
                 dimension,

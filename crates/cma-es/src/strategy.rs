@@ -104,7 +104,7 @@ impl CmaEs {
     /// # Panics
     /// If `factor` is not a number above 0: a programming error.
     #[must_use]
-    pub fn with_steps_scaled(mut self, factor: f64) -> Self {
+    pub fn with_sigma_scaled(mut self, factor: f64) -> Self {
         assert!(factor.is_finite() && factor > 0.0, "a factor of {factor}");
         self.state.sigma *= factor;
         self
@@ -140,7 +140,7 @@ impl CmaEs {
     fn normals(&self) -> Vec<f64> {
         let config = &self.state.config;
         let count = self.population() * config.dimension;
-        if config.recombination != Recombination::Pairs {
+        if config.recombination != Recombination::Mirrored {
             return normals(config.seed, self.state.generation, count);
         }
         let mut all = normals(config.seed, self.state.generation, count / 2);
@@ -186,8 +186,8 @@ impl CmaEs {
         // Stable: equal losses keep the candidates' order, so that the outcome is determined.
         order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
         let (z, y) = (ranked(&normals, &order), ranked(&steps, &order));
-        let (z_w, y_w) = if old.config.recombination == Recombination::Pairs {
-            let weights = towards_the_better(losses, s.mu_eff);
+        let (z_w, y_w) = if old.config.recombination == Recombination::Mirrored {
+            let weights = mirrored_weights(losses, s.mu_eff);
             let first = |all: &[f64]| {
                 weighted(
                     &weights,
@@ -299,7 +299,7 @@ fn weighted(weights: &[f64], vectors: &[&[f64]]) -> Vec<f64> {
 
 /// Weights of the first candidates of all pairs: towards the better side, nowhere where both are as
 /// good, in all as long as `mu_eff` says.
-fn towards_the_better(losses: &[f64], mu_eff: f64) -> Vec<f64> {
+fn mirrored_weights(losses: &[f64], mu_eff: f64) -> Vec<f64> {
     let (one, other) = losses.split_at(losses.len() / 2);
     let weight = 1.0 / (one.len() as f64 * mu_eff).sqrt();
     let sign = |(a, b): (&f64, &f64)| match a.total_cmp(b) {

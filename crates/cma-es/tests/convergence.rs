@@ -339,7 +339,7 @@ fn pairs_are_reflections_and_bad_luck_does_not_move_their_mean_more() {
         population: Some(64),
         sigma0: 1.0,
         covariance: Covariance::Separable,
-        recombination: Recombination::Pairs,
+        recombination: Recombination::Mirrored,
         seed: 3,
     };
     let es = CmaEs::new(config.clone()).unwrap();
@@ -349,7 +349,7 @@ fn pairs_are_reflections_and_bad_luck_does_not_move_their_mean_more() {
     }
     // As far by chance as the better half would move it, and along a slope as a sign of each pair
     // can: √(2/π) of each of 32.
-    let [half, pairs] = [Recombination::BetterHalf, Recombination::Pairs].map(|r| moves(r, 64));
+    let [half, pairs] = [Recombination::BetterHalf, Recombination::Mirrored].map(|r| moves(r, 64));
     assert!(
         (pairs[1] / half[1] - 1.0).abs() < 0.02,
         "{half:?} {pairs:?}"

@@ -11,14 +11,14 @@
 use crate::{BINS, TAIL};
 
 /// A bin has at least this part of the interval.
-pub(crate) const LEAST_BIN: f64 = 1e-3;
+pub(crate) const MIN_BIN: f64 = 1e-3;
 /// Slopes between bins are at least this.
-pub(crate) const LEAST_SLOPE: f64 = 1e-3;
+pub(crate) const MIN_SLOPE: f64 = 1e-3;
 
 /// What is added to a raw slope before softplus: raw zeros give slopes of 1, and with equal bins
 /// the identity.
 pub(crate) fn slope_offset() -> f64 {
-    (1.0 - LEAST_SLOPE).exp_m1().ln()
+    (1.0 - MIN_SLOPE).exp_m1().ln()
 }
 
 /// One value's spline.
@@ -36,7 +36,7 @@ fn ends(raw: &[f32]) -> [f64; BINS + 1] {
     let mut out = [-TAIL; BINS + 1];
     for k in 0..BINS {
         out[k + 1] =
-            out[k] + 2.0 * TAIL * (LEAST_BIN + (1.0 - LEAST_BIN * BINS as f64) * exp[k] / total);
+            out[k] + 2.0 * TAIL * (MIN_BIN + (1.0 - MIN_BIN * BINS as f64) * exp[k] / total);
     }
     out[BINS] = TAIL;
     out
@@ -48,7 +48,7 @@ impl Spline {
         let mut slope = [1.0; BINS + 1];
         for (slope, &raw) in slope[1..BINS].iter_mut().zip(&raw[2 * BINS..]) {
             let v = f64::from(raw) + slope_offset();
-            *slope = LEAST_SLOPE + v.max(0.0) + (-v.abs()).exp().ln_1p();
+            *slope = MIN_SLOPE + v.max(0.0) + (-v.abs()).exp().ln_1p();
         }
         Self {
             x: ends(&raw[..BINS]),

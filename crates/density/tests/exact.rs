@@ -86,7 +86,7 @@ fn normal(name: &str, n: usize) -> Vec<f32> {
 
 /// Parameters away from their special first values: flows are no identity, factors no small
 /// numbers.
-fn shaken(config: &DensityConfig) -> Params {
+fn random_params(config: &DensityConfig) -> Params {
     let mut params = config.init(FEATURES, 7);
     for (i, p) in params.0.iter_mut().enumerate() {
         let mut noise = vec![0.0; p.value.len()];
@@ -102,7 +102,7 @@ fn shaken(config: &DensityConfig) -> Params {
 #[test]
 fn likelihoods_are_those_of_the_equations() {
     for c in variants() {
-        let params = shaken(&c);
+        let params = random_params(&c);
         let rows = 6;
         let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * c.dim));
         let device = Device::flex();
@@ -138,7 +138,7 @@ fn likelihoods_are_those_of_the_equations() {
 #[test]
 fn gradients_are_finite_differences() {
     for c in variants() {
-        let params = shaken(&c);
+        let params = random_params(&c);
         let rows = 2;
         let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * c.dim));
         let device = Device::flex().autodiff();
@@ -215,7 +215,7 @@ fn densities_integrate_to_one() {
         .into_iter()
         .chain([config(1, 3, Form::Diagonal, 0, linear)])
     {
-        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        let density = Density::new(c, FEATURES, &random_params(&c)).unwrap();
         let (n, step) = (8000, 0.01f32);
         let y: Vec<f32> = (0..n).map(|i| (i as f32 - n as f32 / 2.0) * step).collect();
         let h: Vec<f32> = [0.3, -0.2, 0.5].repeat(n);
@@ -249,7 +249,7 @@ fn densities_integrate_to_one() {
         },
     ]);
     for c in two {
-        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        let density = Density::new(c, FEATURES, &random_params(&c)).unwrap();
         // A spline has corners in its slope, where sums over a grid converge slowly.
         let (side, step) = if c.flow.is_some_and(|f| f.kind == FlowKind::Spline) {
             (2000, 0.01f32)
@@ -276,7 +276,7 @@ fn densities_integrate_to_one() {
 #[test]
 fn flows_are_inverted_and_their_determinants_are_the_jacobians() {
     for c in variants().into_iter().filter(|c| c.flow.is_some()) {
-        let params = shaken(&c);
+        let params = random_params(&c);
         let density = Density::new(c, FEATURES, &params).unwrap();
         let (d, rows) = (c.dim, 50);
         let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * d));
@@ -288,7 +288,7 @@ fn flows_are_inverted_and_their_determinants_are_the_jacobians() {
         );
         // burn's way there and back.
         let device = Device::flex();
-        let burn = Definition::new(c, FEATURES, &shaken(&c), &device).unwrap();
+        let burn = Definition::new(c, FEATURES, &random_params(&c), &device).unwrap();
         let features = constant(&h, rows, FEATURES, &device);
         let there: Vec<f32> = burn
             .forward(&features, constant(&y, rows, d, &device))
@@ -462,7 +462,7 @@ fn draws_have_the_moments_of_the_mixture_at_every_temperature() {
     let h = [0.3f32, -0.2, 0.5];
     let n = 40_000;
     for c in variants() {
-        let (d, params, rows) = (c.dim, shaken(&c), h.repeat(n));
+        let (d, params, rows) = (c.dim, random_params(&c), h.repeat(n));
         let density = Density::new(c, FEATURES, &params).unwrap();
         let device = Device::flex();
         let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
@@ -550,7 +550,7 @@ fn moments(v: &[f64]) -> (f64, f64) {
 #[test]
 fn a_draw_does_not_depend_on_the_other_rows() {
     for c in variants() {
-        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        let density = Density::new(c, FEATURES, &random_params(&c)).unwrap();
         let rows = 37;
         let mut h = vec![0.0f32; rows * FEATURES];
         fill_normal(&mut stream(2, "rows", &[]), &mut h);
@@ -591,7 +591,7 @@ fn a_draw_does_not_depend_on_the_other_rows() {
 #[test]
 fn extreme_inputs_stay_finite() {
     for c in variants() {
-        let params = shaken(&c);
+        let params = random_params(&c);
         let device = Device::flex().autodiff();
         for (size, far) in [(0.0f32, 0.0f32), (1e-20, 1e-20), (30.0, 30.0), (3.0, 1e4)] {
             let (h, y) = (vec![size; FEATURES], vec![-far; c.dim]);
@@ -643,7 +643,7 @@ fn precisions_are_clamped() {
     ] {
         let c = config(2, 2, form, 1, None);
         for bias in [14.0, -14.0] {
-            let mut params = shaken(&c);
+            let mut params = random_params(&c);
             params
                 .0
                 .iter_mut()
@@ -696,7 +696,7 @@ fn impossible_densities_are_named() {
 #[test]
 fn the_center_is_the_image_of_the_mixtures_mean() {
     for c in variants() {
-        let params = shaken(&c);
+        let params = random_params(&c);
         let density = Density::new(c, FEATURES, &params).unwrap();
         let h = [0.3f32, -0.2, 0.5];
         let (logits, means) = (
@@ -739,7 +739,7 @@ fn the_center_is_the_image_of_the_mixtures_mean() {
 fn mean_entropy_and_mode_are_those_of_a_grid() {
     let flows = [None, affine(), flow(FlowKind::Spline, true)];
     for c in flows.map(|flow| config(2, 2, Form::LowRank, 1, flow)) {
-        let density = Density::new(c, FEATURES, &shaken(&c)).unwrap();
+        let density = Density::new(c, FEATURES, &random_params(&c)).unwrap();
         let h = [0.3f32, -0.2, 0.5];
         let (side, step) = (1000i16, 0.025f32);
         let (mut mean, mut entropy, mut best) = ([0.0; 2], 0.0, f64::MIN);
@@ -782,7 +782,7 @@ fn mean_entropy_and_mode_are_those_of_a_grid() {
 #[test]
 fn the_weighted_loss_has_the_gradients_of_its_parts() {
     let c = config(4, 3, Form::LowRank, 2, affine());
-    let params = shaken(&c);
+    let params = random_params(&c);
     let (h, y) = (normal("h", 4 * FEATURES), normal("y", 4 * 4));
     let part =
         |weights: [f32; 4]| Definition::loss_and_gradient(c, &params, &h, &y, &weights).unwrap();

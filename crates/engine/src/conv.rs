@@ -161,7 +161,7 @@ impl Conv2d {
         filters: usize,
     ) -> Self {
         let geometry = Geometry::new(height, width, channels, kernel, stride, filters);
-        let forward = if Winograd::suits([height, width], kernel, stride) {
+        let forward = if Winograd::is_faster([height, width], kernel, stride) {
             Forward::Winograd(Box::new(Winograd::new([height, width], channels, filters)))
         } else {
             Forward::Direct(Packed::default())

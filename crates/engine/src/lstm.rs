@@ -272,7 +272,7 @@ impl Lstm {
                     &tape.cells[at - batch * h..][..h]
                 };
                 let gates = &mut tape.gates[4 * at..4 * at + g];
-                retreat(
+                row_backward(
                     gates,
                     before,
                     &tape.tanh[at..at + h],
@@ -328,7 +328,7 @@ fn advance(gates: &[f32], cells: &mut [f32], tanh: &mut [f32], hidden: &mut [f32
 }
 
 /// One row, one step back: the gates become the gradients of their sums, `dc` that of the c before.
-fn retreat(
+fn row_backward(
     gates: &mut [f32],
     before: &[f32],
     tanh: &[f32],

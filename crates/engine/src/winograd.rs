@@ -49,7 +49,7 @@ impl Winograd {
     /// Whether this is the faster way: a 4×4 kernel of stride 2, an even number of outputs in both
     /// directions, and enough of them that reading nine matrices instead of four is not what takes
     /// the time.
-    pub fn suits([height, width]: [usize; 2], kernel: usize, stride: usize) -> bool {
+    pub fn is_faster([height, width]: [usize; 2], kernel: usize, stride: usize) -> bool {
         kernel == 4
             && stride == 2
             && height > 6

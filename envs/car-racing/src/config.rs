@@ -116,8 +116,8 @@ impl CarRacingConfig {
     }
 
     /// The most gas that has an effect: 1 unless perturbed.
-    pub fn most_gas(&self) -> f64 {
-        self.perturbation.map_or(1.0, Perturbation::most_gas)
+    pub fn max_gas(&self) -> f64 {
+        self.perturbation.map_or(1.0, Perturbation::max_gas)
     }
 }
 

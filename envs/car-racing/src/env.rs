@@ -251,7 +251,7 @@ impl Env for CarRacing {
         };
         episode
             .car
-            .control(-steer, gas.min(self.config.most_gas()), brake);
+            .control(-steer, gas.min(self.config.max_gas()), brake);
         episode.advance();
         episode.steps += 1;
         episode.score -= 0.1;

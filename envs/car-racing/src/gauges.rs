@@ -2,7 +2,7 @@
 //! in `car_racing.py`).
 
 use crate::car::Car;
-use crate::raster::{BAR, WINDOW, shrunk};
+use crate::raster::{BAR, WINDOW, smoothscale_rounding};
 
 const WHITE: [u8; 3] = [255, 255, 255];
 const RED: [u8; 3] = [255, 0, 0];
@@ -92,8 +92,9 @@ impl Bar<'_> {
                 let cover = share(up, down, row) * share(left, right, column);
                 let at = (row * self.width + column) * 3;
                 for (v, c) in self.out[at..at + 3].iter_mut().zip(color) {
-                    *v = (f64::from(*v) + cover * (f64::from(shrunk(c)) - f64::from(*v))).round()
-                        as u8;
+                    *v = (f64::from(*v)
+                        + cover * (f64::from(smoothscale_rounding(c)) - f64::from(*v)))
+                    .round() as u8;
                 }
             }
         }

@@ -22,7 +22,7 @@ const BLOB_RADIUS: f64 = 80.0;
 /// Standard deviation of the noise, in values of a byte: a tenth of the range.
 const NOISE: f32 = 25.5;
 /// The most gas there is.
-const MOST_GAS: f64 = 0.5;
+const MAX_GAS: f64 = 0.5;
 /// What is left of the road's friction.
 const FRICTION: f64 = 0.8;
 /// Which children of the seed draw colours and noise.
@@ -87,12 +87,8 @@ impl Perturbation {
     }
 
     /// The most gas that has an effect, 0 to 1.
-    pub(crate) fn most_gas(self) -> f64 {
-        if self == Self::Throttle {
-            MOST_GAS
-        } else {
-            1.0
-        }
+    pub(crate) fn max_gas(self) -> f64 {
+        if self == Self::Throttle { MAX_GAS } else { 1.0 }
     }
 
     /// What the road's friction is multiplied by.

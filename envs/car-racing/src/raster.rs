@@ -44,7 +44,7 @@ impl Palette {
             .zip(&mut palette.lanes)
             .zip(colors)
         {
-            *color = given.map(shrunk);
+            *color = given.map(smoothscale_rounding);
             *lanes = u64::from(color[0]) | u64::from(color[1]) << 16 | u64::from(color[2]) << 32;
         }
         palette
@@ -63,7 +63,7 @@ impl Palette {
 
 /// What the reference leaves of a colour value when it shrinks its surface: the fixed-point
 /// arithmetic of pygame's smooth scaling rounds down twice.
-pub(crate) fn shrunk(value: u8) -> u8 {
+pub(crate) fn smoothscale_rounding(value: u8) -> u8 {
     value.saturating_sub(2)
 }
 

@@ -68,7 +68,7 @@ impl Track {
     /// Draws tracks until one closes well.
     pub fn generate(rng: &mut Rng) -> Self {
         loop {
-            if let Some(points) = close_loop(&wander(&checkpoints(rng))) {
+            if let Some(points) = close_loop(&drive_checkpoints(&checkpoints(rng))) {
                 let tiles = tiles(&points);
                 return Self { points, tiles };
             }
@@ -82,8 +82,8 @@ impl Track {
     pub fn nearest(&self, (x, y): Point, last: Option<usize>) -> usize {
         let n = self.points.len();
         let distance = |i: usize| (self.points[i % n].x - x).hypot(self.points[i % n].y - y);
-        let nearest = |stretch: std::ops::Range<usize>| {
-            stretch
+        let nearest = |range: std::ops::Range<usize>| {
+            range
                 .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
                 .unwrap_or(0)
         };
@@ -104,7 +104,7 @@ impl Track {
 
     /// The largest curvature, to either side, within the `tiles` tiles (three or more) from point
     /// `i` on.
-    pub fn sharpest(&self, i: usize, tiles: usize) -> f64 {
+    pub fn max_curvature(&self, i: usize, tiles: usize) -> f64 {
         (i..i + tiles - 2)
             .map(|i| self.curvature(i).abs())
             .fold(0.0, f64::max)
@@ -128,7 +128,7 @@ fn checkpoints(rng: &mut Rng) -> [(f64, f64, f64); CHECKPOINTS] {
 }
 
 /// Drives from checkpoint to checkpoint, several times around.
-fn wander(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackPoint> {
+fn drive_checkpoints(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackPoint> {
     let (mut x, mut y, mut beta) = (1.5 * TRACK_RAD, 0.0f64, 0.0f64);
     let mut dest = 0usize;
     let mut laps = 0;
@@ -307,7 +307,7 @@ mod tests {
                 track.curvature(i)
             );
         }
-        assert!((track.sharpest(80, 30) - wanted).abs() < 1e-12);
+        assert!((track.max_curvature(80, 30) - wanted).abs() < 1e-12);
         let at = |i: usize| (track.points[i].x * 1.1, track.points[i].y * 1.1);
         assert_eq!(
             (0..90)

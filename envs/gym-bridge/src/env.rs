@@ -307,7 +307,7 @@ impl Env for GymEnv {
 impl Drop for GymEnv {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take().filter(|lease| lease.server.is_alive()) {
-            self.fleet.give_back(lease);
+            self.fleet.release(lease);
         }
     }
 }

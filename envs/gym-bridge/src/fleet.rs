@@ -71,11 +71,11 @@ pub struct GymSpec {
 pub struct Fleet {
     config: GymConfig,
     launch: Launch,
-    crew: Mutex<Crew>,
+    crew: Mutex<ServerLoad>,
 }
 
 #[derive(Default)]
-struct Crew {
+struct ServerLoad {
     /// Each with the number of its environments.
     servers: Vec<(Arc<Server>, usize)>,
     /// Environments that nobody uses at the moment.
@@ -113,7 +113,7 @@ impl Fleet {
     /// What the environment is; a server is started to know it.
     pub fn spec(&self) -> Result<Arc<GymSpec>, GymError> {
         let (lease, spec) = self.lease()?;
-        self.give_back(lease);
+        self.release(lease);
         Ok(spec)
     }
 
@@ -141,13 +141,13 @@ impl Fleet {
             .iter_mut()
             .min_by_key(|(_, load)| *load)
             .expect("one was just started");
-        let (lease, spec) = self.furnish(server.clone())?;
+        let (lease, spec) = self.open_in(server.clone())?;
         *load += 1;
         let spec = crew.spec.get_or_insert(Arc::new(spec)).clone();
         Ok((lease, spec))
     }
 
-    pub(crate) fn give_back(&self, lease: Lease) {
+    pub(crate) fn release(&self, lease: Lease) {
         // Dropped instead if another thread panicked: its server ends with it.
         if let Ok(mut crew) = self.crew.lock() {
             crew.free.push(lease);
@@ -155,7 +155,7 @@ impl Fleet {
     }
 
     /// Makes an environment in `server`.
-    fn furnish(&self, server: Arc<Server>) -> Result<(Lease, GymSpec), GymError> {
+    fn open_in(&self, server: Arc<Server>) -> Result<(Lease, GymSpec), GymError> {
         let refused = |why: String| GymError::Refused {
             id: self.config.id.clone(),
             why,

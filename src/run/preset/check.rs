@@ -139,10 +139,10 @@ impl Preset {
         let c = &self.controller;
         at_least("controller.population", c.population as u64, 4)?;
         at_least("controller.generations", c.generations, 1)?;
-        at_least("controller.tracks", c.tracks as u64, 1)?;
+        at_least("controller.tracks", c.seeds as u64, 1)?;
         positive("controller.sigma", c.sigma)?;
         at_least("controller.select_every", c.select_every, 1)?;
-        at_least("controller.select_tracks", c.select_tracks as u64, 1)?;
+        at_least("controller.select_tracks", c.select_seeds as u64, 1)?;
         let (tests, most) = (seeds::SELECTION.end - seeds::SELECTION.start, FINALISTS);
         if c.finalists > most {
             return Err(format!(
@@ -151,22 +151,22 @@ impl Preset {
             ));
         }
         // Successive halving doubles the tracks with every round.
-        let halved = c.select_tracks as u64 * (2 * c.finalists.max(1)).next_power_of_two() as u64;
+        let halved = c.select_seeds as u64 * (2 * c.finalists.max(1)).next_power_of_two() as u64;
         if halved > tests {
             return Err(format!(
                 "controller.select_tracks = {} is impossible: the choice among \
                  controller.finalists = {} would take {halved} selection tracks, and there are \
                  {tests}",
-                c.select_tracks, c.finalists
+                c.select_seeds, c.finalists
             ));
         }
-        paired("controller", c.recombination, c.population, c.more_tracks)?;
+        paired("controller", c.recombination, c.population, c.more_seeds)?;
         if let Some(late) = &c.late {
             paired(
                 "controller.late",
                 late.recombination.after(c.recombination),
                 late.population,
-                late.more_tracks,
+                late.more_seeds,
             )?;
         }
         at_least("controller.starts", c.starts, 1)?;
@@ -184,18 +184,18 @@ impl Preset {
             );
         }
         at_least("controller.start_generations", c.start_generations, 1)?;
-        if !(0.0..1.0).contains(&c.candidates_keep) {
+        if !(0.0..1.0).contains(&c.candidate_ratio) {
             return Err(format!(
                 "controller.candidates_keep = {} is impossible: it must be at least 0 and below 1",
-                c.candidates_keep
+                c.candidate_ratio
             ));
         }
         if c.inputs == ControllerInputs::Principal {
             at_least("controller.axes", c.axes as u64, 1)?;
         }
         if let Some(late) = &c.late {
-            if !(0.0..1.0).contains(&late.candidates_keep) {
-                let value = late.candidates_keep;
+            if !(0.0..1.0).contains(&late.candidate_ratio) {
+                let value = late.candidate_ratio;
                 return Err(format!(
                     "controller.late.candidates_keep = {value} is impossible: it must be at least \
                      0 and below 1"
@@ -209,11 +209,11 @@ impl Preset {
                 ));
             }
             at_least("controller.late.population", late.population as u64, 4)?;
-            at_least("controller.late.tracks", late.tracks as u64, 1)?;
+            at_least("controller.late.tracks", late.seeds as u64, 1)?;
         }
         let needed = c.generations
-            * (c.tracks + c.more_tracks)
-                .max(c.late.as_ref().map_or(0, |l| l.tracks + l.more_tracks)) as u64;
+            * (c.seeds + c.more_seeds).max(c.late.as_ref().map_or(0, |l| l.seeds + l.more_seeds))
+                as u64;
         let there = seeds::EVOLVE.end - seeds::EVOLVE.start;
         if needed > there {
             return Err(format!(
@@ -238,9 +238,9 @@ fn paired(
     table: &str,
     recombination: Recombination,
     population: usize,
-    more_tracks: usize,
+    more_seeds: usize,
 ) -> std::result::Result<(), String> {
-    if recombination != Recombination::Pairs {
+    if recombination != Recombination::Mirrored {
         return Ok(());
     }
     if population % 2 == 1 {
@@ -248,9 +248,9 @@ fn paired(
             "{table}.population = {population} is impossible: pairs need an even number"
         ));
     }
-    if more_tracks > 0 {
+    if more_seeds > 0 {
         return Err(format!(
-            "{table}.more_tracks = {more_tracks} is impossible: both sides of a pair drive the \
+            "{table}.more_tracks = {more_seeds} is impossible: both sides of a pair drive the \
              same tracks, write 0"
         ));
     }

@@ -5,14 +5,14 @@ use frmdn_engine::{Params, random::stream};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::tracks::Tracks;
+use super::seed_pool::SeedPool;
 use crate::{
-    controller::{Coordinates, LinearController},
+    controller::{LinearController, Whitening},
     run::{Checkpoint, CheckpointKind, ControllerConfig, Preset, Result, RunFolder},
 };
 
 /// What steps are multiplied by where candidates are too far from their mean.
-const SHORTER: f64 = 0.8;
+const STEP_SHRINK: f64 = 0.8;
 
 /// A mean of the search distribution that was tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,13 +35,15 @@ pub struct Evolution {
     /// Where its starts begin.
     pub origin: Vec<f64>,
     /// What its parameters multiply.
-    pub coordinates: Coordinates,
+    #[serde(rename = "coordinates")]
+    pub whitening: Whitening,
     /// Generations driven so far, over all starts.
     pub generation: u64,
     /// Frames driven so far, selection included.
     pub frames: u64,
     /// Tracks used and failed.
-    pub tracks: Tracks,
+    #[serde(rename = "tracks")]
+    pub seeds: SeedPool,
     /// The population is past the score from which generations are larger.
     pub late: bool,
     /// Sum of the distribution's means since the last test, and their number.
@@ -66,7 +68,7 @@ impl Evolution {
     pub fn new(
         preset: &Preset,
         model: String,
-        coordinates: Coordinates,
+        whitening: Whitening,
         origin: Vec<f64>,
     ) -> std::result::Result<Self, CmaError> {
         let n = origin.len();
@@ -79,11 +81,11 @@ impl Evolution {
                 preset.controller.population,
             )?,
             model,
-            coordinates,
+            whitening,
             origin,
             generation: 0,
             frames: 0,
-            tracks: Tracks::default(),
+            seeds: SeedPool::default(),
             late: false,
             means: (vec![0.0; n], 0),
             fitness: 0.0,
@@ -118,14 +120,14 @@ impl Evolution {
 
     /// The controller with the parameters `x`.
     pub(super) fn controller(&self, actions: usize, x: &[f64]) -> LinearController {
-        self.coordinates.controller(actions, x)
+        self.whitening.controller(actions, x)
     }
 
     /// Tracks of all candidates, of which hard ones, and further tracks of the better half.
-    pub(super) fn shape(&self, config: &ControllerConfig) -> [usize; 3] {
+    pub(super) fn generation_shape(&self, config: &ControllerConfig) -> [usize; 3] {
         match &config.late {
-            Some(late) if self.late => [late.tracks, late.hard_tracks, late.more_tracks],
-            _ => [config.tracks, config.hard_tracks, config.more_tracks],
+            Some(late) if self.late => [late.seeds, late.hard_seeds, late.more_seeds],
+            _ => [config.seeds, config.hard_seeds, config.more_seeds],
         }
     }
 
@@ -139,12 +141,12 @@ impl Evolution {
     }
 
     /// Part of the mean's score that its candidates should reach.
-    fn keep(&self, config: &ControllerConfig) -> f64 {
+    fn target_ratio(&self, config: &ControllerConfig) -> f64 {
         let late = config
             .late
             .as_ref()
-            .filter(|late| self.late && late.candidates_keep > 0.0);
-        late.map_or(config.candidates_keep, |late| late.candidates_keep)
+            .filter(|late| self.late && late.candidate_ratio > 0.0);
+        late.map_or(config.candidate_ratio, |late| late.candidate_ratio)
     }
 
     /// Told a generation's losses and the mean of its fitness on fresh tracks, moves on.
@@ -176,10 +178,15 @@ impl Evolution {
     }
 
     /// Takes a test of `x` into account. Returns whether it was the best so far.
-    pub(super) fn tested(&mut self, x: Vec<f64>, score: f64, config: &ControllerConfig) -> bool {
+    pub(super) fn record_test(
+        &mut self,
+        x: Vec<f64>,
+        score: f64,
+        config: &ControllerConfig,
+    ) -> bool {
         let fitness = self.fitness / self.means.1.max(1) as f64;
-        if score > 0.0 && fitness < self.keep(config) * score {
-            self.optimiser = self.optimiser.clone().with_steps_scaled(SHORTER);
+        if score > 0.0 && fitness < self.target_ratio(config) * score {
+            self.optimiser = self.optimiser.clone().with_sigma_scaled(STEP_SHRINK);
         }
         (self.means, self.fitness) = ((vec![0.0; x.len()], 0), 0.0);
         let best = self.best().is_none_or(|(best, _)| score > best);
@@ -327,7 +334,7 @@ mod tests {
     use super::*;
 
     fn evolution(preset: &Preset) -> Evolution {
-        Evolution::new(preset, String::new(), Coordinates::raw(4), vec![0.0; 15]).unwrap()
+        Evolution::new(preset, String::new(), Whitening::raw(4), vec![0.0; 15]).unwrap()
     }
 
     #[test]
@@ -358,7 +365,10 @@ mod tests {
         let mut state = evolution(&preset);
         assert_eq!(state.optimiser.config().recombination, Recombination::All);
         state.next(&preset, 900.0).unwrap().unwrap();
-        assert_eq!(state.optimiser.config().recombination, Recombination::Pairs);
+        assert_eq!(
+            state.optimiser.config().recombination,
+            Recombination::Mirrored
+        );
         let steps: Vec<Vec<f64>> = state.optimiser.ask();
         let (one, other) = steps.split_at(steps.len() / 2);
         assert!(
@@ -376,8 +386,8 @@ mod tests {
         let mut state = evolution(&preset);
         state.next(&preset, 900.0).unwrap().unwrap();
         let population = state.optimiser.population();
-        state.tested(vec![0.0; 15], 910.0, &preset.controller);
-        state.tested(vec![0.0; 15], 900.0, &preset.controller);
+        state.record_test(vec![0.0; 15], 910.0, &preset.controller);
+        state.record_test(vec![0.0; 15], 900.0, &preset.controller);
         assert!(
             state
                 .next(&preset, 900.0)
@@ -390,7 +400,7 @@ mod tests {
                 state.optimiser.population(),
                 state.optimiser.config().recombination
             ),
-            (2 * population, Recombination::Pairs)
+            (2 * population, Recombination::Mirrored)
         );
     }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::ridge::Ridge;
 use crate::{
     agent::Agent,
-    controller::{Coordinates, LinearController},
+    controller::{LinearController, Whitening},
     memory::Scratch,
     rollout::ActingModel,
     run::{Episode, FIRST, LatentEpisode, Result, RunError, RunFolder},
@@ -30,7 +30,7 @@ pub fn fit(
     folder: &RunFolder,
     world: &World,
     model: &ActingModel,
-    coordinates: &Coordinates,
+    whitening: &Whitening,
 ) -> Result<(Vec<f64>, f64)> {
     let preset = folder.preset();
     let agent = Agent::load(&folder.path(FIRST))?;
@@ -40,7 +40,7 @@ pub fn fit(
         .filter(|&i| driven(i))
         .take(EPISODES)
         .collect();
-    let (n, actions) = (coordinates.len() + 1, model.actions.width());
+    let (n, actions) = (whitening.len() + 1, model.actions.width());
     let mut all = Ridge::new(n, actions);
     // A few episodes at a time, added in their order, so that the sums do not depend on threads.
     for chunk in chosen.chunks(8) {
@@ -56,7 +56,7 @@ pub fn fit(
                     &latents,
                     (&old, &controller),
                     model,
-                    coordinates,
+                    whitening,
                 );
                 Ok(sums)
             })
@@ -71,7 +71,7 @@ pub fn fit(
         )
     };
     let (weights, explained) = all.solve(RIDGE).ok_or_else(unsolvable)?;
-    Ok((coordinates.parameters(&weights), explained))
+    Ok((whitening.parameters(&weights), explained))
 }
 
 /// Adds one episode, which both agents see.
@@ -81,7 +81,7 @@ fn add(
     latents: &LatentEpisode,
     (old, controller): (&ActingModel, &LinearController),
     new: &ActingModel,
-    coordinates: &Coordinates,
+    whitening: &Whitening,
 ) {
     let actions = controller.actions();
     let mut z = vec![0.0; old.latent];
@@ -107,7 +107,7 @@ fn add(
             .map(|w| f64::from(w.clamp(-MOST, MOST)))
             .collect();
         let seen = &latents.mean[t * new.latent..(t + 1) * new.latent];
-        let mut row = coordinates.of(&[seen, new.memory.hidden(&now)].concat());
+        let mut row = whitening.of(&[seen, new.memory.hidden(&now)].concat());
         row.push(1.0);
         sums.add(&row, &wanted);
         old.memory.step(1, &z, action, &mut before, &mut scratch[0]);

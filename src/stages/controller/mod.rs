@@ -4,7 +4,7 @@ mod evolution;
 mod fit;
 mod readout;
 mod ridge;
-mod tracks;
+mod seed_pool;
 
 use std::sync::atomic::AtomicU64;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Context, training_indices};
 use crate::{
     agent::Agent,
-    controller::{Coordinates, LinearController, Moments},
+    controller::{LinearController, Moments, Whitening},
     memory::Scratch,
     pictures::{Series, plot_curves},
     rollout::{ActingModel, DriveOptions, Job, Outcome, Summary},
@@ -28,7 +28,7 @@ use crate::{
 use evolution::Finalist;
 
 pub use evolution::Evolution;
-pub use readout::{Reading, readout};
+pub use readout::{LinearReadout, readout};
 pub(crate) use ridge::Ridge;
 
 const PICTURE: &str = "pictures/controller.png";
@@ -67,11 +67,11 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             ..state
         },
         None => {
-            let coordinates = coordinates(folder, &model)?;
+            let whitening = whitening(folder, &model)?;
             let start = match config.start {
-                ControllerStart::Origin => vec![0.0; coordinates.count(model.actions.width())],
+                ControllerStart::Origin => vec![0.0; whitening.count(model.actions.width())],
                 ControllerStart::First => {
-                    let (x, explained) = fit::fit(folder, &world, &model, &coordinates)?;
+                    let (x, explained) = fit::fit(folder, &world, &model, &whitening)?;
                     context.report.say(&format!(
                         "controller: begins at the first agent's ways, {:.0} % of the variance of \
                          whose outputs it explains",
@@ -80,11 +80,11 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                     x
                 }
             };
-            Evolution::new(preset, of, coordinates, start).map_err(failed)?
+            Evolution::new(preset, of, whitening, start).map_err(failed)?
         }
     };
     let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
-    let arena = Arena {
+    let arena = CandidateEvaluator {
         preset,
         model: &model,
         world: &world,
@@ -123,21 +123,21 @@ const MOMENT_EPISODES: usize = 100;
 
 /// The coordinates that the preset asks for, from training episodes: V's means, and M's h on having
 /// seen what came before.
-fn coordinates(folder: &RunFolder, model: &ActingModel) -> Result<Coordinates> {
+fn whitening(folder: &RunFolder, model: &ActingModel) -> Result<Whitening> {
     let (preset, features) = (folder.preset(), model.features());
     let config = &preset.controller;
     let inputs = match config.inputs {
-        ControllerInputs::Raw => Coordinates::raw(features),
+        ControllerInputs::Raw => Whitening::raw(features),
         ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
-            Coordinates::principal(&moments(folder, model)?, model.latent, config.axes)
+            Whitening::principal(&moments(folder, model)?, model.latent, config.axes)
         }
-        ControllerInputs::Principal | ControllerInputs::Standard => {
-            Coordinates::standard(&moments(folder, model)?)
+        ControllerInputs::Principal | ControllerInputs::Whitened => {
+            Whitening::standard(&moments(folder, model)?)
         }
     };
     Ok(match config.outputs {
         ControllerOutputs::Raw => inputs,
-        ControllerOutputs::Even => inputs.with_outputs(&model.actions.slack()),
+        ControllerOutputs::Scaled => inputs.with_output_scale(&model.actions.output_scale()),
     })
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments
 }
 
 /// Where candidates drive, and with what.
-struct Arena<'a> {
+struct CandidateEvaluator<'a> {
     preset: &'a Preset,
     model: &'a ActingModel,
     world: &'a World,
@@ -172,7 +172,7 @@ struct Arena<'a> {
     context: &'a Context<'a>,
 }
 
-impl Arena<'_> {
+impl CandidateEvaluator<'_> {
     /// Every one of `controllers` on every one of `tracks`: the outcomes of the first, of the
     /// second, ….
     fn drive(
@@ -209,7 +209,7 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> f64 {
 
 /// What candidates that drove the same tracks count: their mean fitness, on no track more than
 /// `limit` below the median there.
-fn worths(outcomes: &[Vec<Outcome>], limit: f64) -> Vec<f64> {
+fn capped_means(outcomes: &[Vec<Outcome>], limit: f64) -> Vec<f64> {
     let tracks = outcomes.first().map_or(0, Vec::len);
     let floors: Vec<f64> = (0..tracks)
         .map(|i| {
@@ -239,7 +239,7 @@ fn failed_below(average: f64) -> f64 {
 /// One generation: ask, drive, tell, now and then test the mean, save.
 fn generation(
     folder: &RunFolder,
-    arena: &Arena<'_>,
+    arena: &CandidateEvaluator<'_>,
     state: &mut Evolution,
     metrics: &mut Metrics,
 ) -> Result<()> {
@@ -260,10 +260,10 @@ fn generation(
         max_steps: arena.max_steps,
         ..DriveOptions::default()
     };
-    let [tracks, hard, more] = state.shape(config);
+    let [tracks, hard, more] = state.generation_shape(config);
     // A generation that is interrupted is driven again as a whole: its candidates and tracks are
     // known.
-    let mut seen = state.tracks.clone();
+    let mut seen = state.seeds.clone();
     let chosen = seen.choose(arena.preset.seed, state.generation, tracks + more, hard);
     let (first, rest) = chosen.split_at(tracks);
     let all: Vec<&LinearController> = candidates.iter().collect();
@@ -271,9 +271,11 @@ fn generation(
         return context.check();
     };
     let limit = state.loss_limit(config);
-    let mut standing: Vec<(usize, f64)> =
-        worths(&outcomes, limit).into_iter().enumerate().collect();
-    standing.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut ranking: Vec<(usize, f64)> = capped_means(&outcomes, limit)
+        .into_iter()
+        .enumerate()
+        .collect();
+    ranking.sort_by(|a, b| b.1.total_cmp(&a.1));
     let fitness: Vec<f64> = outcomes.iter().map(|o| mean(o, |o| o.fitness)).collect();
     let Summary {
         mean: average, sd, ..
@@ -282,7 +284,7 @@ fn generation(
     let fresh: Vec<usize> = (0..first.len())
         .filter(|&i| !seen.is_hard(first[i]))
         .collect();
-    let worth = if fresh.is_empty() {
+    let fresh_mean = if fresh.is_empty() {
         average
     } else {
         let sum: f64 = outcomes
@@ -291,60 +293,59 @@ fn generation(
             .sum();
         sum / (fresh.len() * all.len()) as f64
     };
-    let mut learn = |tracks: &[u64], outcomes: &[Vec<Outcome>]| {
+    let mut record = |tracks: &[u64], outcomes: &[Vec<Outcome>]| {
         for (i, track) in tracks.iter().enumerate() {
-            seen.learn(
+            seen.record(
                 *track,
                 outcomes
                     .iter()
-                    .filter(|o| o[i].fitness < failed_below(worth))
+                    .filter(|o| o[i].fitness < failed_below(fresh_mean))
                     .count(),
                 outcomes.len(),
             );
         }
     };
-    learn(first, &outcomes);
+    record(first, &outcomes);
     // The race: the better half drive on, and only among themselves the further tracks change the
     // order.
     let half = all.len() / 2;
     if more > 0 {
-        let better: Vec<&LinearController> =
-            standing[..half].iter().map(|(i, _)| all[*i]).collect();
+        let better: Vec<&LinearController> = ranking[..half].iter().map(|(i, _)| all[*i]).collect();
         let Some(further) = arena.drive(&better, rest, options)? else {
             return context.check();
         };
-        learn(rest, &further);
-        for ((i, _), further) in standing.iter().zip(further) {
+        record(rest, &further);
+        for ((i, _), further) in ranking.iter().zip(further) {
             outcomes[*i].extend(further);
         }
-        let raced: Vec<Vec<Outcome>> = standing[..half]
+        let raced: Vec<Vec<Outcome>> = ranking[..half]
             .iter()
             .map(|(i, _)| outcomes[*i].clone())
             .collect();
-        standing
+        ranking
             .iter_mut()
-            .zip(worths(&raced, limit))
+            .zip(capped_means(&raced, limit))
             .for_each(|((_, old), new)| *old = new);
-        standing[..half].sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranking[..half].sort_by(|a, b| b.1.total_cmp(&a.1));
     }
     // CMA-ES looks at the order alone. Equals stay equals: a pair whose sides are worth the same
     // says nothing.
     let (mut losses, mut rank) = (vec![0.0; all.len()], 0);
-    for (place, &(i, worth)) in standing.iter().enumerate() {
-        if place == 0 || worth != standing[place - 1].1 || (more > 0 && place == half) {
+    for (place, &(i, fresh_mean)) in ranking.iter().enumerate() {
+        if place == 0 || fresh_mean != ranking[place - 1].1 || (more > 0 && place == half) {
             rank = place;
         }
         losses[i] = rank as f64;
     }
-    state.tell(&losses, worth).map_err(failed)?;
-    state.tracks = seen;
+    state.tell(&losses, fresh_mean).map_err(failed)?;
+    state.seeds = seen;
     state.frames += frames(&outcomes);
     let finished = outcomes.iter().flatten().filter(|o| o.completed).count() as f64
         / outcomes.iter().map(Vec::len).sum::<usize>() as f64;
     let best = fitness.iter().copied().fold(f64::MIN, f64::max);
     let mut line = json!({ "generation": state.generation, "fitness_mean": average,
         "fitness_sd": sd, "fitness_best": best,
-        "finished": finished, "hard_tracks": state.tracks.hard(), "population": all.len(),
+        "finished": finished, "hard_tracks": state.seeds.hard(), "population": all.len(),
         "sigma": state.optimiser.sigma() });
     let ends_start = config.starts > 1
         && state.generation.is_multiple_of(config.start_generations)
@@ -356,7 +357,7 @@ fn generation(
         let x = state.average();
         let controller = state.controller(actions, &x);
         let selection: Vec<u64> = (seeds::SELECTION.start..)
-            .take(config.select_tracks)
+            .take(config.select_seeds)
             .collect();
         let Some(outcomes) = arena.drive(&[&controller], &selection, DriveOptions::default())?
         else {
@@ -367,7 +368,7 @@ fn generation(
         line["selection_mean"] = json!(score);
         line["selection_finished"] =
             json!(mean(&outcomes[0], |o| f64::from(u8::from(o.completed))));
-        if state.tested(x, score, config) {
+        if state.record_test(x, score, config) {
             Agent::save_controller(folder, &controller)?;
         }
         if let Some(what) = state.next(arena.preset, score).map_err(failed)? {
@@ -395,7 +396,7 @@ fn generation(
 /// The final choice among the best tested means and their average, by successive halving: each
 /// round on as many further selection tracks as all before, the better half stays. The tracks that
 /// the means were tested on do not count: they were the best there.
-fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Result<()> {
+fn choose(folder: &RunFolder, arena: &CandidateEvaluator<'_>, state: &mut Evolution) -> Result<()> {
     let (config, actions) = (&arena.preset.controller, arena.model.actions.width());
     let mut finalists: Vec<Finalist> = state
         .finalists
@@ -416,14 +417,14 @@ fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Resul
         });
     }
     let mut left: Vec<(usize, f64)> = (0..finalists.len()).map(|i| (i, 0.0)).collect();
-    let first = seeds::SELECTION.start + config.select_tracks as u64;
+    let first = seeds::SELECTION.start + config.select_seeds as u64;
     let (mut driven, mut count) = (0, 0);
     while left.len() > 1 {
         let controllers: Vec<LinearController> = left
             .iter()
             .map(|(i, _)| state.controller(actions, &finalists[*i].x))
             .collect();
-        let more = driven.max(config.select_tracks as u64);
+        let more = driven.max(config.select_seeds as u64);
         let further: Vec<u64> = (first + driven..first + driven + more).collect();
         let all: Vec<&LinearController> = controllers.iter().collect();
         let Some(outcomes) = arena.drive(&all, &further, DriveOptions::default())? else {
@@ -449,7 +450,7 @@ fn choose(folder: &RunFolder, arena: &Arena<'_>, state: &mut Evolution) -> Resul
         let (score, driven) = if average > 1 {
             (score, driven)
         } else {
-            (finalist.score, config.select_tracks as u64)
+            (finalist.score, config.select_seeds as u64)
         };
         let frames = state.frames + count;
         arena.context.report.say(&format!(
@@ -511,9 +512,9 @@ mod tests {
         .map(drove)
         .to_vec();
         assert_eq!(
-            worths(&outcomes, f64::INFINITY),
+            capped_means(&outcomes, f64::INFINITY),
             [905.0, 765.0, 897.5, 430.0]
         );
-        assert_eq!(worths(&outcomes, 30.0), [905.0, 900.0, 897.5, 895.0]);
+        assert_eq!(capped_means(&outcomes, 30.0), [905.0, 900.0, 897.5, 895.0]);
     }
 }

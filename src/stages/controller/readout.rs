@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{moments, ridge::Ridge};
 use crate::{
     agent::Agent,
-    controller::Coordinates,
+    controller::Whitening,
     memory::Scratch,
     rollout::{AHEAD, ActingModel},
     run::{Episode, LatentEpisode, Result, RunError, RunFolder},
@@ -30,7 +30,7 @@ const MOTION: [(&str, &str); 4] = [
 
 /// How well one quantity is read, on held-out episodes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct LinearReadout {
     /// What it is.
     pub name: &'static str,
     /// Its unit.
@@ -56,7 +56,7 @@ struct Rows {
 ///
 /// Where V or M are not trained, the environment is not the native Car-Racing, or episodes are
 /// missing or of another program's physics.
-pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<Reading>> {
+pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearReadout>> {
     let preset = folder.preset();
     let mut world = context.world(&preset.environment)?;
     if world.car_racing().is_none() {
@@ -69,7 +69,7 @@ pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<Reading>
     if preset.collect.random_start {
         world = world.with_random_start().map_err(RunError::Config)?;
     }
-    let standard = Coordinates::standard(&moments(folder, &model)?);
+    let standard = Whitening::standard(&moments(folder, &model)?);
     let chosen = |held: bool, count: usize| {
         (0..preset.collect.episodes)
             .filter(move |&i| held_out(i) == held)
@@ -119,7 +119,7 @@ pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<Reading>
                 sums.map(|s| s / count)
             };
             let [z, zh] = [errors(&eyes), errors(&all)];
-            Reading {
+            LinearReadout {
                 name: MOTION[i].0,
                 unit: MOTION[i].1,
                 sd: variance.sqrt(),
@@ -134,7 +134,7 @@ fn rows(
     folder: &RunFolder,
     world: &World,
     model: &ActingModel,
-    standard: &Coordinates,
+    standard: &Whitening,
     index: usize,
 ) -> Result<Rows> {
     let episode = Episode::load(&folder.episodes().path(index))?;
@@ -169,7 +169,7 @@ fn rows(
             forward,
             sideways,
             f64::from(car.hull.angular_velocity),
-            road.sharpest(here, AHEAD),
+            road.max_curvature(here, AHEAD),
         ]);
         let step = env
             .step(

@@ -18,7 +18,7 @@ use crate::{
     rollout::{DriveOptions, Job},
     run::{Checkpoint, CheckpointKind, Result, RunError},
     stages::Context,
-    studies::kept::differs,
+    studies::store::differs,
 };
 
 /// Candidates of a generation of the evolutions.

@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::{Data, Score, imitate};
 use crate::{
-    controller::{Coordinates, LinearController},
+    controller::{LinearController, Whitening},
     rollout::{ActingModel, DriveOptions, Job},
     run::{Result, RunError, seeds},
     stages::{self, Context},
@@ -25,7 +25,7 @@ const GIVE_UP: u32 = 100;
 pub struct Search<'a> {
     data: &'a Data,
     pub model: ActingModel,
-    coordinates: Coordinates,
+    whitening: Whitening,
     optimiser: CmaEs,
     seed: u64,
 }
@@ -34,8 +34,8 @@ impl<'a> Search<'a> {
     /// At the origin, the controller that does nothing. The covariance is separable whatever the
     /// number of weights, so that memories differ in what they show the controller alone.
     pub fn new(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
-        let coordinates = Coordinates::standard(&stages::moments(&data.folder, &model)?);
-        let dimension = coordinates.count(model.actions.width());
+        let whitening = Whitening::standard(&stages::moments(&data.folder, &model)?);
+        let dimension = whitening.count(model.actions.width());
         let config = CmaEsConfig {
             dimension,
             population: Some(population),
@@ -47,7 +47,7 @@ impl<'a> Search<'a> {
         Ok(Self {
             data,
             model,
-            coordinates,
+            whitening,
             optimiser: CmaEs::new(config).map_err(failed)?,
             seed,
         })
@@ -62,7 +62,7 @@ impl<'a> Search<'a> {
         seed: u64,
     ) -> Result<Self> {
         let mut search = Self::new(data, model, population, seed)?;
-        if let Some(x) = imitate::drivers(data, &search.model, &search.coordinates)? {
+        if let Some(x) = imitate::drivers(data, &search.model, &search.whitening)? {
             let config = CmaEsConfig {
                 sigma0: SIGMA_AT_DRIVER,
                 ..search.optimiser.config().clone()
@@ -74,7 +74,7 @@ impl<'a> Search<'a> {
     }
 
     fn controller(&self, x: &[f64]) -> LinearController {
-        self.coordinates.controller(self.model.actions.width(), x)
+        self.whitening.controller(self.model.actions.width(), x)
     }
 
     /// The candidates of this generation.

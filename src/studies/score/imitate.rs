@@ -3,7 +3,7 @@
 
 use super::Data;
 use crate::{
-    controller::Coordinates,
+    controller::Whitening,
     memory::Scratch,
     rollout::ActingModel,
     run::{LatentEpisode, Result},
@@ -21,11 +21,11 @@ const RIDGE: f64 = 1e-2;
 pub fn drivers(
     data: &Data,
     model: &ActingModel,
-    coordinates: &Coordinates,
+    whitening: &Whitening,
 ) -> Result<Option<Vec<f64>>> {
     let collect = &data.preset.collect;
     let seeing = |&i: &usize| collect.policies()[collect.driver(i)] != "brownian";
-    let (n, actions) = (coordinates.len() + 1, model.actions.width());
+    let (n, actions) = (whitening.len() + 1, model.actions.width());
     let mut sums = Ridge::new(n, actions);
     let (mut wanted, mut scratch) = (vec![0.0; actions], Scratch::default());
     for index in stages::training_indices(collect.episodes)
@@ -39,7 +39,7 @@ pub fn drivers(
             .chunks_exact(episode.latent)
             .zip(episode.actions.chunks_exact(actions))
         {
-            let mut row = coordinates.of(&[z, model.memory.hidden(&state)].concat());
+            let mut row = whitening.of(&[z, model.memory.hidden(&state)].concat());
             row.push(1.0);
             model.actions.unsquash(action, &mut wanted);
             sums.add(
@@ -51,5 +51,5 @@ pub fn drivers(
     }
     Ok(sums
         .solve(RIDGE)
-        .map(|(weights, _)| coordinates.parameters(&weights)))
+        .map(|(weights, _)| whitening.parameters(&weights)))
 }

@@ -6,9 +6,9 @@
 //! file of its own, a function of seeds alone.
 
 mod bank;
+mod bank_dreams;
 mod blackout;
-mod dreams;
-mod dreamt;
+mod dream_training;
 mod evolve;
 mod figures;
 mod imitate;
@@ -33,9 +33,9 @@ use super::{
     Spec,
     data::{self, open_all},
     distinct,
-    kept::{begin, keep, kept},
     progress::{Part, Progress},
-    queue::one_a_core,
+    queue::one_per_core,
+    store::{begin, keep, kept},
 };
 use crate::{
     agent::Agent,
@@ -216,7 +216,7 @@ struct Data {
     vae: Vae,
     vision: String,
     actions: Actions,
-    /// Whether dreams can end early; false where nothing is dreamt.
+    /// Whether dreams can end early; false where nothing is dream_training.
     ends: bool,
 }
 
@@ -371,7 +371,7 @@ fn prepare(plan: &Score, folder: RunFolder, preset: Preset, context: &Context<'_
     let name = data::name(&folder);
     let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
     let dreams = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4));
-    let ends = dreams && dreams::ends(&folder)?;
+    let ends = dreams && bank_dreams::ends(&folder)?;
     Ok(Data {
         name,
         folder,
@@ -418,7 +418,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
     let progress = Progress::new(context);
     if !trained.is_empty() {
         context.report.begin("memories", "updates", 0, updates);
-        let outcome = one_a_core(trained, |(data, arm)| train(plan, data, arm, &progress));
+        let outcome = one_per_core(trained, |(data, arm)| train(plan, data, arm, &progress));
         context.report.end();
         outcome?;
     }
@@ -428,7 +428,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
         if needs_bank {
             let bank = Arc::new(bank::make(plan, data, context)?);
             if plan.does(Experiment::E1) {
-                pieces.extend(dreams::pieces(plan, data, arms, &bank));
+                pieces.extend(bank_dreams::pieces(plan, data, arms, &bank));
             }
             if plan.does(Experiment::E2) {
                 pieces.extend(blackout::pieces(plan, data, arms, &bank));
@@ -438,7 +438,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
             pieces.extend(population::pieces(plan, data, arms));
         }
         if plan.does(Experiment::E4) {
-            pieces.extend(dreamt::pieces(plan, data, arms));
+            pieces.extend(dream_training::pieces(plan, data, arms));
         }
     }
     let mut missing = Vec::new();
@@ -452,7 +452,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
     context
         .report
         .begin("score", "pieces", done.load(Ordering::Relaxed), total);
-    let outcome = one_a_core(missing, |piece| {
+    let outcome = one_per_core(missing, |piece| {
         context.check()?;
         let quiet = Context {
             report: &(),

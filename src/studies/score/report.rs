@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Arm, Data, Experiment, Score,
     bank::{self, Scored},
+    bank_dreams::{self, Dreams, PRIMARY, Ranked, TEMPERATURES},
     blackout::{self, Blind, HOLD, LENGTHS, SEEN},
-    dreams::{self, Dreams, PRIMARY, Ranked, TEMPERATURES},
-    dreamt::{self, Dreamt},
+    dream_training::{self, Dreamt},
     evolve::{SIGMA, SIGMA_AT_DRIVER, TRACKS},
     figures::{area, iqm, spearman},
     kept,
@@ -20,7 +20,7 @@ use crate::{
     run::{Result, RunError},
     studies::{
         report::{Block, save},
-        statistics::{Interval, Sample, bootstrap, bootstrap_of, holm, shown_p},
+        statistics::{Interval, Sample, bootstrap, bootstrap_of, format_p, holm},
     },
 };
 
@@ -101,7 +101,7 @@ impl Found {
         for arm in arms {
             let variant = arm.spec.to_string();
             let of = (at, variant.as_str(), arm.seed);
-            add(&mut self.e1, dreams::key(plan, data, arm), of, (0, 0))?;
+            add(&mut self.e1, bank_dreams::key(plan, data, arm), of, (0, 0))?;
             add(&mut self.e2, blackout::key(plan, data, arm), of, (0, 0))?;
             for controller in 1..=plan.controllers {
                 for population in POPULATIONS {
@@ -110,7 +110,7 @@ impl Found {
                 }
                 add(
                     &mut self.e4,
-                    dreamt::key(plan, data, arm, controller),
+                    dream_training::key(plan, data, arm, controller),
                     of,
                     (0, controller),
                 )?;
@@ -362,9 +362,9 @@ fn contrasts(draft: &mut Draft, all: &[Contrast]) {
     let mut rows: Vec<Vec<String>> = all
         .iter()
         .filter(|c| c.primary)
-        .map(|c| row(c, format!("{} (primary)", shown_p(c.interval.p))))
+        .map(|c| row(c, format!("{} (primary)", format_p(c.interval.p))))
         .collect();
-    rows.extend(rest.iter().zip(corrected).map(|(c, p)| row(c, shown_p(p))));
+    rows.extend(rest.iter().zip(corrected).map(|(c, p)| row(c, format_p(p))));
     draft.heading("Contrasts");
     draft.text(format!(
         "Declared beforehand as the primary one: `{OURS}` less `{BASELINE}` in E1's rank \

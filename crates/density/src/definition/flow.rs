@@ -12,7 +12,7 @@ use super::{Definition, constant};
 use crate::{
     BINS, FlowKind, LEAK, LOG_PRECISION_LIMIT, TAIL,
     config::SPLINE,
-    spline::{LEAST_BIN, LEAST_SLOPE, slope_offset},
+    spline::{MIN_BIN, MIN_SLOPE, slope_offset},
 };
 
 impl Definition {
@@ -205,9 +205,8 @@ fn spline(raw: Tensor<2>, x: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<2>)
     let n = rows * moved;
     let raw = raw.reshape([n, SPLINE]);
     let part = |from: usize, to: usize| raw.clone().slice([0..n, from..to]);
-    let widths = |raw: Tensor<2>| {
-        (softmax(raw, 1) * (1.0 - LEAST_BIN * BINS as f64) + LEAST_BIN) * (2.0 * TAIL)
-    };
+    let widths =
+        |raw: Tensor<2>| (softmax(raw, 1) * (1.0 - MIN_BIN * BINS as f64) + MIN_BIN) * (2.0 * TAIL);
     let (w, h) = (widths(part(0, BINS)), widths(part(BINS, 2 * BINS)));
     let before = triangle(BINS, true, &device);
     let (x0, y0) = (
@@ -215,7 +214,7 @@ fn spline(raw: Tensor<2>, x: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<2>)
         h.clone().matmul(before) - TAIL,
     );
     let v = part(2 * BINS, SPLINE) + slope_offset();
-    let inner = relu(v.clone()) + (v.abs().neg().exp() + 1.0).log() + LEAST_SLOPE;
+    let inner = relu(v.clone()) + (v.abs().neg().exp() + 1.0).log() + MIN_SLOPE;
     let ones = Tensor::<2>::ones([n, 1], &device);
     let (a, b) = (
         Tensor::cat(vec![ones.clone(), inner.clone()], 1),

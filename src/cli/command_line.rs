@@ -1,7 +1,7 @@
 //! What was typed, for reports and for messages that say how to go on.
 
 /// The command line as it can be typed again.
-pub fn typed() -> String {
+pub fn command_line() -> String {
     std::iter::once("frmdn".to_owned())
         .chain(std::env::args().skip(1).map(quoted))
         .collect::<Vec<_>>()

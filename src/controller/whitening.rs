@@ -11,13 +11,13 @@ use super::LinearController;
 /// scale of what it multiplies; outputs may count more than once beside. The map is folded into the
 /// weights, so that what acts is a [`LinearController`] on [z, h] itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Coordinates {
+pub struct Whitening {
     mean: Vec<f64>,
     /// One row of `mean.len()` values for each coordinate.
     rows: Vec<f64>,
     /// What the parameters of each output are multiplied by; 1 where there is none.
-    #[serde(default)]
-    outputs: Vec<f64>,
+    #[serde(default, rename = "outputs")]
+    output_scale: Vec<f64>,
 }
 
 /// First and second moments of [z, h], summed over rows.
@@ -73,7 +73,7 @@ impl Moments {
 /// one.
 const STILL: f64 = 1e-6;
 
-impl Coordinates {
+impl Whitening {
     /// [z, h] itself.
     pub fn raw(features: usize) -> Self {
         let mut rows = vec![0.0; features * features];
@@ -81,7 +81,7 @@ impl Coordinates {
         Self {
             mean: vec![0.0; features],
             rows,
-            outputs: Vec::new(),
+            output_scale: Vec::new(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Coordinates {
         Self {
             mean: moments.mean(),
             rows,
-            outputs: Vec::new(),
+            output_scale: Vec::new(),
         }
     }
 
@@ -123,15 +123,15 @@ impl Coordinates {
     /// The same coordinates, in which a parameter of output i counts `outputs[i]` times: for
     /// outputs that move their action less than others, as one far in the tail of its tanh does.
     #[must_use]
-    pub fn with_outputs(self, outputs: &[f64]) -> Self {
+    pub fn with_output_scale(self, scale: &[f64]) -> Self {
         Self {
-            outputs: outputs.to_vec(),
+            output_scale: scale.to_vec(),
             ..self
         }
     }
 
     fn output(&self, i: usize) -> f64 {
-        self.outputs.get(i).copied().unwrap_or(1.0)
+        self.output_scale.get(i).copied().unwrap_or(1.0)
     }
 
     /// The parameters of the controller whose outputs are `rows[i] · (coordinates, 1)`.
@@ -258,7 +258,7 @@ mod tests {
         (moments, rows)
     }
 
-    fn spread(map: &Coordinates, rows: &[[f32; 4]]) -> Vec<[f64; 2]> {
+    fn spread(map: &Whitening, rows: &[[f32; 4]]) -> Vec<[f64; 2]> {
         let all: Vec<Vec<f64>> = rows.iter().map(|r| map.of(r)).collect();
         (0..map.len())
             .map(|i| {
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn standard_coordinates_have_mean_zero_and_deviation_one_and_what_is_still_counts_nothing() {
         let (moments, rows) = moments();
-        for (i, [mean, sd]) in spread(&Coordinates::standard(&moments), &rows)
+        for (i, [mean, sd]) in spread(&Whitening::standard(&moments), &rows)
             .into_iter()
             .enumerate()
         {
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn principal_coordinates_find_the_widest_axis() {
         let (moments, rows) = moments();
-        let map = Coordinates::principal(&moments, 1, 1);
+        let map = Whitening::principal(&moments, 1, 1);
         assert_eq!(map.len(), 2);
         let [_, [mean, sd]] = spread(&map, &rows)[..] else {
             panic!("two coordinates")
@@ -311,8 +311,8 @@ mod tests {
     fn parameters_of_an_output_count_as_often_as_it_says() {
         let (moments, rows) = moments();
         let (plain, scaled) = (
-            Coordinates::standard(&moments),
-            Coordinates::standard(&moments).with_outputs(&[1.0, 3.0]),
+            Whitening::standard(&moments),
+            Whitening::standard(&moments).with_output_scale(&[1.0, 3.0]),
         );
         let wanted: Vec<Vec<f64>> = [1.0, 2.0]
             .map(|k| (0..5).map(|i| f64::from(i) - k).collect())
@@ -339,9 +339,9 @@ mod tests {
     fn the_map_is_folded_into_the_weights() {
         let (moments, rows) = moments();
         for map in [
-            Coordinates::raw(4),
-            Coordinates::standard(&moments),
-            Coordinates::principal(&moments, 1, 2),
+            Whitening::raw(4),
+            Whitening::standard(&moments),
+            Whitening::principal(&moments, 1, 2),
         ] {
             let x: Vec<f64> = (0..map.count(2)).map(|i| (i as f64).sin()).collect();
             let controller = map.controller(2, &x);

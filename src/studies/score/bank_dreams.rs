@@ -98,7 +98,7 @@ pub fn states(
 
 /// Dreams of each of `controllers` from all `real` states: mean predicted return; predicted and
 /// real return of the same actions from the first `replayed` states; part that the memory ended.
-pub fn foreseen(
+pub fn dream_returns(
     plan: &Score,
     data: &Data,
     memory: &dyn Memory,
@@ -123,9 +123,9 @@ pub fn foreseen(
     for of in dreams.chunks(real.len()) {
         predicted.push(of.iter().map(|(d, _)| d.reward).sum::<f64>() / real.len() as f64);
         let mut sums = [0.0; 2];
-        for ((dreamt, actions), real) in of.iter().zip(real).take(replayed) {
+        for ((dream_training, actions), real) in of.iter().zip(real).take(replayed) {
             context.check()?;
-            sums[0] += dreamt.reward / replayed as f64;
+            sums[0] += dream_training.reward / replayed as f64;
             sums[1] += replay.of(real, actions)? / replayed as f64;
         }
         same_actions.push(sums);
@@ -242,9 +242,9 @@ pub fn pieces<'a>(
                 let held: Vec<usize> =
                     stages::held_out_indices(data.preset.collect.episodes).collect();
                 let real = states(data, &memory, &held, plan.scale.starts)?;
-                let ranked = TEMPERATURES
-                    .iter()
-                    .map(|&t| foreseen(plan, data, &memory, &bank.controllers, &real, t, context));
+                let ranked = TEMPERATURES.iter().map(|&t| {
+                    dream_returns(plan, data, &memory, &bank.controllers, &real, t, context)
+                });
                 Ok(json!(Dreams {
                     temperatures: ranked.collect::<Result<_>>()?
                 }))

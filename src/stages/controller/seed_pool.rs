@@ -11,13 +11,13 @@ const POOL: usize = 128;
 
 /// The tracks used so far, and those that are hard.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tracks {
+pub struct SeedPool {
     used: u64,
     /// Tracks that a quarter of a generation's candidates failed, oldest first.
     hard: Vec<u64>,
 }
 
-impl Tracks {
+impl SeedPool {
     /// `count` tracks, of which `hard` come from those that were failed as far as there are such,
     /// every other one from the first on.
     pub fn choose(&mut self, seed: u64, generation: u64, count: usize, hard: usize) -> Vec<u64> {
@@ -39,8 +39,8 @@ impl Tracks {
         chosen
     }
 
-    /// Learns that `failed` of `all` candidates failed `track`.
-    pub fn learn(&mut self, track: u64, failed: usize, all: usize) {
+    /// Records that `failed` of `all` candidates failed `track`.
+    pub fn record(&mut self, track: u64, failed: usize, all: usize) {
         self.hard.retain(|t| *t != track);
         if 4 * failed >= all {
             self.hard.push(track);
@@ -67,15 +67,15 @@ mod tests {
 
     #[test]
     fn hard_tracks_come_again_until_they_are_finished() {
-        let mut tracks = Tracks::default();
+        let mut tracks = SeedPool::default();
         let first = tracks.choose(1, 0, 4, 2);
         assert_eq!(first, [0, 1, 2, 3].map(|i| seeds::EVOLVE.start + i));
-        tracks.learn(first[0], 2, 8);
-        tracks.learn(first[1], 1, 8);
+        tracks.record(first[0], 2, 8);
+        tracks.record(first[1], 1, 8);
         assert_eq!(tracks.clone().choose(1, 1, 1, 2), [first[0]]);
         let second = tracks.choose(1, 1, 4, 2);
         assert_eq!(second, [first[0], first[3] + 1, first[3] + 2, first[3] + 3]);
-        tracks.learn(first[0], 0, 8);
+        tracks.record(first[0], 0, 8);
         assert_eq!(
             (tracks.hard(), tracks.choose(1, 2, 2, 2)[0]),
             (0, first[3] + 4)
@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let mut tracks = Tracks::default();
-        (0..POOL as u64 + 5).for_each(|track| tracks.learn(track, 1, 1));
+        let mut tracks = SeedPool::default();
+        (0..POOL as u64 + 5).for_each(|track| tracks.record(track, 1, 1));
         assert_eq!((tracks.hard(), tracks.hard[0]), (POOL, 5));
     }
 }

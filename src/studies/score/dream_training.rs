@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Arm, Data, Piece, Score,
-    dreams::{ENDS, PRIMARY, foreseen, states},
+    bank_dreams::{ENDS, PRIMARY, dream_returns, states},
     evolve::{SIGMA, Search},
     jobs,
 };
@@ -84,7 +84,7 @@ fn evolve(
     let scale = &plan.scale;
     let failed = |e: crate::memory::NoPrediction| RunError::Failed(e.to_string());
     // The same chances for every memory.
-    let seed = arm.root("score/dreamt", &[controller]);
+    let seed = arm.root("score/dream_training", &[controller]);
     let mut search = Search::new(
         data,
         data.model(arm.memory(plan, data)?),
@@ -129,7 +129,7 @@ fn evolve(
     }
     let mean = [search.mean()];
     let real = states(data, search.model.memory.as_ref(), &held, scale.starts)?;
-    let ranked = foreseen(
+    let ranked = dream_returns(
         plan,
         data,
         search.model.memory.as_ref(),
