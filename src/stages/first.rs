@@ -1,7 +1,7 @@
 //! The earlier round: an agent of another preset, in a run folder inside the run folder, for data
 //! on its own road.
 
-use super::Context;
+use super::{Context, Stage};
 use crate::{
     agent::{self, Agent},
     run::{FIRST, Preset, Result, RunError, RunFolder},
@@ -42,16 +42,9 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         Some(Preset::resolve(&first.preset, &inherited_settings(preset))?)
     };
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
-    let work = || {
-        self::first(&inner, context)?;
-        super::collect(&inner, context)?;
-        super::vision(&inner, context)?;
-        super::gate(&inner, "vision", context)?;
-        super::memory(&inner, context)?;
-        super::gate(&inner, "memory", context)?;
-        super::controller(&inner, context)
-    };
-    work().map_err(|e| match e {
+    let mut stages = Stage::Controller.up_to().iter();
+    let outcome = stages.try_for_each(|stage| stage.run(&inner, context));
+    outcome.map_err(|e| match e {
         // Settings of this run do not reach the earlier one's preset.
         RunError::Gate { stage, what, .. } => RunError::Gate {
             stage,

@@ -1,7 +1,7 @@
-//! collect → vision → memory → controller → evaluate: each a function from a run folder to the same
-//! run folder.
+//! The stages of a run, in the order of [`Stage::ALL`]. Each is a function from a run folder to the
+//! same run folder.
 //!
-//! A stage that is finished returns at once; one that was stopped, however, goes on from its last
+//! A finished stage returns at once. One that was stopped, in whatever way, continues from its last
 //! checkpoint to the same result bit for bit, because everything random is a function of the root
 //! seed and of counters.
 
@@ -16,7 +16,7 @@ mod windows;
 
 use crate::{
     device::Device,
-    run::{Interrupt, Reporter, Result, RunError},
+    run::{Interrupt, Reporter, Result, RunError, RunFolder},
     worlds::{Bridge, World},
 };
 
@@ -30,6 +30,71 @@ pub use gates::{gate, kept};
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
 pub use vision::vision;
+
+/// One stage of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The agent of an earlier round, where the preset names one.
+    First,
+    /// Recording of episodes.
+    Collect,
+    /// Training of V.
+    Vision,
+    /// Encoding of the episodes by V, and training of M.
+    Memory,
+    /// Evolution of C.
+    Controller,
+    /// The test of the agent.
+    Evaluate,
+}
+
+impl Stage {
+    /// All stages, in the order in which a run goes through them.
+    pub const ALL: &'static [Self; 6] = &[
+        Self::First,
+        Self::Collect,
+        Self::Vision,
+        Self::Memory,
+        Self::Controller,
+        Self::Evaluate,
+    ];
+
+    /// Its name: that of its command, and of its folder in the run folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Collect => "collect",
+            Self::Vision => "vision",
+            Self::Memory => "memory",
+            Self::Controller => "controller",
+            Self::Evaluate => "evaluate",
+        }
+    }
+
+    /// The stages from the first one up to and including this one.
+    pub fn up_to(self) -> &'static [Self] {
+        // `ALL` lists the variants as they are declared.
+        &Self::ALL[..=self as usize]
+    }
+
+    /// Runs the stage, then compares what it came to with the preset's gates (see [`gate`]).
+    ///
+    /// # Errors
+    ///
+    /// The stage's own, [`RunError::Interrupted`] after Ctrl-C, and [`RunError::Gate`] where it
+    /// falls short of a gate that is not ignored.
+    pub fn run(self, folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+        match self {
+            Self::First => first(folder, context),
+            Self::Collect => collect(folder, context),
+            Self::Vision => vision(folder, context),
+            Self::Memory => memory(folder, context),
+            Self::Controller => controller(folder, context),
+            Self::Evaluate => evaluate(folder, context),
+        }?;
+        gate(folder, self.name(), context)
+    }
+}
 
 /// What every stage is given beside the folder.
 pub struct Context<'a> {
@@ -95,6 +160,17 @@ fn learning_rate(start: f64, end: f64, update: u64, updates: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_are_listed_as_they_are_declared() {
+        for (i, &stage) in Stage::ALL.iter().enumerate() {
+            assert_eq!((stage as usize, stage.up_to().last()), (i, Some(&stage)));
+        }
+        assert_eq!(
+            Stage::Vision.up_to(),
+            [Stage::First, Stage::Collect, Stage::Vision]
+        );
+    }
 
     #[test]
     fn the_learning_rate_falls_to_a_part_of_itself() {
