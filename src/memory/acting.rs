@@ -343,8 +343,8 @@ impl Memory for Ensemble {
             z.chunks_exact_mut(latent)
                 .zip(predictions.chunks_exact_mut(1)),
         ) {
-            // A draw from the mixture: latent, reward and end of one member. All are as likely:
-            // without chance it is the first.
+            // A draw from the mixture: latent, reward and end of one member. Members are equally
+            // likely; at temperature 0 the first is used.
             let drawn = if temperature > 0.0 {
                 rng[0].random_range(0..self.0.len())
             } else {
@@ -371,7 +371,9 @@ impl Memory for Ensemble {
         z.fill(0.0);
         for (m, member) in self.0.iter().enumerate() {
             let prediction = member.predict_mean(&state[self.own(m)], &mut one)?;
-            z.iter_mut().zip(&one).for_each(|(z, one)| *z += one / n);
+            for (z, one) in z.iter_mut().zip(&one) {
+                *z += one / n;
+            }
             mean.reward += prediction.reward / n;
             mean.done += prediction.done / n;
         }

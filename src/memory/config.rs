@@ -117,6 +117,39 @@ impl std::fmt::Display for Variant {
     }
 }
 
+/// A value of [`MemoryConfig`] that is out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// A size.
+    #[error("{key} = {value} is impossible: it must be in {min}..={max}")]
+    Size {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// Its smallest value.
+        min: usize,
+        /// Its largest value.
+        max: usize,
+    },
+    /// A number that must be above 0.
+    #[error("{key} = {value} is impossible: it must be a number above 0")]
+    NotPositive {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A probability that must be below 1.
+    #[error("{key} = {value} is impossible: it must be at least 0 and below 1")]
+    Probability {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
 /// A memory and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -216,43 +249,50 @@ impl Default for MemoryConfig {
 }
 
 impl MemoryConfig {
-    /// Names an impossible value.
-    pub fn validate(&self) -> Result<(), String> {
-        let range = |key: &str, value: usize, least: usize, most: usize| {
-            let fits = (least..=most).contains(&value);
-            fits.then_some(()).ok_or_else(|| {
-                format!("{key} = {value} is impossible: it must be in {least}..={most}")
-            })
+    /// Checks sizes and settings.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let members = if self.is_trained() { 16 } else { 1 };
+        for (key, value, [min, max]) in [
+            ("hidden", self.hidden, [1, 4096]),
+            ("components", self.components, [1, 40]),
+            ("rank", self.rank, [0, 8]),
+            ("members", self.members, [1, members]),
+            ("flow_couplings", self.flow_couplings, [1, 16]),
+            ("flow_hidden", self.flow_hidden, [1, 4096]),
+        ] {
+            if !(min..=max).contains(&value) {
+                return Err(ConfigError::Size {
+                    key,
+                    value,
+                    min,
+                    max,
+                });
+            }
+        }
+        let positive = |key: &'static str, value: f64| {
+            if value.is_finite() && value > 0.0 {
+                Ok(())
+            } else {
+                Err(ConfigError::NotPositive { key, value })
+            }
         };
-        range("hidden", self.hidden, 1, 4096)?;
-        range("components", self.components, 1, 40)?;
-        range("rank", self.rank, 0, 8)?;
-        range(
-            "members",
-            self.members,
-            1,
-            if self.is_trained() { 16 } else { 1 },
-        )?;
-        range("flow_couplings", self.flow_couplings, 1, 16)?;
-        range("flow_hidden", self.flow_hidden, 1, 4096)?;
-        let positive = |key: &str, value: f64| {
-            let fits = value.is_finite() && value > 0.0;
-            fits.then_some(()).ok_or_else(|| {
-                format!("{key} = {value} is impossible: it must be a number above 0")
-            })
-        };
-        positive("loss.reward_scale", self.loss.reward_scale)?;
-        positive("loss.done_weight", self.loss.done_weight)?;
-        positive("loss.done_positive_weight", self.loss.done_positive_weight)?;
-        positive("loss.clip_norm", self.loss.clip_norm)?;
-        let share = |key: &str, value: f64| {
-            let fits = (0.0..1.0).contains(&value);
-            fits.then_some(()).ok_or_else(|| {
-                format!("{key} = {value} is impossible: it must be at least 0 and below 1")
-            })
-        };
-        share("loss.dropout", self.loss.dropout)?;
-        share("loss.scheduled_sampling", self.loss.scheduled_sampling)?;
+        let loss = &self.loss;
+        positive("loss.reward_scale", loss.reward_scale)?;
+        positive("loss.done_weight", loss.done_weight)?;
+        positive("loss.done_positive_weight", loss.done_positive_weight)?;
+        positive("loss.clip_norm", loss.clip_norm)?;
+        for (key, value) in [
+            ("loss.dropout", loss.dropout),
+            ("loss.scheduled_sampling", loss.scheduled_sampling),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(ConfigError::Probability { key, value });
+            }
+        }
         positive("spectral_radius", self.spectral_radius)
     }
 
@@ -396,11 +436,11 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
                     .collect()
             };
             let scale = (config.spectral_radius / spectral_radius(&block(&recurrent), h)) as f32;
-            recurrent.chunks_exact_mut(4 * h).for_each(|row| {
-                row[gate * h..(gate + 1) * h]
-                    .iter_mut()
-                    .for_each(|v| *v *= scale)
-            });
+            for row in recurrent.chunks_exact_mut(4 * h) {
+                for v in &mut row[gate * h..(gate + 1) * h] {
+                    *v *= scale;
+                }
+            }
         }
     }
     params.push("lstm.weight_hidden", &[h, 4 * h], recurrent);
@@ -421,7 +461,7 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
 
 /// The largest magnitude of an eigenvalue of a square matrix, by Gelfand's formula ‖Aⁿ‖^(1/n) with
 /// n = 2¹⁶, the powers by repeated squaring: the leading pair of a random matrix is complex and
-/// close to the next, where the power iteration of a vector wanders.
+/// close to the next, so power iteration of a vector does not converge.
 fn spectral_radius(matrix: &[f64], n: usize) -> f64 {
     const SQUARINGS: i32 = 16;
     let mut a = matrix.to_vec();

@@ -35,7 +35,7 @@ mod train;
 
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
 pub use batch::SequenceBatch;
-pub use config::{LossConfig, MemoryConfig, Variant, init, posterior_entropy};
+pub use config::{ConfigError, LossConfig, MemoryConfig, Variant, init, posterior_entropy};
 pub use evaluation::{Calibration, EvaluationSums, MemoryEvaluation};
 pub use stacked::Stacked;
 pub use train::{MemoryMetrics, MemoryState, MemoryTrainer, NonFinite};

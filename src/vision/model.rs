@@ -20,6 +20,18 @@ pub struct VaeConfig {
     pub latent: usize,
 }
 
+/// A size that is out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value} is impossible: it must be in 1..={max}")]
+pub struct ConfigError {
+    /// Field of [`VaeConfig`].
+    pub key: &'static str,
+    /// Its value.
+    pub value: usize,
+    /// Its largest value; the smallest is 1.
+    pub max: usize,
+}
+
 impl Default for VaeConfig {
     fn default() -> Self {
         Self {
@@ -30,15 +42,18 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
-    /// Names an impossible value.
-    pub fn validate(&self) -> Result<(), String> {
-        let range = |key: &str, value: usize, most: usize| {
-            let fits = (1..=most).contains(&value);
-            fits.then_some(())
-                .ok_or_else(|| format!("{key} = {value} is impossible: it must be in 1..={most}"))
-        };
-        range("width", self.width, 256)?;
-        range("latent", self.latent, 1024)
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    ///
+    /// The first size that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (key, value, max) in [("width", self.width, 256), ("latent", self.latent, 1024)] {
+            if !(1..=max).contains(&value) {
+                return Err(ConfigError { key, value, max });
+            }
+        }
+        Ok(())
     }
 
     /// Filters of the four convolutions (4×4, stride 2): images of 31, 14, 6 and 2 pixels a side.

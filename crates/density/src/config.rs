@@ -37,6 +37,35 @@ pub enum FlowKind {
     Linear,
 }
 
+/// A density that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing of what at least one is needed of.
+    #[error("{name} = {value} is impossible: it must be at least 1")]
+    TooSmall {
+        /// What there is too little of.
+        name: &'static str,
+        /// How much of it there is.
+        value: usize,
+    },
+    /// More columns of U than dimensions.
+    #[error("rank = {rank} is impossible: it must be at most the number of dimensions, {dim}")]
+    Rank {
+        /// Rank r of U.
+        rank: usize,
+        /// Values d of a target.
+        dim: usize,
+    },
+    /// Couplings over a single value.
+    #[error(
+        "couplings need at least two dimensions: half of the values decide how the others are moved"
+    )]
+    OneDimension,
+    /// A flow without a coupling or without hidden values.
+    #[error("a flow needs at least one coupling and one hidden value")]
+    EmptyFlow,
+}
+
 /// A flow from data to base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,35 +118,24 @@ impl DensityConfig {
         }
     }
 
-    /// Names an impossible value.
-    pub fn validate(&self) -> Result<(), String> {
-        let Self {
-            dim,
-            components,
-            rank,
-            ..
-        } = *self;
-        for (name, value, least) in [("dimensions", dim, 1), ("components", components, 1)] {
-            if value < least {
-                return Err(format!(
-                    "{name} = {value} is impossible: it must be at least {least}"
-                ));
+    /// Checks that such a density exists.
+    ///
+    /// # Errors
+    ///
+    /// The first impossible value.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (dim, rank) = (self.dim, self.rank);
+        for (name, value) in [("dimensions", dim), ("components", self.components)] {
+            if value < 1 {
+                return Err(ConfigError::TooSmall { name, value });
             }
         }
         if self.columns() > dim {
-            return Err(format!(
-                "rank = {rank} is impossible: it must be at most the number of dimensions, {dim}"
-            ));
+            return Err(ConfigError::Rank { rank, dim });
         }
         match self.couplings() {
-            Some(_) if dim < 2 => Err(
-                "couplings need at least two dimensions: half of the values \
-                decide how the others are moved"
-                    .into(),
-            ),
-            Some(flow) if flow.couplings == 0 || flow.hidden == 0 => Err("a flow needs at least \
-                one coupling and one hidden value"
-                .into()),
+            Some(_) if dim < 2 => Err(ConfigError::OneDimension),
+            Some(flow) if flow.couplings == 0 || flow.hidden == 0 => Err(ConfigError::EmptyFlow),
             _ => Ok(()),
         }
     }

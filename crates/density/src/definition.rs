@@ -89,7 +89,7 @@ impl Definition {
             parameters: definition.zeros(),
             features: Vec::new(),
         };
-        // A few rows at a time: what is kept for the way back then stays in the cache.
+        // A few rows at a time: what is stored for the backward pass then stays in the cache.
         let parts = h
             .chunks(TOGETHER * features)
             .zip(y.chunks(TOGETHER * config.dim))
@@ -124,7 +124,7 @@ impl Definition {
                 dy.iter_mut()
                     .filter(|d| d.abs() < NOTHING)
                     .for_each(|d| *d = 0.0);
-                layer.back(h, &dy, rows, &mut all.parameters, &mut d_features);
+                layer.backward(h, &dy, rows, &mut all.parameters, &mut d_features);
             }
             all.features.extend(d_features);
         }
@@ -254,7 +254,7 @@ impl Head {
 
 impl HeadLayer {
     /// Adds the gradients by weight, bias and features that follow from `dy` `[rows, outputs]`.
-    fn back(
+    fn backward(
         &self,
         h: &[f32],
         dy: &[f32],

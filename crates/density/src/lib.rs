@@ -105,7 +105,7 @@ mod host;
 mod mixture;
 mod spline;
 
-pub use config::{DensityConfig, FlowConfig, FlowKind, Form};
+pub use config::{ConfigError, DensityConfig, FlowConfig, FlowKind, Form};
 pub use definition::{Definition, LossAndGradient, constant, gradient, tracked};
 pub use gaussian::Gaussian;
 pub use host::{Density, Estimate, SampleScratch};
