@@ -1,5 +1,5 @@
-//! The earlier round: an agent of another preset, in a run folder inside the run folder, for data
-//! on its own road.
+//! The earlier round: an agent of another preset, in a run folder inside the run folder, whose
+//! driving provides better data.
 
 use super::{Context, Stage};
 use crate::{
@@ -13,7 +13,7 @@ pub fn inherited_settings(preset: &Preset) -> Vec<String> {
         format!("seed={}", preset.seed),
         format!("environment={}", preset.environment),
     ];
-    // Where the run cannot begin anywhere on a track, neither can its earlier rounds.
+    // An environment without random starts has none in the earlier rounds either.
     if !preset.collect.random_start {
         sets.push("collect.random_start=false".into());
     }
@@ -34,7 +34,7 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if let Some(dir) = first.agent() {
         return Agent::keep(dir, &copy);
     }
-    // A round that was begun goes on as it was, whatever has become of the preset's text.
+    // A round that was begun continues with its own settings, even if the preset's text has changed.
     let begun = folder.path(FIRST).join("run.toml").exists();
     let asked = if begun {
         None
@@ -42,9 +42,14 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         Some(Preset::resolve(&first.preset, &inherited_settings(preset))?)
     };
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
-    let mut stages = Stage::Controller.up_to().iter();
-    let outcome = stages.try_for_each(|stage| stage.run(&inner, context));
-    outcome.map_err(|e| match e {
+    let work = || {
+        for stage in Stage::Controller.up_to() {
+            stage.run(&inner, context)?;
+            super::gate(&inner, stage.name(), context)?;
+        }
+        Ok(())
+    };
+    work().map_err(|e| match e {
         // Settings of this run do not reach the earlier one's preset.
         RunError::Gate { stage, what, .. } => RunError::Gate {
             stage,

@@ -11,12 +11,13 @@ mod evaluate;
 mod first;
 mod gates;
 mod memory;
+mod order;
 mod vision;
 mod windows;
 
 use crate::{
     device::Device,
-    run::{Interrupt, Reporter, Result, RunError, RunFolder},
+    run::{Interrupt, Reporter, Result, RunError},
     worlds::{Bridge, World},
 };
 
@@ -29,72 +30,8 @@ pub use first::{first, inherited_settings};
 pub use gates::{gate, kept};
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
+pub use order::Stage;
 pub use vision::vision;
-
-/// One stage of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The agent of an earlier round, where the preset names one.
-    First,
-    /// Recording of episodes.
-    Collect,
-    /// Training of V.
-    Vision,
-    /// Encoding of the episodes by V, and training of M.
-    Memory,
-    /// Evolution of C.
-    Controller,
-    /// The test of the agent.
-    Evaluate,
-}
-
-impl Stage {
-    /// All stages, in the order in which a run goes through them.
-    pub const ALL: &'static [Self; 6] = &[
-        Self::First,
-        Self::Collect,
-        Self::Vision,
-        Self::Memory,
-        Self::Controller,
-        Self::Evaluate,
-    ];
-
-    /// Its name: that of its command, and of its folder in the run folder.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Collect => "collect",
-            Self::Vision => "vision",
-            Self::Memory => "memory",
-            Self::Controller => "controller",
-            Self::Evaluate => "evaluate",
-        }
-    }
-
-    /// The stages from the first one up to and including this one.
-    pub fn up_to(self) -> &'static [Self] {
-        // `ALL` lists the variants as they are declared.
-        &Self::ALL[..=self as usize]
-    }
-
-    /// Runs the stage, then compares what it came to with the preset's gates (see [`gate`]).
-    ///
-    /// # Errors
-    ///
-    /// The stage's own, [`RunError::Interrupted`] after Ctrl-C, and [`RunError::Gate`] where it
-    /// falls short of a gate that is not ignored.
-    pub fn run(self, folder: &RunFolder, context: &Context<'_>) -> Result<()> {
-        match self {
-            Self::First => first(folder, context),
-            Self::Collect => collect(folder, context),
-            Self::Vision => vision(folder, context),
-            Self::Memory => memory(folder, context),
-            Self::Controller => controller(folder, context),
-            Self::Evaluate => evaluate(folder, context),
-        }?;
-        gate(folder, self.name(), context)
-    }
-}
 
 /// What every stage is given beside the folder.
 pub struct Context<'a> {
@@ -160,17 +97,6 @@ fn learning_rate(start: f64, end: f64, update: u64, updates: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stages_are_listed_as_they_are_declared() {
-        for (i, &stage) in Stage::ALL.iter().enumerate() {
-            assert_eq!((stage as usize, stage.up_to().last()), (i, Some(&stage)));
-        }
-        assert_eq!(
-            Stage::Vision.up_to(),
-            [Stage::First, Stage::Collect, Stage::Vision]
-        );
-    }
 
     #[test]
     fn the_learning_rate_falls_to_a_part_of_itself() {
