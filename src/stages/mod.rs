@@ -33,7 +33,7 @@ pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train a
 pub use order::Stage;
 pub use vision::vision;
 
-/// What every stage is given beside the folder.
+/// What every stage needs besides the folder.
 pub struct Context<'a> {
     /// Where progress goes.
     pub report: &'a dyn Reporter,
@@ -43,9 +43,9 @@ pub struct Context<'a> {
     pub device: &'a Device,
     /// How Python is reached, where an environment needs it.
     pub bridge: &'a Bridge,
-    /// Stages that fall short of the preset's gates are reported, and go on.
+    /// Whether missed gates are only reported.
     pub ignore_gates: bool,
-    /// What was typed: the command that goes on after an interruption.
+    /// The command that was typed, which continues after an interruption.
     pub command: &'a str,
 }
 
@@ -55,7 +55,7 @@ impl Context<'_> {
         World::open(name, self.bridge).map_err(RunError::Failed)
     }
 
-    /// What is said after Ctrl-C; the state must be saved before.
+    /// The error after Ctrl-C; the state must be saved before.
     pub fn interrupted(&self) -> RunError {
         RunError::Interrupted {
             command: self.command.to_owned(),
@@ -82,8 +82,7 @@ pub(crate) fn training_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| !held_out(i))
 }
 
-/// The held-out episodes that losses are taken on: the first hundred, so that memory is bounded
-/// however many there are.
+/// The held-out episodes of the held-out losses: the first hundred, so that memory is bounded.
 pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| held_out(i)).take(100)
 }
