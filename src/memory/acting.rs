@@ -1,4 +1,4 @@
-//! Memories that act and dream.
+//! Memories in use, for acting and dreaming.
 
 use frmdn_density::{Density, SampleScratch};
 use frmdn_engine::{
@@ -19,7 +19,7 @@ pub struct Scratch {
     density: SampleScratch,
 }
 
-/// What a memory predicts beside the next latent.
+/// What a memory predicts besides the next latent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prediction {
     /// Reward of the step just consumed.
@@ -50,7 +50,7 @@ pub trait Memory: Send + Sync {
 
     /// Draws the next latents `z` [rows, latent] of the rows of `state` at `temperature` (0: the
     /// likeliest component's mean, of an ensemble that of its first member), row i from `rngs[i]`,
-    /// and tells reward and end of each.
+    /// and predicts reward and end of each.
     fn predict(
         &self,
         state: &[f32],

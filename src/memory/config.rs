@@ -20,7 +20,7 @@ pub enum Variant {
     RmdnLowrank,
     /// Covariances D + U Uᵀ. Ours.
     RmdnLowrankCov,
-    /// Any precision A D Aᵀ, A unit lower triangular: the ceiling of a Gaussian head.
+    /// Any precision A D Aᵀ, A unit lower triangular: the upper bound of a Gaussian head.
     RmdnFull,
     /// One learned invertible matrix before a diagonal mixture: the smallest flow.
     RmdnLinear,
@@ -36,11 +36,11 @@ pub enum Variant {
     FrmdnLowrankCov,
     /// A flow of rational-quadratic splines that sees h, before precisions D + U Uᵀ. Ours.
     FrmdnSpline,
-    /// A random LSTM that is never trained: the control of every comparison.
+    /// A random LSTM that is never trained: the control in comparisons.
     Untrained,
     /// No memory: the controller sees z alone.
     None,
-    /// No memory but the latent before: the controller sees z of now and of the step before.
+    /// No memory but the previous latent: the controller sees z of this step and of the one before.
     Stack2,
     /// Predicts that the latent stays what it is: the trivial baseline.
     Copy,
@@ -170,11 +170,11 @@ pub struct MemoryConfig {
     /// too.
     #[serde(default)]
     pub residual: bool,
-    /// Memories that are trained apart, from other first weights and on other batches, and predict
-    /// as one mixture (equation 20); the controller sees the h of all.
+    /// Memories that are trained separately, from different first weights and on different batches,
+    /// and predict as one mixture (equation 20); the controller sees the h of all.
     #[serde(default = "one")]
     pub members: usize,
-    /// What is in the loss beside the likelihood, and how steps are bounded.
+    /// The loss besides the likelihood, and the bound of the gradient.
     #[serde(default)]
     pub loss: LossConfig,
     /// Spectral radius of each gate's recurrent weights in the variant `untrained`.
@@ -208,11 +208,11 @@ pub struct LossConfig {
     /// very large gradients. On Car-Racing latents the norm is 20 to 45 all along; a limit of 10,
     /// which cuts every update, cost 0.65 nats a step after 1,500 updates of the preset `tiny`.
     pub clip_norm: f64,
-    /// Part of h that heads and density do not see in training, another one at every step (equation
-    /// 18).
+    /// Part of h that is hidden from heads and density in training, drawn anew at every step
+    /// (equation 18).
     pub dropout: f64,
-    /// Part of the latents that the memory is fed which are its own draws instead of what was seen:
-    /// the network runs once on what was seen, draws from every prediction, and learns on the mixed
+    /// Part of the input latents that are the memory's own draws instead of the recorded ones: the
+    /// network runs once on the recorded latents, draws from its predictions, and learns on the mixed
     /// inputs (parallel scheduled sampling, equation 19).
     pub scheduled_sampling: f64,
 }
@@ -313,7 +313,7 @@ impl MemoryConfig {
         }
     }
 
-    /// The root of all that is random in member `index`.
+    /// The root seed of member `index`.
     pub fn member_seed(seed: u64, index: usize) -> u64 {
         if index == 0 {
             seed
@@ -359,8 +359,8 @@ impl MemoryConfig {
         ]
     }
 
-    /// The same of one step of a sequence in training: forward, all components, and back to weights
-    /// and inputs.
+    /// The same for one step of a sequence in training: forward, all components, and backward to
+    /// weights and inputs.
     pub fn training_operations(&self, latent: usize, actions: usize) -> f64 {
         if self.members > 1 {
             return self.members as f64 * self.member().training_operations(latent, actions);
@@ -396,8 +396,8 @@ impl MemoryConfig {
 /// `lstm.weight_input` [latent + actions, 4 H], `lstm.weight_hidden` [H, 4 H], `lstm.bias` [4 H]
 /// (gates i, f, g, o; uniform ± 1/√H as PyTorch's, the forget gate's bias raised by 1), the
 /// density's tensors, `reward.*` and `done.*` [H, 1]. The untrained memory's recurrent weights are
-/// normal, each gate's block scaled to the configured spectral radius, so that what it has seen
-/// fades slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
+/// normal, each gate's block scaled to the configured spectral radius, so that past inputs
+/// fade slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
 pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Params {
     let mut params = Params::default();
     if !config.is_recurrent() {

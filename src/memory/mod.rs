@@ -1,4 +1,4 @@
-//! M: one trait, the variants by name.
+//! M, the memory: one trait, the variants by name.
 //!
 //! At every step the memory consumes (z_t, a_t); its hidden state h_{t+1} predicts the next latent
 //! z_{t+1}, the reward r_t and the end d_t of that very step. The controller at time t sees [z_t,

@@ -653,7 +653,7 @@ fn an_ensemble_is_the_mixture_of_its_members() {
 /// other way; means are by step.
 #[test]
 fn figures_are_means_over_steps() {
-    let judged = |predicted: [f64; 3]| {
+    let evaluated = |predicted: [f64; 3]| {
         let mut all = EvaluationSums::default();
         for (r, p) in [1.0, 2.0, 3.0].into_iter().zip(predicted) {
             let one = EvaluationSums {
@@ -667,23 +667,23 @@ fn figures_are_means_over_steps() {
         }
         all.evaluation()
     };
-    let up = judged([2.0, 4.0, 6.0]);
+    let up = evaluated([2.0, 4.0, 6.0]);
     assert!(
         (up.reward_correlation - 1.0).abs() < 1e-12
-            && (judged([6.0, 4.0, 2.0]).reward_correlation + 1.0).abs() < 1e-12
+            && (evaluated([6.0, 4.0, 2.0]).reward_correlation + 1.0).abs() < 1e-12
     );
     assert!(
         (up.nll - 4.0).abs() < 1e-12
             && (up.reward_mse - 14.0 / 3.0).abs() < 1e-12
             && (up.done_bce - 0.5).abs() < 1e-12
     );
-    assert_eq!(judged([2.0; 3]).reward_correlation, 0.0);
+    assert_eq!(evaluated([2.0; 3]).reward_correlation, 0.0);
 }
 
-/// Latents that a memory drew itself have level ranks, up to chance; latents it would never draw do
+/// Latents that a memory drew itself have uniform ranks, up to noise; latents it would never draw do
 /// not.
 #[test]
-fn ranks_of_a_memorys_own_draws_are_level() {
+fn ranks_of_a_memorys_own_draws_are_uniform() {
     let c = config(Variant::FrmdnConditional);
     let trainer = MemoryTrainer::new(&c, LATENT, ACTIONS, 1);
     let mut data = SequenceBatch {
@@ -716,14 +716,14 @@ fn ranks_of_a_memorys_own_draws_are_level() {
     let ranks = trainer.calibrate(&data, 1, 1);
     let n: u64 = ranks.likelihoods.iter().sum();
     assert_eq!(n, 3000);
-    let (error, chance) = (
+    let (error, expected) = (
         Calibration::error(&ranks.likelihoods),
         Calibration::expected_error(n),
     );
     assert!(
-        error < 2.0 * chance && error > 0.3 * chance,
-        "{error} {chance}"
+        error < 2.0 * expected && error > 0.3 * expected,
+        "{error} {expected}"
     );
     data.z_next.iter_mut().for_each(|v| *v *= 2.0);
-    assert!(Calibration::error(&trainer.calibrate(&data, 1, 1).likelihoods) > 4.0 * chance);
+    assert!(Calibration::error(&trainer.calibrate(&data, 1, 1).likelihoods) > 4.0 * expected);
 }

@@ -81,7 +81,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             continue;
         }
         let latents = Latents::new(folder, config, &training)?;
-        let held = held_out_batches(&latents, &held_out, preset.seed)?;
+        let batches = held_out_batches(&latents, &held_out, preset.seed)?;
         let training = training.clone();
         let seed = MemoryConfig::member_seed(preset.seed, index);
         let job = Job {
@@ -92,23 +92,20 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             directory: directory(index),
             latents,
             training,
-            held,
+            held_out: batches,
         };
         train(job, context)?;
         draw(folder, &directory(index).join("metrics.jsonl"))?;
     }
     if members > 1 && !folder.path("memory/weights.safetensors").exists() {
-        let held = held_out_batches(
-            &Latents::new(folder, config, &training)?,
-            &held_out,
-            preset.seed,
-        )?;
-        join(folder, &member, [latent, actions], held, directory)?;
+        let latents = Latents::new(folder, config, &training)?;
+        let batches = held_out_batches(&latents, &held_out, preset.seed)?;
+        join(folder, &member, [latent, actions], batches, directory)?;
     }
     Ok(())
 }
 
-/// Makes one memory of the members in their folders, with a line of metrics for their mixture.
+/// Joins the members in their folders to one memory, with a line of metrics for their mixture.
 fn join(
     folder: &RunFolder,
     member: &MemoryTraining,
@@ -174,7 +171,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    // Latents of another V (it was trained anew) are replaced, unless something was built on them.
+    // Latents of an earlier V are replaced, unless a memory was trained on them.
     if missing.iter().any(|&i| latents.has(i)) && folder.path("memory").exists() {
         return Err(RunError::Config(format!(
             "{0} has another V than its memory was trained with. Delete the folders memory, \
@@ -218,7 +215,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.check()
 }
 
-/// What V makes of an episode; `vision` is the number of V's weights (see [`Agent::load_vision`]).
+/// The latents of an episode; `vision` is the number of V's weights (see [`Agent::load_vision`]).
 pub fn encoded(
     encoder: &Encoder,
     scratch: &mut EncoderScratch,

@@ -32,7 +32,7 @@ const LAST_PICTURE: &str = "pictures/vision-kl.png";
 /// better.
 const MORE_NATS: f64 = 0.1;
 
-/// Where training stands, beside weights and moments.
+/// The state of the training besides weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     trainer: VaeState,

@@ -23,7 +23,7 @@ pub struct VaeModule {
     latent: usize,
 }
 
-/// What the loss is made of, each summed over latent dimensions or pixels and averaged over the
+/// The parts of the loss, each summed over latent dimensions or pixels and averaged over the
 /// batch.
 #[derive(Debug)]
 pub struct VaeLoss {
@@ -63,7 +63,7 @@ impl VaeConfig {
     }
 }
 
-/// A tensor of `params`, as `device` wants it.
+/// A tensor of `params` on `device`.
 fn tensor<const D: usize>(
     params: &Params,
     name: &str,
@@ -209,7 +209,7 @@ impl VaeModule {
     }
 
     /// The loss parts of `frames` [batch, 3, 64, 64] with `noise` [batch, latent]: z = μ + σ·noise,
-    /// of what the encoder makes of `seen`.
+    /// with μ and σ from the encoder at `seen`.
     pub fn loss(&self, seen: Tensor<4>, frames: Tensor<4>, noise: Tensor<2>) -> VaeLoss {
         let n = frames.dims()[0] as f64;
         let (mean, log_variance) = self.encode(seen);

@@ -79,7 +79,7 @@ impl VaeConfig {
 
     /// Floating point operations of encoding one frame to its mean (two per multiply-add; Ha's
     /// widths: 29.6 million), by the sums that define it: the engine needs a third fewer (see
-    /// `winograd.rs` there), and may seem faster than its machine.
+    /// `winograd.rs` there), so its rate by this count can exceed the machine's peak.
     pub fn encoder_operations(&self) -> f64 {
         let (mut side, mut input, mut sum) = (SIDE, 3, 0);
         for out in self.encoder_filters() {
@@ -90,7 +90,7 @@ impl VaeConfig {
         2.0 * (sum + self.hidden() * self.latent) as f64
     }
 
-    /// The same of one frame in training: encoder and decoder forward, and back to weights and
+    /// The same for one frame in training: encoder and decoder forward, and backward to weights and
     /// inputs (three times forward).
     pub fn training_operations(&self) -> f64 {
         let (mut side, mut input, mut sum) = (1, self.hidden(), self.latent * self.hidden());
@@ -272,13 +272,13 @@ impl Encoder {
         }
     }
 
-    /// Takes in `params`, which have the configuration's tensors; with `training`, for the backward
+    /// Loads `params`, which have the configuration's tensors; with `training`, for the backward
     /// pass too.
     pub(super) fn load(&mut self, params: &Params, training: bool) {
         for (i, conv) in self.convs.iter_mut().enumerate() {
             let (weight, bias) = pair(params, &format!("encoder.conv{}", i + 1));
             conv.load(weight, bias);
-            // Nobody asks for the gradient of the frames.
+            // The gradient of the frames is not needed.
             if training && i > 0 {
                 conv.load_backward(weight);
             }

@@ -11,7 +11,7 @@ pub enum Covariance {
     /// Separable above 200 dimensions, full up to there.
     #[default]
     Auto,
-    /// Diagonal (Ros & Hansen 2008): linear cost, and learned some n/3 times as fast.
+    /// Diagonal (Ros & Hansen 2008): linear cost, and learned about n/3 times as fast.
     Separable,
     /// All n(n + 1)/2 entries.
     Full,
@@ -24,19 +24,19 @@ pub enum Recombination {
     /// The steps of the better half: the tutorial's equations 41 and 42.
     #[default]
     BetterHalf,
-    /// Those of the worse half too, backwards: their weights are the negative of the better half's
-    /// (D. V. Arnold, "Weighted multirecombination evolution strategies", 2006, where they are the
-    /// expected order statistics). All are divided by √2, so that the mean moves as far as before
-    /// where the order is chance, and √2 times as far where a loss is a slope and many candidates
-    /// are needed to see it: many parameters, steps that are short for the landscape, noise. Where
-    /// steps are long, worse candidates say less.
+    /// The steps of all candidates: those of the worse half have the negative weights of the better
+    /// half (D. V. Arnold, "Weighted multirecombination evolution strategies", 2006, where they are
+    /// the expected order statistics). All are divided by √2, so that under random ranking the mean
+    /// moves as far as with the better half, and √2 times as far where the loss is a slope that only
+    /// many candidates show: many parameters, steps that are short for the landscape, noise. With
+    /// long steps the worse candidates carry less information.
     All,
     /// Pairs: the second half of the candidates are the first half reflected at the mean (D.
     /// Brockhoff and others, "Mirrored Sampling and Sequential Selection for Evolution Strategies",
     /// PPSN 2010), and the mean moves towards the better of each pair, by the same length for all.
-    /// What a landscape does to both sides of a pair cancels out, and a loss that is far off by bad
-    /// luck counts no more than any other: for losses with heavy tails. The mean moves as far as
-    /// before where the order is chance.
+    /// Effects that both sides of a pair share cancel out, and an outlier among the losses counts no
+    /// more than any other: for losses with heavy tails. Under random ranking the mean moves as far
+    /// as with the better half.
     #[serde(rename = "pairs", alias = "mirrored")]
     Mirrored,
 }

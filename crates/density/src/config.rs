@@ -1,4 +1,4 @@
-//! What a density is made of, and its parameters.
+//! The configuration of a density, and its parameters.
 
 use frmdn_engine::{
     Params,
@@ -19,13 +19,13 @@ pub enum Form {
     LowRank,
     /// The same with U a free parameter: it does not depend on the features.
     Tied,
-    /// P⁻¹ = D⁻¹ + U Uᵀ (equation 7): loose directions instead of stiff ones. Ours.
+    /// P⁻¹ = D⁻¹ + U Uᵀ (equation 7): U adds variance instead of precision. Ours.
     LowRankCovariance,
     /// P = A D Aᵀ with A unit lower triangular (equation 8): any Gaussian.
     Full,
 }
 
-/// What the layers of a flow are.
+/// The layers of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowKind {
@@ -70,9 +70,9 @@ pub enum ConfigError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowConfig {
-    /// What its layers are.
+    /// Its layers.
     pub kind: FlowKind,
-    /// Couplings; which half is transformed alternates.
+    /// Couplings; the halves are transformed in turn.
     pub couplings: usize,
     /// Width of the conditioners' three hidden layers.
     pub hidden: usize,
@@ -100,7 +100,7 @@ pub struct DensityConfig {
     pub residual: bool,
 }
 
-/// Numbers that a spline takes for each value it moves: bins' widths and heights, and the slopes
+/// Parameters of a spline for each transformed value: widths and heights of its bins, and the slopes
 /// between bins.
 pub(crate) const SPLINE: usize = 3 * crate::BINS - 1;
 
@@ -152,7 +152,7 @@ impl DensityConfig {
         }
     }
 
-    /// Choices among components that a draw makes: one, or one for each value.
+    /// Components that a draw chooses: one, or one for each value.
     pub fn choices(&self) -> usize {
         if self.form == Form::Factored {
             self.dim

@@ -55,7 +55,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of independent draws.
+    /// The estimate from independent draws.
     fn of(draws: &[f64]) -> Self {
         let n = draws.len() as f64;
         let value = draws.iter().sum::<f64>() / n;
@@ -126,7 +126,7 @@ impl Density {
         })
     }
 
-    /// What it is made of.
+    /// The configuration.
     pub fn config(&self) -> &DensityConfig {
         &self.config
     }

@@ -16,7 +16,7 @@ use crate::{
     run::{Checkpoint, CheckpointKind, LatentEpisode, MemoryTraining, Metrics, Result, RunError},
 };
 
-/// Where training stands, beside weights and moments.
+/// The state of a training besides weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     trainer: MemoryState,
@@ -55,13 +55,13 @@ pub struct Job<'a> {
     pub latent: usize,
     pub actions: usize,
     pub seed: u64,
-    /// Where weights, state and metrics are kept.
+    /// Folder of weights, state and metrics.
     pub directory: PathBuf,
     pub latents: Latents,
     /// Episodes to learn from.
     pub training: Vec<usize>,
-    /// Episodes to stop by, and the floor of their likelihood.
-    pub held: (Vec<SequenceBatch>, f64),
+    /// Episodes of the held-out likelihood, which ends the training, and its floor.
+    pub held_out: (Vec<SequenceBatch>, f64),
 }
 
 /// The last checkpoint of the training in `directory`, if there is one.
@@ -242,7 +242,7 @@ impl Job<'_> {
         metrics: &mut Metrics,
         context: &Context<'_>,
     ) -> Result<()> {
-        let (batches, floor) = &self.held;
+        let (batches, floor) = &self.held_out;
         let evaluation = trainer.evaluate(batches);
         if !evaluation.nll.is_finite() {
             return Err(self.non_finite("the held-out NLL".into(), state.update));
