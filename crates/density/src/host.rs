@@ -299,16 +299,7 @@ impl Density {
             }
         }
         if factored && temperature > 0.0 {
-            for ((y, sd), rng) in y
-                .chunks_exact_mut(d)
-                .zip(logits.chunks_exact(d * n))
-                .zip(rngs)
-            {
-                for (y, sd) in y.iter_mut().zip(sd.iter().step_by(n)) {
-                    let e: f64 = StandardNormal.sample(rng);
-                    *y = (f64::from(*y) + scale * f64::from(*sd) * e) as f32;
-                }
-            }
+            self.add_independent_noise(y, logits, scale, rngs);
         }
         if self.config.residual {
             for (y, anchor) in y.iter_mut().zip(self.anchors(h, flow)) {
@@ -339,6 +330,19 @@ impl Density {
             }
         }
         order.sort_unstable();
+    }
+
+    /// Adds normal noise to every value of `y` `[rows, dim]`, with `scale` times the standard
+    /// deviation that stands first among the value's numbers in `stored` `[rows, dim, components]`.
+    fn add_independent_noise(&self, y: &mut [f32], stored: &[f32], scale: f64, rngs: &mut [Pcg64]) {
+        let (d, n) = (self.config.dim, self.config.components);
+        let rows = y.chunks_exact_mut(d).zip(stored.chunks_exact(d * n));
+        for ((y, stored), rng) in rows.zip(rngs) {
+            for (y, sd) in y.iter_mut().zip(stored.iter().step_by(n)) {
+                let e: f64 = StandardNormal.sample(rng);
+                *y = (f64::from(*y) + scale * f64::from(*sd) * e) as f32;
+            }
+        }
     }
 
     /// f⁻¹ of the mixture's mean Σ π μ, for one row `h`: the mean of p(· | h) where there is no

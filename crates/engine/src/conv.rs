@@ -140,7 +140,7 @@ pub struct Conv2d {
     backward: Packed,
 }
 
-/// The way forward.
+/// How the forward pass is computed.
 #[derive(Clone, Debug)]
 enum Forward {
     Direct(Packed),
