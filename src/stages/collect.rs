@@ -52,7 +52,9 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             seeds::COLLECT.start + index as u64,
         )?;
         episode.save(&store.path(index))?;
-        let mut returns = returns.lock().expect("no thread panics while it counts");
+        let mut returns = returns
+            .lock()
+            .expect("no thread panics while it holds the lock");
         returns.push(episode.rewards.iter().map(|&r| f64::from(r)).sum::<f64>());
         let mean = returns.iter().sum::<f64>() / returns.len() as f64;
         let now = done.fetch_add(preset.collect.steps as u64, Ordering::Relaxed)
@@ -67,10 +69,10 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.check()
 }
 
-/// How far the scripted driver wanders off what it means to do.
-const WANDER: f32 = 0.25;
+/// Standard deviation of the noise on the scripted driver's controls.
+const SCRIPTED_NOISE: f32 = 0.25;
 
-/// Who drives while episodes are recorded.
+/// A driver whose episodes are recorded.
 enum Driver {
     Policy(Policy),
     Agent(Box<(ActingModel, LinearController)>),
@@ -84,14 +86,16 @@ pub struct Drivers<'a> {
 }
 
 impl<'a> Drivers<'a> {
-    /// Loads the agents among them, which are kept in the folder: all episodes have the same
-    /// drivers, whatever becomes of their folders.
+    /// Loads the agents among them. They are copied into the folder, so that all episodes have the
+    /// same drivers whatever happens to the original folders.
     pub fn new(folder: &RunFolder, world: &'a World) -> Result<Self> {
         let preset = folder.preset();
         let load = |(number, policy): (usize, &str)| {
             Ok(match policy {
                 "brownian" => Driver::Policy(Policy::Blind(Blind::Brownian)),
-                "scripted" => Driver::Policy(Policy::Scripted { noise: WANDER }),
+                "scripted" => Driver::Policy(Policy::Scripted {
+                    noise: SCRIPTED_NOISE,
+                }),
                 path => {
                     let own = if path == FIRST {
                         folder.path(FIRST)

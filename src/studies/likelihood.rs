@@ -513,7 +513,7 @@ fn execute(
         directory: directory.clone(),
         latents: latents.clone(),
         training,
-        held,
+        held_out: held,
     };
     let diverged = match train_memory(job, &context) {
         Ok(()) => None,

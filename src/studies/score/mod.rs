@@ -494,7 +494,7 @@ fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Resul
         directory,
         latents,
         training,
-        held,
+        held_out: held,
     };
     train_memory(job, &context)?;
     keep(&arm.finished(plan, data), &settings, ())
