@@ -50,7 +50,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The environment `name`.
     pub fn world(&self, name: &str) -> Result<World> {
-        World::open(name, self.bridge).map_err(RunError::Failed)
+        Ok(World::open(name, self.bridge)?)
     }
 
     /// What is said after Ctrl-C; the state must be saved before.

@@ -4,6 +4,7 @@
 //! `gym:CarRacing-v3,domain_randomize=true`. It stands in presets, in agents and beside scores, so
 //! that each says what it was.
 
+mod error;
 mod name;
 mod scripted;
 
@@ -11,8 +12,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use frmdn_car_racing::{CarRacing, CarRacingConfig, Observation, Rule};
 use frmdn_env::{ActionSpace, Env};
-use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, GymSpec, Python};
+use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, Python};
 
+pub use error::WorldError;
 pub use scripted::{Script, Scripted};
 
 use name::Name;
@@ -66,21 +68,21 @@ enum Kind {
 
 /// Refuses a name or an option that does not exist. Whether Python has a `gym:` environment is seen
 /// when it is opened.
-pub fn check(name: &str) -> Result<(), String> {
+pub fn check(name: &str) -> Result<(), WorldError> {
     Name::parse(name).map(drop)
 }
 
 /// Refuses a random start where there is none.
-pub fn check_random_start(name: &str) -> Result<(), String> {
+pub fn check_random_start(name: &str) -> Result<(), WorldError> {
     match Name::parse(name)? {
         Name::CarRacing(_) => Ok(()),
-        Name::Gym { .. } => Err("only car-racing has one".into()),
+        Name::Gym { .. } => Err(WorldError::OnlyCarRacing),
     }
 }
 
 impl World {
     /// The environment `name`, seen as the agent sees it.
-    pub fn open(name: &str, bridge: &Bridge) -> Result<Self, String> {
+    pub fn open(name: &str, bridge: &Bridge) -> Result<Self, WorldError> {
         Self::open_with(name, bridge, Frames::Agent, true)
     }
 
@@ -91,7 +93,7 @@ impl World {
         bridge: &Bridge,
         frames: Frames,
         draw: bool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, WorldError> {
         let kind = match Name::parse(name)? {
             Name::CarRacing(config) => {
                 let observation = if frames == Frames::Agent {
@@ -105,8 +107,7 @@ impl World {
                 })
             }
             Name::Gym { id, kwargs } => {
-                let python =
-                    Python::find(bridge.python.as_deref(), &id).map_err(|e| e.to_string())?;
+                let python = Python::find(bridge.python.as_deref(), &id)?;
                 let mut config = GymConfig::new(id);
                 config.kwargs = kwargs;
                 config.draw = draw;
@@ -115,10 +116,7 @@ impl World {
                     .then(|| (is_car_racing(&config.id).then_some(SCENE), VIEW));
                 config.deadline = bridge.deadline;
                 config.start_deadline = bridge.deadline * 3;
-                Kind::Gym(Fleet::new(
-                    config,
-                    python.launch().map_err(|e| e.to_string())?,
-                ))
+                Kind::Gym(Fleet::new(config, python.launch()?))
             }
         };
         Ok(Self {
@@ -128,7 +126,7 @@ impl World {
     }
 
     /// The same world with its car starting at a random tile.
-    pub fn with_random_start(&self) -> Result<Self, String> {
+    pub fn with_random_start(&self) -> Result<Self, WorldError> {
         match &self.kind {
             Kind::CarRacing(config) => Ok(Self {
                 name: self.name.clone(),
@@ -137,10 +135,7 @@ impl World {
                     ..config.clone()
                 }),
             }),
-            Kind::Gym(_) => Err(format!(
-                "{}: there is no random start; only car-racing has one",
-                self.name
-            )),
+            Kind::Gym(_) => Err(WorldError::NoRandomStart(self.name.clone())),
         }
     }
 
@@ -150,31 +145,31 @@ impl World {
     }
 
     /// A fresh environment.
-    pub fn make(&self) -> Result<Box<dyn Env>, String> {
+    pub fn make(&self) -> Result<Box<dyn Env>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => Box::new(config.init()),
-            Kind::Gym(fleet) => Box::new(fleet.make().map_err(|e| e.to_string())?),
+            Kind::Gym(fleet) => Box::new(fleet.make()?),
         })
     }
 
     /// Its actions. The first call starts the server of a `gym:` environment.
-    pub fn action_space(&self) -> Result<ActionSpace, String> {
+    pub fn action_space(&self) -> Result<ActionSpace, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => config.init().action_space().clone(),
-            Kind::Gym(fleet) => spec(fleet)?.action_space.clone(),
+            Kind::Gym(fleet) => fleet.spec()?.action_space.clone(),
         })
     }
 
     /// Steps after which an episode is cut off, where there is such a limit.
-    pub fn max_steps(&self) -> Result<Option<u32>, String> {
+    pub fn max_steps(&self) -> Result<Option<u32>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => Some(config.max_steps),
-            Kind::Gym(fleet) => spec(fleet)?.max_steps,
+            Kind::Gym(fleet) => fleet.spec()?.max_steps,
         })
     }
 
     /// The rule under which scores are counted; every score names it.
-    pub fn rule(&self) -> Result<String, String> {
+    pub fn rule(&self) -> Result<String, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => {
                 let version = match config.rule {
@@ -214,7 +209,7 @@ impl World {
                 text
             }
             Kind::Gym(fleet) => {
-                let spec = spec(fleet)?;
+                let spec = fleet.spec()?;
                 let packages = spec.versions.iter().filter(|(name, _)| {
                     ["gymnasium", "gym-super-mario-bros"].contains(&name.as_str())
                 });
@@ -230,10 +225,10 @@ impl World {
     }
 
     /// Versions of Python and its packages, of a `gym:` environment.
-    pub fn versions(&self) -> Result<Vec<(String, String)>, String> {
+    pub fn versions(&self) -> Result<Vec<(String, String)>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(_) => Vec::new(),
-            Kind::Gym(fleet) => spec(fleet)?.versions.clone().into_iter().collect(),
+            Kind::Gym(fleet) => fleet.spec()?.versions.clone().into_iter().collect(),
         })
     }
 
@@ -246,16 +241,12 @@ impl World {
     }
 
     /// The environment of Gymnasium itself, with its probe, where that is what this is.
-    pub fn gym(&self) -> Result<Option<GymEnv>, String> {
+    pub fn gym(&self) -> Result<Option<GymEnv>, WorldError> {
         match &self.kind {
             Kind::CarRacing(_) => Ok(None),
-            Kind::Gym(fleet) => fleet.make().map(Some).map_err(|e| e.to_string()),
+            Kind::Gym(fleet) => Ok(Some(fleet.make()?)),
         }
     }
-}
-
-fn spec(fleet: &Fleet) -> Result<Arc<GymSpec>, String> {
-    fleet.spec().map_err(|e| e.to_string())
 }
 
 /// Whether a name of Gymnasium's is a Car-Racing, whose frames end in a bar of gauges.

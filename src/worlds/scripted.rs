@@ -7,7 +7,7 @@ use frmdn_car_racing::{
 use frmdn_engine::random::{Pcg64, fill_normal, stream};
 use frmdn_env::Env;
 
-use super::World;
+use super::{World, WorldError};
 
 /// An environment with a driver that knows what is hidden from the agent. Its steering and throttle
 /// wander about what it means to do, so that its data show more than the middle of the road.
@@ -40,9 +40,9 @@ impl Script {
     }
 
     /// The next action for what `env` is in, after a reset.
-    pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), String> {
+    pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), WorldError> {
         let (Some(state), Some(track)) = (env.state(), env.track()) else {
-            return Err("the episode was never started".into());
+            return Err(WorldError::NotStarted);
         };
         let [steer, gas, brake] = self.driver.act(&state, track);
         let mut fresh = [0.0; 2];
@@ -61,17 +61,11 @@ impl Script {
 impl Scripted {
     /// The scripted driver in `world`, for the episode of `seed`; `noise` is the standard deviation
     /// that its steering and throttle wander with (0: it drives as well as it can).
-    pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, String> {
+    pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, WorldError> {
         let env = world
             .car_racing()
             .filter(|env| env.action_space().len() == 3)
-            .ok_or_else(|| {
-                format!(
-                    "{}: the scripted driver knows only the track of car-racing, \
-                with continuous actions",
-                    world.name()
-                )
-            })?;
+            .ok_or_else(|| WorldError::NotScripted(world.name().to_owned()))?;
         Ok(Self {
             env,
             script: Script::new(noise, root, seed),
@@ -84,7 +78,7 @@ impl Scripted {
     }
 
     /// The driver's next action, after a reset.
-    pub fn act(&mut self, action: &mut [f32]) -> Result<(), String> {
+    pub fn act(&mut self, action: &mut [f32]) -> Result<(), WorldError> {
         self.script.act(&self.env, action)
     }
 }
