@@ -1,7 +1,5 @@
-//! Fits densities to points in the plane with the engine's Adam: a Gaussian mixture (the head of an
-//! RMDN), and the same mixture behind a flow (that of an FRMDN). Prints the log-likelihood of new
-//! points under both, and a picture of 1000 draws from the second.
-//!
+//! Fits a Gaussian mixture (the head of an RMDN) and the same mixture behind a flow (that of an
+//! FRMDN) to points in the plane; prints the log-likelihood of new points and a picture of draws.
 //! Type: cargo run --release --example fit_density
 
 use std::error::Error;
@@ -11,7 +9,6 @@ use frmdn_engine::adam::{Adam, AdamConfig};
 use frmdn_engine::random::{Pcg64, fill_normal, fill_uniform, stream};
 
 const POINTS: usize = 256;
-const UPDATES: usize = 1500;
 
 /// Points `[POINTS, 2]` near a spiral of one and a half turns.
 fn spiral(rng: &mut Pcg64) -> Vec<f32> {
@@ -34,7 +31,7 @@ fn fit(config: DensityConfig) -> Result<Density, Box<dyn Error>> {
     let mut params = config.init(1, 1);
     let mut adam = Adam::new(&params, AdamConfig::default());
     let (features, weights) = ([1.0; POINTS], [1.0 / POINTS as f32; POINTS]);
-    for _ in 0..UPDATES {
+    for _ in 0..1500 {
         let y = spiral(&mut rng);
         let mut step = Definition::loss_and_gradient(config, &params, &features, &y, &weights)?;
         adam.step(&mut params, &mut step.parameters, 5e-3);

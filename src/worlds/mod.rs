@@ -1,8 +1,7 @@
-//! The one place where a name becomes an environment.
+//! Environments by name.
 //!
-//! A name may carry options after commas: `car-racing`, `car-racing,rule=v4`,
-//! `gym:CarRacing-v3,domain_randomize=true`. It stands in presets, in agents and beside scores, so
-//! that each says what it was.
+//! A name may have options after commas: `car-racing`, `car-racing,rule=v4`,
+//! `gym:CarRacing-v3,domain_randomize=true`. Presets, agents and scores store it.
 
 mod error;
 mod name;
@@ -21,16 +20,15 @@ use name::Name;
 
 /// Side of the agent's view in pixels.
 const VIEW: usize = 64;
-/// Rows of Car-Racing's frame above the bar of gauges: what the agent sees of it.
+/// Rows of Car-Racing's frame above the bar of gauges, which are those of the agent's view.
 const SCENE: std::ops::Range<usize> = 0..84;
 
-/// How Python is reached, for `gym:` environments.
+/// Settings of `gym:` environments.
 #[derive(Clone, Debug)]
 pub struct Bridge {
-    /// The interpreter; without one it is looked for.
+    /// The Python interpreter; `None` searches for one, see [`Python::find`].
     pub python: Option<PathBuf>,
-    /// How long a reset or a step may take; the start of an environment may take three times as
-    /// long.
+    /// Longest time of a reset or a step. The start of an environment may take three times as long.
     pub deadline: Duration,
 }
 
@@ -43,17 +41,17 @@ impl Default for Bridge {
     }
 }
 
-/// What an environment shows.
+/// The observation of an environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Frames {
-    /// The agent's view, 64 × 64.
+    /// The agent's view, 64 × 64 RGB.
     #[default]
     Agent,
-    /// The whole frame.
+    /// The whole frame of the environment.
     Whole,
 }
 
-/// An environment by name. Cheap to clone; its clones share the servers of a `gym:` environment.
+/// An environment by name. Cheap to clone; clones share the servers of a `gym:` environment.
 #[derive(Clone)]
 pub struct World {
     name: String,
@@ -66,13 +64,19 @@ enum Kind {
     Gym(Arc<Fleet>),
 }
 
-/// Refuses a name or an option that does not exist. Whether Python has a `gym:` environment is seen
-/// when it is opened.
+/// Checks a name and its options. Whether Python has a `gym:` environment is checked when it is
+/// opened.
+///
+/// # Errors
+/// If the name or an option does not exist.
 pub fn check(name: &str) -> Result<(), WorldError> {
     Name::parse(name).map(drop)
 }
 
-/// Refuses a random start where there is none.
+/// Checks that the environment `name` has a random start.
+///
+/// # Errors
+/// If it has none, or if the name does not exist.
 pub fn check_random_start(name: &str) -> Result<(), WorldError> {
     match Name::parse(name)? {
         Name::CarRacing(_) => Ok(()),
@@ -81,13 +85,19 @@ pub fn check_random_start(name: &str) -> Result<(), WorldError> {
 }
 
 impl World {
-    /// The environment `name`, seen as the agent sees it.
+    /// The environment `name` with the agent's view.
+    ///
+    /// # Errors
+    /// If the name does not exist, or if there is no Python for a `gym:` environment.
     pub fn open(name: &str, bridge: &Bridge) -> Result<Self, WorldError> {
         Self::open_with(name, bridge, Frames::Agent, true)
     }
 
-    /// The environment `name`. Without `draw`, a `gym:` Car-Racing leaves its frames empty, which
-    /// makes it fifty times faster.
+    /// The environment `name` with the observation `frames`. Without `draw`, a `gym:` Car-Racing
+    /// leaves its frames empty, which makes it fifty times faster.
+    ///
+    /// # Errors
+    /// As those of [`World::open`].
     pub fn open_with(
         name: &str,
         bridge: &Bridge,
@@ -125,7 +135,10 @@ impl World {
         })
     }
 
-    /// The same world with its car starting at a random tile.
+    /// The same world, in which the car starts at a random tile.
+    ///
+    /// # Errors
+    /// If it is not the native Car-Racing.
     pub fn with_random_start(&self) -> Result<Self, WorldError> {
         match &self.kind {
             Kind::CarRacing(config) => Ok(Self {
@@ -139,12 +152,15 @@ impl World {
         }
     }
 
-    /// The name it was opened by.
+    /// The name by which it was opened.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A fresh environment.
+    /// A new environment.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
     pub fn make(&self) -> Result<Box<dyn Env>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => Box::new(config.init()),
@@ -153,6 +169,9 @@ impl World {
     }
 
     /// Its actions. The first call starts the server of a `gym:` environment.
+    ///
+    /// # Errors
+    /// If that server fails.
     pub fn action_space(&self) -> Result<ActionSpace, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => config.init().action_space().clone(),
@@ -160,7 +179,10 @@ impl World {
         })
     }
 
-    /// Steps after which an episode is cut off, where there is such a limit.
+    /// Number of steps after which an episode is truncated; `None` without a limit.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
     pub fn max_steps(&self) -> Result<Option<u32>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => Some(config.max_steps),
@@ -168,7 +190,10 @@ impl World {
         })
     }
 
-    /// The rule under which scores are counted; every score names it.
+    /// The rule under which scores are counted, in words; it is stored beside every score.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
     pub fn rule(&self) -> Result<String, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => {
@@ -224,7 +249,10 @@ impl World {
         })
     }
 
-    /// Versions of Python and its packages, of a `gym:` environment.
+    /// Versions of Python and its packages; empty for a native environment.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
     pub fn versions(&self) -> Result<Vec<(String, String)>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(_) => Vec::new(),
@@ -232,7 +260,7 @@ impl World {
         })
     }
 
-    /// The native Car-Racing itself, with its state, where that is what this is.
+    /// A new native Car-Racing, which shows its state; `None` for another environment.
     pub fn car_racing(&self) -> Option<CarRacing> {
         match &self.kind {
             Kind::CarRacing(config) => Some(config.init()),
@@ -240,7 +268,10 @@ impl World {
         }
     }
 
-    /// The environment of Gymnasium itself, with its probe, where that is what this is.
+    /// A new environment of Gymnasium, which shows its state; `None` for a native environment.
+    ///
+    /// # Errors
+    /// If its server fails.
     pub fn gym(&self) -> Result<Option<GymEnv>, WorldError> {
         match &self.kind {
             Kind::CarRacing(_) => Ok(None),
@@ -249,7 +280,7 @@ impl World {
     }
 }
 
-/// Whether a name of Gymnasium's is a Car-Racing, whose frames end in a bar of gauges.
+/// Whether an id of Gymnasium is a Car-Racing, whose frames have a bar of gauges.
 fn is_car_racing(id: &str) -> bool {
     id.rsplit([':', '/'])
         .next()

@@ -91,7 +91,7 @@ fn perturbations() -> String {
     Perturbation::ALL.map(Perturbation::name).join("|")
 }
 
-/// A keyword argument: true, false, null and numbers as such, anything else as text.
+/// The value of a keyword argument: true, false, null and numbers as such, anything else as text.
 fn value(text: &str) -> Value {
     match text {
         "None" => Value::Null,
