@@ -139,7 +139,7 @@ pub struct DreamFilm {
 
 /// Errors of the dream against the recorded episode.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DreamOutcome {
+pub struct DreamComparison {
     /// Number of frames predicted; fewer than asked for if the episode ended.
     pub steps: usize,
     /// Sum of the real rewards of these steps.
@@ -174,10 +174,10 @@ pub fn dream(
     film: DreamFilm,
     path: &Path,
     stop: &Interrupt,
-) -> Result<DreamOutcome> {
+) -> Result<DreamComparison> {
     let episode = record(agent, world, film, stop)?;
     if stop.is_set() {
-        return Ok(DreamOutcome::default());
+        return Ok(DreamComparison::default());
     }
     if episode.len() < film.warm_up + 2 {
         return Err(RunError::Failed(format!(
@@ -194,7 +194,7 @@ pub fn dream(
     let (mut vision, mut scratch) = (DecoderScratch::default(), crate::memory::Scratch::default());
     let (mut rebuilt, mut imagined) = (vec![0u8; FRAME], vec![0u8; FRAME]);
     let mut z = episode[0].latent.clone();
-    let mut outcome = DreamOutcome::default();
+    let mut outcome = DreamComparison::default();
     for (t, pair) in episode.windows(2).enumerate() {
         let [now, next] = pair else {
             unreachable!("windows of two")

@@ -9,7 +9,7 @@ use frmdn_engine::random::stream;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{DreamConfig, Dreamt, Start};
+use super::{DreamConfig, DreamOutcome, Start};
 use crate::{
     controller::{Actions, LinearController},
     memory::definition::MemoryDefinition,
@@ -28,7 +28,7 @@ pub fn dream_on(
     starts: &[Start],
     config: DreamConfig,
     device: &Device,
-) -> Vec<Dreamt> {
+) -> Vec<DreamOutcome> {
     let sizes = Sizes {
         controllers: controllers.len(),
         starts: starts.len(),
@@ -161,14 +161,14 @@ impl Rows {
         }
     }
 
-    fn outcomes(self) -> Vec<Dreamt> {
+    fn outcomes(self) -> Vec<DreamOutcome> {
         let read = |x: Tensor<2>| x.into_data().try_to_vec::<f32>().expect("sums are f32");
         let columns = read(self.reward)
             .into_iter()
             .zip(read(self.steps))
             .zip(read(self.alive));
         columns
-            .map(|((reward, steps), alive)| Dreamt {
+            .map(|((reward, steps), alive)| DreamOutcome {
                 reward: f64::from(reward),
                 steps: steps as u32,
                 ended: alive < 0.5,

@@ -54,7 +54,7 @@ pub struct DreamConfig {
 
 /// The outcome of one dream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Dreamt {
+pub struct DreamOutcome {
     /// Sum of the predicted rewards.
     pub reward: f64,
     /// Number of steps.
@@ -77,7 +77,7 @@ pub fn dream(
     controllers: &[&LinearController],
     starts: &[Start],
     config: DreamConfig,
-) -> Result<Vec<Dreamt>, NoPrediction> {
+) -> Result<Vec<DreamOutcome>, NoPrediction> {
     let dreams = Dreams {
         memory,
         actions,
@@ -85,7 +85,7 @@ pub fn dream(
         starts,
         config,
     };
-    let mut outcomes = vec![Dreamt::default(); dreams.len()];
+    let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
     // Batches of equal size, so that no thread is idle while another has several left.
     let batch = outcomes
         .len()
@@ -114,7 +114,7 @@ pub fn dream_actions(
     controllers: &[&LinearController],
     starts: &[Start],
     config: DreamConfig,
-) -> Result<Vec<(Dreamt, Vec<f32>)>, NoPrediction> {
+) -> Result<Vec<(DreamOutcome, Vec<f32>)>, NoPrediction> {
     let dreams = Dreams {
         memory,
         actions,
@@ -122,7 +122,7 @@ pub fn dream_actions(
         starts,
         config,
     };
-    let mut outcomes = vec![Dreamt::default(); dreams.len()];
+    let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
     let mut taken = vec![Vec::new(); dreams.len()];
     outcomes
         .par_chunks_mut(ROWS_PER_BATCH)
@@ -162,7 +162,7 @@ struct Buffers {
 struct RunningDream {
     /// Its number in [`Dreams`].
     number: usize,
-    outcome: Dreamt,
+    outcome: DreamOutcome,
 }
 
 impl Dreams<'_> {
@@ -192,7 +192,7 @@ impl Buffers {
         &mut self,
         dreams: &Dreams<'_>,
         first: usize,
-        outcomes: &mut [Dreamt],
+        outcomes: &mut [DreamOutcome],
         mut taken: Option<&mut [Vec<f32>]>,
     ) -> Result<(), NoPrediction> {
         self.begin(dreams, first..first + outcomes.len());
@@ -231,7 +231,7 @@ impl Buffers {
             );
             self.running.push(RunningDream {
                 number,
-                outcome: Dreamt::default(),
+                outcome: DreamOutcome::default(),
             });
             self.latents.extend_from_slice(&start.latent);
             self.states.extend_from_slice(&start.state);
@@ -276,7 +276,7 @@ impl Buffers {
     }
 
     /// Counts the step and hands the outcomes of the dreams that ended with it to `store`.
-    fn retire_ended(&mut self, dreams: &Dreams<'_>, mut store: impl FnMut(usize, Dreamt)) {
+    fn retire_ended(&mut self, dreams: &Dreams<'_>, mut store: impl FnMut(usize, DreamOutcome)) {
         // From the last row down: a row that ends is replaced by the last one, which was already
         // counted in this pass.
         for i in (0..self.running.len()).rev() {
@@ -366,7 +366,12 @@ mod tests {
         ends: true,
     };
 
-    fn run(setup: &Setup, controllers: &[usize], starts: &[Start], threads: usize) -> Vec<Dreamt> {
+    fn run(
+        setup: &Setup,
+        controllers: &[usize],
+        starts: &[Start],
+        threads: usize,
+    ) -> Vec<DreamOutcome> {
         let controllers: Vec<&LinearController> =
             controllers.iter().map(|&i| &setup.controllers[i]).collect();
         let pool = rayon::ThreadPoolBuilder::new()
@@ -460,7 +465,7 @@ mod tests {
         }
         assert_eq!(
             got,
-            Dreamt {
+            DreamOutcome {
                 reward,
                 steps: 40,
                 ended: false

@@ -61,7 +61,7 @@ pub struct Difference {
 
 /// The episodes of one driver.
 #[derive(Clone, Debug, Serialize)]
-pub struct Compared {
+pub struct DriverComparison {
     /// The driver.
     pub drive: Drive,
     /// Number of episodes.
@@ -90,7 +90,7 @@ pub struct Parity {
     /// The first track that differs in the number of tiles or by more than 1e-9.
     pub track_difference: Option<Difference>,
     /// The episodes by driver.
-    pub drives: Vec<Compared>,
+    pub drives: Vec<DriverComparison>,
     /// Errors of the frames.
     pub frames: FrameErrors,
     /// The frames with the largest error.
@@ -202,7 +202,7 @@ impl<'a> Comparison<'a> {
             tracks: config.tracks,
             track_error: 0.0,
             track_difference: None,
-            drives: drives.into_iter().map(Compared::new).collect(),
+            drives: drives.into_iter().map(DriverComparison::new).collect(),
             frames: FrameErrors::default(),
             worst: None,
         };
@@ -265,7 +265,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-impl Compared {
+impl DriverComparison {
     /// A driver without episodes.
     fn new(drive: Drive) -> Self {
         Self {
