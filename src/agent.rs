@@ -189,7 +189,7 @@ impl Agent {
     /// The parts that act, for acting in `world`, which must have actions of the kind the agent was
     /// trained with.
     pub fn acting_model(&self, world: &World) -> Result<ActingModel> {
-        let space = world.action_space().map_err(RunError::Failed)?;
+        let space = world.action_space()?;
         let actions = Actions::of(&space);
         if actions.width() != self.info.actions {
             return Err(RunError::Config(format!(
@@ -330,8 +330,7 @@ impl Agent {
         let mut agent = Self::of_run(folder)?;
         if !agent.info.memory.is_recurrent() {
             // Nothing that was trained so far has seen an action.
-            agent.info.actions =
-                Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
+            agent.info.actions = Actions::of(&world.action_space()?).width();
         }
         agent.acting_model(world)
     }

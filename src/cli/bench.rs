@@ -11,7 +11,7 @@ use crate::{
     device::Device,
     measure,
     memory::{MemoryConfig, Variant},
-    run::{Preset, RunError},
+    run::Preset,
     stages::Context,
     vision::FRAME,
     worlds::{Frames, World},
@@ -150,9 +150,9 @@ pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
     let limits = json!({ "instructions": set, "fma_gflops": peak / 1e9,
         "gemm_gflops": found.product / 1e9, "cores": cores });
     found.parts.insert("limits".into(), limits);
-    measure_parts(&preset, name, &is, &mut found, context).map_err(RunError::Failed)?;
+    measure_parts(&preset, name, &is, &mut found, context)?;
     if context.device.burn().is_some() {
-        measure_device(&preset, name, &is, &mut found, context).map_err(RunError::Failed)?;
+        measure_device(&preset, name, &is, &mut found, context)?;
     }
     if args.json {
         println!("{}", Value::Object(found.parts));
@@ -183,7 +183,7 @@ fn measure_parts(
     is: &dyn Fn(Part) -> bool,
     found: &mut Found,
     context: &Context<'_>,
-) -> Result<(), String> {
+) -> Result<()> {
     let (v, m, engine) = (preset.vision.model, preset.memory.model, Device::default());
     let latent = v.latent;
     if is(Part::Env) {
@@ -242,7 +242,7 @@ fn measure_parts(
         });
     }
     if is(Part::Acting) || is(Part::Dream) || is(Part::Memory) || is(Part::Controller) {
-        let world = context.world(name).map_err(|e| e.to_string())?;
+        let world = context.world(name)?;
         let actions = Actions::of(&world.action_space()?);
         let width = actions.width();
         // A latent, an action and a state [h, c] in, a latent, a reward, an end and a state out.
@@ -349,14 +349,9 @@ fn measure_device(
     is: &dyn Fn(Part) -> bool,
     found: &mut Found,
     context: &Context<'_>,
-) -> Result<(), String> {
+) -> Result<()> {
     let (v, m, device) = (preset.vision.model, preset.memory.model, context.device);
-    let actions = Actions::of(
-        &context
-            .world(name)
-            .map_err(|e| e.to_string())?
-            .action_space()?,
-    );
+    let actions = Actions::of(&context.world(name)?.action_space()?);
     let (latent, width) = (v.latent, actions.width());
     let mut add = |part: &str, what: String, rate: f64, operations: f64, bytes: usize| {
         let key = format!("{part}_on_{}", device.name());

@@ -158,9 +158,8 @@ impl Traced {
 }
 
 fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
-    let world = World::open_with(&args.environment, context.bridge, Frames::Whole, true)
-        .map_err(RunError::Failed)?;
-    let mut traced = match (world.car_racing(), world.gym().map_err(RunError::Failed)?) {
+    let world = World::open_with(&args.environment, context.bridge, Frames::Whole, true)?;
+    let mut traced = match (world.car_racing(), world.gym()?) {
         (Some(env), _) => Traced::Native(Box::new(env)),
         (None, Some(env)) => Traced::Gym(env),
         (None, None) => bail!("{} cannot be traced", args.environment),
@@ -267,8 +266,7 @@ fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
         seed: args.seed,
         frames_every: args.frames_every,
     };
-    let outcome = parity::compare(&config, context.bridge, context.report, context.stop)
-        .map_err(RunError::Failed)?;
+    let outcome = parity::compare(&config, context.bridge, context.report, context.stop)?;
     let Some(outcome) = outcome else {
         return Err(RunError::Stopped.into());
     };

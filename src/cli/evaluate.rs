@@ -107,7 +107,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
                 .policy()
                 .outcomes(&world, 0, range.clone(), context.stop, &count);
             context.report.end();
-            vec![close(all.map_err(RunError::Failed)?, range.start, &world)?]
+            vec![close(all?, range.start, &world)?]
         }
         (None, None) => {
             bail!(
@@ -140,7 +140,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
     }
     for evaluation in &evaluations {
         // Nothing where none did, or where nobody can tell.
-        let stopped = Some(evaluation.stopped).filter(|share| *share > 0.0);
+        let stopped = Some(evaluation.standstill).filter(|share| *share > 0.0);
         let stopped = stopped.map_or_else(String::new, |share| {
             format!(", {:.0} % stopped for good", 100.0 * share)
         });
@@ -184,7 +184,7 @@ fn close(all: Option<Vec<Outcome>>, first: u64, world: &World) -> Result<Evaluat
     let Some(all) = all else {
         return Err(RunError::Stopped.into());
     };
-    let rule = world.rule().map_err(RunError::Failed)?;
+    let rule = world.rule()?;
     Ok(Evaluation::of(&all, first, world.name(), &rule))
 }
 

@@ -140,8 +140,7 @@ fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) 
     let world = context.world(&agent.info.environment)?;
     let model = agent.acting_model(&world)?;
     let tracks = seeds::SELECTION.start..seeds::SELECTION.start + WATCHED;
-    let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)
-        .map_err(RunError::Failed)?;
+    let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)?;
     let bands = bands.ok_or(RunError::Stopped)?;
     let rows: Vec<Vec<String>> = bands
         .iter()

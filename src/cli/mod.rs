@@ -185,7 +185,7 @@ pub fn main() -> ExitCode {
     let device = match Device::open(&cli.device) {
         Ok(device) => device,
         Err(e) => {
-            terminal.error(&e);
+            terminal.error(&e.to_string());
             return ExitCode::from(1);
         }
     };

@@ -7,7 +7,7 @@ use super::{progress::span, table::table};
 use crate::{
     controller::Actions,
     measure,
-    run::{Preset, RunError},
+    run::Preset,
     stages::{self, Context},
     vision::FRAME,
 };
@@ -88,13 +88,11 @@ fn stored(preset: &Preset) -> f64 {
 /// What the stages of `preset` cost on this machine, `evaluate` last.
 fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cost>> {
     let world = context.world(&preset.environment)?;
-    let failed = RunError::Failed;
-    let env = measure::environment(&world, 1).map_err(failed)?.steps;
-    let acting = measure::acting(preset, &world, cores).map_err(failed)?;
-    let actions = Actions::of(&world.action_space().map_err(failed)?).width();
+    let env = measure::environment(&world, 1)?.steps;
+    let acting = measure::acting(preset, &world, cores)?;
+    let actions = Actions::of(&world.action_space()?).width();
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
-    let vision = v.batch as f64
-        / measure::vision(v.model, v.batch, cores, context.device).map_err(failed)?;
+    let vision = v.batch as f64 / measure::vision(v.model, v.batch, cores, context.device)?;
     let steps = measure::memory(
         &m.model,
         v.model.latent,
@@ -102,8 +100,7 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         [m.sequence, m.batch],
         cores,
         context.device,
-    )
-    .map_err(failed)?;
+    )?;
     let memory = if steps > 0.0 {
         (m.sequence * m.batch) as f64 / steps
     } else {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     agent::Agent,
     film,
-    rollout::{Blind, Outcome, Policy},
+    rollout::{OpenLoop, Outcome, Policy},
     run::{RunError, seeds},
     stages::Context,
 };
@@ -29,9 +29,9 @@ pub enum PolicyName {
 impl PolicyName {
     pub fn policy(self) -> Policy {
         match self {
-            Self::Random => Policy::Blind(Blind::Random),
-            Self::Brownian => Policy::Blind(Blind::Brownian),
-            Self::Noop => Policy::Blind(Blind::Noop),
+            Self::Random => Policy::OpenLoop(OpenLoop::Random),
+            Self::Brownian => Policy::OpenLoop(OpenLoop::Brownian),
+            Self::Noop => Policy::OpenLoop(OpenLoop::Noop),
             Self::Scripted => Policy::Scripted { noise: 0.0 },
         }
     }

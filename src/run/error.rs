@@ -112,7 +112,13 @@ pub enum RunError {
         /// The command that makes it.
         command: String,
     },
-    /// The environment or a model refused to go on.
+    /// An environment cannot be made, or its Python failed.
+    #[error(transparent)]
+    World(#[from] crate::worlds::WorldError),
+    /// An environment refused a call.
+    #[error(transparent)]
+    Env(#[from] frmdn_env::EnvError),
+    /// A model or another library refused to go on.
     #[error("{0}")]
     Failed(String),
     /// The user pressed Ctrl-C in a command that keeps nothing on its way.

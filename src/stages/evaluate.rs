@@ -9,7 +9,7 @@ use crate::{
     agent::{self, Agent},
     controller::LinearController,
     film,
-    rollout::{ActingModel, Blind, DriveOptions, Evaluation, Job, Outcome, Policy},
+    rollout::{ActingModel, DriveOptions, Evaluation, Job, OpenLoop, Outcome, Policy},
     run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
     worlds::World,
 };
@@ -42,7 +42,7 @@ pub fn outcomes(
                 context.stop,
                 &AtomicU64::new(0),
             )
-            .map_err(RunError::Failed);
+            .map_err(RunError::from);
         match done {
             Ok(Some(outcomes)) => {
                 save(first, &outcomes)?;
@@ -108,14 +108,14 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return context.check();
     };
     known.extend(fresh);
-    let random = Policy::Blind(Blind::Random).outcomes(
+    let random = Policy::OpenLoop(OpenLoop::Random).outcomes(
         &world,
         preset.seed,
         range.clone(),
         context.stop,
         &|_| (),
     );
-    let Some(random) = random.map_err(RunError::Failed)? else {
+    let Some(random) = random? else {
         return context.check();
     };
     agent.save(&folder.path(agent::FILE))?;
@@ -127,7 +127,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         context.stop,
     )?;
     context.check()?;
-    let rule = world.rule().map_err(RunError::Failed)?;
+    let rule = world.rule()?;
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);
     write_json(

@@ -41,10 +41,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     encode(folder, context)?;
     let preset = folder.preset();
     let config = &preset.memory;
-    let space = context
-        .world(&preset.environment)?
-        .action_space()
-        .map_err(RunError::Failed)?;
+    let space = context.world(&preset.environment)?.action_space()?;
     let (latent, actions) = (preset.vision.model.latent, Actions::of(&space).width());
     let directory = folder.path("memory");
     if !config.model.is_trained() {
@@ -191,7 +188,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         done.load(Ordering::Relaxed),
         preset.collect.episodes as u64,
     );
-    let outcome =
+    let outcome: Result<()> =
         missing
             .par_iter()
             .try_for_each_init(EncoderScratch::default, |scratch, &index| {

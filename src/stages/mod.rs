@@ -52,7 +52,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The environment `name`.
     pub fn world(&self, name: &str) -> Result<World> {
-        World::open(name, self.bridge).map_err(RunError::Failed)
+        Ok(World::open(name, self.bridge)?)
     }
 
     /// The error after Ctrl-C; the state must be saved before.

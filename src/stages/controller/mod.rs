@@ -60,7 +60,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     let world = context.world(&preset.environment)?;
     let model = Agent::load_model(folder, &world)?;
-    let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
+    let max_steps = world.max_steps()?.unwrap_or(0);
     let mut state = match saved {
         // If the choice was made at the end of a shorter evolution, it is made again.
         Some(state) => Evolution {
@@ -186,16 +186,13 @@ impl CandidateEvaluator<'_> {
             .iter()
             .flat_map(|&controller| tracks.iter().map(move |&seed| Job { controller, seed }))
             .collect();
-        let outcomes = self
-            .model
-            .drive(
-                self.world,
-                &jobs,
-                options,
-                self.context.stop,
-                &AtomicU64::new(0),
-            )
-            .map_err(RunError::Failed)?;
+        let outcomes = self.model.drive(
+            self.world,
+            &jobs,
+            options,
+            self.context.stop,
+            &AtomicU64::new(0),
+        )?;
         Ok(outcomes.map(|all| all.chunks(tracks.len()).map(<[Outcome]>::to_vec).collect()))
     }
 }

@@ -66,7 +66,7 @@ pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearRe
     }
     let model = Agent::load_model(folder, &world)?;
     if preset.collect.random_start {
-        world = world.with_random_start().map_err(RunError::Config)?;
+        world = world.with_random_start()?;
     }
     let standard = Whitening::standard(&moments(folder, &model)?);
     let load = |is_held_out: bool, count: usize| -> Result<Vec<Rows>> {
