@@ -11,6 +11,7 @@ mod metrics;
 mod preset;
 mod report;
 pub mod seeds;
+mod shipped;
 
 pub use atomic::{write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
@@ -24,3 +25,4 @@ pub use preset::{
     LateRecombination, MemoryTraining, Preset, SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};
+pub use shipped::{existing_folder, shipped_candidates, shipped_folders, shipped_remedy};

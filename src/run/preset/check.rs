@@ -5,7 +5,7 @@ use std::path::Path;
 use frmdn_cma_es::Recombination;
 
 use super::{ControllerInputs, ControllerStart, Preset};
-use crate::run::{FINALISTS, FIRST, Result, RunError, seeds};
+use crate::run::{FINALISTS, FIRST, Result, RunError, existing_folder, seeds, shipped_remedy};
 
 impl Preset {
     /// What it names must be there when the run begins; later the run has its own.
@@ -16,15 +16,17 @@ impl Preset {
         if let Some(first) = &self.first {
             first.check()?;
         }
-        let missing = |policy: &&str| {
-            !["brownian", "scripted", FIRST].contains(policy) && !Path::new(policy).is_dir()
-        };
-        self.collect.policies().into_iter().find(missing).map_or(Ok(()), |policy| {
-            Err(RunError::Config(format!(
-                "collect.policy: `{policy}` is neither brownian nor scripted, nor the folder of a \
-                 run or checkpoint"
-            )))
-        })
+        for policy in self.collect.policies() {
+            let named = ["brownian", "scripted", FIRST].contains(&policy);
+            if !named && existing_folder(Path::new(policy)).is_none() {
+                return Err(RunError::Config(format!(
+                    "collect.policy: `{policy}` is neither brownian nor scripted, nor the folder \
+                     of a run or checkpoint{}",
+                    shipped_remedy()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Impossible values, named by key.
