@@ -1,7 +1,7 @@
 //! The earlier round: an agent of another preset, in a run folder inside the run folder, for data
 //! on its own road.
 
-use super::Context;
+use super::{Context, Stage};
 use crate::{
     agent::{self, Agent},
     run::{FIRST, Preset, Result, RunError, RunFolder},
@@ -43,13 +43,11 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     };
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
     let work = || {
-        self::first(&inner, context)?;
-        super::collect(&inner, context)?;
-        super::vision(&inner, context)?;
-        super::gate(&inner, "vision", context)?;
-        super::memory(&inner, context)?;
-        super::gate(&inner, "memory", context)?;
-        super::controller(&inner, context)
+        for stage in Stage::Controller.up_to() {
+            stage.run(&inner, context)?;
+            super::gate(&inner, stage.name(), context)?;
+        }
+        Ok(())
     };
     work().map_err(|e| match e {
         // Settings of this run do not reach the earlier one's preset.

@@ -11,6 +11,7 @@ mod evaluate;
 mod first;
 mod gates;
 mod memory;
+mod order;
 mod vision;
 mod windows;
 
@@ -29,6 +30,7 @@ pub use first::{first, inherited_settings};
 pub use gates::{gate, kept};
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
+pub use order::Stage;
 pub use vision::vision;
 
 /// What every stage is given beside the folder.
