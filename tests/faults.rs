@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-use common::{MICRO, error, frmdn, train};
+use common::{MICRO, copy_folder, error, frmdn, train};
 
 /// A finished micro run, made once for all tests of this file.
 fn finished() -> &'static Path {
@@ -41,19 +41,8 @@ fn finished() -> &'static Path {
 
 /// A copy of the finished run that a test may damage.
 fn copy() -> tempfile::TempDir {
-    fn walk(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().flatten() {
-            let target = to.join(entry.file_name());
-            if entry.path().is_dir() {
-                walk(&entry.path(), &target);
-            } else {
-                std::fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
     let dir = tempfile::tempdir().unwrap();
-    walk(finished(), dir.path());
+    copy_folder(finished(), dir.path());
     dir
 }
 
