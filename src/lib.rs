@@ -14,7 +14,7 @@
 //! [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`,
 //! `frmdn_env`.
 //!
-//! A random driver on a real track, the agent's observation in its hands:
+//! A random policy on one track, with the agent's observation:
 //!
 //! ```
 //! use frmdn::{controller::Actions, rollout::Blind};

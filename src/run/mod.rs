@@ -8,6 +8,7 @@ mod episode;
 mod error;
 mod folder;
 mod metrics;
+mod npz;
 mod preset;
 mod report;
 pub mod seeds;

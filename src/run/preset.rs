@@ -1,4 +1,4 @@
-//! Presets: every choice of a run in one TOML file, resolved once and kept in the run folder.
+//! Presets: every choice of a run in one TOML file, resolved once and saved in the run folder.
 
 mod check;
 mod controller;
@@ -26,7 +26,7 @@ pub use self::{
     },
 };
 
-/// Everything that decides a run. All keys are explicit; the run folder keeps the resolved copy.
+/// Everything that decides a run. The run folder has a copy with all keys, over those of the bases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
@@ -40,7 +40,7 @@ pub struct Preset {
     /// episodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstConfig>,
-    /// What V and M must reach before anything is built on them.
+    /// What V and M must reach before the next stage starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<GatesConfig>,
     /// Collection of episodes.

@@ -3,7 +3,7 @@
 use frmdn_cma_es::{Covariance, Recombination};
 use serde::{Deserialize, Serialize};
 
-/// Tested means that an evolution remembers.
+/// Number of tested means that an evolution remembers.
 pub const FINALISTS: usize = 8;
 
 /// Evolution of C.
@@ -12,9 +12,9 @@ pub const FINALISTS: usize = 8;
 pub struct ControllerConfig {
     /// Candidates per generation.
     pub population: usize,
-    /// Generations. Of a run that was begun they can be made more: typed with the run's folder it
-    /// goes on from where it was. If the last one was a multiple of `select_every`, it ends as if
-    /// that many had been asked for at first.
+    /// Number of generations. It can be raised for a run that was begun, which then goes on from
+    /// its last one. If that was a multiple of `select_every`, the run ends as if it had had the
+    /// larger number from the start.
     pub generations: u64,
     /// Episodes per candidate, on seeds common to a generation.
     #[serde(rename = "tracks", alias = "seeds")]
@@ -29,7 +29,7 @@ pub struct ControllerConfig {
     /// In training only: an episode without progress for that many steps ends and is charged the
     /// time that remains. 0: never.
     pub give_up_after: u32,
-    /// Generations between tests of the distribution's mean on selection tracks.
+    /// Number of generations between tests of the distribution's mean on selection tracks.
     pub select_every: u64,
     /// Selection seeds of such a test.
     #[serde(rename = "select_tracks", alias = "select_seeds")]
@@ -43,37 +43,37 @@ pub struct ControllerConfig {
     /// Axes of h, where `inputs` are principal ones.
     #[serde(default)]
     pub axes: usize,
-    /// Of the seeds, at most that many are ones that a quarter of the candidates have failed: with
-    /// less than nine tenths of what they come to on average.
+    /// At most so many of the seeds are hard ones: a quarter of the candidates scored less than
+    /// nine tenths of their average on them.
     #[serde(default, rename = "hard_tracks", alias = "hard_seeds")]
     pub hard_seeds: usize,
     /// Further seeds of a generation's better half.
     #[serde(default, rename = "more_tracks", alias = "more_seeds")]
     pub more_seeds: usize,
-    /// Evolutions begun; the one that is best after `start_generations` goes on.
+    /// Number of evolutions that are started; the best after `start_generations` goes on.
     #[serde(default = "default_starts")]
     pub starts: u64,
-    /// Generations of a start.
+    /// Number of generations of a start.
     #[serde(default = "default_start_generations")]
     pub start_generations: u64,
-    /// Tests without an improvement after which the evolution starts again from the best mean, with
+    /// Number of tests without an improvement after which the evolution starts again from the best mean, with
     /// half the step size and twice the population. 0: never.
     #[serde(default)]
     pub patience: u64,
-    /// Tested means that the final choice is made from, by successive halving on further selection
-    /// tracks, 8 at most. 0 and 1: the best of the tests.
+    /// Number of tested means that the final choice is made from, by successive halving on further
+    /// selection tracks, 8 at most. 0 and 1: the best of the tests.
     #[serde(default)]
     pub finalists: usize,
-    /// Part of the mean's score that its candidates should reach on average, on seeds that were
-    /// not failed before; where they reach less between two tests, steps are made shorter by a
+    /// Share of the mean's score that its candidates should reach on average, on seeds that are
+    /// not hard ones; where they reach less between two tests, the step size is reduced by a
     /// fifth. CMA-ES itself takes hundreds of generations for that where there are hundreds of
-    /// parameters. 0: it is left alone.
+    /// parameters. 0: the step size is left to CMA-ES.
     #[serde(default, rename = "candidates_keep", alias = "candidate_ratio")]
     pub candidate_ratio: f64,
     /// What a step of the evolution moves.
     #[serde(default)]
     pub outputs: ControllerOutputs,
-    /// Larger generations for good drivers.
+    /// Settings of late generations, used from `score` on.
     #[serde(default)]
     pub late: Option<LateConfig>,
 }
@@ -116,7 +116,7 @@ pub enum ControllerStart {
     First,
 }
 
-/// Larger generations for good drivers.
+/// Settings of late generations: larger ones, for good controllers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LateConfig {
@@ -127,22 +127,21 @@ pub struct LateConfig {
     /// Episodes per candidate.
     #[serde(rename = "tracks", alias = "seeds")]
     pub seeds: usize,
-    /// Of their seeds, at most that many which a quarter of the candidates have failed.
+    /// At most so many of their seeds are hard ones.
     #[serde(rename = "hard_tracks", alias = "hard_seeds")]
     pub hard_seeds: usize,
     /// Further seeds of the better half.
     #[serde(rename = "more_tracks", alias = "more_seeds")]
     pub more_seeds: usize,
-    /// As the evolution's `candidate_ratio`, and larger: a mean wanders as far as its candidates
-    /// lie from it. 0: as before.
+    /// As the evolution's `candidate_ratio`, and larger: the noise of the mean grows with the
+    /// distance of its candidates. 0: as before.
     #[serde(default, rename = "candidates_keep", alias = "candidate_ratio")]
     pub candidate_ratio: f64,
     /// What moves the mean from here on.
     #[serde(default)]
     pub recombination: LateRecombination,
-    /// On no track does a candidate count as more than that many points worse than the median
-    /// candidate there: an accident would hide what was learned about pace on all other tracks. 0:
-    /// no limit.
+    /// Limit of a candidate's loss on one track against the median candidate there, in points: an
+    /// accident would outweigh small gains in speed on all other tracks. 0: no limit.
     #[serde(default)]
     pub loss_limit: f64,
 }

@@ -15,13 +15,13 @@ pub const FIRST: &str = "first";
 #[serde(deny_unknown_fields)]
 pub struct FirstConfig {
     /// Name of its preset, or path of a TOML file: environment and seed are the run's own. Or the
-    /// folder of a run or checkpoint, whose agent is taken as it is.
+    /// folder of a run or checkpoint, whose agent is used as it is.
     pub preset: String,
 }
 
 impl FirstConfig {
-    /// The folder whose agent is taken as it is, if that is what `preset` names. A shipped preset
-    /// is none, whatever folders there are.
+    /// The folder whose agent is used as it is, if `preset` names one. The name of a shipped preset
+    /// never names a folder.
     pub fn agent(&self) -> Option<PathBuf> {
         let shipped = SHIPPED.iter().any(|(name, _)| *name == self.preset);
         if shipped {
@@ -30,7 +30,7 @@ impl FirstConfig {
         existing_folder(Path::new(&self.preset))
     }
 
-    /// What it names must be there, and must not come back to itself.
+    /// Checks that what it names exists and that no round is an earlier round of itself.
     pub(super) fn check(&self) -> Result<()> {
         let (mut seen, mut next) = (Vec::new(), Some(self.clone()));
         while let Some(first) = next.filter(|first| first.agent().is_none()) {

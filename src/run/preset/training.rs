@@ -10,7 +10,7 @@ use crate::{memory::MemoryConfig, vision::VaeConfig};
 pub struct GatesConfig {
     /// Mean squared error of a pixel's value (0..1) in V's reconstruction, at most.
     pub pixel_mse: f64,
-    /// Distance of V's KL from its target, in parts of the target, at most.
+    /// Distance of V's KL from its target, as a share of the target, at most.
     pub kl: f64,
     /// Active dimensions of the latent, at least.
     pub active: u64,
@@ -24,13 +24,13 @@ pub struct GatesConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectConfig {
-    /// Who drives: `brownian`, `scripted` (a noisy driver that knows the track), `first` (the agent
+    /// Who drives: `brownian`, `scripted` (a noisy driver that reads the track), `first` (the agent
     /// of the earlier round), or the path of a run or checkpoint; several, with commas between,
     /// take turns.
     pub policy: String,
     /// Number of episodes; every tenth is held out.
     pub episodes: usize,
-    /// Most steps of one episode.
+    /// Largest number of steps of one episode.
     pub steps: usize,
     /// The car starts at a random tile.
     pub random_start: bool,
@@ -57,14 +57,13 @@ pub struct VisionTraining {
     pub model: VaeConfig,
     /// KL per frame in nats that β is adapted to.
     pub target_kl: f64,
-    /// Part of the range that colours of the frames V sees in training are altered by, 0 (not at
-    /// all) to 1; it reconstructs the frames as they were. Latents are always those of unaltered
-    /// frames.
+    /// Random change of the colours of V's training frames, as a share of their range, 0 to 1. V
+    /// reconstructs the unaltered frames, and latents are always those of unaltered frames.
     #[serde(default)]
     pub augment: f64,
     /// Frames per update.
     pub batch: usize,
-    /// Most updates.
+    /// Largest number of updates.
     pub updates: u64,
     /// Adam's rate at the start; falls to a tenth along a cosine.
     pub learning_rate: f64,
@@ -74,18 +73,18 @@ pub struct VisionTraining {
     pub window_updates: u64,
     /// Updates between held-out losses (and checkpoints).
     pub evaluate_every: u64,
-    /// Held-out losses without an improvement after which training stops.
+    /// Number of held-out losses without an improvement after which training stops.
     pub patience: u64,
 }
 
-/// Latents that M is fed; those that it predicts are always draws.
+/// Latents that are M's inputs; its targets are always draws.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inputs {
-    /// The draws that were predicted a step before: what a dream feeds it.
+    /// The draws that were the targets of the step before, as in a dream.
     #[default]
     Draws,
-    /// V's means: what acting feeds it.
+    /// V's means, as in acting.
     Means,
 }
 
@@ -99,11 +98,11 @@ pub struct MemoryTraining {
     pub batch: usize,
     /// Steps per sequence.
     pub sequence: usize,
-    /// Most updates.
+    /// Largest number of updates.
     pub updates: u64,
     /// Adam's rate at the start; falls along a cosine.
     pub learning_rate: f64,
-    /// What it falls to, in parts of itself.
+    /// What it falls to, as a share of itself.
     #[serde(default = "default_final_rate")]
     pub final_rate: f64,
     /// Episodes of latents that are in memory at a time.
@@ -112,22 +111,22 @@ pub struct MemoryTraining {
     pub window_updates: u64,
     /// Updates between held-out losses (and checkpoints).
     pub evaluate_every: u64,
-    /// Held-out losses without an improvement after which training stops.
+    /// Number of held-out losses without an improvement after which training stops.
     pub patience: u64,
     /// Sequences of consecutive batches follow each other in their episodes, and states are carried
     /// on (truncated backward through time); else every sequence starts anywhere, from a zero
     /// state.
     #[serde(default)]
     pub carry: bool,
-    /// What M is fed.
+    /// M's inputs.
     #[serde(default)]
     pub inputs: Inputs,
-    /// Standard deviation of the latents around V's mean, in parts of each dimension's own; 0: V's
-    /// posterior.
+    /// Standard deviation of the latents around V's mean, as a share of each dimension's own; 0:
+    /// V's posterior.
     #[serde(default)]
     pub noise: f64,
-    /// Standard deviation of normal noise on the latents that M is fed (not on those it predicts),
-    /// in the same parts.
+    /// Standard deviation of normal noise on M's input latents (not on its targets), in the same
+    /// unit.
     #[serde(default)]
     pub input_noise: f64,
 }
@@ -140,6 +139,6 @@ fn default_final_rate() -> f64 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateConfig {
-    /// Test tracks.
+    /// Number of test tracks.
     pub episodes: usize,
 }
