@@ -297,8 +297,8 @@ impl Agent {
             .collect()
     }
 
-    /// The first half of the SHA-256 of the metadata and all weights, in hexadecimal: the same for a
-    /// run folder and for its checkpoint.
+    /// The first half of the SHA-256 of the metadata and all weights, in hexadecimal: the same for
+    /// a run folder and for its checkpoint.
     pub fn checksum(&self) -> String {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();

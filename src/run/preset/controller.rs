@@ -56,8 +56,8 @@ pub struct ControllerConfig {
     /// Number of generations of a start.
     #[serde(default = "default_start_generations")]
     pub start_generations: u64,
-    /// Number of tests without an improvement after which the evolution starts again from the best mean, with
-    /// half the step size and twice the population. 0: never.
+    /// Number of tests without an improvement after which the evolution starts again from the best
+    /// mean, with half the step size and twice the population. 0: never.
     #[serde(default)]
     pub patience: u64,
     /// Number of tested means that the final choice is made from, by successive halving on further
