@@ -34,17 +34,17 @@ impl Preset {
 #[derive(Debug, thiserror::Error)]
 enum SetError {
     #[error("write it as key=value, for example vision.updates=500")]
-    NoValue,
+    Syntax,
     #[error("there is no table `{table}`; allowed here: {allowed}")]
-    NoTable { table: String, allowed: String },
+    UnknownTable { table: String, allowed: String },
     #[error("there is no key `{key}`; allowed here: {allowed}")]
-    NoKey { key: String, allowed: String },
+    UnknownKey { key: String, allowed: String },
 }
 
 /// Applies `set` (`key=value`) to the table of a preset. A key must be there already: a preset's
 /// table holds all of them.
 fn apply(preset: &mut Table, set: &str) -> std::result::Result<(), SetError> {
-    let (path, text) = set.split_once('=').ok_or(SetError::NoValue)?;
+    let (path, text) = set.split_once('=').ok_or(SetError::Syntax)?;
     let (parent, key) = path.trim().rsplit_once('.').unwrap_or(("", path.trim()));
     let mut table = preset;
     for part in parent.split('.').filter(|_| !parent.is_empty()) {
@@ -52,7 +52,7 @@ fn apply(preset: &mut Table, set: &str) -> std::result::Result<(), SetError> {
         table = table
             .get_mut(part)
             .and_then(Value::as_table_mut)
-            .ok_or_else(|| SetError::NoTable {
+            .ok_or_else(|| SetError::UnknownTable {
                 table: part.to_owned(),
                 allowed,
             })?;
@@ -60,7 +60,7 @@ fn apply(preset: &mut Table, set: &str) -> std::result::Result<(), SetError> {
     let allowed = keys(table);
     let slot = table
         .get_mut(spelling::on_disk(parent, key))
-        .ok_or_else(|| SetError::NoKey {
+        .ok_or_else(|| SetError::UnknownKey {
             key: key.to_owned(),
             allowed,
         })?;
