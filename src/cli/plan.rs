@@ -1,4 +1,4 @@
-//! `frmdn plan`: what a preset costs before it is spent, from rates measured on this machine now.
+//! `frmdn plan`: what a preset costs, from rates that are measured on this machine.
 
 use anyhow::Result;
 use clap::Args;
@@ -22,8 +22,8 @@ pub struct PlanArgs {
     sets: Vec<String>,
 }
 
-/// Held-out losses, reading and saving add about a tenth to the updates themselves (preset tiny).
-const BESIDE: f64 = 1.1;
+/// Held-out losses, reading and saving add about a tenth to the time of the updates (preset tiny).
+const OVERHEAD: f64 = 1.1;
 
 /// Stage, frames or steps, and seconds.
 type Cost = (&'static str, f64, f64);
@@ -107,8 +107,8 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         0.0
     };
     let collected = (preset.collect.episodes * preset.collect.steps) as f64;
-    // Of a generation's candidates the better half drive further tracks. Which part is larger is
-    // not known beforehand: the larger one counts.
+    // The better half of a generation drives further tracks. Which of early and late generations
+    // there are more of is not known beforehand: the more expensive ones count.
     let episodes =
         |population: usize, tracks: usize, more: usize| population * tracks + population / 2 * more;
     let early = episodes(c.population, c.seeds, c.more_seeds);
@@ -131,12 +131,12 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         (
             "vision",
             v.updates as f64 * v.batch as f64,
-            v.updates as f64 * vision * BESIDE,
+            v.updates as f64 * vision * OVERHEAD,
         ),
         (
             "memory",
             m.updates as f64 * (m.batch * m.sequence) as f64,
-            m.updates as f64 * memory * BESIDE,
+            m.updates as f64 * memory * OVERHEAD,
         ),
         ("controller", driven, driven / acting),
         (

@@ -32,7 +32,7 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     if let Some(dir) = first.agent() {
-        return Agent::keep(dir, &copy);
+        return Agent::keep(&dir, &copy);
     }
     // A round that was begun continues with its own settings, even if the preset's text has changed.
     let begun = folder.path(FIRST).join("run.toml").exists();
