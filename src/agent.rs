@@ -9,12 +9,15 @@ use crate::{
     controller::{Actions, LinearController},
     memory::{self, Memory, MemoryConfig},
     rollout::ActingModel,
-    run::{Checkpoint, CheckpointKind, Result, RunError, RunFolder},
+    run::{
+        Checkpoint, CheckpointKind, Result, RunError, RunFolder, shipped_candidates,
+        shipped_folders, shipped_remedy,
+    },
     vision::{Decoder, Vae, VaeConfig},
     worlds::World,
 };
 
-/// What an agent is, beside its weights.
+/// Metadata of an agent: everything but its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentInfo {
     /// Name of the environment it was trained in.
@@ -30,7 +33,7 @@ pub struct AgentInfo {
 /// V, M and, once it was evolved, C.
 #[derive(Clone, Debug)]
 pub struct Agent {
-    /// What it is.
+    /// Its metadata.
     pub info: AgentInfo,
     vision: Params,
     memory: Params,
@@ -42,17 +45,12 @@ pub struct Agent {
 /// Name of the file that holds an agent as a whole.
 pub const FILE: &str = "agent.safetensors";
 
-/// The agents there are where we stand, for a message.
+/// Names of the runs and checkpoints that can be named, for error messages.
 fn known() -> String {
-    let of = |folder: &str, file: &str| -> Vec<String> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries
-            .map(|e| e.path())
-            .filter(|p| p.join(file).exists())
-            .map(|p| p.display().to_string())
-            .collect()
-    };
-    let mut all = [of("runs", "run.toml"), of("checkpoints", FILE)].concat();
+    let mut all = agents_in(Path::new("runs"), "run.toml");
+    for folder in shipped_folders() {
+        all.extend(agents_in(&folder, FILE));
+    }
     all.sort();
     if all.is_empty() {
         String::new()
@@ -61,21 +59,46 @@ fn known() -> String {
     }
 }
 
+/// The folders in `folder` that hold `file`.
+fn agents_in(folder: &Path, file: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join(file).exists())
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+/// The file of the checkpoint that `path` names: the file itself, or its folder.
+fn checkpoint(path: &Path) -> Option<PathBuf> {
+    for candidate in shipped_candidates(path) {
+        let inside = candidate.join(FILE);
+        for file in [candidate, inside] {
+            if file.is_file() {
+                return Some(file);
+            }
+        }
+    }
+    None
+}
+
 impl Agent {
     /// The agent of a run folder (`run.toml`), or of a checkpoint: `agent.safetensors`, its folder,
-    /// or its name in `checkpoints/`.
+    /// or its name in one of the folders of shipped agents ([`shipped_folders`]).
+    ///
+    /// # Errors
+    /// If there is none, or one of its files is damaged.
     pub fn load(dir: &Path) -> Result<Self> {
         if dir.join("run.toml").exists() {
             return Self::of_run(&RunFolder::open(dir)?);
         }
-        let shipped = Path::new("checkpoints").join(dir).join(FILE);
-        let candidates = [dir.to_path_buf(), dir.join(FILE), shipped];
-        let path = candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| {
+        let path = checkpoint(dir).ok_or_else(|| {
             RunError::Config(format!(
-                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}. To \
-                 train an agent, type: frmdn train",
+                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}{}. \
+                 To train an agent, type: frmdn train",
                 dir.display(),
-                known()
+                known(),
+                shipped_remedy()
             ))
         })?;
         let file = Checkpoint::<AgentInfo>::load(
@@ -94,8 +117,8 @@ impl Agent {
         })
     }
 
-    /// Copies the agent of `from`, which must be whole, into the file `copy`: a run does not depend
-    /// on what becomes of that folder.
+    /// Copies the agent of `from`, which must have a controller, into the file `copy`, so that the
+    /// run does not depend on the original folder.
     pub fn keep(from: &Path, copy: &Path) -> Result<()> {
         let agent = Self::load(from)?;
         agent.controller()?;
@@ -167,6 +190,11 @@ impl Agent {
         })
     }
 
+    /// The run folder or the file it was loaded from.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
     /// Writes V, M and C as one file.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut tensors = Params::default();
@@ -189,7 +217,7 @@ impl Agent {
     /// The parts that act, for acting in `world`, which must have actions of the kind the agent was
     /// trained with.
     pub fn acting_model(&self, world: &World) -> Result<ActingModel> {
-        let space = world.action_space().map_err(RunError::Failed)?;
+        let space = world.action_space()?;
         let actions = Actions::of(&space);
         if actions.width() != self.info.actions {
             return Err(RunError::Config(format!(
@@ -211,8 +239,8 @@ impl Agent {
         })
     }
 
-    /// What to do where `part` does not fit: a run makes its parts anew, a file is whole or it is
-    /// not.
+    /// What to do where `part` does not fit: in a run folder the stage is run again; a single file
+    /// cannot be repaired.
     fn remedy(&self, part: CheckpointKind) -> &'static str {
         if self.origin.is_file() {
             CheckpointKind::Agent.remedy()
@@ -269,12 +297,12 @@ impl Agent {
             .collect()
     }
 
-    /// The first half of the SHA-256 of what it is and of all its weights, in hexadecimal: the same
-    /// for a run folder and for its checkpoint.
+    /// The first half of the SHA-256 of the metadata and all weights, in hexadecimal: the same for
+    /// a run folder and for its checkpoint.
     pub fn checksum(&self) -> String {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
-        hash.update(serde_json::to_string(&self.info).expect("what an agent is is plain data"));
+        hash.update(serde_json::to_string(&self.info).expect("the metadata is plain data"));
         for t in [
             Some(&self.vision),
             Some(&self.memory),
@@ -299,7 +327,7 @@ impl Agent {
             controller: None,
             ..Self::of_run(folder)?
         };
-        // Of a memory that has not seen actions, C alone tells their number.
+        // Where M takes no actions, only C fixes their number.
         model.info.actions = 0;
         Ok(model.checksum())
     }
@@ -325,18 +353,17 @@ impl Agent {
         ))
     }
 
-    /// The acting parts of a run whose controller is still to be evolved.
+    /// V and M of a run whose controller is not evolved yet.
     pub fn load_model(folder: &RunFolder, world: &World) -> Result<ActingModel> {
         let mut agent = Self::of_run(folder)?;
         if !agent.info.memory.is_recurrent() {
-            // Nothing that was trained so far has seen an action.
-            agent.info.actions =
-                Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
+            // Neither M nor C fixes the width of an action yet.
+            agent.info.actions = Actions::of(&world.action_space()?).width();
         }
         agent.acting_model(world)
     }
 
-    /// Keeps V's weights.
+    /// Saves V's weights.
     pub fn save_vision(folder: &RunFolder, weights: &Params) -> Result<()> {
         Checkpoint {
             tensors: weights.clone(),
@@ -345,7 +372,7 @@ impl Agent {
         .save(&vision_path(folder), CheckpointKind::Vision)
     }
 
-    /// Keeps M's weights.
+    /// Saves M's weights.
     pub fn save_memory(folder: &RunFolder, weights: &Params) -> Result<()> {
         Checkpoint {
             tensors: weights.clone(),
@@ -354,7 +381,7 @@ impl Agent {
         .save(&memory_path(folder), CheckpointKind::Memory)
     }
 
-    /// Keeps C's weights.
+    /// Saves C's weights.
     pub fn save_controller(folder: &RunFolder, controller: &LinearController) -> Result<()> {
         let mut tensors = Params::default();
         tensors.push(
@@ -385,8 +412,7 @@ impl Agent {
     }
 }
 
-/// Values of an action, as the shapes of what was trained on them tell; 0 where nothing has seen an
-/// action yet.
+/// Values of an action, inferred from the shapes of M and C; 0 if neither fixes it yet.
 fn action_width(
     config: &MemoryConfig,
     latent: usize,

@@ -1,13 +1,53 @@
-//! Where V, M and dreams are computed: on the CPU engine, or through burn on a device.
+//! Devices for V, M and dreams: the CPU engine, or a device of burn.
 //!
-//! The engine is the default and the fastest on a CPU. Everything else is a feature, off by
-//! default, and one code path: the burn definitions of V and M, which the engine is held equal to.
+//! The engine is the default and the fastest on a CPU. Every other device is a feature, off by
+//! default. They share one code path, the burn definitions of V and M; tests hold the engine equal
+//! to it.
 
 use burn::tensor::{Device as Burn, Tensor};
 
-/// The names, in words for messages.
+/// The names of all devices, for messages.
 pub const NAMES: &str =
     "cpu (the built-in engine), flex (burn's own CPU device), wgpu, vulkan, cuda, tch";
+
+/// Why a device cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DeviceError {
+    /// No device has this name.
+    #[error("--device {0}: there is no such device; there are {NAMES}")]
+    UnknownName(String),
+    /// The device is a feature that this program was built without.
+    #[error(
+        "--device {0}: this program was built without it. Type: cargo build --release --features \
+         {0}"
+    )]
+    NotBuilt(String),
+    /// A small computation on the device failed.
+    #[error(
+        "--device {name} does not work here: {fault}. Install its driver (for Vulkan on Debian: \
+         apt-get install mesa-vulkan-drivers), or use --device cpu"
+    )]
+    Faulty {
+        /// The device.
+        name: String,
+        /// What went wrong.
+        fault: DeviceFault,
+    },
+}
+
+/// How the computation of [`Device::open`] failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DeviceFault {
+    /// A wrong result.
+    #[error("a sum that is 36 came out as {0}")]
+    WrongSum(f32),
+    /// No result in time.
+    #[error("it gave no answer in two minutes")]
+    Timeout,
+    /// A panic of the device's library, with its message.
+    #[error("{0}")]
+    Panicked(String),
+}
 
 /// A device by name.
 #[derive(Clone, Debug)]
@@ -27,30 +67,22 @@ impl Default for Device {
 }
 
 impl Device {
-    /// The device `name`, after a small computation on it. A name that does not exist, a program
-    /// built without it, and a machine without its driver are errors that say what to do.
-    pub fn open(name: &str) -> Result<Self, String> {
+    /// The device `name`, after a small computation on it.
+    ///
+    /// # Errors
+    /// If there is no such device, if this program was built without it, or if the machine lacks
+    /// its driver. The error says what to do.
+    pub fn open(name: &str) -> Result<Self, DeviceError> {
         let burn = match name {
             "cpu" => return Ok(Self::default()),
             "flex" => Some(Burn::flex()),
             "wgpu" | "vulkan" | "cuda" | "tch" => built_in(name),
-            _ => {
-                return Err(format!(
-                    "--device {name}: there is no such device; there are {NAMES}"
-                ));
-            }
+            _ => return Err(DeviceError::UnknownName(name.to_owned())),
         };
-        let burn = burn.ok_or_else(|| {
-            format!(
-                "--device {name}: this program was built without it. Type: \
-                cargo build --release --features {name}"
-            )
-        })?;
-        probe(&burn).map_err(|why| {
-            format!(
-                "--device {name} does not work here: {why}. Install its driver (for Vulkan on \
-                Debian: apt-get install mesa-vulkan-drivers), or use --device cpu"
-            )
+        let burn = burn.ok_or_else(|| DeviceError::NotBuilt(name.to_owned()))?;
+        probe(&burn).map_err(|fault| DeviceError::Faulty {
+            name: name.to_owned(),
+            fault,
         })?;
         Ok(Self {
             name: name.into(),
@@ -63,7 +95,7 @@ impl Device {
         &self.name
     }
 
-    /// The device for burn; the engine has none.
+    /// burn's device; `None` for the engine.
     pub fn burn(&self) -> Option<&Burn> {
         self.burn.as_ref()
     }
@@ -95,40 +127,40 @@ fn built_in(name: &str) -> Option<Burn> {
     None
 }
 
-/// Multiplies two small matrices there. A missing driver panics in a thread of the device's own, so
-/// it is asked in another one.
-fn probe(device: &Burn) -> Result<(), String> {
+/// Multiplies two small matrices on `device`. A missing driver panics in a thread of the device's
+/// library, so the computation runs in a thread of its own.
+fn probe(device: &Burn) -> Result<(), DeviceFault> {
     let device = device.clone();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
-    let asked = std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let a = Tensor::<2>::ones([3, 4], &device);
         let sum: f32 = a.clone().matmul(a.transpose()).sum().into_scalar();
-        // Nobody listens any more after the time is up.
-        let _ = tell.send(sum);
+        // The receiver has timed out; the result is not needed.
+        let _ = sender.send(sum);
     });
-    let sum = told.recv_timeout(std::time::Duration::from_secs(120));
+    let sum = receiver.recv_timeout(std::time::Duration::from_secs(120));
     std::panic::set_hook(hook);
     match sum {
         Ok(sum) if (sum - 36.0).abs() < 1e-3 => Ok(()),
-        Ok(sum) => Err(format!("a sum that is 36 came out as {sum}")),
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-            Err("it gave no answer in two minutes".into())
-        }
+        Ok(sum) => Err(DeviceFault::WrongSum(sum)),
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(DeviceFault::Timeout),
         Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-            let words = asked.join().err().and_then(|e| {
-                e.downcast_ref::<String>()
+            let message = thread.join().err().and_then(|panic| {
+                panic
+                    .downcast_ref::<String>()
                     .cloned()
-                    .or_else(|| e.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                    .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
             });
-            Err(words.unwrap_or_else(|| "no adapter or driver was found".into()))
+            let message = message.unwrap_or_else(|| "no adapter or driver was found".into());
+            Err(DeviceFault::Panicked(message))
         }
     }
 }
 
-/// The device that tests compare with the engine: burn's own, or the one that FRMDN_TEST_DEVICE
-/// names.
+/// The device that tests compare with the engine: that of FRMDN_TEST_DEVICE, or burn's own CPU
+/// device.
 #[cfg(test)]
 pub fn device_under_test() -> Burn {
     let name = std::env::var("FRMDN_TEST_DEVICE").unwrap_or_else(|_| "flex".into());
@@ -136,7 +168,7 @@ pub fn device_under_test() -> Burn {
     println!("compared with {}", device.name());
     device
         .burn()
-        .expect("the engine is what it is compared with")
+        .expect("the engine is compared with a device of burn")
         .clone()
 }
 
@@ -148,7 +180,7 @@ mod tests {
     fn devices_are_found_or_say_what_is_missing() {
         assert!(Device::open("cpu").unwrap().burn().is_none());
         assert_eq!(Device::open("flex").unwrap().name(), "flex");
-        let text = Device::open("gpu").unwrap_err();
+        let text = Device::open("gpu").unwrap_err().to_string();
         assert!(
             text.contains("gpu") && text.contains("wgpu") && text.contains("cuda"),
             "{text}"
@@ -157,6 +189,7 @@ mod tests {
         assert!(
             Device::open("cuda")
                 .unwrap_err()
+                .to_string()
                 .contains("--features cuda")
         );
     }

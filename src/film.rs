@@ -1,7 +1,7 @@
-//! Films: the agent driving with its own reconstruction beside it, and the memory's dream beside
-//! what really happened.
+//! Films: an agent driving, with the reconstructions of V, and the memory's dream beside the real
+//! episode.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use frmdn_engine::random::stream;
 use frmdn_env::{AgentView, Env, ObservationMut, Picture};
@@ -10,44 +10,48 @@ use crate::{
     agent::Agent,
     memory::Prediction,
     pictures::{Film, Panel},
-    rollout::{Blind, Job, Outcome, Policy, View, watch},
+    rollout::{Job, OpenLoop, Outcome, Policy, View, watch},
     run::{Interrupt, Result, RunError},
     vision::{DecoderScratch, EncoderScratch, FRAME, SIDE as VIEW},
     worlds::World,
 };
 
-/// Only every fourth step is filmed, and shown at twice the speed of life: 25 pictures a second of
-/// 50 steps a second.
-const EVERY: u32 = 4;
-/// Milliseconds between two pictures.
+/// Only every fourth step becomes a frame, played at twice real time: 25 frames per second of an
+/// environment with 50 steps per second.
+const STEPS_PER_FRAME: u32 = 4;
+/// Milliseconds between two frames.
 const DELAY: u32 = 40;
-/// Side of a panel in pixels: the 96-pixel picture twice, the 64-pixel observation three times.
-const SIDE: usize = 192;
+/// Side of a panel in pixels: twice the 96-pixel picture, three times the 64-pixel observation.
+const PANEL: usize = 192;
 
 fn frame_panel(rgb: &[u8]) -> Panel {
-    Panel::new(VIEW, VIEW, rgb.to_vec()).enlarged(SIDE / VIEW)
+    Panel::new(VIEW, VIEW, rgb.to_vec()).enlarged(PANEL / VIEW)
 }
 
 fn picture_panel(picture: Picture) -> Panel {
-    // Larger ones, and those that are not square, are made to fit as the agent's view is.
-    if picture.width == picture.height && SIDE.is_multiple_of(picture.width) {
+    // Other sizes are averaged over areas, as the agent's view is.
+    if picture.width == picture.height && PANEL.is_multiple_of(picture.width) {
         return Panel::new(picture.width, picture.height, picture.rgb)
-            .enlarged(SIDE / picture.width);
+            .enlarged(PANEL / picture.width);
     }
     let fitted =
-        AgentView::new((picture.height, picture.width, 3), 0..picture.height, SIDE).map(|view| {
+        AgentView::new((picture.height, picture.width, 3), 0..picture.height, PANEL).map(|view| {
             let mut rgb = vec![0; view.len()];
             view.write(&picture.rgb, &mut rgb);
             rgb
         });
     Panel::new(
-        SIDE,
-        SIDE,
-        fitted.unwrap_or_else(|_| vec![0; SIDE * SIDE * 3]),
+        PANEL,
+        PANEL,
+        fitted.unwrap_or_else(|_| vec![0; PANEL * PANEL * 3]),
     )
 }
 
-/// Drives one episode and films it: what a person sees, what the agent sees, what V makes of it.
+/// Drives one episode and writes a GIF of it to `path`: the picture for people, the agent's view,
+/// and V's reconstruction of it. Interrupted, it writes nothing and the outcome is empty.
+///
+/// # Errors
+/// If the agent does not fit `world`, if the environment fails, or if the GIF cannot be written.
 pub fn drive(
     agent: &Agent,
     world: &World,
@@ -64,8 +68,8 @@ pub fn drive(
     let mut step = 0;
     let mut scratch = DecoderScratch::default();
     let mut rebuilt = vec![0u8; FRAME];
-    let mut observe = |view: View<'_>| -> std::result::Result<(), String> {
-        if step % EVERY == 0 {
+    let mut observe = |view: View<'_>| -> Result<ControlFlow<()>> {
+        if step % STEPS_PER_FRAME == 0 {
             decoder.decode_u8(&mut scratch, view.latent, &mut rebuilt);
             let person = view.env.picture().map(picture_panel);
             let panels = [
@@ -73,30 +77,27 @@ pub fn drive(
                 Some(frame_panel(view.frame).titled("THE AGENT'S VIEW")),
                 Some(frame_panel(&rebuilt).titled("ITS RECONSTRUCTION")),
             ];
-            film.push(&Panel::row(panels.into_iter().flatten().collect()))
-                .map_err(|e| e.to_string())?;
+            film.push(&Panel::row(panels.into_iter().flatten().collect()))?;
         }
         step += 1;
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     };
-    let outcome = model
-        .watch(
-            world,
-            Job {
-                controller: &controller,
-                seed,
-            },
-            stop,
-            &mut observe,
-        )
-        .map_err(RunError::Failed)?;
+    let job = Job {
+        controller: &controller,
+        seed,
+    };
+    let outcome = model.watch(world, job, stop, &mut observe)?;
     if !stop.is_set() {
         film.finish()?;
     }
     Ok(outcome)
 }
 
-/// Films one episode of a policy that needs no run.
+/// Drives one episode of a policy that needs no training and writes a GIF of it to `path`: the
+/// picture for people and the agent's view. Interrupted, it writes nothing.
+///
+/// # Errors
+/// If the policy cannot drive in `world`, if the environment fails, or if the GIF cannot be written.
 pub fn drive_policy(
     world: &World,
     policy: Policy,
@@ -104,83 +105,86 @@ pub fn drive_policy(
     path: &Path,
     stop: &Interrupt,
 ) -> Result<Outcome> {
-    let mut driven = policy.start(world, 0, seed).map_err(RunError::Failed)?;
+    let mut actor = policy.start(world, 0, seed)?;
     let mut film = Film::create(path, DELAY)?;
-    let mut observe =
-        |env: &mut dyn Env, frame: &[u8], outcome: &Outcome| -> std::result::Result<(), String> {
-            if !outcome.steps.is_multiple_of(EVERY) {
-                return Ok(());
-            }
-            let person = env
-                .picture()
-                .map(|p| picture_panel(p).titled(&format!("SCORE {:.0}", outcome.score)));
-            let panels = [person, Some(frame_panel(frame).titled("THE AGENT'S VIEW"))];
-            film.push(&Panel::row(panels.into_iter().flatten().collect()))
-                .map_err(|e| e.to_string())
-        };
-    let outcome = watch(driven.as_mut(), seed, stop, &mut observe).map_err(RunError::Failed)?;
+    let mut observe = |env: &mut dyn Env, frame: &[u8], outcome: &Outcome| -> Result<()> {
+        if !outcome.steps.is_multiple_of(STEPS_PER_FRAME) {
+            return Ok(());
+        }
+        let person = env
+            .picture()
+            .map(|p| picture_panel(p).titled(&format!("SCORE {:.0}", outcome.score)));
+        let panels = [person, Some(frame_panel(frame).titled("THE AGENT'S VIEW"))];
+        film.push(&Panel::row(panels.into_iter().flatten().collect()))
+    };
+    let outcome = watch(actor.as_mut(), seed, stop, &mut observe)?;
     if !stop.is_set() {
         film.finish()?;
     }
     Ok(outcome)
 }
 
-/// What to dream.
+/// Settings of [`dream`].
 #[derive(Clone, Copy, Debug)]
 pub struct DreamFilm {
-    /// Environment seed.
+    /// Seed of the environment.
     pub seed: u64,
-    /// Real frames the memory sees first.
+    /// Number of real frames that the memory sees first.
     pub warm_up: usize,
-    /// Frames it then imagines, with the real actions.
+    /// Number of frames that it then predicts, with the real actions.
     pub steps: usize,
-    /// Temperature of the samples.
+    /// Temperature of the samples; 0 takes the mean of the likeliest component.
     pub temperature: f32,
 }
 
-/// How far the dream was from what happened.
+/// Errors of the dream against the recorded episode.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DreamOutcome {
-    /// Frames imagined (fewer if the episode ended).
+pub struct DreamComparison {
+    /// Number of frames predicted; fewer than asked for if the episode ended.
     pub steps: usize,
     /// Sum of the real rewards of these steps.
     pub real_reward: f64,
-    /// Sum of the rewards the memory imagined.
+    /// Sum of the rewards that the memory predicted.
     pub dreamt_reward: f64,
-    /// Mean squared pixel error (0..1) between real and imagined frames.
+    /// Mean squared error between real and predicted frames, pixels from 0 to 1.
     pub dream_mse: f64,
-    /// The same for V's reconstruction of the real frames: the best the dream could do.
+    /// The same for V's reconstruction of the real frames, a lower bound for the dream's error.
     pub reconstruction_mse: f64,
 }
 
-/// One real step: frame, its latent, the action taken on it, and the reward it brought.
-struct Moment {
+/// One step of the real episode.
+struct RecordedStep {
     frame: Vec<u8>,
     latent: Vec<f32>,
     action: Vec<f32>,
+    /// Sum of rewards before the action.
     score: f64,
 }
 
-/// Films the memory's open-loop continuation beside reality: the controller drives (or, without
-/// one, a Brownian policy); after the warm-up the memory gets its own samples and the real actions,
-/// and no real frame any more.
+/// Writes a GIF of the memory's open-loop prediction beside the real episode to `path`. The
+/// controller drives, or a Brownian policy if there is none; after the warm-up the memory gets its
+/// own samples and the real actions, but no real frame.
+///
+/// # Errors
+/// If the agent does not fit `world`, if the episode ends before the dream begins, if the memory
+/// predicts nothing, or if the GIF cannot be written.
 pub fn dream(
     agent: &Agent,
     world: &World,
     film: DreamFilm,
     path: &Path,
     stop: &Interrupt,
-) -> Result<DreamOutcome> {
-    let moments = moments(agent, world, film, stop)?;
+) -> Result<DreamComparison> {
+    let episode = record(agent, world, film, stop)?;
     if stop.is_set() {
-        return Ok(DreamOutcome::default());
+        return Ok(DreamComparison::default());
     }
-    if moments.len() < film.warm_up + 2 {
+    if episode.len() < film.warm_up + 2 {
         return Err(RunError::Failed(format!(
             "the episode on track {} ended after {} steps, before the dream began: give a smaller \
              --warm-up or another --seed",
             film.seed,
-            moments.len()
+            episode.len()
         )));
     }
     let (memory, decoder) = (agent.memory()?, agent.decoder()?);
@@ -189,9 +193,9 @@ pub fn dream(
     let mut state = vec![0.0; memory.state_len()];
     let (mut vision, mut scratch) = (DecoderScratch::default(), crate::memory::Scratch::default());
     let (mut rebuilt, mut imagined) = (vec![0u8; FRAME], vec![0u8; FRAME]);
-    let mut z = moments[0].latent.clone();
-    let mut outcome = DreamOutcome::default();
-    for (t, pair) in moments.windows(2).enumerate() {
+    let mut z = episode[0].latent.clone();
+    let mut outcome = DreamComparison::default();
+    for (t, pair) in episode.windows(2).enumerate() {
         let [now, next] = pair else {
             unreachable!("windows of two")
         };
@@ -243,6 +247,7 @@ pub fn dream(
     Ok(outcome)
 }
 
+/// Mean squared error of bytes as numbers from 0 to 1.
 fn mse(a: &[u8], b: &[u8]) -> f64 {
     let sum: f64 = a
         .iter()
@@ -252,73 +257,60 @@ fn mse(a: &[u8], b: &[u8]) -> f64 {
     sum / a.len() as f64
 }
 
-fn moments(agent: &Agent, world: &World, film: DreamFilm, stop: &Interrupt) -> Result<Vec<Moment>> {
+/// Records the real steps of a dream, one more than the dream needs; fewer if the episode ends.
+fn record(
+    agent: &Agent,
+    world: &World,
+    film: DreamFilm,
+    stop: &Interrupt,
+) -> Result<Vec<RecordedStep>> {
     let wanted = film.warm_up + film.steps + 1;
     let model = agent.acting_model(world)?;
-    let mut moments = Vec::new();
+    let mut steps = Vec::new();
     if let Ok(controller) = agent.controller() {
-        // The episode ends when enough was seen: `enough` is the observer's way to say so.
-        let enough = "enough was seen";
-        let mut observe = |view: View<'_>| -> std::result::Result<(), String> {
-            let (frame, latent, action) = (
-                view.frame.to_vec(),
-                view.latent.to_vec(),
-                view.action.to_vec(),
-            );
-            moments.push(Moment {
-                frame,
-                latent,
-                action,
+        let mut observe = |view: View<'_>| -> Result<ControlFlow<()>> {
+            steps.push(RecordedStep {
+                frame: view.frame.to_vec(),
+                latent: view.latent.to_vec(),
+                action: view.action.to_vec(),
                 score: view.score,
             });
-            if moments.len() == wanted {
-                Err(enough.into())
+            Ok(if steps.len() == wanted {
+                ControlFlow::Break(())
             } else {
-                Ok(())
-            }
+                ControlFlow::Continue(())
+            })
         };
-        match model.watch(
-            world,
-            Job {
-                controller: &controller,
-                seed: film.seed,
-            },
-            stop,
-            &mut observe,
-        ) {
-            Err(e) if e != enough => return Err(RunError::Failed(e)),
-            _ => return Ok(moments),
-        }
+        let job = Job {
+            controller: &controller,
+            seed: film.seed,
+        };
+        model.watch(world, job, stop, &mut observe)?;
+        return Ok(steps);
     }
-    let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
-    let mut env: Box<dyn Env> = world.make().map_err(RunError::Failed)?;
+    let mut env: Box<dyn Env> = world.make()?;
     let mut frame = vec![0; env.observation_space().len()];
     let mut scratch = EncoderScratch::default();
-    let mut driver = Blind::Brownian.driver(&model.actions, 0, film.seed);
+    let mut driver = OpenLoop::Brownian.driver(&model.actions, 0, film.seed);
     let mut score = 0.0;
-    env.reset(film.seed, ObservationMut::Frame(&mut frame))
-        .map_err(failed)?;
-    while moments.len() < wanted && !stop.is_set() {
+    env.reset(film.seed, ObservationMut::Frame(&mut frame))?;
+    while steps.len() < wanted && !stop.is_set() {
         let (mut latent, mut action) = (vec![0.0; model.latent], vec![0.0; model.actions.width()]);
         model.encoder.encode(&mut scratch, &frame, &mut latent);
         driver.act(&mut action);
-        moments.push(Moment {
+        steps.push(RecordedStep {
             frame: frame.clone(),
             latent,
             action: action.clone(),
             score,
         });
         let mut index = [0.0];
-        let step = env
-            .step(
-                model.actions.for_env(&action, &mut index),
-                ObservationMut::Frame(&mut frame),
-            )
-            .map_err(failed)?;
+        let env_action = model.actions.for_env(&action, &mut index);
+        let step = env.step(env_action, ObservationMut::Frame(&mut frame))?;
         score += step.reward;
         if step.done() {
             break;
         }
     }
-    Ok(moments)
+    Ok(steps)
 }

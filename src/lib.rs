@@ -14,17 +14,17 @@
 //! [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`,
 //! `frmdn_env`.
 //!
-//! A random driver on a real track, the agent's observation in its hands:
+//! A random policy on one track, with the agent's observation:
 //!
 //! ```
-//! use frmdn::{controller::Actions, rollout::Blind};
+//! use frmdn::{controller::Actions, rollout::OpenLoop};
 //! use frmdn::worlds::{Bridge, World};
 //! use frmdn_env::ObservationMut;
 //!
 //! let mut env = World::open("car-racing", &Bridge::default())?.make()?;
 //! let mut frame = vec![0u8; env.observation_space().len()];
 //! let mut action = [0.0; 3];
-//! let mut driver = Blind::Brownian.driver(&Actions::of(env.action_space()), 1, 7);
+//! let mut driver = OpenLoop::Brownian.driver(&Actions::of(env.action_space()), 1, 7);
 //! env.reset(7, ObservationMut::Frame(&mut frame))?;
 //! let mut score = 0.0;
 //! for _ in 0..50 {

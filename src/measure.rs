@@ -1,63 +1,114 @@
-//! Rates of this machine: what `bench` prints and `plan` counts with.
+//! Rates of this machine: `bench` prints them, and `plan` estimates times from them.
 //!
-//! Every rate is that of whole calls as the stages make them, on a rayon pool of a given number of
-//! threads.
+//! Every rate is measured over whole calls as the stages make them, on a rayon pool of a given
+//! number of threads, for two seconds or more.
 
 use std::{
     sync::atomic::AtomicU64,
     time::{Duration, Instant},
 };
 
-use frmdn_cma_es::{CmaEs, CmaEsConfig};
-use frmdn_engine::random::{fill_normal, stream};
-use frmdn_env::ObservationMut;
+use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig};
+use frmdn_engine::{
+    params::ParamError,
+    random::{fill_normal, stream},
+};
+use frmdn_env::{EnvError, ObservationMut};
 use rayon::prelude::*;
 
 use crate::{
     controller::{Actions, LinearController},
     device::Device,
     dream::{DreamConfig, Start, dream, dream_on},
-    memory::{self, MemoryConfig, MemoryTrainer, SequenceBatch, definition::MemoryDefinition},
-    rollout::{ActingModel, AgentDriven, Blind, DriveOptions, Driven, Job},
-    run::{ControllerConfig, Interrupt, Preset},
-    vision::{EncoderScratch, FRAME, Vae, VaeConfig, VaeTrainer, VaeTrainerConfig},
-    worlds::World,
+    memory::{
+        self, MemoryConfig, MemoryTrainer, NoPrediction, SequenceBatch,
+        definition::MemoryDefinition,
+    },
+    rollout::{ActingModel, Actor, AgentActor, DriveError, DriveOptions, Job, OpenLoop},
+    run::{ControllerConfig, Interrupt, Preset, RunError},
+    vision::{self, EncoderScratch, FRAME, Vae, VaeConfig, VaeTrainer, VaeTrainerConfig},
+    worlds::{World, WorldError},
 };
 
-/// Time one measurement takes at least.
-const SPAN: Duration = Duration::from_secs(2);
+/// Shortest duration of a measurement.
+const MIN_DURATION: Duration = Duration::from_secs(2);
 
-/// The outcome of a measurement, or why there is none.
-pub type Measured<T> = Result<T, String>;
-
-fn pool(threads: usize) -> Measured<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| e.to_string())
+/// Why a measurement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// The threads could not be started.
+    #[error(transparent)]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The environment could not be made.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// The environment refused a call.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// An episode could not be driven.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+    /// An update of V was not finite.
+    #[error(transparent)]
+    Vision(#[from] vision::NonFinite),
+    /// An update of M was not finite.
+    #[error(transparent)]
+    Memory(#[from] memory::NonFinite),
+    /// Weights do not fit their model.
+    #[error(transparent)]
+    Params(#[from] ParamError),
+    /// The memory cannot dream.
+    #[error(transparent)]
+    NoPrediction(#[from] NoPrediction),
+    /// The optimiser refused its settings or a loss.
+    #[error(transparent)]
+    Cma(#[from] CmaError),
 }
 
-/// Calls per second, the first one not counted.
+impl From<MeasureError> for RunError {
+    fn from(error: MeasureError) -> Self {
+        match error {
+            MeasureError::World(error) => Self::World(error),
+            MeasureError::Env(error) => Self::Env(error),
+            MeasureError::Drive(error) => error.into(),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+/// A measurement, or why it failed.
+pub type Measured<T> = Result<T, MeasureError>;
+
+fn pool(threads: usize) -> Measured<rayon::ThreadPool> {
+    Ok(rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?)
+}
+
+/// Calls of `work` per second. The first one, which also allocates, is not counted.
 fn calls(mut work: impl FnMut(u64) -> Measured<()>) -> Measured<f64> {
     work(0)?;
     let (began, mut n) = (Instant::now(), 0);
-    while n < 2 || began.elapsed() < SPAN {
+    while n < 2 || began.elapsed() < MIN_DURATION {
         n += 1;
         work(n)?;
     }
     Ok(n as f64 / began.elapsed().as_secs_f64())
 }
 
-/// What an environment costs.
+/// Speed of an environment.
 #[derive(Clone, Copy, Debug)]
 pub struct EnvRate {
-    /// Steps per second of all threads together, resets included.
+    /// Steps per second of all threads together, with the time of resets.
     pub steps: f64,
     /// Mean time of a reset, in milliseconds.
     pub reset: f64,
 }
 
-/// Rate of `threads` environments, each on a thread of its own, with Brownian actions.
+/// Speed of `threads` environments, each on its own thread, with Brownian actions.
+///
+/// # Errors
+/// If an environment cannot be made or fails.
 pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
     let drive = |thread: usize| -> Measured<(u64, u64, Duration)> {
         let mut env = world.make()?;
@@ -67,32 +118,29 @@ pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
         let (mut steps, mut resets, mut resetting) = (0u64, 0, Duration::ZERO);
         let began = Instant::now();
         for seed in (thread as u64..).step_by(threads) {
-            let mut driver = Blind::Brownian.driver(&actions, 0, seed);
+            let mut driver = OpenLoop::Brownian.driver(&actions, 0, seed);
             let before = Instant::now();
-            env.reset(seed, ObservationMut::Frame(&mut observation))
-                .map_err(|e| e.to_string())?;
+            env.reset(seed, ObservationMut::Frame(&mut observation))?;
             resetting += before.elapsed();
             resets += 1;
             loop {
                 driver.act(&mut action);
                 steps += 1;
-                // Stopped within an episode, so that no thread works on when the others are done.
-                let over = began.elapsed() >= SPAN;
-                let step = env.step(
-                    actions.for_env(&action, &mut index),
-                    ObservationMut::Frame(&mut observation),
-                );
-                if step.map_err(|e| e.to_string())?.done() || over {
+                // Also ends within an episode, so that all threads end at the same time.
+                let over = began.elapsed() >= MIN_DURATION;
+                let action = actions.for_env(&action, &mut index);
+                let step = env.step(action, ObservationMut::Frame(&mut observation))?;
+                if step.done() || over {
                     break;
                 }
             }
-            if began.elapsed() >= SPAN {
+            if began.elapsed() >= MIN_DURATION {
                 break;
             }
         }
         Ok((steps, resets, resetting))
     };
-    // Once before: the servers of a gym: environment start, and memory is touched.
+    // Before the clock: this starts the servers of a gym: environment.
     world.action_space()?;
     let began = Instant::now();
     let parts: Vec<_> = pool(threads)?.install(|| {
@@ -112,7 +160,10 @@ pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
     })
 }
 
-/// Frames per second of V's encoder on one thread, `batch` frames a call.
+/// Frames per second of V's encoder on one thread, with `batch` frames per call.
+///
+/// # Errors
+/// Never; the type is that of the other measurements.
 pub fn encoder(config: VaeConfig, batch: usize) -> Measured<f64> {
     let encoder = Vae::init(config, 1).encoder();
     let frames = noise(batch);
@@ -124,30 +175,35 @@ pub fn encoder(config: VaeConfig, batch: usize) -> Measured<f64> {
     Ok(rate * batch as f64)
 }
 
-/// Frames that no convolution finds easy.
+/// Frames of pseudo-random bytes.
 fn noise(frames: usize) -> Vec<u8> {
     (0..frames * FRAME)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8)
         .collect()
 }
 
-/// Frames per second of V's training with `batch` frames an update.
+/// Frames per second of V's training with `batch` frames per update.
+///
+/// # Errors
+/// If an update is not finite.
 pub fn vision(config: VaeConfig, batch: usize, threads: usize, device: &Device) -> Measured<f64> {
     let mut trainer =
         VaeTrainer::new(&Vae::init(config, 1), VaeTrainerConfig::default()).on(device.burn());
     let frames = noise(batch);
     let rate = pool(threads)?.install(|| {
         calls(|n| {
-            trainer
-                .step(&frames, 1e-4, n, 1)
-                .map(drop)
-                .map_err(|e| e.to_string())
+            trainer.step(&frames, 1e-4, n, 1)?;
+            Ok(())
         })
     })?;
     Ok(rate * batch as f64)
 }
 
-/// Steps of sequences per second of M's training; 0 for a variant that is never trained.
+/// Steps of sequences per second of M's training, with `shape` = [steps, sequences] per update; 0
+/// for a variant without training.
+///
+/// # Errors
+/// If an update is not finite.
 pub fn memory(
     config: &MemoryConfig,
     latent: usize,
@@ -174,21 +230,19 @@ pub fn memory(
     data.mask.fill(1.0);
     let rate = pool(threads)?.install(|| {
         calls(|n| {
-            trainer
-                .step(&data, 1e-4, n)
-                .map(drop)
-                .map_err(|e| e.to_string())
+            trainer.step(&data, 1e-4, n)?;
+            Ok(())
         })
     })?;
     Ok(rate * (sequence * batch) as f64)
 }
 
-/// A model of the preset's widths with its first weights.
+/// A model of the preset's sizes with initial weights.
 fn model(preset: &Preset, actions: Actions) -> Measured<ActingModel> {
     let vision = preset.vision.model;
     let (config, width) = (&preset.memory.model, actions.width());
     let weights = memory::init(config, vision.latent, width, 1);
-    let memory = memory::load(config, vision.latent, width, &weights).map_err(|e| e.to_string())?;
+    let memory = memory::load(config, vision.latent, width, &weights)?;
     Ok(ActingModel {
         encoder: Vae::init(vision, 1).encoder(),
         memory,
@@ -198,6 +252,9 @@ fn model(preset: &Preset, actions: Actions) -> Measured<ActingModel> {
 }
 
 /// Frames per second of the whole acting loop (environment, V, M, C) on `threads` threads.
+///
+/// # Errors
+/// If the environment cannot be made or fails.
 pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
     let model = model(preset, Actions::of(&world.action_space()?))?;
     let (features, width) = (model.features(), model.actions.width());
@@ -209,7 +266,7 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
     let pool = pool(threads)?;
     let (began, mut frames) = (Instant::now(), 0);
     for round in 0.. {
-        // Several episodes for each lane: as in a generation, only the last ones leave lanes empty.
+        // Several episodes per lane: as in a generation, only the last ones leave lanes empty.
         let count = 64 * threads as u64;
         let jobs: Vec<Job<'_>> = (round * count..(round + 1) * count)
             .map(|seed| Job {
@@ -237,15 +294,18 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
             .flatten()
             .map(|o| u64::from(o.steps))
             .sum::<u64>();
-        if began.elapsed() >= SPAN {
+        if began.elapsed() >= MIN_DURATION {
             break;
         }
     }
     Ok(frames as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Milliseconds from a frame to the next one with a single environment, half of all steps and 99 of
-/// 100 being faster.
+/// Milliseconds from a frame to the next one with a single environment: the median and the 99 %
+/// quantile.
+///
+/// # Errors
+/// If the environment cannot be made or fails.
 pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
     let model = model(preset, Actions::of(&world.action_space()?))?;
     let (features, width) = (model.features(), model.actions.width());
@@ -254,26 +314,23 @@ pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
         width,
         vec![0.0; LinearController::count(features, width)],
     );
-    let mut driven = AgentDriven::new(world.make()?, &model, &controller);
-    let mut frame = vec![0; driven.env().observation_space().len()];
+    let mut actor = AgentActor::new(world.make()?, &model, &controller);
+    let mut frame = vec![0; actor.env().observation_space().len()];
     let mut action = vec![0.0; width];
     let mut times = Vec::new();
     let began = Instant::now();
     for seed in 0.. {
-        driven
-            .env()
-            .reset(seed, ObservationMut::Frame(&mut frame))
-            .map_err(|e| e.to_string())?;
+        actor.env().reset(seed, ObservationMut::Frame(&mut frame))?;
         for _ in 0..500 {
             let before = Instant::now();
-            driven.act(&frame, &mut action)?;
-            let step = crate::rollout::step(&mut driven, &action, &mut frame)?;
+            actor.act(&frame, &mut action)?;
+            let step = crate::rollout::step(&mut actor, &action, &mut frame)?;
             times.push(before.elapsed().as_secs_f64() * 1e3);
             if step.done() {
                 break;
             }
         }
-        if began.elapsed() >= SPAN {
+        if began.elapsed() >= MIN_DURATION {
             break;
         }
     }
@@ -281,8 +338,10 @@ pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
     Ok([times[times.len() / 2], times[times.len() * 99 / 100]])
 }
 
-/// Steps per second of dreams: a population's controllers from 16 starts each, `rows` dreams in
-/// all.
+/// Steps per second of dreams: controllers from 16 starts each, `rows` dreams in total.
+///
+/// # Errors
+/// If the memory cannot dream.
 pub fn dreaming(
     config: &MemoryConfig,
     latent: usize,
@@ -292,8 +351,7 @@ pub fn dreaming(
     device: &Device,
 ) -> Measured<f64> {
     let weights = memory::init(config, latent, actions.width(), 1);
-    let memory =
-        memory::load(config, latent, actions.width(), &weights).map_err(|e| e.to_string())?;
+    let memory = memory::load(config, latent, actions.width(), &weights)?;
     let features = latent + memory.hidden_len();
     let controllers: Vec<LinearController> = (0..rows.div_ceil(16) as u64)
         .map(|i| {
@@ -312,46 +370,48 @@ pub fn dreaming(
         .collect();
     let rate = pool(threads)?.install(|| {
         calls(|seed| {
-            let how = DreamConfig {
+            let dreams = DreamConfig {
                 steps: 50,
                 temperature: 1.0,
                 seed,
                 ends: false,
             };
             match device.burn() {
-                None => dream(memory.as_ref(), actions, &controllers, &starts, how)
-                    .map(drop)
-                    .map_err(|e| e.to_string()),
+                None => {
+                    dream(memory.as_ref(), actions, &controllers, &starts, dreams)?;
+                }
                 Some(device) => {
                     let definition =
-                        MemoryDefinition::new(config, latent, actions.width(), &weights, device)
-                            .map_err(|e| e.to_string())?;
-                    dream_on(&definition, actions, &controllers, &starts, how, device);
-                    Ok(())
+                        MemoryDefinition::new(config, latent, actions.width(), &weights, device)?;
+                    dream_on(&definition, actions, &controllers, &starts, dreams, device);
                 }
             }
+            Ok(())
         })
     })?;
     Ok(rate * (controllers.len() * starts.len() * 50) as f64)
 }
 
-/// A generation of controllers, driven once for real.
+/// Cost of one generation of controllers in the real environment.
 #[derive(Clone, Copy, Debug)]
 pub struct Generation {
-    /// Candidates.
+    /// Number of candidates.
     pub candidates: usize,
-    /// Episodes of each.
+    /// Number of episodes of each.
     pub episodes: usize,
-    /// Frames of all of them.
+    /// Number of frames of all of them.
     pub frames: u64,
     /// Seconds of driving.
     pub driving: f64,
-    /// Seconds of the optimiser: ask and tell.
+    /// Seconds of the optimiser, ask and tell.
     pub optimiser: f64,
 }
 
-/// One generation of 64 candidates with 4 episodes each around a controller that goes slowly ahead,
-/// none given up.
+/// One generation of 64 candidates with 4 episodes each around a controller that drives slowly
+/// ahead. No episode is given up.
+///
+/// # Errors
+/// If the environment cannot be made or fails, or if the optimiser refuses the preset's settings.
 pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Generation> {
     let model = model(preset, Actions::of(&world.action_space()?))?;
     let (features, width) = (model.features(), model.actions.width());
@@ -370,7 +430,7 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         recombination,
         seed: preset.seed,
     };
-    let mut optimiser = CmaEs::new(config).map_err(|e| e.to_string())?;
+    let mut optimiser = CmaEs::new(config)?;
     // The first generation also allocates: the second one is measured.
     let mut cost = Duration::ZERO;
     let mut asked = Vec::new();
@@ -383,15 +443,14 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
             .map(|x| x.iter().map(|v| v * v).sum())
             .collect();
         let before = Instant::now();
-        optimiser.tell(&losses).map_err(|e| e.to_string())?;
+        optimiser.tell(&losses)?;
         cost += before.elapsed();
     }
     let drivers: Vec<LinearController> = asked
         .iter()
         .map(|x| {
             let mut weights: Vec<f32> = x.iter().map(|&v| v as f32).collect();
-            // A twentieth of the gas: the car creeps along and the episode goes on to its last
-            // step.
+            // A twentieth of the gas: the car moves slowly and the episode lasts to its last step.
             if model.actions == Actions::CarRacing {
                 weights[2 * (features + 1) - 1] = -1.5;
             }

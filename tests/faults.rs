@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-use common::{MICRO, error, frmdn, train};
+use common::{MICRO, copy_folder, error, frmdn, train};
 
 /// A finished micro run, made once for all tests of this file.
 fn finished() -> &'static Path {
@@ -41,19 +41,8 @@ fn finished() -> &'static Path {
 
 /// A copy of the finished run that a test may damage.
 fn copy() -> tempfile::TempDir {
-    fn walk(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().flatten() {
-            let target = to.join(entry.file_name());
-            if entry.path().is_dir() {
-                walk(&entry.path(), &target);
-            } else {
-                std::fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
     let dir = tempfile::tempdir().unwrap();
-    walk(finished(), dir.path());
+    copy_folder(finished(), dir.path());
     dir
 }
 
@@ -174,128 +163,93 @@ fn a_changed_preset_is_refused_with_the_key() {
 fn wrong_settings_are_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("new");
-    let run = run.to_str().unwrap();
-    for (args, words) in [
+    let (tiny, frmdn_preset) = ("tiny", "car-racing-frmdn");
+    for (preset, set, words) in [
         (
-            vec!["train", "nothing", "--run", run],
-            vec!["nothing", "tiny", "car-racing-frmdn"],
+            tiny,
+            "vision.speed=3",
+            &["vision.speed", "allowed here", "learning_rate"][..],
+        ),
+        (tiny, "vision.batch=0", &["vision.batch = 0", "at least 1"]),
+        (
+            tiny,
+            "controller.finalists=9",
+            &["controller.finalists = 9", "8 tested means"],
         ),
         (
-            vec!["train", "tiny", "--run", run, "--set", "vision.speed=3"],
-            vec!["vision.speed", "allowed here", "learning_rate"],
+            tiny,
+            "controller.select_tracks=60000",
+            &["select_tracks = 60000", "there are 100000"],
         ),
         (
-            vec!["train", "tiny", "--run", run, "--set", "vision.batch=0"],
-            vec!["vision.batch = 0", "at least 1"],
+            tiny,
+            "controller.starts=20",
+            &["20 starts of 10 generations take more"],
         ),
         (
-            vec![
-                "train",
-                "tiny",
-                "--run",
-                run,
-                "--set",
-                "controller.finalists=9",
-            ],
-            vec!["controller.finalists = 9", "8 tested means"],
-        ),
-        (
-            vec![
-                "train",
-                "car-racing-frmdn",
-                "--run",
-                run,
-                "--set",
-                "controller.late.more_tracks=2",
-            ],
-            vec![
+            frmdn_preset,
+            "controller.late.more_tracks=2",
+            &[
                 "controller.late.more_tracks = 2",
                 "both sides of a pair",
                 "write 0",
             ],
         ),
         (
-            vec![
-                "train",
-                "car-racing-frmdn",
-                "--run",
-                run,
-                "--set",
-                "controller.late.population=63",
-            ],
-            vec![
+            frmdn_preset,
+            "controller.late.population=63",
+            &[
                 "controller.late.population = 63",
                 "pairs need an even number",
             ],
         ),
         (
-            vec![
-                "train",
-                "tiny",
-                "--run",
-                run,
-                "--set",
-                "controller.select_tracks=60000",
-            ],
-            vec!["select_tracks = 60000", "there are 100000"],
-        ),
-        (
-            vec![
-                "train",
-                "tiny",
-                "--run",
-                run,
-                "--set",
-                "controller.starts=20",
-            ],
-            vec!["20 starts of 10 generations take more"],
-        ),
-        (
-            vec![
-                "train",
-                "car-racing-frmdn",
-                "--run",
-                run,
-                "--set",
-                "first.preset=checkpoints/scuot",
-            ],
-            vec![
+            frmdn_preset,
+            "first.preset=checkpoints/scuot",
+            &[
                 "first.preset",
                 "checkpoints/scuot",
                 "car-racing-scout",
                 "the folder of a run",
             ],
         ),
-        (
-            vec!["evaluate", run],
-            vec!["neither a run folder", "frmdn train"],
-        ),
-        (
-            vec!["inspect", run],
-            vec!["neither a run folder", "frmdn train"],
-        ),
-        (vec!["play"], vec!["--policy"]),
-        (
-            vec!["train", "--run", run, "--device", "gpu"],
-            vec!["--device gpu", "wgpu", "cuda"],
-        ),
-        (
-            vec!["play", "--policy", "random", "--out", "x.mp4"],
-            vec![".gif"],
-        ),
     ] {
-        let text = error(&frmdn(&args));
+        let folder = run.to_str().unwrap();
+        let text = error(&frmdn(&["train", preset, "--run", folder, "--set", set]));
+        for word in words {
+            assert!(text.contains(word), "{set}: {text}");
+        }
+        assert!(!run.exists(), "{set} left something behind");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("new");
+    let run = new.to_str().unwrap();
+    for (args, words) in [
+        (
+            &["train", "nothing", "--run", run][..],
+            &["nothing", "tiny", "car-racing-frmdn"][..],
+        ),
+        (&["evaluate", run], &["neither a run folder", "frmdn train"]),
+        (&["inspect", run], &["neither a run folder", "frmdn train"]),
+        (&["play"], &["--policy"]),
+        (
+            &["train", "--run", run, "--device", "gpu"],
+            &["--device gpu", "wgpu", "cuda"],
+        ),
+        (&["play", "--policy", "random", "--out", "x.mp4"], &[".gif"]),
+    ] {
+        let text = error(&frmdn(args));
         for word in words {
             assert!(text.contains(word), "{args:?}: {text}");
         }
-        assert!(!Path::new(run).exists(), "{args:?} left something behind");
+        assert!(!new.exists(), "{args:?} left something behind");
     }
-    let text = error(&frmdn(&[
-        "evaluate",
-        finished().to_str().unwrap(),
-        "--seeds",
-        "5..5",
-    ]));
+    let finished = finished().to_str().unwrap();
+    let text = error(&frmdn(&["evaluate", finished, "--seeds", "5..5"]));
     assert!(text.contains("--seeds 600000..600100"), "{text}");
 }
 

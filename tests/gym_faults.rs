@@ -1,5 +1,5 @@
-//! gym: environments where Python is missing, broken or silent: each ends with an error that says
-//! what to type next.
+//! gym: environments with a missing, broken or silent Python: each case is an error that says what to
+//! type next.
 #![cfg(unix)]
 
 mod common;
@@ -13,7 +13,7 @@ use std::{
 
 use common::error;
 
-/// A program that stands in for Python.
+/// Writes a program that replaces Python.
 fn python(dir: &Path, script: &str) -> PathBuf {
     let path = dir.join("python3");
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -21,7 +21,7 @@ fn python(dir: &Path, script: &str) -> PathBuf {
     path
 }
 
-/// Runs the program with nothing of this machine's Python in sight.
+/// Runs the program without access to this machine's Python.
 fn frmdn(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_frmdn"));
     command
@@ -98,7 +98,7 @@ fn a_python_that_is_none_or_never_answers_is_stopped_and_named() {
         &["does not work", "exit status: 3"],
     );
 
-    // exec: the process that is killed is the one that sleeps
+    // exec, so that the killed process is the sleeping one
     python(dir.path(), "exec /bin/sleep 600");
     let began = Instant::now();
     let text = error(&frmdn(
@@ -213,7 +213,7 @@ fn every_score_names_its_environment_and_rule() {
         &["CarRacing-v3", "every tile"],
     );
     has(v4["rule"].as_str().unwrap(), &["v4", "95 %", "random tile"]);
-    // Who does nothing pays 0.1 for each of 1000 steps, and is paid for the tiles he stands on.
+    // No action costs 0.1 for each of 1000 steps, and earns the tiles under the car.
     assert!(v3["mean"].as_f64().unwrap() < -80.0);
 }
 

@@ -1,5 +1,5 @@
-//! The bridge to the real Gymnasium. Where it is not installed these tests print SKIPPED and why;
-//! with FRMDN_REQUIRE_GYMNASIUM=1 that is a failure. FRMDN_PYTHON names the Python that has it.
+//! The bridge to the real Gymnasium. If it is not installed these tests print SKIPPED and why; with
+//! FRMDN_REQUIRE_GYMNASIUM=1 they fail. FRMDN_PYTHON names the Python that has it.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -16,7 +16,7 @@ use frmdn::run::Episode;
 use frmdn_gym_bridge::Python;
 use serde_json::Value;
 
-/// Whether Gymnasium is there; says so where it is not.
+/// Whether Gymnasium is installed; prints a message if not.
 fn gymnasium() -> bool {
     static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
@@ -186,8 +186,8 @@ fn a_whole_agent_is_trained_in_gymnasium_and_scored_in_both() {
         String::from_utf8_lossy(&out.stdout).contains("gymnasium 1.4.0"),
         "the rule is not named"
     );
-    // Sixty steps were asked for; each episode ends with Gymnasium's limit, and nothing of the next
-    // one follows.
+    // Sixty steps were asked for; each episode ends at Gymnasium's limit, without steps of the next
+    // one.
     for index in 0..20 {
         let episode = Episode::load(&dir.path().join(format!("episodes/{index:06}.npz"))).unwrap();
         assert_eq!(
@@ -228,7 +228,7 @@ fn a_whole_agent_is_trained_in_gymnasium_and_scored_in_both() {
         "{}",
         String::from_utf8_lossy(&played.stderr)
     );
-    // An agent with three controls has no business in an environment with five buttons.
+    // An agent with three controls cannot act in an environment with five discrete actions.
     let text = error(&frmdn(&[
         "evaluate",
         run,
@@ -337,7 +337,7 @@ fn a_killed_server_costs_time_and_nothing_else() {
         .spawn()
         .unwrap();
     let first = wait_for("a server", || servers(child.id()).first().copied());
-    // Well into its episode.
+    // Some steps into its episode.
     std::thread::sleep(Duration::from_millis(1500));
     kill(first);
     let out = child.wait_with_output().unwrap();
@@ -382,8 +382,7 @@ fn servers_end_with_the_program_however_it_ends() {
     }
 }
 
-/// Modules with the old interface of gym 0.26, nes-py and gym-super-mario-bros 7.4.0, without a
-/// game in them.
+/// Modules with the old interface of gym 0.26, nes-py and gym-super-mario-bros 7.4.0, without a game.
 const OLD: [(&str, &str); 5] = [
     (
         "gym/__init__.py",
@@ -455,7 +454,7 @@ fn the_old_interface_of_super_mario_is_served() {
         String::from_utf8_lossy(&out.stderr)
     );
     let score: Value = serde_json::from_slice(&out.stdout).unwrap();
-    // Fifty steps to the right, each worth one; about half of the random actions go there.
+    // A step to the right has the reward 1; about half of the random actions are such steps.
     assert_eq!(
         (score["mean"].as_f64(), score["completed"].as_f64()),
         (Some(50.0), Some(1.0))

@@ -1,8 +1,8 @@
-//! Memories between this program and PyTorch, both ways.
+//! Memories between this program and PyTorch, in both directions.
 //!
 //! `golden/memories.json` was made by `golden/generate.py` with the shipped PyTorch module in
-//! float64. The other way needs a Python with PyTorch: set `FRMDN_TORCH_PYTHON` to it, else that
-//! test is skipped.
+//! float64. The other direction needs a Python with PyTorch: set `FRMDN_TORCH_PYTHON` to it, else
+//! that test is skipped.
 
 use std::path::Path;
 
@@ -32,87 +32,107 @@ fn close(got: f64, want: f64) -> bool {
     (got - want).abs() < 1e-5 * want.abs().max(1.0)
 }
 
+/// Sizes of the golden sequences.
+struct Sizes {
+    latent: usize,
+    actions: usize,
+    steps: usize,
+    batch: usize,
+}
+
 #[test]
 fn every_variant_gives_pytorchs_likelihoods_rewards_and_ends() {
     let golden: Value = serde_json::from_str(include_str!("golden/memories.json")).unwrap();
     let size = |name: &str| golden["sizes"][name].as_u64().unwrap() as usize;
-    let (latent, actions, steps, batch) = (
-        size("latent"),
-        size("actions"),
-        size("steps"),
-        size("batch"),
-    );
-    let memories = golden["memories"].as_array().unwrap();
+    let sizes = Sizes {
+        latent: size("latent"),
+        actions: size("actions"),
+        steps: size("steps"),
+        batch: size("batch"),
+    };
     let mut seen: Vec<Variant> = Vec::new();
-    for case in memories {
+    for case in golden["memories"].as_array().unwrap() {
         let config: MemoryConfig = serde_json::from_value(case["config"].clone()).unwrap();
         seen.push(config.variant);
-        let mut params = Params::default();
-        for expected in &memory::init(&config, latent, actions, 0).0 {
-            let tensor = &case["tensors"][&expected.name];
-            let shape: Vec<usize> = floats(&tensor["shape"])
-                .into_iter()
-                .map(|n| n as usize)
-                .collect();
-            assert_eq!(shape, expected.shape, "{}", expected.name);
-            params.push(&expected.name, &shape, narrow(&tensor["value"]));
-        }
+        let params = golden_params(case, &config, &sizes);
         let data = SequenceBatch {
             z: narrow(&case["z"]),
             actions: narrow(&case["actions"]),
             z_next: narrow(&case["z_next"]),
-            ..SequenceBatch::zeros(steps, batch, latent, actions)
+            ..SequenceBatch::zeros(sizes.steps, sizes.batch, sizes.latent, sizes.actions)
         };
-        let trainer = MemoryTrainer::new(&config, latent, actions, 0)
+        let trainer = MemoryTrainer::new(&config, sizes.latent, sizes.actions, 0)
             .with_weights(&params)
             .unwrap();
-        for (got, want) in trainer
-            .log_prob(&data)
-            .into_iter()
-            .zip(floats(&case["log_prob"]))
-        {
+        let log_prob = trainer.log_prob(&data);
+        for (got, want) in log_prob.into_iter().zip(floats(&case["log_prob"])) {
             assert!(close(got, want), "{}: {got} {want}", config.variant);
         }
-        let acting = memory::load(&config, latent, actions, &params).unwrap();
-        let mut state = vec![0.0; batch * acting.state_len()];
-        for t in 0..steps {
-            let rows =
-                |v: &[f32], width: usize| v[t * batch * width..(t + 1) * batch * width].to_vec();
-            acting.step(
-                batch,
-                &rows(&data.z, latent),
-                &rows(&data.actions, actions),
-                &mut state,
-                &mut Scratch::default(),
-            );
-            let mut rngs = vec![stream(0, "t", &[]); batch];
-            let (mut z, mut foreseen) = (
-                vec![0.0; batch * latent],
-                vec![Prediction::default(); batch],
-            );
-            acting
-                .predict(
-                    &state,
-                    1.0,
-                    &mut rngs,
-                    &mut z,
-                    &mut foreseen,
-                    &mut Scratch::default(),
-                )
-                .unwrap();
-            for (row, foreseen) in foreseen.into_iter().enumerate() {
-                let want = |key: &str| case[key][t * batch + row].as_f64().unwrap();
-                assert!(
-                    close(f64::from(foreseen.reward), want("reward"))
-                        && close(f64::from(foreseen.done), want("done"))
-                );
-            }
-        }
+        check_predictions(case, &config, &sizes, &params, &data);
     }
     assert!(
         Variant::trained().all(|v| seen.contains(&v)),
         "a variant has no golden numbers"
     );
+}
+
+/// The weights of a case; they must have the shapes of this program.
+fn golden_params(case: &Value, config: &MemoryConfig, sizes: &Sizes) -> Params {
+    let mut params = Params::default();
+    for expected in &memory::init(config, sizes.latent, sizes.actions, 0).0 {
+        let tensor = &case["tensors"][&expected.name];
+        let shape: Vec<usize> = floats(&tensor["shape"])
+            .into_iter()
+            .map(|n| n as usize)
+            .collect();
+        assert_eq!(shape, expected.shape, "{}", expected.name);
+        params.push(&expected.name, &shape, narrow(&tensor["value"]));
+    }
+    params
+}
+
+/// Compares the predicted rewards and ends of a memory in use.
+fn check_predictions(
+    case: &Value,
+    config: &MemoryConfig,
+    sizes: &Sizes,
+    params: &Params,
+    data: &SequenceBatch,
+) {
+    let &Sizes {
+        latent,
+        actions,
+        steps,
+        batch,
+    } = sizes;
+    let memory = memory::load(config, latent, actions, params).unwrap();
+    let mut state = vec![0.0; batch * memory.state_len()];
+    let mut scratch = Scratch::default();
+    let mut z = vec![0.0; batch * latent];
+    let mut predictions = vec![Prediction::default(); batch];
+    for t in 0..steps {
+        let z_t = &data.z[t * batch * latent..(t + 1) * batch * latent];
+        let a_t = &data.actions[t * batch * actions..(t + 1) * batch * actions];
+        memory.step(batch, z_t, a_t, &mut state, &mut scratch);
+        let mut rngs = vec![stream(0, "t", &[]); batch];
+        memory
+            .predict(
+                &state,
+                1.0,
+                &mut rngs,
+                &mut z,
+                &mut predictions,
+                &mut scratch,
+            )
+            .unwrap();
+        for (row, prediction) in predictions.iter().enumerate() {
+            let want = |key: &str| case[key][t * batch + row].as_f64().unwrap();
+            assert!(
+                close(f64::from(prediction.reward), want("reward"))
+                    && close(f64::from(prediction.done), want("done"))
+            );
+        }
+    }
 }
 
 #[test]

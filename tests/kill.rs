@@ -10,8 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
-
 /// Kills per stage; five stages make twenty.
 const KILLS: usize = 4;
 
@@ -44,35 +42,10 @@ fn finish(child: Child) {
 }
 
 /// Hashes of everything that is a result: data, weights, optimiser and CMA-ES state, metrics,
-/// scores. How long a stage took is a measurement, not a result.
+/// scores. Pictures are left out.
 fn results(run: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for folder in [
-        "episodes",
-        "latents",
-        "vision",
-        "memory",
-        "controller",
-        "evaluation",
-        ".",
-    ] {
-        for entry in std::fs::read_dir(run.join(folder))
-            .unwrap_or_else(|e| panic!("{folder}: {e}"))
-            .flatten()
-        {
-            let path = entry.path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            // A kill in the middle of a write leaves its temporary file; the named files are what
-            // counts.
-            if path.is_file() && !name.starts_with('.') && name != "times.jsonl" {
-                let hash = Sha256::digest(std::fs::read(&path).unwrap());
-                found.insert(
-                    format!("{folder}/{name}"),
-                    hash.iter().map(|b| format!("{b:02x}")).collect(),
-                );
-            }
-        }
-    }
+    let mut found = common::hashes(run);
+    found.retain(|name, _| !name.starts_with("pictures/"));
     found
 }
 

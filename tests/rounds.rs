@@ -3,12 +3,12 @@
 mod common;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use common::{MICRO, error, frmdn};
+use common::{MICRO, error, frmdn, success};
 use frmdn::run::{
     ControllerInputs, ControllerOutputs, ControllerStart, FirstConfig, GatesConfig, LateConfig,
     LateRecombination, Preset,
@@ -52,14 +52,40 @@ fn train(preset: &str, run: &Path, threads: &str) -> Command {
     command
 }
 
+/// A preset of two rounds, and a run of it that was never disturbed.
+struct Rounds {
+    dir: tempfile::TempDir,
+    preset: String,
+    calm: PathBuf,
+    /// What the run said on standard error.
+    log: String,
+    /// Its closing table.
+    table: String,
+}
+
+impl Rounds {
+    fn trained() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let preset = two_rounds(dir.path());
+        let calm = dir.path().join("calm");
+        let out = train(&preset, &calm, "2").output().unwrap();
+        Self {
+            dir,
+            preset,
+            calm,
+            log: success(&out),
+            table: String::from_utf8_lossy(&out.stdout).into_owned(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
 #[test]
 fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
-    let dir = tempfile::tempdir().unwrap();
-    let preset = two_rounds(dir.path());
-    let (calm, stormy) = (dir.path().join("calm"), dir.path().join("stormy"));
-    let out = train(&preset, &calm, "2").output().unwrap();
-    let text = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{text}");
+    let rounds = Rounds::trained();
     for word in [
         "begins at the first agent's ways",
         "start 1 of 2",
@@ -68,37 +94,18 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
         "again from the best mean",
         "is chosen",
     ] {
-        assert!(text.contains(word), "{word}: {text}");
+        assert!(rounds.log.contains(word), "{word}: {}", rounds.log);
     }
-    let table = String::from_utf8_lossy(&out.stdout).into_owned();
+    let table = &rounds.table;
     assert!(
         table.contains("first ") && table.contains("inner.toml"),
         "{table}"
     );
+    let stormy = rounds.path("stormy");
     for mark in ["first/controller/metrics.jsonl", "controller/metrics.jsonl"] {
-        let mut child = train(&preset, &stormy, "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        while std::fs::read_to_string(stormy.join(mark)).map_or(0, |t| t.lines().count()) < 3 {
-            assert!(
-                began.elapsed() < Duration::from_secs(300) && child.try_wait().unwrap().is_none(),
-                "{mark} never came"
-            );
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_after_three_lines(&rounds.preset, &stormy, mark);
     }
-    assert!(
-        train(&preset, &stormy, "2")
-            .output()
-            .unwrap()
-            .status
-            .success()
-    );
+    success(&train(&rounds.preset, &stormy, "2").output().unwrap());
     for file in [
         "first/controller/weights.safetensors",
         "controller/state.safetensors",
@@ -106,92 +113,114 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
         "agent.safetensors",
     ] {
         assert_eq!(
-            std::fs::read(calm.join(file)).unwrap(),
+            std::fs::read(rounds.calm.join(file)).unwrap(),
             std::fs::read(stormy.join(file)).unwrap(),
             "{file}"
         );
     }
-    // Begun runs go on whatever has become of the text of their earlier round.
-    let inner = dir.path().join("inner.toml");
+}
+
+/// Trains until the file `mark` of the run has three lines, and kills the program.
+fn kill_after_three_lines(preset: &str, run: &Path, mark: &str) {
+    let mut child = train(preset, run, "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while std::fs::read_to_string(run.join(mark)).map_or(0, |t| t.lines().count()) < 3 {
+        assert!(
+            began.elapsed() < Duration::from_secs(300) && child.try_wait().unwrap().is_none(),
+            "{mark} never came"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_third_round_needs_neither_the_text_nor_the_folder_of_the_earlier_ones() {
+    let rounds = Rounds::trained();
+    // A run that was begun goes on, whatever became of the preset of its earlier round.
+    let inner = rounds.path("inner.toml");
     let text = std::fs::read_to_string(&inner).unwrap();
-    std::fs::write(
-        &inner,
-        text.replace("sigma = ", "sigma = 9")
-            .replace("description = \"", "description = \"Now "),
-    )
-    .unwrap();
-    let out = train(&preset, &calm, "2").output().unwrap();
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    // A third round that begins with the agent of a folder keeps its own copy of it, and goes on
-    // without the folder.
-    let mut third = Preset::resolve(&preset, &[]).unwrap();
-    third.first = Some(FirstConfig {
-        preset: calm.to_str().unwrap().to_owned(),
-    });
-    (third.controller.generations, third.controller.starts) = (2, 1);
-    let (toml, run) = (dir.path().join("third.toml"), dir.path().join("third"));
+    let changed = text
+        .replace("sigma = ", "sigma = 9")
+        .replace("description = \"", "description = \"Now ");
+    std::fs::write(&inner, changed).unwrap();
+    success(&train(&rounds.preset, &rounds.calm, "2").output().unwrap());
+    // A third round that begins with the agent of a folder has its own copy of it.
+    let third = third_round(&rounds);
+    let (toml, run) = (rounds.path("third.toml"), rounds.path("third"));
     std::fs::write(&toml, third.to_toml()).unwrap();
     let stage = |name| frmdn(&[name, toml.to_str().unwrap(), "--run", run.to_str().unwrap()]);
-    assert!(stage("collect").status.success());
+    success(&stage("collect"));
     assert_eq!(
         std::fs::read(run.join("first/agent.safetensors")).unwrap(),
-        std::fs::read(calm.join("agent.safetensors")).unwrap()
+        std::fs::read(rounds.calm.join("agent.safetensors")).unwrap()
     );
-    std::fs::remove_dir_all(&calm).unwrap();
-    let out = stage("controller");
-    let text = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(
-        out.status.success() && text.contains("begins at the first agent's ways"),
-        "{text}"
-    );
-    // What its controller can know of the car; and an episode that is cut short.
+    std::fs::remove_dir_all(&rounds.calm).unwrap();
+    let text = success(&stage("controller"));
+    assert!(text.contains("begins at the first agent's ways"), "{text}");
+    shows_the_car(&run);
+}
+
+/// A round after those of `rounds` that takes the agent of their run.
+fn third_round(rounds: &Rounds) -> Preset {
+    let mut third = Preset::resolve(&rounds.preset, &[]).unwrap();
+    third.first = Some(FirstConfig {
+        preset: rounds.calm.to_str().unwrap().to_owned(),
+    });
+    (third.controller.generations, third.controller.starts) = (2, 1);
+    third
+}
+
+/// `frmdn inspect --car` of a run, and of one with an episode that is cut short.
+fn shows_the_car(run: &Path) {
     let inspect = || frmdn(&["inspect", run.to_str().unwrap(), "--car"]);
     let out = inspect();
+    success(&out);
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(
-        out.status.success() && text.contains("forward speed") && text.contains("turning"),
-        "{text}"
-    );
-    assert!(
-        text.contains("the first 100 steps") && text.contains("sharper bends"),
-        "{text}"
-    );
-    let episode = std::fs::read(run.join("episodes/000001.npz")).unwrap();
-    std::fs::write(
-        run.join("episodes/000001.npz"),
-        &episode[..episode.len() / 2],
-    )
-    .unwrap();
+    for word in [
+        "forward speed",
+        "turning",
+        "the first 100 steps",
+        "sharper bends",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let path = run.join("episodes/000001.npz");
+    let episode = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &episode[..episode.len() / 2]).unwrap();
     assert!(error(&inspect()).contains("000001"));
-    // A round that comes back to itself.
-    let mut circle = third.clone();
+}
+
+#[test]
+fn a_round_that_comes_back_to_itself_and_a_missing_one_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut circle = Preset::resolve(&two_rounds(dir.path()), &[]).unwrap();
+    let toml = dir.path().join("circle.toml");
     circle.first = Some(FirstConfig {
         preset: toml.to_str().unwrap().to_owned(),
     });
     std::fs::write(&toml, circle.to_toml()).unwrap();
     let new = dir.path().join("circle");
-    let text = error(&frmdn(&[
-        "train",
-        toml.to_str().unwrap(),
-        "--run",
-        new.to_str().unwrap(),
-    ]));
+    let text = error(&train(toml.to_str().unwrap(), &new, "2").output().unwrap());
     assert!(
         text.contains("an earlier round of itself") && !new.exists(),
         "{text}"
     );
     // A first round that was never trained is named.
+    let none = dir.path().join("none");
+    let set = "collect.policy=first";
     let text = error(&frmdn(&[
         "collect",
         "tiny",
         "--run",
-        dir.path().join("none").to_str().unwrap(),
+        none.to_str().unwrap(),
         "--set",
-        "collect.policy=first",
+        set,
     ]));
     assert!(text.contains("[first]"), "{text}");
 }

@@ -21,7 +21,7 @@ LIBRARIES = {".so", ".dylib", ".dll"}
 
 
 def find_cargo():
-    """The cargo to use: $CARGO, the one on the path, or rustup's usual place."""
+    """The path of cargo: $CARGO, the one on the path, or that in rustup's default folder."""
     home = Path.home() / ".cargo" / "bin" / "cargo"
     found = os.environ.get("CARGO") or shutil.which("cargo") or (str(home) if home.exists() else None)
     if found is None:
@@ -57,7 +57,7 @@ def build_library():
 
 
 class BuildWithCargo(build_py):
-    """Copies the library beside the Python files: into the source tree of an editable installation, else into the build."""
+    """Copies the library beside the Python files, in an editable installation into the source tree."""
 
     def run(self):
         super().run()
@@ -70,14 +70,14 @@ class BuildWithCargo(build_py):
 
 
 class PlatformWheel(bdist_wheel):
-    """A wheel for this platform and any Python 3: the library knows nothing of Python's ABI."""
+    """A wheel for this platform and any Python 3: the library does not use Python's ABI."""
 
     def get_tag(self):
         return ("py3", "none", super().get_tag()[2])
 
 
 class WithLibrary(Distribution):
-    """Says that the package is not pure Python."""
+    """Marks the package as not pure Python."""
 
     def has_ext_modules(self):
         return True

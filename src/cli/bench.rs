@@ -1,4 +1,4 @@
-//! `frmdn bench`: how fast each part is on this machine, and how near to what the processor can do.
+//! `frmdn bench`: the speed of each part on this machine, and its share of the peak rate.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -11,7 +11,7 @@ use crate::{
     device::Device,
     measure,
     memory::{MemoryConfig, Variant},
-    run::{Preset, RunError},
+    run::Preset,
     stages::Context,
     vision::FRAME,
     worlds::{Frames, World},
@@ -45,8 +45,7 @@ pub struct BenchArgs {
     json: bool,
 }
 
-/// What the preset of the agent that races is changed in, so that figures stand beside those of
-/// others.
+/// Changes to the default preset: the widths at which others report their figures.
 const FULL_WIDTHS: [&str; 3] = [
     "vision.model.width=32",
     "memory.batch=32",
@@ -56,7 +55,7 @@ const FULL_WIDTHS: [&str; 3] = [
 /// Threads that scaling is measured with.
 const THREADS: usize = 2;
 
-/// What was measured so far.
+/// The figures measured so far.
 struct Found {
     /// Operations a second of a large matrix product on one core.
     product: f64,
@@ -72,7 +71,7 @@ struct Line<'a> {
     rates: [Option<f64>; 2],
     /// Operations of one frame, where they are counted.
     operations: Option<f64>,
-    /// Bytes that have to go in and out for one frame; weights stay in the cache.
+    /// Bytes read and written for one frame; weights stay in the cache.
     bytes: usize,
     more: Value,
 }
@@ -150,9 +149,9 @@ pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
     let limits = json!({ "instructions": set, "fma_gflops": peak / 1e9,
         "gemm_gflops": found.product / 1e9, "cores": cores });
     found.parts.insert("limits".into(), limits);
-    measure_parts(&preset, name, &is, &mut found, context).map_err(RunError::Failed)?;
+    measure_parts(&preset, name, &is, &mut found, context)?;
     if context.device.burn().is_some() {
-        measure_device(&preset, name, &is, &mut found, context).map_err(RunError::Failed)?;
+        measure_device(&preset, name, &is, &mut found, context)?;
     }
     if args.json {
         println!("{}", Value::Object(found.parts));
@@ -164,199 +163,239 @@ pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
         peak / 1e9,
         found.product / 1e9
     );
-    let heads = [
+    let mut heads = vec![
         "part",
         "frames per core and second",
         "GFLOP/s",
         "of GEMM",
         "2 cores",
         "bytes a frame",
-        "",
     ];
+    // Notes have a column where there are any.
+    if found.rows.iter().all(|row| row[heads.len()].is_empty()) {
+        for row in &mut found.rows {
+            row.truncate(heads.len());
+        }
+    } else {
+        heads.push("");
+    }
     println!("{}", table(&heads, &found.rows));
     Ok(())
 }
 
+/// Measures the parts that were asked for on the CPU.
 fn measure_parts(
     preset: &Preset,
     name: &str,
     is: &dyn Fn(Part) -> bool,
     found: &mut Found,
     context: &Context<'_>,
-) -> Result<(), String> {
-    let (v, m, engine) = (preset.vision.model, preset.memory.model, Device::default());
-    let latent = v.latent;
+) -> Result<()> {
     if is(Part::Env) {
-        for (key, what, frames) in [
-            ("env", "agent's view", Frames::Agent),
-            ("env_whole_frame", "whole frame", Frames::Whole),
-        ] {
-            let world = World::open_with(name, context.bridge, frames, true)?;
-            let bytes = world.make()?.observation_space().len();
-            let (one, two) = (
-                measure::environment(&world, 1)?,
-                measure::environment(&world, THREADS)?,
-            );
-            let rates = [Some(one.steps), Some(two.steps)];
-            let more = json!({ "reset_ms": one.reset });
-            found.add(Line {
-                key,
-                what: format!("env ({name}, {what})"),
-                rates,
-                operations: None,
-                bytes,
-                more,
-            });
-        }
+        measure_environment(name, found, context)?;
     }
     if is(Part::Vision) {
-        for (batch, key) in [
-            (1, "encoder_batch_1"),
-            (16, "encoder_batch_16"),
-            (64, "encoder_batch_64"),
-        ] {
-            let rates = [Some(measure::encoder(v, batch)?), None];
-            let operations = Some(v.encoder_operations());
-            found.add(Line {
-                key,
-                what: format!("encoder, batch {batch}"),
-                rates,
-                operations,
-                bytes: FRAME + 4 * latent,
-                more: json!({}),
-            });
-        }
-        let batch = preset.vision.batch;
-        let rates = [
-            Some(measure::vision(v, batch, 1, &engine)?),
-            Some(measure::vision(v, batch, THREADS, &engine)?),
-        ];
-        let operations = Some(v.training_operations());
-        found.add(Line {
-            key: "vision",
-            what: format!("training of V, batch {batch}"),
-            rates,
-            operations,
-            bytes: FRAME,
-            more: json!({}),
-        });
+        measure_vision(preset, found)?;
     }
-    if is(Part::Acting) || is(Part::Dream) || is(Part::Memory) || is(Part::Controller) {
-        let world = context.world(name).map_err(|e| e.to_string())?;
-        let actions = Actions::of(&world.action_space()?);
-        let width = actions.width();
-        // A latent, an action and a state [h, c] in, a latent, a reward, an end and a state out.
-        let row = 4 * (2 * latent + width + 2 + 4 * m.hidden_len(latent));
-        if is(Part::Memory) {
-            for variant in [Variant::Rmdn, Variant::Frmdn] {
-                let (config, shape) = (
-                    MemoryConfig { variant, ..m },
-                    [preset.memory.sequence, preset.memory.batch],
-                );
-                let [one, two] = [1, THREADS].map(|threads| {
-                    measure::memory(&config, latent, width, shape, threads, &engine)
-                });
-                let rates = [Some(one?), Some(two?)];
-                let key = if variant == m.variant {
-                    "memory".to_owned()
-                } else {
-                    format!("memory_{variant}")
-                };
-                let more = json!({
-                    "sequences_per_core_second": rates[0].unwrap_or(0.0) / shape[0] as f64 });
-                let what = format!(
-                    "training of M ({variant}, {} × {} steps)",
-                    shape[1], shape[0]
-                );
-                let operations = Some(config.training_operations(latent, width));
-                found.add(Line {
-                    key: &key,
-                    what,
-                    rates,
-                    operations,
-                    bytes: 4 * (2 * latent + width + 2),
-                    more,
-                });
-            }
-        }
-        if is(Part::Dream) {
-            for variant in [Variant::Rmdn, Variant::Frmdn] {
-                let config = MemoryConfig { variant, ..m };
-                let [one, two] = [1, THREADS].map(|threads| {
-                    measure::dreaming(&config, latent, &actions, 64 * threads, threads, &engine)
-                });
-                let key = if variant == m.variant {
-                    "dream".to_owned()
-                } else {
-                    format!("dream_{variant}")
-                };
-                let operations = Some(config.operations(latent, width)[1]);
-                let what = format!("dream ({variant}, 64 at a time)");
-                found.add(Line {
-                    key: &key,
-                    what,
-                    rates: [Some(one?), Some(two?)],
-                    operations,
-                    bytes: row,
-                    more: json!({}),
-                });
-            }
-        }
-        if is(Part::Acting) {
-            let rates = [
-                Some(measure::acting(preset, &world, 1)?),
-                Some(measure::acting(preset, &world, THREADS)?),
-            ];
-            let [median, p99] = measure::acting_step(preset, &world)?;
-            let operations = Some(v.encoder_operations() + m.operations(latent, width)[0]);
-            let more = json!({ "step_ms_median": median, "step_ms_p99": p99 });
-            let what = format!("acting ({name}, {})", m.variant);
-            found.add(Line {
-                key: "acting",
-                what,
-                rates,
-                operations,
-                bytes: FRAME + row,
-                more,
-            });
-        }
-        if is(Part::Controller) {
-            let g = measure::generation(preset, &world, THREADS)?;
-            let more = json!({ "generation_s": g.driving + g.optimiser, "frames": g.frames,
-                "optimiser_ms": 1e3 * g.optimiser, "optimiser_share": g.optimiser / g.driving });
-            let rates = [None, Some(g.frames as f64 / g.driving)];
-            let what = format!(
-                "a generation of {} × {} episodes on {THREADS} cores",
-                g.candidates, g.episodes
-            );
-            found.add(Line {
-                key: "controller",
-                what,
-                rates,
-                operations: None,
-                bytes: FRAME + row,
-                more,
-            });
-        }
+    let with_actions = [Part::Memory, Part::Dream, Part::Acting, Part::Controller];
+    if !with_actions.into_iter().any(is) {
+        return Ok(());
+    }
+    let world = context.world(name)?;
+    let actions = Actions::of(&world.action_space()?);
+    if is(Part::Memory) {
+        measure_memory(preset, &actions, found)?;
+    }
+    if is(Part::Dream) {
+        measure_dreams(preset, &actions, found)?;
+    }
+    if is(Part::Acting) {
+        measure_acting(preset, &world, &actions, found)?;
+    }
+    if is(Part::Controller) {
+        measure_generation(preset, &world, &actions, found)?;
     }
     Ok(())
 }
 
-/// V, M and dreams on a device of burn, the whole of it: there is no core to speak of.
+fn measure_environment(name: &str, found: &mut Found, context: &Context<'_>) -> Result<()> {
+    for (key, what, frames) in [
+        ("env", "agent's view", Frames::Agent),
+        ("env_whole_frame", "whole frame", Frames::Whole),
+    ] {
+        let world = World::open_with(name, context.bridge, frames, true)?;
+        let bytes = world.make()?.observation_space().len();
+        let one = measure::environment(&world, 1)?;
+        let two = measure::environment(&world, THREADS)?;
+        found.add(Line {
+            key,
+            what: format!("env ({name}, {what})"),
+            rates: [Some(one.steps), Some(two.steps)],
+            operations: None,
+            bytes,
+            more: json!({ "reset_ms": one.reset }),
+        });
+    }
+    Ok(())
+}
+
+fn measure_vision(preset: &Preset, found: &mut Found) -> Result<()> {
+    let v = preset.vision.model;
+    for (batch, key) in [
+        (1, "encoder_batch_1"),
+        (16, "encoder_batch_16"),
+        (64, "encoder_batch_64"),
+    ] {
+        found.add(Line {
+            key,
+            what: format!("encoder, batch {batch}"),
+            rates: [Some(measure::encoder(v, batch)?), None],
+            operations: Some(v.encoder_operations()),
+            bytes: FRAME + 4 * v.latent,
+            more: json!({}),
+        });
+    }
+    let (batch, engine) = (preset.vision.batch, Device::default());
+    let one = measure::vision(v, batch, 1, &engine)?;
+    let two = measure::vision(v, batch, THREADS, &engine)?;
+    found.add(Line {
+        key: "vision",
+        what: format!("training of V, batch {batch}"),
+        rates: [Some(one), Some(two)],
+        operations: Some(v.training_operations()),
+        bytes: FRAME,
+        more: json!({}),
+    });
+    Ok(())
+}
+
+/// Memories that are measured: the baseline and the default, with the preset's widths.
+fn memories(m: MemoryConfig) -> [MemoryConfig; 2] {
+    [Variant::Rmdn, Variant::Frmdn].map(|variant| MemoryConfig { variant, ..m })
+}
+
+/// The key of a figure: with the variant where it is not the preset's own.
+fn key_of(part: &str, variant: Variant, own: Variant) -> String {
+    if variant == own {
+        part.to_owned()
+    } else {
+        format!("{part}_{variant}")
+    }
+}
+
+/// Bytes of one step of training M: two latents, an action, a reward and an end.
+fn training_bytes(latent: usize, width: usize) -> usize {
+    4 * (2 * latent + width + 2)
+}
+
+/// Bytes of one step of M: a latent, an action and a state [h, c] in, a latent, a reward, an end
+/// and a state out.
+fn step_bytes(m: &MemoryConfig, latent: usize, width: usize) -> usize {
+    4 * (2 * latent + width + 2 + 4 * m.hidden_len(latent))
+}
+
+fn measure_memory(preset: &Preset, actions: &Actions, found: &mut Found) -> Result<()> {
+    let (latent, width, own) = (
+        preset.vision.model.latent,
+        actions.width(),
+        preset.memory.model,
+    );
+    let shape = [preset.memory.sequence, preset.memory.batch];
+    let [steps, sequences] = shape;
+    let engine = Device::default();
+    for config in memories(own) {
+        let one = measure::memory(&config, latent, width, shape, 1, &engine)?;
+        let two = measure::memory(&config, latent, width, shape, THREADS, &engine)?;
+        let variant = config.variant;
+        found.add(Line {
+            key: &key_of("memory", variant, own.variant),
+            what: format!("training of M ({variant}, {sequences} × {steps} steps)"),
+            rates: [Some(one), Some(two)],
+            operations: Some(config.training_operations(latent, width)),
+            bytes: training_bytes(latent, width),
+            more: json!({ "sequences_per_core_second": one / steps as f64 }),
+        });
+    }
+    Ok(())
+}
+
+fn measure_dreams(preset: &Preset, actions: &Actions, found: &mut Found) -> Result<()> {
+    let (latent, width, own) = (
+        preset.vision.model.latent,
+        actions.width(),
+        preset.memory.model,
+    );
+    let engine = Device::default();
+    for config in memories(own) {
+        let one = measure::dreaming(&config, latent, actions, 64, 1, &engine)?;
+        let two = measure::dreaming(&config, latent, actions, 64 * THREADS, THREADS, &engine)?;
+        let variant = config.variant;
+        found.add(Line {
+            key: &key_of("dream", variant, own.variant),
+            what: format!("dream ({variant}, 64 at a time)"),
+            rates: [Some(one), Some(two)],
+            operations: Some(config.operations(latent, width)[1]),
+            bytes: step_bytes(&own, latent, width),
+            more: json!({}),
+        });
+    }
+    Ok(())
+}
+
+fn measure_acting(
+    preset: &Preset,
+    world: &World,
+    actions: &Actions,
+    found: &mut Found,
+) -> Result<()> {
+    let (v, m, width) = (preset.vision.model, preset.memory.model, actions.width());
+    let one = measure::acting(preset, world, 1)?;
+    let two = measure::acting(preset, world, THREADS)?;
+    let [median, p99] = measure::acting_step(preset, world)?;
+    found.add(Line {
+        key: "acting",
+        what: format!("acting ({}, {})", world.name(), m.variant),
+        rates: [Some(one), Some(two)],
+        operations: Some(v.encoder_operations() + m.operations(v.latent, width)[0]),
+        bytes: FRAME + step_bytes(&m, v.latent, width),
+        more: json!({ "step_ms_median": median, "step_ms_p99": p99 }),
+    });
+    Ok(())
+}
+
+fn measure_generation(
+    preset: &Preset,
+    world: &World,
+    actions: &Actions,
+    found: &mut Found,
+) -> Result<()> {
+    let (latent, width) = (preset.vision.model.latent, actions.width());
+    let g = measure::generation(preset, world, THREADS)?;
+    found.add(Line {
+        key: "controller",
+        what: format!(
+            "a generation of {} × {} episodes on {THREADS} cores",
+            g.candidates, g.episodes
+        ),
+        rates: [None, Some(g.frames as f64 / g.driving)],
+        operations: None,
+        bytes: FRAME + step_bytes(&preset.memory.model, latent, width),
+        more: json!({ "generation_s": g.driving + g.optimiser, "frames": g.frames,
+            "optimiser_ms": 1e3 * g.optimiser, "optimiser_share": g.optimiser / g.driving }),
+    });
+    Ok(())
+}
+
+/// V, M and dreams on a device of burn: rates are per device, not per core.
 fn measure_device(
     preset: &Preset,
     name: &str,
     is: &dyn Fn(Part) -> bool,
     found: &mut Found,
     context: &Context<'_>,
-) -> Result<(), String> {
+) -> Result<()> {
     let (v, m, device) = (preset.vision.model, preset.memory.model, context.device);
-    let actions = Actions::of(
-        &context
-            .world(name)
-            .map_err(|e| e.to_string())?
-            .action_space()?,
-    );
+    let actions = Actions::of(&context.world(name)?.action_space()?);
     let (latent, width) = (v.latent, actions.width());
     let mut add = |part: &str, what: String, rate: f64, operations: f64, bytes: usize| {
         let key = format!("{part}_on_{}", device.name());
@@ -389,7 +428,7 @@ fn measure_device(
             format!("training of M ({})", m.variant),
             rate,
             m.training_operations(latent, width),
-            4 * (2 * latent + width + 2),
+            training_bytes(latent, width),
         );
     }
     if is(Part::Dream) {
@@ -399,7 +438,7 @@ fn measure_device(
             format!("dream ({}, 1024 at a time)", m.variant),
             rate,
             m.operations(latent, width)[1],
-            4 * (2 * latent + width + 2),
+            training_bytes(latent, width),
         );
     }
     Ok(())

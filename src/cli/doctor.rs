@@ -1,4 +1,4 @@
-//! `frmdn doctor`: what this machine can do and what is missing.
+//! `frmdn doctor`: what this machine offers and what is missing.
 
 use anyhow::Result;
 use frmdn_gym_bridge::{Python, python::install};
@@ -53,7 +53,7 @@ pub fn doctor(context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What there is for environments of Gymnasium, and what to do about what there is not.
+/// Checks Python and its packages for `gym:` environments, and how to install what is missing.
 struct Found {
     found: String,
     advice: Option<String>,
@@ -119,7 +119,7 @@ fn vector_extensions() -> String {
     std::env::consts::ARCH.to_owned()
 }
 
-/// Available memory in MiB where the system tells (Linux).
+/// Available memory in MiB (Linux only).
 fn memory_available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;

@@ -1,12 +1,12 @@
-//! `frmdn dream`: real frames beside what the memory goes on to imagine.
+//! `frmdn dream`: real frames beside the frames that the memory predicts.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::load_agent;
 use crate::{
-    agent::Agent,
     film::{self, DreamFilm},
     run::{RunError, seeds},
     stages::Context,
@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct DreamArgs {
-    /// A run folder (V and M are enough) or a checkpoint.
+    /// A run folder (V and M are enough), a checkpoint or the name of a shipped one.
     dir: PathBuf,
     /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
     /// (car-racing,rule=v4).
@@ -26,10 +26,10 @@ pub struct DreamArgs {
     /// Environment seed (the track).
     #[arg(long, default_value_t = seeds::TEST.start)]
     seed: u64,
-    /// Real frames the memory sees before it is left alone.
+    /// Real frames the memory is given before the dream begins.
     #[arg(long, default_value_t = 60)]
     warm_up: usize,
-    /// Frames it imagines with the real actions but without any real frame.
+    /// Frames of the dream: the memory is given the real actions, and no real frame.
     #[arg(long, default_value_t = 120)]
     steps: usize,
     /// Temperature of the samples: 0 takes the most likely component's mean.
@@ -48,7 +48,7 @@ pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     if args.steps == 0 {
         bail!("--steps 0 leaves nothing to dream: give at least 1");
     }
-    let agent = Agent::load(&args.dir)?;
+    let agent = load_agent(&args.dir, context)?;
     let film = DreamFilm {
         seed: args.seed,
         warm_up: args.warm_up,

@@ -1,16 +1,16 @@
 //! `frmdn evaluate`: the one path by which scores are made.
 
 use std::{
-    path::PathBuf,
+    ops::Range,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::play::PolicyName;
+use super::{load_agent, play::PolicyName};
 use crate::{
-    agent::Agent,
     rollout::{Evaluation, Outcome, Summary},
     run::{RunError, seeds},
     stages::{self, Context},
@@ -19,17 +19,17 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct EvaluateArgs {
-    /// A run folder or a checkpoint; leave it out with --policy.
+    /// A run folder, a checkpoint or the name of a shipped one; leave it out with --policy.
     dir: Option<PathBuf>,
-    /// Score a policy that needs no run: the floor and the ceiling to read scores against.
+    /// Score a policy that needs no agent: a lower or upper reference for scores.
     #[arg(long, value_enum, conflicts_with = "dir")]
     policy: Option<PolicyName>,
     /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
     /// (car-racing,rule=v4).
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
-    /// A second environment, for the same seeds: the difference of the scores, seed by seed, is
-    /// shown with its interval.
+    /// A second environment for the same seeds: the paired difference of the scores is shown with
+    /// its interval.
     #[arg(long, value_name = "NAME", conflicts_with = "policy")]
     against: Option<String>,
     /// Number of test tracks, from the first one.
@@ -44,70 +44,18 @@ pub struct EvaluateArgs {
 }
 
 pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
-    let range = match (&args.seeds, args.episodes) {
-        (Some(text), _) => parse(text)?,
-        (None, n) => {
-            let n = n.unwrap_or(100);
-            let most = seeds::TEST.end - seeds::TEST.start;
-            if n == 0 || n > most {
-                bail!(
-                    "--episodes {n} is impossible: there are {most} test tracks (1..={most}); \
-                     other tracks can be named with --seeds A..B"
-                );
-            }
-            seeds::TEST.start..seeds::TEST.start + n
-        }
-    };
-    if range.start < seeds::SELECTION.end {
+    let tracks = tracks(args)?;
+    if tracks.start < seeds::SELECTION.end {
         tracing::warn!(
             "seeds below {} are used in training and selection: this is no test",
             seeds::SELECTION.end
         );
     }
-    let name = |own: &str| args.env.clone().unwrap_or_else(|| own.to_owned());
     let evaluations = match (&args.dir, args.policy) {
-        (Some(dir), _) => {
-            let agent = Agent::load(dir)?;
-            let own = name(&agent.info.environment);
-            let controller = agent.controller()?;
-            // Both are there before the first one is driven in: an environment in Python may not
-            // even start.
-            let open = |name: &String| -> Result<_> {
-                let world = context.world(name)?;
-                Ok((agent.acting_model(&world)?, world))
-            };
-            let worlds = std::iter::once(&own)
-                .chain(&args.against)
-                .map(open)
-                .collect::<Result<Vec<_>>>()?;
-            let score = |(model, world): &(_, World)| {
-                close(
-                    stages::outcomes(world, model, &controller, range.clone(), context, |_, _| {
-                        Ok(())
-                    })?,
-                    range.start,
-                    world,
-                )
-            };
-            worlds.iter().map(score).collect::<Result<Vec<_>>>()?
-        }
+        (Some(dir), _) => score_agent(dir, args, &tracks, context)?,
         (None, Some(policy)) => {
-            let world = context.world(&name("car-racing"))?;
-            context
-                .report
-                .begin("evaluate", "episodes", 0, range.end - range.start);
-            let done = AtomicU64::new(0);
-            let count = |o: &Outcome| {
-                context.report.advance(
-                    done.fetch_add(1, Ordering::Relaxed) + 1,
-                    &format!("last score {:.0}", o.score),
-                )
-            };
-            let all = policy
-                .policy()
-                .outcomes(&world, 0, range.clone(), context.stop, &count);
-            context.report.end();
-            vec![close(all.map_err(RunError::Failed)?, range.start, &world)?]
+            let name = args.env.as_deref().unwrap_or("car-racing");
+            vec![score_policy(policy, name, &tracks, context)?]
         }
         (None, None) => {
             bail!(
@@ -116,20 +64,12 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             )
         }
     };
-    let paired = match &evaluations[..] {
-        [one, other] => {
-            let differences: Vec<f64> = one
-                .scores
-                .iter()
-                .zip(&other.scores)
-                .map(|(a, b)| a - b)
-                .collect();
-            Some(Summary::of(&differences))
-        }
+    let difference = match &evaluations[..] {
+        [one, other] => Some(paired_difference(one, other)),
         _ => None,
     };
     if args.json {
-        let json = match (&evaluations[..], paired) {
+        let json = match (&evaluations[..], difference) {
             ([one, other], Some(difference)) => {
                 serde_json::json!({ "one": one, "other": other, "difference": difference })
             }
@@ -139,30 +79,9 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     for evaluation in &evaluations {
-        // Nothing where none did, or where nobody can tell.
-        let stopped = Some(evaluation.stopped).filter(|share| *share > 0.0);
-        let stopped = stopped.map_or_else(String::new, |share| {
-            format!(", {:.0} % stopped for good", 100.0 * share)
-        });
-        println!(
-            "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % completed{stopped}, {:.0} steps an \
-             episode\nrule: {}",
-            evaluation.environment,
-            spread(
-                evaluation.episodes,
-                evaluation.mean,
-                evaluation.sd,
-                evaluation.ci95
-            ),
-            evaluation.episodes,
-            range.start,
-            range.end,
-            100.0 * evaluation.completed,
-            evaluation.steps,
-            evaluation.rule
-        );
+        print(evaluation, &tracks);
     }
-    if let Some(d) = paired {
+    if let Some(d) = difference {
         println!(
             "difference, seed by seed: {}",
             spread(evaluations[0].episodes, d.mean, d.sd, d.ci95)
@@ -171,7 +90,103 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A mean and what is known of it; of one episode nothing is.
+/// The environment seeds that were asked for.
+fn tracks(args: &EvaluateArgs) -> Result<Range<u64>> {
+    if let Some(text) = &args.seeds {
+        return parse(text);
+    }
+    let n = args.episodes.unwrap_or(100);
+    let most = seeds::TEST.end - seeds::TEST.start;
+    if n == 0 || n > most {
+        bail!(
+            "--episodes {n} is impossible: there are {most} test tracks (1..={most}); other tracks \
+             can be named with --seeds A..B"
+        );
+    }
+    Ok(seeds::TEST.start..seeds::TEST.start + n)
+}
+
+/// The agent of `dir` in its environment, and in the one of --against.
+fn score_agent(
+    dir: &Path,
+    args: &EvaluateArgs,
+    tracks: &Range<u64>,
+    context: &Context<'_>,
+) -> Result<Vec<Evaluation>> {
+    let agent = load_agent(dir, context)?;
+    let controller = agent.controller()?;
+    let own = args.env.as_ref().unwrap_or(&agent.info.environment);
+    // All are opened before the first is driven in: an environment in Python may not even start.
+    let mut opened = Vec::new();
+    for name in std::iter::once(own).chain(&args.against) {
+        let world = context.world(name)?;
+        opened.push((agent.acting_model(&world)?, world));
+    }
+    let mut evaluations = Vec::new();
+    for (model, world) in &opened {
+        let keep = |_, _: &[Outcome]| Ok(());
+        let all = stages::outcomes(world, model, &controller, tracks.clone(), context, keep)?;
+        evaluations.push(evaluation(all, tracks.start, world)?);
+    }
+    Ok(evaluations)
+}
+
+/// A policy that needs no agent, in the environment `name`.
+fn score_policy(
+    policy: PolicyName,
+    name: &str,
+    tracks: &Range<u64>,
+    context: &Context<'_>,
+) -> Result<Evaluation> {
+    let world = context.world(name)?;
+    let total = tracks.end - tracks.start;
+    context.report.begin("evaluate", "episodes", 0, total);
+    let done = AtomicU64::new(0);
+    let count = |outcome: &Outcome| {
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        let note = format!("last score {:.0}", outcome.score);
+        context.report.advance(done, &note);
+    };
+    let all = policy
+        .policy()
+        .outcomes(&world, 0, tracks.clone(), context.stop, &count);
+    context.report.end();
+    evaluation(all?, tracks.start, &world)
+}
+
+fn paired_difference(one: &Evaluation, other: &Evaluation) -> Summary {
+    let pairs = one.scores.iter().zip(&other.scores);
+    let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+    Summary::of(&differences)
+}
+
+fn print(evaluation: &Evaluation, tracks: &Range<u64>) {
+    // Left out where no episode was stopped, or where the environment does not say.
+    let stopped = if evaluation.standstill > 0.0 {
+        format!(", {:.0} % stopped for good", 100.0 * evaluation.standstill)
+    } else {
+        String::new()
+    };
+    println!(
+        "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % completed{stopped}, {:.0} steps an \
+         episode\nrule: {}",
+        evaluation.environment,
+        spread(
+            evaluation.episodes,
+            evaluation.mean,
+            evaluation.sd,
+            evaluation.ci95
+        ),
+        evaluation.episodes,
+        tracks.start,
+        tracks.end,
+        100.0 * evaluation.completed,
+        evaluation.steps,
+        evaluation.rule
+    );
+}
+
+/// A mean with its spread and interval, which one episode does not give.
 fn spread(n: usize, mean: f64, sd: f64, [low, high]: [f64; 2]) -> String {
     if n < 2 {
         return format!("{mean:.1} (one episode tells no interval)");
@@ -179,16 +194,16 @@ fn spread(n: usize, mean: f64, sd: f64, [low, high]: [f64; 2]) -> String {
     format!("{mean:.1} ± {sd:.1} (sd), 95 % interval of the mean [{low:.1}, {high:.1}]")
 }
 
-/// What can be said of the outcomes, unless they were interrupted.
-fn close(all: Option<Vec<Outcome>>, first: u64, world: &World) -> Result<Evaluation> {
+/// The statistics of the outcomes, unless they were interrupted.
+fn evaluation(all: Option<Vec<Outcome>>, first: u64, world: &World) -> Result<Evaluation> {
     let Some(all) = all else {
         return Err(RunError::Stopped.into());
     };
-    let rule = world.rule().map_err(RunError::Failed)?;
+    let rule = world.rule()?;
     Ok(Evaluation::of(&all, first, world.name(), &rule))
 }
 
-fn parse(text: &str) -> Result<std::ops::Range<u64>> {
+fn parse(text: &str) -> Result<Range<u64>> {
     let range = text
         .split_once("..")
         .and_then(|(a, b)| Some(a.trim().parse::<u64>().ok()?..b.trim().parse::<u64>().ok()?));

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use serde_json::Value;
 
-use super::{table::table, train};
+use super::{load_agent, table::table, train};
 use crate::{
     agent::Agent,
     controller::LinearController,
@@ -16,7 +17,7 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A run folder or a checkpoint.
+    /// A run folder, a checkpoint or the name of a shipped one.
     dir: PathBuf,
     /// Of car-racing: how an agent drives, by the bends ahead; and, in a run folder, how well the
     /// car's motion can be read off what its controller sees, by a linear map.
@@ -40,74 +41,18 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         return car(&args.dir, context);
     }
     if !args.dir.join("run.toml").exists() {
-        let agent = Agent::load(&args.dir)?;
+        let agent = load_agent(&args.dir, context)?;
         println!("an agent for {}", agent.info.environment);
         println!("{}", toml::to_string_pretty(&agent.info)?);
         println!("{}", parts(&agent));
         return Ok(());
     }
     let folder = RunFolder::open(&args.dir)?;
-    let preset = folder.preset();
-    println!("run folder {}\n\n{}", args.dir.display(), preset.to_toml());
-    let store = folder.episodes();
-    let there = store.count(preset.collect.episodes);
-    let lines = |file: &str| {
-        Metrics::read(&folder.path(file)).map(|l| l.last().cloned().unwrap_or_default())
-    };
-    let (v, m, c) = (
-        lines("vision/metrics.jsonl")?,
-        lines("memory/metrics.jsonl")?,
-        lines("controller/metrics.jsonl")?,
-    );
-    let rows = vec![
-        vec![
-            "episodes".into(),
-            format!("{there} of {}", preset.collect.episodes),
-            megabytes(&folder.path("episodes")),
-        ],
-        vec![
-            "vision".into(),
-            format!(
-                "update {} of at most {}",
-                v["update"], preset.vision.updates
-            ),
-            megabytes(&folder.path("vision")),
-        ],
-        vec![
-            "latents".into(),
-            format!(
-                "{} episodes",
-                folder.latents().count(preset.collect.episodes)
-            ),
-            megabytes(&folder.path("latents")),
-        ],
-        vec![
-            "memory".into(),
-            format!(
-                "update {} of at most {}",
-                m["update"], preset.memory.updates
-            ),
-            megabytes(&folder.path("memory")),
-        ],
-        vec![
-            "controller".into(),
-            format!(
-                "generation {} of {}",
-                c["generation"], preset.controller.generations
-            ),
-            megabytes(&folder.path("controller")),
-        ],
-    ];
-    println!("{}\n", table(&["part", "state", "on disk"], &rows));
-    if let Some(first) = (0..preset.collect.episodes).find(|&i| store.has(i)) {
-        let episode = Episode::load(&store.path(first))?;
-        let total: f64 = episode.rewards.iter().map(|&r| f64::from(r)).sum();
-        println!(
-            "first episode: seed {}, {} steps, return {total:.1}, terminated {}",
-            episode.seed,
-            episode.steps(),
-            episode.terminated
-        );
+    let settings = folder.preset().to_toml();
+    println!("run folder {}\n\n{settings}", args.dir.display());
+    println!("{}\n", progress(&folder)?);
+    if let Some(line) = first_episode(&folder)? {
+        println!("{line}");
     }
     match Agent::load(&args.dir) {
         Ok(agent) => println!("\n{}", parts(&agent)),
@@ -119,18 +64,81 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Selection tracks that an agent is watched on.
-const WATCHED: u64 = 40;
+/// How far each stage has come, and how large it is on disk.
+fn progress(folder: &RunFolder) -> Result<String> {
+    let preset = folder.preset();
+    let last = |stage: &str| -> Result<Value> {
+        let lines = Metrics::read(&folder.path(&format!("{stage}/metrics.jsonl")))?;
+        Ok(lines.last().cloned().unwrap_or_default())
+    };
+    let total = preset.collect.episodes;
+    let (v, m, c) = (last("vision")?, last("memory")?, last("controller")?);
+    let states = [
+        (
+            "episodes",
+            format!("{} of {total}", folder.episodes().count(total)),
+        ),
+        (
+            "vision",
+            format!(
+                "update {} of at most {}",
+                v["update"], preset.vision.updates
+            ),
+        ),
+        (
+            "latents",
+            format!("{} episodes", folder.latents().count(total)),
+        ),
+        (
+            "memory",
+            format!(
+                "update {} of at most {}",
+                m["update"], preset.memory.updates
+            ),
+        ),
+        (
+            "controller",
+            format!(
+                "generation {} of {}",
+                c["generation"], preset.controller.generations
+            ),
+        ),
+    ];
+    let rows: Vec<Vec<String>> = states
+        .into_iter()
+        .map(|(part, state)| vec![part.into(), state, megabytes(&folder.path(part))])
+        .collect();
+    Ok(table(&["part", "state", "on disk"], &rows))
+}
+
+/// A line about the first episode that is recorded.
+fn first_episode(folder: &RunFolder) -> Result<Option<String>> {
+    let store = folder.episodes();
+    let Some(first) = (0..folder.preset().collect.episodes).find(|&i| store.has(i)) else {
+        return Ok(None);
+    };
+    let episode = Episode::load(&store.path(first))?;
+    let total: f64 = episode.rewards.iter().map(|&r| f64::from(r)).sum();
+    Ok(Some(format!(
+        "first episode: seed {}, {} steps, return {total:.1}, terminated {}",
+        episode.seed,
+        episode.steps(),
+        episode.terminated
+    )))
+}
+
+/// Selection tracks that an agent drives on for --car.
+const TRACKS: u64 = 40;
 
 fn car(dir: &Path, context: &Context<'_>) -> Result<()> {
     let run = dir.join("run.toml").exists();
     if run {
         motion(dir, context)?;
     }
-    let agent = Agent::load(dir)?;
+    let agent = load_agent(dir, context)?;
     match agent.controller() {
         Ok(controller) => driving(&agent, &controller, context),
-        // C is yet to come: what it will see was shown.
+        // The run has no C yet; the readout of its inputs was shown.
         Err(RunError::Missing { .. }) if run => Ok(()),
         Err(e) => Err(e.into()),
     }
@@ -139,9 +147,8 @@ fn car(dir: &Path, context: &Context<'_>) -> Result<()> {
 fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) -> Result<()> {
     let world = context.world(&agent.info.environment)?;
     let model = agent.acting_model(&world)?;
-    let tracks = seeds::SELECTION.start..seeds::SELECTION.start + WATCHED;
-    let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)
-        .map_err(RunError::Failed)?;
+    let tracks = seeds::SELECTION.start..seeds::SELECTION.start + TRACKS;
+    let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)?;
     let bands = bands.ok_or(RunError::Stopped)?;
     let rows: Vec<Vec<String>> = bands
         .iter()

@@ -16,14 +16,19 @@ mod score;
 mod table;
 mod train;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    agent::Agent,
     device::Device,
     run::{Interrupt, Preset, RunError, RunFolder},
-    stages::Context,
+    stages::{Context, Stage},
     worlds::Bridge,
 };
 
@@ -48,7 +53,7 @@ struct Cli {
     /// times as long.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60.0)]
     env_timeout: f64,
-    /// Go on where V or M falls short of the preset's gates.
+    /// Go on even if V or M misses the preset's gates.
     #[arg(long, global = true)]
     ignore_gates: bool,
 }
@@ -66,23 +71,23 @@ enum Command {
     Memory(RunArgs),
     /// Train up to C (the controller): all stages but the evaluation.
     Controller(RunArgs),
-    /// Score an agent on tracks it has never seen.
+    /// Score an agent on tracks that are used for nothing else.
     Evaluate(evaluate::EvaluateArgs),
-    /// Drive one episode and show it.
+    /// Drive one episode and write a film of it.
     Play(play::PlayArgs),
-    /// Show real frames beside the memory's own open-loop continuation.
+    /// Write a film of real frames beside the frames that the memory predicts (a dream).
     Dream(dream::DreamArgs),
-    /// Say what a preset costs on this machine before it is spent.
+    /// Estimate what a preset costs on this machine in time, memory and disk.
     Plan(plan::PlanArgs),
     /// Show what is in a run folder or checkpoint.
     Inspect(inspect::InspectArgs),
-    /// Look into environments: traces, and comparisons with Gymnasium.
+    /// Trace an environment, or compare Car-Racing with Gymnasium's.
     #[command(subcommand)]
     Env(env::EnvCommand),
-    /// Compare memories, or agents, by protocol.
+    /// Compare memories or agents in a study with a report.
     #[command(subcommand)]
     Compare(compare::CompareCommand),
-    /// Say what this machine can do and what is missing.
+    /// Show what this machine offers and what is missing.
     Doctor,
     /// Measure how fast each part is on this machine.
     Bench(bench::BenchArgs),
@@ -110,7 +115,7 @@ impl RunArgs {
     fn open(&self) -> Result<RunFolder, RunError> {
         let root = self.run.clone().unwrap_or_else(|| {
             let name = self.preset.as_deref().unwrap_or("tiny");
-            let stem = std::path::Path::new(name)
+            let stem = Path::new(name)
                 .file_stem()
                 .map_or_else(|| name.into(), std::ffi::OsStr::to_os_string);
             PathBuf::from("runs").join(stem)
@@ -120,8 +125,8 @@ impl RunArgs {
         sets.extend(self.env.iter().map(|name| format!("environment={name}")));
         let preset = match &self.preset {
             Some(name) => Some(Preset::resolve(name, &sets)?),
-            // Only --set: compared with the folder's own settings, so that an idle --set is not an
-            // error.
+            // Only --set: compared with the folder's own settings, so that a --set that changes
+            // nothing is not an error.
             None if known && !sets.is_empty() => {
                 Some(RunFolder::open(&root)?.preset().clone().with(&sets)?)
             }
@@ -132,95 +137,24 @@ impl RunArgs {
     }
 }
 
+/// The agent that `dir` names; says so if it is not inside of `dir`.
+fn load_agent(dir: &Path, context: &Context<'_>) -> Result<Agent, RunError> {
+    let agent = Agent::load(dir)?;
+    if !agent.origin().starts_with(dir) {
+        let origin = agent.origin().display();
+        context.report.say(&format!("the agent is {origin}"));
+    }
+    Ok(agent)
+}
+
 /// Parses the arguments, does the work, and turns errors into a line and an exit code.
 pub fn main() -> ExitCode {
-    // A reader that has seen enough (`| head`) closes the pipe; that is its right, and no fault of
-    // ours to report.
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if info
-            .payload()
-            .downcast_ref::<String>()
-            .is_some_and(|text| text.starts_with("failed printing to stdout"))
-        {
-            std::process::exit(0);
-        }
-        report(info);
-    }));
+    end_quietly_when_stdout_closes();
     let cli = Cli::parse();
     let terminal = progress::Terminal::start();
-    let stop = Interrupt::default();
-    let flag = stop.clone();
-    // Without the handler Ctrl-C still stops the program; only the courtesy of saving at once is
-    // lost.
-    if let Err(e) = ctrlc::set_handler(move || {
-        if flag.is_set() {
-            std::process::exit(130);
-        }
-        flag.set();
-        eprintln!(
-            "\nstopping as soon as nothing is lost by it (press Ctrl-C again to stop at once)"
-        );
-    }) {
-        tracing::warn!("cannot catch Ctrl-C: {e}");
-    }
-    let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(n) = cli.threads {
-        pool = pool.num_threads(usize::from(n));
-    }
-    if let Err(e) = pool.build_global() {
-        tracing::warn!("cannot set the number of threads: {e}");
-    }
-    if !(cli.env_timeout > 0.0 && cli.env_timeout <= 86_400.0) {
-        terminal.error(&format!(
-            "--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds",
-            cli.env_timeout
-        ));
-        return ExitCode::from(1);
-    }
-    let bridge = Bridge {
-        python: cli.python.clone(),
-        deadline: Duration::from_secs_f64(cli.env_timeout),
-    };
-    let device = match Device::open(&cli.device) {
-        Ok(device) => device,
-        Err(e) => {
-            terminal.error(&e);
-            return ExitCode::from(1);
-        }
-    };
-    let command = command_line::command_line();
-    let context = Context {
-        report: &terminal,
-        stop: &stop,
-        device: &device,
-        bridge: &bridge,
-        ignore_gates: cli.ignore_gates,
-        command: &command,
-    };
-    let outcome = match &cli.command {
-        Command::Train(args) => train::train(args, &context),
-        Command::Collect(args) => train::collect(args, &context),
-        Command::Vision(args) => train::stage(args, &context, &["first", "collect", "vision"]),
-        Command::Memory(args) => {
-            train::stage(args, &context, &["first", "collect", "vision", "memory"])
-        }
-        Command::Controller(args) => train::stage(
-            args,
-            &context,
-            &["first", "collect", "vision", "memory", "controller"],
-        ),
-        Command::Evaluate(args) => evaluate::evaluate(args, &context),
-        Command::Play(args) => play::play(args, &context),
-        Command::Dream(args) => dream::dream(args, &context),
-        Command::Plan(args) => plan::plan(args, &context),
-        Command::Inspect(args) => inspect::inspect(args, &context),
-        Command::Env(command) => env::env(command, &context),
-        Command::Compare(command) => compare::compare(command, &context),
-        Command::Doctor => doctor::doctor(&context),
-        Command::Bench(args) => bench::bench(args, &context),
-    };
-    match outcome {
+    let stop = stop_on_ctrl_c();
+    start_threads(cli.threads);
+    match run(&cli, &terminal, &stop) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal.error(&format!("{error:#}"));
@@ -230,5 +164,86 @@ pub fn main() -> ExitCode {
             );
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
+    }
+}
+
+/// A reader that has seen enough (`| head`) closes the pipe: this is not an error.
+fn end_quietly_when_stdout_closes() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload().downcast_ref::<String>();
+        if message.is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(0);
+        }
+        report(info);
+    }));
+}
+
+/// The flag that Ctrl-C sets. A second Ctrl-C ends the program.
+fn stop_on_ctrl_c() -> Interrupt {
+    let stop = Interrupt::default();
+    let flag = stop.clone();
+    let handler = move || {
+        if flag.is_set() {
+            std::process::exit(130);
+        }
+        flag.set();
+        eprintln!(
+            "\nstopping as soon as nothing is lost by it (press Ctrl-C again to stop at once)"
+        );
+    };
+    // Without the handler Ctrl-C still stops the program; the state is then not saved immediately.
+    if let Err(e) = ctrlc::set_handler(handler) {
+        tracing::warn!("cannot catch Ctrl-C: {e}");
+    }
+    stop
+}
+
+fn start_threads(number: Option<u16>) {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(n) = number {
+        pool = pool.num_threads(usize::from(n));
+    }
+    if let Err(e) = pool.build_global() {
+        tracing::warn!("cannot set the number of threads: {e}");
+    }
+}
+
+fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Result<()> {
+    if !(cli.env_timeout > 0.0 && cli.env_timeout <= 86_400.0) {
+        anyhow::bail!(
+            "--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds",
+            cli.env_timeout
+        );
+    }
+    let bridge = Bridge {
+        python: cli.python.clone(),
+        deadline: Duration::from_secs_f64(cli.env_timeout),
+    };
+    let device = Device::open(&cli.device).map_err(anyhow::Error::msg)?;
+    let command = command_line::command_line();
+    let context = Context {
+        report: terminal,
+        stop,
+        device: &device,
+        bridge: &bridge,
+        ignore_gates: cli.ignore_gates,
+        command: &command,
+    };
+    match &cli.command {
+        Command::Train(args) => train::train(args, &context),
+        Command::Collect(args) => train::collect(args, &context),
+        Command::Vision(args) => train::stage(args, &context, Stage::Vision),
+        Command::Memory(args) => train::stage(args, &context, Stage::Memory),
+        Command::Controller(args) => train::stage(args, &context, Stage::Controller),
+        Command::Evaluate(args) => evaluate::evaluate(args, &context),
+        Command::Play(args) => play::play(args, &context),
+        Command::Dream(args) => dream::dream(args, &context),
+        Command::Plan(args) => plan::plan(args, &context),
+        Command::Inspect(args) => inspect::inspect(args, &context),
+        Command::Env(command) => env::env(command, &context),
+        Command::Compare(command) => compare::compare(command, &context),
+        Command::Doctor => doctor::doctor(&context),
+        Command::Bench(args) => bench::bench(args, &context),
     }
 }

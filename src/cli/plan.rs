@@ -1,4 +1,4 @@
-//! `frmdn plan`: what a preset costs before it is spent, from rates measured on this machine now.
+//! `frmdn plan`: what a preset costs, from rates that are measured on this machine.
 
 use anyhow::Result;
 use clap::Args;
@@ -7,7 +7,7 @@ use super::{progress::span, table::table};
 use crate::{
     controller::Actions,
     measure,
-    run::{Preset, RunError},
+    run::Preset,
     stages::{self, Context},
     vision::FRAME,
 };
@@ -22,8 +22,8 @@ pub struct PlanArgs {
     sets: Vec<String>,
 }
 
-/// Held-out losses, reading and saving add about a tenth to the updates themselves (preset tiny).
-const BESIDE: f64 = 1.1;
+/// Held-out losses, reading and saving add about a tenth to the time of the updates (preset tiny).
+const OVERHEAD: f64 = 1.1;
 
 /// Stage, frames or steps, and seconds.
 type Cost = (&'static str, f64, f64);
@@ -88,13 +88,11 @@ fn stored(preset: &Preset) -> f64 {
 /// What the stages of `preset` cost on this machine, `evaluate` last.
 fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cost>> {
     let world = context.world(&preset.environment)?;
-    let failed = RunError::Failed;
-    let env = measure::environment(&world, 1).map_err(failed)?.steps;
-    let acting = measure::acting(preset, &world, cores).map_err(failed)?;
-    let actions = Actions::of(&world.action_space().map_err(failed)?).width();
+    let env = measure::environment(&world, 1)?.steps;
+    let acting = measure::acting(preset, &world, cores)?;
+    let actions = Actions::of(&world.action_space()?).width();
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
-    let vision = v.batch as f64
-        / measure::vision(v.model, v.batch, cores, context.device).map_err(failed)?;
+    let vision = v.batch as f64 / measure::vision(v.model, v.batch, cores, context.device)?;
     let steps = measure::memory(
         &m.model,
         v.model.latent,
@@ -102,16 +100,15 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         [m.sequence, m.batch],
         cores,
         context.device,
-    )
-    .map_err(failed)?;
+    )?;
     let memory = if steps > 0.0 {
         (m.sequence * m.batch) as f64 / steps
     } else {
         0.0
     };
     let collected = (preset.collect.episodes * preset.collect.steps) as f64;
-    // Of a generation's candidates the better half drive further tracks. Which part is larger is
-    // not known beforehand: the larger one counts.
+    // The better half of a generation drives further tracks. Which of early and late generations
+    // there are more of is not known beforehand: the more expensive ones count.
     let episodes =
         |population: usize, tracks: usize, more: usize| population * tracks + population / 2 * more;
     let early = episodes(c.population, c.seeds, c.more_seeds);
@@ -134,12 +131,12 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         (
             "vision",
             v.updates as f64 * v.batch as f64,
-            v.updates as f64 * vision * BESIDE,
+            v.updates as f64 * vision * OVERHEAD,
         ),
         (
             "memory",
             m.updates as f64 * (m.batch * m.sequence) as f64,
-            m.updates as f64 * memory * BESIDE,
+            m.updates as f64 * memory * OVERHEAD,
         ),
         ("controller", driven, driven / acting),
         (

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use super::load_agent;
 use crate::{
-    agent::Agent,
     film,
-    rollout::{Blind, Outcome, Policy},
+    rollout::{OpenLoop, Outcome, Policy},
     run::{RunError, seeds},
     stages::Context,
 };
@@ -18,20 +18,20 @@ use crate::{
 pub enum PolicyName {
     /// Uniform actions, new at each step.
     Random,
-    /// Actions that wander.
+    /// Actions of a random walk.
     Brownian,
     /// Nothing at all.
     Noop,
-    /// A driver that knows the track: the ceiling.
+    /// A scripted driver that reads the track: an upper reference for scores.
     Scripted,
 }
 
 impl PolicyName {
     pub fn policy(self) -> Policy {
         match self {
-            Self::Random => Policy::Blind(Blind::Random),
-            Self::Brownian => Policy::Blind(Blind::Brownian),
-            Self::Noop => Policy::Blind(Blind::Noop),
+            Self::Random => Policy::OpenLoop(OpenLoop::Random),
+            Self::Brownian => Policy::OpenLoop(OpenLoop::Brownian),
+            Self::Noop => Policy::OpenLoop(OpenLoop::Noop),
             Self::Scripted => Policy::Scripted { noise: 0.0 },
         }
     }
@@ -39,7 +39,7 @@ impl PolicyName {
 
 #[derive(Args, Debug)]
 pub struct PlayArgs {
-    /// A run folder or a checkpoint; leave it out with --policy.
+    /// A run folder, a checkpoint or the name of a shipped one; leave it out with --policy.
     dir: Option<PathBuf>,
     /// Drive without any agent.
     #[arg(long, value_enum, conflicts_with = "dir")]
@@ -58,15 +58,18 @@ pub struct PlayArgs {
 
 pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
     gif(&args.out)?;
-    let outcome: Outcome = match (&args.dir, args.policy) {
+    let (outcome, who): (Outcome, String) = match (&args.dir, args.policy) {
         (Some(dir), _) => {
-            let agent = Agent::load(dir)?;
+            let agent = load_agent(dir, context)?;
             let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
-            film::drive(&agent, &world, args.seed, &args.out, context.stop)?
+            let outcome = film::drive(&agent, &world, args.seed, &args.out, context.stop)?;
+            (outcome, format!("\nagent: {}", agent.origin().display()))
         }
         (None, Some(name)) => {
             let world = context.world(args.env.as_deref().unwrap_or("car-racing"))?;
-            film::drive_policy(&world, name.policy(), args.seed, &args.out, context.stop)?
+            let policy = name.policy();
+            let outcome = film::drive_policy(&world, policy, args.seed, &args.out, context.stop)?;
+            (outcome, String::new())
         }
         (None, None) => bail!(
             "play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy \
@@ -83,7 +86,7 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
         String::new()
     };
     println!(
-        "score {:.1} in {} steps, seed {}{progress}; {}",
+        "score {:.1} in {} steps, seed {}{progress}; {}{who}",
         outcome.score,
         outcome.steps,
         args.seed,

@@ -1,4 +1,4 @@
-//! Progress on the terminal: bars where a person looks, a log line now and then where a file does.
+//! Progress on the terminal: bars on a terminal, a log line now and then in a file.
 
 use std::{
     io::{IsTerminal, Write},
@@ -20,11 +20,11 @@ struct Work {
     start: u64,
     total: u64,
     began: Instant,
-    told: Instant,
+    logged: Instant,
     bar: Option<ProgressBar>,
 }
 
-/// The terminal, or whatever stands in its place.
+/// Standard error: a terminal or a file.
 pub struct Terminal {
     work: Mutex<Option<Work>>,
 }
@@ -67,7 +67,7 @@ impl Terminal {
     }
 }
 
-/// A span of time in the unit a person would say it in.
+/// A span of time in a readable unit.
 pub fn span(seconds: f64) -> String {
     if seconds < 90.0 {
         format!("{seconds:.0} s")
@@ -78,7 +78,7 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
-/// How much is done in a time in which something is done.
+/// A rate in the shortest unit of time in which something is done.
 fn pace(per_second: f64) -> String {
     if per_second >= 1.0 {
         format!("{per_second:.1}/s")
@@ -116,7 +116,7 @@ impl Reporter for Terminal {
             start: done,
             total,
             began: now,
-            told: now,
+            logged: now,
             bar,
         });
     }
@@ -127,8 +127,8 @@ impl Reporter for Terminal {
         if let Some(bar) = &work.bar {
             bar.set_position(done);
             bar.set_message(note.to_owned());
-        } else if work.told.elapsed() >= PAUSE || done >= work.total {
-            work.told = Instant::now();
+        } else if work.logged.elapsed() >= PAUSE || done >= work.total {
+            work.logged = Instant::now();
             let seconds = work.began.elapsed().as_secs_f64().max(1e-9);
             let rate = done.saturating_sub(work.start) as f64 / seconds;
             let left = work.total.saturating_sub(done) as f64 / rate.max(1e-9);

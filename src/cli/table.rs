@@ -1,42 +1,29 @@
 //! Plain tables.
 
+use comfy_table::{CellAlignment, Table, presets};
+
 /// Aligned columns under a heading, first column to the left, the others to the right.
 pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |i: usize| {
-        rows.iter()
-            .map(|r| r[i].chars().count())
-            .chain([heading[i].chars().count()])
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let cells = cells.iter().zip(&widths).enumerate();
-        let cells: Vec<String> = cells
-            .map(|(i, (c, &w))| {
-                if i == 0 {
-                    format!("{c:<w$}")
-                } else {
-                    format!("{c:>w$}")
-                }
-            })
-            .collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let mut out = line(&heading.iter().map(|&h| h.to_owned()).collect::<Vec<_>>());
-    out.push('\n');
-    out.push_str(
-        &widths
-            .iter()
-            .map(|&w| "─".repeat(w))
-            .collect::<Vec<_>>()
-            .join("  "),
-    );
-    for row in rows {
-        out.push('\n');
-        out.push_str(&line(row));
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(heading)
+        .add_rows(rows);
+    let widths = table.column_max_content_widths();
+    let ruled = heading
+        .iter()
+        .zip(widths)
+        .map(|(cell, width)| format!("{cell}\n{}", "─".repeat(width.into())));
+    table.set_header(ruled);
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        column.set_cell_alignment(if number == 0 {
+            CellAlignment::Left
+        } else {
+            CellAlignment::Right
+        });
     }
-    out
+    table.trim_fmt()
 }
 
 #[cfg(test)]
@@ -55,6 +42,21 @@ mod tests {
         assert_eq!(
             text,
             "stage    time\n──────  ─────\nvision    3 s\nm       100 s"
+        );
+    }
+
+    #[test]
+    fn blanks_at_the_ends_of_cells_and_signs_of_one_column_stay() {
+        let text = table(
+            &["", "± sd", "outcome"],
+            &[
+                vec!["a".into(), "   1 ×".into(), "left  ".into()],
+                vec![String::new(), "–".into(), "a ± b …".into()],
+            ],
+        );
+        assert_eq!(
+            text,
+            "     ± sd  outcome\n─  ──────  ───────\na     1 ×   left\n        –  a ± b …"
         );
     }
 }

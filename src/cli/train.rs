@@ -9,19 +9,8 @@ use serde_json::Value;
 use super::{RunArgs, table::table};
 use crate::{
     run::{Metrics, RunFolder},
-    stages::{self, Context},
+    stages::{self, Context, Stage},
 };
-
-type Stage = fn(&RunFolder, &Context<'_>) -> crate::run::Result<()>;
-
-const STAGES: [(&str, Stage); 6] = [
-    ("first", stages::first),
-    ("collect", stages::collect),
-    ("vision", stages::vision),
-    ("memory", stages::memory),
-    ("controller", stages::controller),
-    ("evaluate", stages::evaluate),
-];
 
 /// All stages, then the table.
 pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
@@ -31,17 +20,17 @@ pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
         folder.root().display(),
         folder.preset().description
     ));
-    go(&folder, context, &STAGES.map(|(name, _)| name))?;
+    go(&folder, context, Stage::Evaluate)?;
     println!("{}", summary(&folder)?);
     Ok(())
 }
 
-/// Which run, and who drives in it.
+/// Which run, and which policy drives in it.
 #[derive(Args, Clone, Debug)]
 pub struct CollectArgs {
     #[command(flatten)]
     run: RunArgs,
-    /// Who drives: brownian, scripted (it knows the track), or the folder of a run or checkpoint.
+    /// The policy: brownian, scripted (it reads the track), or the folder of a run or checkpoint.
     #[arg(long, value_name = "brownian|scripted|RUN")]
     policy: Option<String>,
 }
@@ -54,148 +43,72 @@ pub fn collect(args: &CollectArgs, context: &Context<'_>) -> Result<()> {
             .iter()
             .map(|policy| format!("collect.policy={policy}")),
     );
-    stage(&run, context, &["first", "collect"])
+    stage(&run, context, Stage::Collect)
 }
 
-/// The named stages: the last one and those it needs, which return at once where they are finished.
-pub fn stage(args: &RunArgs, context: &Context<'_>, names: &[&str]) -> Result<()> {
+/// The stages up to `last`; those that are finished return at once.
+pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
     let folder = args.open()?;
-    go(&folder, context, names)?;
+    go(&folder, context, last)?;
     println!(
         "{} is done in {}. Go on with: {}",
-        names[names.len() - 1],
+        last.name(),
         folder.root().display(),
         folder.resume_command()
     );
     Ok(())
 }
 
-fn go(folder: &RunFolder, context: &Context<'_>, names: &[&str]) -> Result<()> {
+fn go(folder: &RunFolder, context: &Context<'_>, last: Stage) -> Result<()> {
     let finished = folder.path("evaluation/summary.json").exists();
-    for (name, stage) in STAGES.iter().filter(|(name, _)| names.contains(name)) {
+    for stage in last.up_to() {
         let began = Instant::now();
-        let outcome = stage(folder, context);
+        let outcome = stage.run(folder, context);
         let seconds = began.elapsed().as_secs_f64();
-        // Time spent is added up over interruptions; it is a measurement, not part of the result.
-        // Looking at what is finished costs none.
+        // Times are added up over interruptions. They are measurements and no part of the result;
+        // a look at a finished stage is not counted.
         if seconds > 0.05 && !finished {
             let mut times = Metrics::resume(&folder.path("times.jsonl"), "n", u64::MAX)?;
-            times.append(&serde_json::json!({ "n": 0, "stage": name, "seconds": seconds }))?;
+            times.append(
+                &serde_json::json!({ "n": 0, "stage": stage.name(), "seconds": seconds }),
+            )?;
         }
         outcome?;
-        stages::gate(folder, name, context)?;
+        stages::gate(folder, stage.name(), context)?;
     }
     Ok(())
 }
 
 /// The table that closes a run.
 pub fn summary(folder: &RunFolder) -> Result<String> {
-    let times = Metrics::read(&folder.path("times.jsonl"))?;
-    let seconds = |stage: &str| {
-        times
-            .iter()
-            .filter(|t| t["stage"] == stage)
-            .filter_map(|t| t["seconds"].as_f64())
-            .sum::<f64>()
-    };
-    let clock = |s: f64| {
-        if s < 60.0 {
-            format!("{s:.1} s")
-        } else {
-            format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0)
-        }
-    };
+    let times = Times::read(folder)?;
     let preset = folder.preset();
-    let [v, m, c] = ["vision", "memory", "controller"].map(|stage| stages::kept(folder, stage));
-    let (v, m, c) = (v?, m?, c?);
-    let number =
-        |v: &Value, digits: usize| v.as_f64().map_or("–".into(), |x| format!("{x:.digits$}"));
-    let memory = match (m["best_nll"].as_f64(), m["floor"].as_f64()) {
-        (Some(nll), Some(floor)) => format!(
-            "{nll:.2} nats a step held out, {:.2} above the floor of {floor:.2}",
-            nll - floor
-        ),
-        _ => "not trained".into(),
-    };
-    let rows = [
-        (
-            "collect",
-            format!(
-                "{} episodes of at most {} steps",
-                preset.collect.episodes, preset.collect.steps
-            ),
-        ),
-        (
-            "vision",
-            format!(
-                "pixel MSE {} held out, KL {} nats a frame, {} of {} dimensions active",
-                number(&v["held_out"]["pixel_mse"], 5),
-                number(&v["held_out"]["kl"], 1),
-                v["held_out"]["active"],
-                preset.vision.model.latent
-            ),
-        ),
-        (
-            "memory",
-            format!("{}: {memory}", preset.memory.model.variant),
-        ),
-        (
-            "controller",
-            format!(
-                "{} generations, {} frames driven",
-                c["generation"], c["frames"]
-            ),
-        ),
-    ];
-    let first = preset.first.iter().map(|first| {
-        (
-            "first",
-            format!("an agent of preset {} for data", first.preset),
-        )
-    });
-    let mut rows: Vec<Vec<String>> = first
-        .chain(rows)
-        .map(|(name, what)| vec![name.into(), clock(seconds(name)), what])
-        .collect();
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for (stage, outcome) in trained(folder)? {
+        rows.push([stage.name().into(), times.of(stage), outcome]);
+    }
     let text = std::fs::read_to_string(folder.path("evaluation/summary.json"))?;
     let scores: Value = serde_json::from_str(&text)?;
-    let score = |of: &Value| {
-        format!(
-            "{:.1} [{:.1}, {:.1}] on {} unseen tracks ({:.0} % finished)",
-            of["mean"].as_f64().unwrap_or(f64::NAN),
-            of["ci95"][0].as_f64().unwrap_or(f64::NAN),
-            of["ci95"][1].as_f64().unwrap_or(f64::NAN),
-            of["episodes"],
-            100.0 * of["completed"].as_f64().unwrap_or(f64::NAN)
-        )
-    };
-    rows.push(vec![
+    let [agent, random] = ["agent", "random"].map(|who| score(&scores[who]));
+    rows.push([
         "evaluate".into(),
-        clock(seconds("evaluate")),
-        format!("score {}", score(&scores["agent"])),
+        times.of(Stage::Evaluate),
+        format!("score {agent}"),
     ]);
-    rows.push(vec![
-        "".into(),
-        "".into(),
-        format!("a random policy: {}", score(&scores["random"])),
-    ]);
-    let total = times
-        .iter()
-        .filter_map(|t| t["seconds"].as_f64())
-        .sum::<f64>();
-    rows.push(vec![
+    rows.push(["".into(), "".into(), format!("a random policy: {random}")]);
+    rows.push([
         "in all".into(),
-        clock(total),
+        times.total(),
         format!("seed {}, {}", preset.seed, preset.environment),
     ]);
-    for row in &mut rows {
-        row[1] = format!("{:>12}", row[1]);
-    }
+    // All columns but the first are aligned to the right: the last one is filled with blanks.
     let width = rows.iter().map(|r| r[2].chars().count()).max().unwrap_or(0);
-    for row in &mut rows {
-        let pad = width - row[2].chars().count();
-        row[2].push_str(&" ".repeat(pad));
-    }
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|[name, time, outcome]| {
+            vec![name, format!("{time:>12}"), format!("{outcome:<width$}")]
+        })
+        .collect();
     let root = folder.root().display();
     Ok(format!(
         "{}\n\nrule: {}\npictures: {root}/pictures (drive.gif shows the agent and what it \
@@ -204,4 +117,101 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
         table(&["stage", "time", "outcome"], &rows),
         scores["agent"]["rule"].as_str().unwrap_or("?")
     ))
+}
+
+/// Seconds spent in each stage, over all interruptions.
+struct Times(Vec<(String, f64)>);
+
+impl Times {
+    fn read(folder: &RunFolder) -> Result<Self> {
+        let mut times = Vec::new();
+        for line in Metrics::read(&folder.path("times.jsonl"))? {
+            if let (Some(stage), Some(seconds)) = (line["stage"].as_str(), line["seconds"].as_f64())
+            {
+                times.push((stage.to_owned(), seconds));
+            }
+        }
+        Ok(Self(times))
+    }
+
+    fn of(&self, stage: Stage) -> String {
+        let own = self.0.iter().filter(|(name, _)| name == stage.name());
+        clock(own.map(|(_, seconds)| seconds).sum())
+    }
+
+    fn total(&self) -> String {
+        clock(self.0.iter().map(|(_, seconds)| seconds).sum())
+    }
+}
+
+fn clock(seconds: f64) -> String {
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!(
+            "{:.0} min {:02.0} s",
+            (seconds / 60.0).floor(),
+            seconds % 60.0
+        )
+    }
+}
+
+/// The outcome of every stage before the evaluation, in words.
+fn trained(folder: &RunFolder) -> Result<Vec<(Stage, String)>> {
+    let preset = folder.preset();
+    let mut outcomes = Vec::new();
+    if let Some(first) = &preset.first {
+        let agent = format!("an agent of preset {} for data", first.preset);
+        outcomes.push((Stage::First, agent));
+    }
+    let collect = format!(
+        "{} episodes of at most {} steps",
+        preset.collect.episodes, preset.collect.steps
+    );
+    outcomes.push((Stage::Collect, collect));
+    let v = stages::kept(folder, "vision")?;
+    let vision = format!(
+        "pixel MSE {} held out, KL {} nats a frame, {} of {} dimensions active",
+        number(&v["held_out"]["pixel_mse"], 5),
+        number(&v["held_out"]["kl"], 1),
+        v["held_out"]["active"],
+        preset.vision.model.latent
+    );
+    outcomes.push((Stage::Vision, vision));
+    let m = stages::kept(folder, "memory")?;
+    let memory = match (m["best_nll"].as_f64(), m["floor"].as_f64()) {
+        (Some(nll), Some(floor)) => format!(
+            "{nll:.2} nats a step held out, {:.2} above the floor of {floor:.2}",
+            nll - floor
+        ),
+        _ => "not trained".into(),
+    };
+    let memory = format!("{}: {memory}", preset.memory.model.variant);
+    outcomes.push((Stage::Memory, memory));
+    let c = stages::kept(folder, "controller")?;
+    let controller = format!(
+        "{} generations, {} frames driven",
+        c["generation"], c["frames"]
+    );
+    outcomes.push((Stage::Controller, controller));
+    Ok(outcomes)
+}
+
+fn number(value: &Value, digits: usize) -> String {
+    value
+        .as_f64()
+        .map_or("–".into(), |x| format!("{x:.digits$}"))
+}
+
+/// A score with its interval, from `evaluation/summary.json`.
+fn score(of: &Value) -> String {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    format!(
+        "{:.1} [{:.1}, {:.1}] on {} unseen tracks ({:.0} % finished)",
+        number(&of["mean"]),
+        number(&of["ci95"][0]),
+        number(&of["ci95"][1]),
+        of["episodes"],
+        100.0 * number(&of["completed"])
+    )
 }

@@ -1,4 +1,4 @@
-//! What an agent can do: its own form of an action, and the environment's.
+//! Conversion between C's outputs, the agent's action and the environment's action.
 
 use frmdn_env::ActionSpace;
 
@@ -12,7 +12,7 @@ pub enum Actions {
     /// Steering, gas and brake, squashed as Ha & Schmidhuber do: steering tanh(a₀), gas (tanh(a₁) +
     /// 1)/2, brake tanh(a₂) clipped to 0..1.
     CarRacing,
-    /// tanh, stretched from the lowest to the highest value.
+    /// tanh, scaled to the range of each value.
     Box {
         /// Smallest values.
         low: Vec<f32>,
@@ -65,9 +65,9 @@ impl Actions {
         }
     }
 
-    /// Outputs of a controller that [`Actions::squash`] turns into `action`, none beyond ±2
-    /// (tanh(2) is 0.96, and how far beyond a controller is says nothing). Where many do, as for a
-    /// brake that is not touched, one of them.
+    /// Outputs of a controller that [`Actions::squash`] turns into `action`, none beyond ±2 (tanh(2)
+    /// is 0.96; larger values carry no information). Where many do, as for a brake that is not
+    /// touched, one of them.
     pub fn unsquash(&self, action: &[f32], raw: &mut [f32]) {
         const MOST: f32 = 2.0;
         raw.copy_from_slice(action);
@@ -88,10 +88,10 @@ impl Actions {
             .for_each(|x| *x = (0.5 * ((1.0 + *x) / (1.0 - *x)).ln()).clamp(-MOST, MOST));
     }
 
-    /// How much further than others each output of a controller is to be moved, so that its action
-    /// moves as far. A good lap of Car-Racing keeps the gas at 0.1 of its range, where its tanh is
-    /// three times less steep than the steering's; the brake, which is cut off below 0 and hardly
-    /// touched, gets the gas's. Other actions are taken as they are.
+    /// Scale of each output of C at which equal steps change every action by about the same amount.
+    /// A good lap of Car-Racing keeps the gas at 0.1 of its range, where its tanh is three times
+    /// less steep than the steering's; the brake, which is clipped at 0 and rarely used, gets the
+    /// scale of the gas. All others are 1.
     pub fn output_scale(&self) -> Vec<f64> {
         match self {
             Self::CarRacing => vec![1.0, 3.0, 3.0],
@@ -99,8 +99,8 @@ impl Actions {
         }
     }
 
-    /// Turns values in −1..1, drawn without looking, into an action: each stretched over its range
-    /// (Car-Racing's brake too), or the largest of them chosen.
+    /// Turns values in −1..1, drawn by a policy that ignores the observation, into an action: each
+    /// scaled to its range (Car-Racing's brake too), or the largest of them chosen.
     pub fn scale_to_bounds(&self, values: &mut [f32]) {
         match self {
             // Steering is in -1..1, gas and brake in 0..1.
@@ -116,8 +116,8 @@ impl Actions {
         }
     }
 
-    /// The action closest to none: zeros as far as the range has them, or the first of the discrete
-    /// ones.
+    /// The action closest to doing nothing: zeros as far as the range has them, or the first of the
+    /// discrete ones.
     pub fn none(&self, action: &mut [f32]) {
         match self {
             Self::CarRacing => action.fill(0.0),
@@ -129,8 +129,8 @@ impl Actions {
         }
     }
 
-    /// What the environment is given for an agent's action; `index` is where the number of a
-    /// discrete one is put.
+    /// The environment's form of an agent's action; `index` is a buffer for the number of a discrete
+    /// one.
     pub fn for_env<'a>(&self, action: &'a [f32], index: &'a mut [f32; 1]) -> &'a [f32] {
         match self {
             Self::Discrete(_) => {
@@ -184,13 +184,13 @@ mod tests {
             Actions::Discrete(3),
         ] {
             for raw in [[0.85, -0.3, 1.2], [-1.5, 0.0, -0.4], [9.0, -9.0, 0.1]] {
-                let (mut action, mut back) = (raw, [0.0; 3]);
+                let (mut action, mut inverse) = (raw, [0.0; 3]);
                 actions.squash(&mut action);
-                actions.unsquash(&action, &mut back);
-                assert!(back.iter().all(|x| x.abs() <= 2.0), "{back:?}");
-                let mut again = back;
+                actions.unsquash(&action, &mut inverse);
+                assert!(inverse.iter().all(|x| x.abs() <= 2.0), "{inverse:?}");
+                let mut again = inverse;
                 actions.squash(&mut again);
-                // Beyond the limit less is done of the same.
+                // Beyond the limit the action is a smaller one in the same direction.
                 let near = |(a, b): (&f32, &f32)| {
                     (a - b).abs() < 1e-5
                         || (a.abs() > 0.95 && a * b > 0.0)

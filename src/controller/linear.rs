@@ -1,5 +1,5 @@
-//! The linear controller (Ha & Schmidhuber 2018, section 2.4): W [z, h] + b. What becomes of its
-//! outputs is [`Actions`](super::Actions)'s.
+//! The linear controller (Ha & Schmidhuber 2018, section 2.4): W [z, h] + b.
+//! [`Actions`](super::Actions) turns its outputs into actions.
 
 use frmdn_engine::linear::dot;
 

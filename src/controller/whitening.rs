@@ -8,14 +8,14 @@ use super::LinearController;
 /// An affine map of [z, h]: coordinate i is rows\[i\] · ([z, h] − mean).
 ///
 /// One step size of CMA-ES then means the same change of an output for every weight, whatever the
-/// scale of what it multiplies; outputs may count more than once beside. The map is folded into the
-/// weights, so that what acts is a [`LinearController`] on [z, h] itself.
+/// scale of its feature; outputs can be scaled besides. The map is folded into the weights, so that
+/// the acting controller is a [`LinearController`] on [z, h] itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Whitening {
     mean: Vec<f64>,
     /// One row of `mean.len()` values for each coordinate.
     rows: Vec<f64>,
-    /// What the parameters of each output are multiplied by; 1 where there is none.
+    /// Factor of the parameters of each output; 1 where there is none.
     #[serde(default, rename = "outputs")]
     output_scale: Vec<f64>,
 }
@@ -30,7 +30,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of no rows yet.
+    /// Sums over no rows yet.
     pub fn new(features: usize) -> Self {
         Self {
             n: 0.0,
@@ -39,7 +39,7 @@ impl Moments {
         }
     }
 
-    /// Counts one row.
+    /// Adds one row.
     pub fn add(&mut self, row: &[f32]) {
         self.n += 1.0;
         let d = self.sum.len();
@@ -47,10 +47,9 @@ impl Moments {
             let x = f64::from(x);
             self.sum[i] += x;
             // The lower triangle.
-            self.products[i * d..=i * d + i]
-                .iter_mut()
-                .zip(row)
-                .for_each(|(s, &y)| *s += x * f64::from(y));
+            for (sum, &y) in self.products[i * d..=i * d + i].iter_mut().zip(row) {
+                *sum += x * f64::from(y);
+            }
         }
     }
 
@@ -59,9 +58,9 @@ impl Moments {
     }
 
     fn covariance(&self, i: usize, j: usize) -> f64 {
-        let d = self.sum.len();
-        (self.products[i.max(j) * d + i.min(j)] - self.sum[i] * self.sum[j] / self.n.max(1.0))
-            / self.n.max(1.0)
+        let (d, n) = (self.sum.len(), self.n.max(1.0));
+        let products = self.products[i.max(j) * d + i.min(j)];
+        (products - self.sum[i] * self.sum[j] / n) / n
     }
 
     fn sd(&self, i: usize) -> f64 {
@@ -69,9 +68,9 @@ impl Moments {
     }
 }
 
-/// A feature that varies less than this does not vary: its weight has no effect instead of a huge
-/// one.
-const STILL: f64 = 1e-6;
+/// A feature with a smaller standard deviation is treated as constant: its weight has no effect
+/// instead of a huge one.
+const MIN_SD: f64 = 1e-6;
 
 impl Whitening {
     /// [z, h] itself.
@@ -89,9 +88,12 @@ impl Whitening {
     pub fn standard(moments: &Moments) -> Self {
         let d = moments.sum.len();
         let mut rows = vec![0.0; d * d];
-        (0..d)
-            .filter(|&i| moments.sd(i) > STILL)
-            .for_each(|i| rows[i * d + i] = 1.0 / moments.sd(i));
+        for i in 0..d {
+            let sd = moments.sd(i);
+            if sd > MIN_SD {
+                rows[i * d + i] = 1.0 / sd;
+            }
+        }
         Self {
             mean: moments.mean(),
             rows,
@@ -106,13 +108,17 @@ impl Whitening {
         let mut map = Self::standard(moments);
         map.rows.truncate(latent * d);
         let n = d - latent;
-        let covariance: Vec<f64> = (0..n * n)
-            .map(|at| moments.covariance(latent + at / n, latent + at % n))
-            .collect();
+        let mut covariance = Vec::with_capacity(n * n);
+        for i in latent..d {
+            for j in latent..d {
+                covariance.push(moments.covariance(i, j));
+            }
+        }
         let found = principal_axes(&covariance, n, axes);
-        let scale = found
-            .first()
-            .map_or(1.0, |(variance, _)| 1.0 / variance.sqrt().max(STILL));
+        let scale = match found.first() {
+            Some((variance, _)) => 1.0 / variance.sqrt().max(MIN_SD),
+            None => 1.0,
+        };
         for (_, axis) in found {
             map.rows.resize(map.rows.len() + latent, 0.0);
             map.rows.extend(axis.iter().map(|x| x * scale));
@@ -120,8 +126,8 @@ impl Whitening {
         map
     }
 
-    /// The same coordinates, in which a parameter of output i counts `outputs[i]` times: for
-    /// outputs that move their action less than others, as one far in the tail of its tanh does.
+    /// The same coordinates, with the parameters of output i multiplied by `scale[i]`: for outputs
+    /// that change their action less than others, as one far in the tail of its tanh does.
     #[must_use]
     pub fn with_output_scale(self, scale: &[f64]) -> Self {
         Self {
@@ -130,16 +136,18 @@ impl Whitening {
         }
     }
 
-    fn output(&self, i: usize) -> f64 {
+    fn scale_of(&self, i: usize) -> f64 {
         self.output_scale.get(i).copied().unwrap_or(1.0)
     }
 
     /// The parameters of the controller whose outputs are `rows[i] · (coordinates, 1)`.
     pub fn parameters(&self, rows: &[Vec<f64>]) -> Vec<f64> {
-        rows.iter()
-            .enumerate()
-            .flat_map(|(i, row)| row.iter().map(move |x| x / self.output(i)))
-            .collect()
+        let mut x = Vec::new();
+        for (i, row) in rows.iter().enumerate() {
+            let scale = self.scale_of(i);
+            x.extend(row.iter().map(|x| x / scale));
+        }
+        x
     }
 
     /// Number of coordinates.
@@ -163,15 +171,16 @@ impl Whitening {
         let (d, n) = (self.mean.len(), self.len());
         let mut weights = Vec::with_capacity(LinearController::count(d, actions));
         for (i, x) in x.chunks_exact(n + 1).enumerate() {
-            let scale = self.output(i);
+            let scale = self.scale_of(i);
             let mut row = vec![0.0; d];
-            for (x, line) in x.iter().zip(self.rows.chunks_exact(d)) {
-                row.iter_mut()
-                    .zip(line)
-                    .for_each(|(w, r)| *w += scale * x * r);
+            for (x, coordinate) in x.iter().zip(self.rows.chunks_exact(d)) {
+                for (weight, r) in row.iter_mut().zip(coordinate) {
+                    *weight += scale * x * r;
+                }
             }
             let bias = scale * x[n] - row.iter().zip(&self.mean).map(|(w, m)| w * m).sum::<f64>();
-            weights.extend(row.into_iter().chain([bias]).map(|w| w as f32));
+            row.push(bias);
+            weights.extend(row.into_iter().map(|w| w as f32));
         }
         LinearController::new(d, actions, weights)
     }
@@ -221,7 +230,7 @@ fn principal_axes(matrix: &[f64], n: usize, count: usize) -> Vec<(f64, Vec<f64>)
         .collect()
 }
 
-/// Gram and Schmidt's, each vector twice, so that rounding does not count.
+/// Gram–Schmidt, each vector twice because of rounding.
 fn orthonormalise(axes: &mut [Vec<f64>]) {
     for j in 0..axes.len() {
         let (done, rest) = axes.split_at_mut(j);
@@ -229,11 +238,15 @@ fn orthonormalise(axes: &mut [Vec<f64>]) {
         for _ in 0..2 {
             for u in done.iter() {
                 let along: f64 = u.iter().zip(v.iter()).map(|(a, b)| a * b).sum();
-                v.iter_mut().zip(u).for_each(|(v, u)| *v -= along * u);
+                for (v, u) in v.iter_mut().zip(u) {
+                    *v -= along * u;
+                }
             }
         }
         let norm = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-        v.iter_mut().for_each(|x| *x /= norm.max(f64::MIN_POSITIVE));
+        for x in v.iter_mut() {
+            *x /= norm.max(f64::MIN_POSITIVE);
+        }
     }
 }
 

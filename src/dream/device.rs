@@ -1,24 +1,23 @@
 //! The same dreams in burn tensors: a whole population as one batch on any device.
 //!
-//! Chances are those of the engine, number for number, drawn on the host; sums are rounded
-//! otherwise there, so a dream follows the engine's closely at first and, like all dreams, parts
-//! from it in the end.
+//! The random numbers are those of the engine, drawn on the host. Sums are rounded differently on a
+//! device, so a dream follows the engine's closely at first and diverges from it later.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, activation::sigmoid};
 use frmdn_density::constant;
 use frmdn_engine::random::stream;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{DreamConfig, Dreamt, Start};
+use super::{DreamConfig, DreamOutcome, Start};
 use crate::{
     controller::{Actions, LinearController},
     memory::definition::MemoryDefinition,
 };
 
 /// Lets each of `controllers` drive from each of `starts` in the memory of `definition`, all at
-/// once on `device`; the outcomes are `[controllers, starts]`. Dreams that ended are computed on,
-/// but not counted.
+/// once on `device`; the outcomes are `[controllers, starts]`. Dreams that ended are still computed,
+/// but no longer counted.
 ///
 /// # Panics
 /// If a start's or a controller's sizes disagree with the memory.
@@ -29,101 +28,188 @@ pub fn dream_on(
     starts: &[Start],
     config: DreamConfig,
     device: &Device,
-) -> Vec<Dreamt> {
-    let (c, s, width) = (controllers.len(), starts.len(), actions.width());
-    let (rows, latent, hidden) = (c * s, starts[0].latent.len(), definition.config().hidden);
-    let features = latent + hidden;
-    // Weights [features, actions] and biases of each controller.
-    let (mut weight, mut bias) = (vec![0.0; c * features * width], vec![0.0; c * width]);
-    for (i, controller) in controllers.iter().enumerate() {
-        for (a, row) in controller.weights().chunks_exact(features + 1).enumerate() {
-            (0..features).for_each(|f| weight[(i * features + f) * width + a] = row[f]);
-            bias[i * width + a] = row[features];
-        }
-    }
-    let weight = constant(&weight, c * features, width, device).reshape([c, features, width]);
-    let bias = constant(&bias, c, width, device).reshape([c, 1, width]);
-    // Each start once for every controller.
-    let spread = |values: Vec<f32>, n: usize| {
-        constant(&values, s, n, device)
-            .reshape([1, s, n])
-            .repeat_dim(0, c)
-            .reshape([rows, n])
+) -> Vec<DreamOutcome> {
+    let sizes = Sizes {
+        controllers: controllers.len(),
+        starts: starts.len(),
+        latent: starts[0].latent.len(),
+        hidden: definition.config().hidden,
+        actions: actions.width(),
     };
-    let part = |range: std::ops::Range<usize>| {
-        starts
-            .iter()
-            .flat_map(|start| start.state[range.clone()].to_vec())
-            .collect::<Vec<_>>()
-    };
-    let mut z = spread(
-        starts
-            .iter()
-            .flat_map(|start| start.latent.clone())
-            .collect(),
-        latent,
-    );
-    let (mut h, mut cells) = (
-        spread(part(0..hidden), hidden),
-        spread(part(hidden..2 * hidden), hidden),
-    );
-    let mut alive = Tensor::<2>::ones([rows, 1], device);
-    let (mut reward, mut steps) = (
-        Tensor::<2>::zeros([rows, 1], device),
-        Tensor::<2>::zeros([rows, 1], device),
-    );
+    let population = Population::new(controllers, &sizes, device);
+    let mut rows = Rows::new(starts, &sizes, device);
     let density = definition.density.config();
-    let (normals, chosen) = (latent + density.columns(), density.choices());
+    let (choices, normals) = (density.choices(), sizes.latent + density.columns());
     for step in 0..config.steps {
-        let (mut choices, mut noise, mut ends) = (
-            Vec::with_capacity(s * chosen),
-            Vec::with_capacity(s * normals),
-            Vec::with_capacity(s),
-        );
-        for episode in 0..s as u64 {
-            let mut rng = stream(config.seed, "dream", &[episode, u64::from(step)]);
-            if config.temperature > 0.0 {
-                choices.extend((0..chosen).map(|_| rng.random::<f64>() as f32));
-                noise.extend((0..normals).map(|_| -> f32 {
-                    let normal: f64 = StandardNormal.sample(&mut rng);
-                    normal as f32
-                }));
-            } else {
-                choices.extend(std::iter::repeat_n(0.0, chosen));
-                noise.extend(std::iter::repeat_n(0.0, normals));
-            }
-            ends.push(rng.random::<f32>());
-        }
-        let seen = Tensor::cat(vec![z.clone(), h.clone()], 1).reshape([c, s, features]);
-        let outputs = (seen.matmul(weight.clone()) + bias.clone()).reshape([rows, width]);
+        let draws = Draws::new(&config, step, [sizes.starts, choices, normals]);
+        let outputs = population.outputs(rows.z.clone(), rows.h.clone());
         let action = squash(actions, outputs, device);
-        (h, cells) = definition.step(Tensor::cat(vec![z.clone(), action], 1), h, cells);
-        let seen = definition.features(h.clone(), z);
-        z = definition.density.sample(
-            seen,
-            config.temperature,
-            spread(choices, chosen),
-            spread(noise, normals),
+        (rows.h, rows.cells) = definition.step(
+            Tensor::cat(vec![rows.z.clone(), action], 1),
+            rows.h,
+            rows.cells,
         );
-        let (expected, end) = definition.heads(h.clone());
-        reward = reward + expected * alive.clone();
-        steps = steps + alive.clone();
+        rows.z = definition.density.sample(
+            definition.features(rows.h.clone(), rows.z),
+            config.temperature,
+            sizes.repeat(&draws.choices, choices, device),
+            sizes.repeat(&draws.normals, normals, device),
+        );
+        let (reward, end) = definition.heads(rows.h.clone());
+        rows.reward = rows.reward + reward * rows.alive.clone();
+        rows.steps = rows.steps + rows.alive.clone();
         if config.ends {
-            let over = spread(ends, 1)
-                .lower(burn::tensor::activation::sigmoid(end))
-                .float();
-            alive = alive * (over.neg() + 1.0);
+            let ends = sizes.repeat(&draws.ends, 1, device).lower(sigmoid(end));
+            rows.alive = rows.alive * (ends.float().neg() + 1.0);
         }
     }
-    let read = |x: Tensor<2>| x.into_data().try_to_vec::<f32>().expect("sums are f32");
-    let outcome = read(reward).into_iter().zip(read(steps)).zip(read(alive));
-    outcome
-        .map(|((reward, steps), alive)| Dreamt {
-            reward: f64::from(reward),
-            steps: steps as u32,
-            ended: alive < 0.5,
-        })
-        .collect()
+    rows.outcomes()
+}
+
+/// Sizes of a batch of dreams. It has `controllers · starts` rows.
+struct Sizes {
+    controllers: usize,
+    starts: usize,
+    latent: usize,
+    hidden: usize,
+    actions: usize,
+}
+
+impl Sizes {
+    fn rows(&self) -> usize {
+        self.controllers * self.starts
+    }
+
+    /// `values` [starts, n] once for every controller, `[controllers · starts, n]`.
+    fn repeat(&self, values: &[f32], n: usize, device: &Device) -> Tensor<2> {
+        constant(values, self.starts, n, device)
+            .reshape([1, self.starts, n])
+            .repeat_dim(0, self.controllers)
+            .reshape([self.rows(), n])
+    }
+}
+
+/// The controllers as one batched linear map.
+struct Population {
+    /// `[controllers, latent + hidden, actions]`.
+    weight: Tensor<3>,
+    /// `[controllers, 1, actions]`.
+    bias: Tensor<3>,
+    starts: usize,
+}
+
+impl Population {
+    fn new(controllers: &[&LinearController], sizes: &Sizes, device: &Device) -> Self {
+        let (c, width) = (sizes.controllers, sizes.actions);
+        let features = sizes.latent + sizes.hidden;
+        let (mut weight, mut bias) = (vec![0.0; c * features * width], vec![0.0; c * width]);
+        for (i, controller) in controllers.iter().enumerate() {
+            for (a, row) in controller.weights().chunks_exact(features + 1).enumerate() {
+                for (f, value) in row[..features].iter().enumerate() {
+                    weight[(i * features + f) * width + a] = *value;
+                }
+                bias[i * width + a] = row[features];
+            }
+        }
+        Self {
+            weight: constant(&weight, c * features, width, device).reshape([c, features, width]),
+            bias: constant(&bias, c, width, device).reshape([c, 1, width]),
+            starts: sizes.starts,
+        }
+    }
+
+    /// Outputs `[rows, actions]` for z `[rows, latent]` and h `[rows, hidden]`.
+    fn outputs(&self, z: Tensor<2>, h: Tensor<2>) -> Tensor<2> {
+        let [c, features, width] = self.weight.dims();
+        let inputs = Tensor::cat(vec![z, h], 1).reshape([c, self.starts, features]);
+        (inputs.matmul(self.weight.clone()) + self.bias.clone()).reshape([c * self.starts, width])
+    }
+}
+
+/// The state of all dreams, one row each.
+struct Rows {
+    /// `[rows, latent]`.
+    z: Tensor<2>,
+    /// `[rows, hidden]`.
+    h: Tensor<2>,
+    /// `[rows, hidden]`.
+    cells: Tensor<2>,
+    /// 1 until a dream ends, then 0; `[rows, 1]`, as are the next two.
+    alive: Tensor<2>,
+    reward: Tensor<2>,
+    steps: Tensor<2>,
+}
+
+impl Rows {
+    /// Each start once for every controller.
+    fn new(starts: &[Start], sizes: &Sizes, device: &Device) -> Self {
+        let hidden = sizes.hidden;
+        let (mut z, mut h, mut cells) = (Vec::new(), Vec::new(), Vec::new());
+        for start in starts {
+            z.extend_from_slice(&start.latent);
+            h.extend_from_slice(&start.state[..hidden]);
+            cells.extend_from_slice(&start.state[hidden..2 * hidden]);
+        }
+        let column = [sizes.rows(), 1];
+        Self {
+            z: sizes.repeat(&z, sizes.latent, device),
+            h: sizes.repeat(&h, hidden, device),
+            cells: sizes.repeat(&cells, hidden, device),
+            alive: Tensor::ones(column, device),
+            reward: Tensor::zeros(column, device),
+            steps: Tensor::zeros(column, device),
+        }
+    }
+
+    fn outcomes(self) -> Vec<DreamOutcome> {
+        let read = |x: Tensor<2>| x.into_data().try_to_vec::<f32>().expect("sums are f32");
+        let columns = read(self.reward)
+            .into_iter()
+            .zip(read(self.steps))
+            .zip(read(self.alive));
+        columns
+            .map(|((reward, steps), alive)| DreamOutcome {
+                reward: f64::from(reward),
+                steps: steps as u32,
+                ended: alive < 0.5,
+            })
+            .collect()
+    }
+}
+
+/// The random numbers of one step, one row per start.
+struct Draws {
+    /// Uniform, for the choice of components; 0 at temperature 0.
+    choices: Vec<f32>,
+    /// Standard normal, for the latents; 0 at temperature 0.
+    normals: Vec<f32>,
+    /// Uniform, for the ends.
+    ends: Vec<f32>,
+}
+
+impl Draws {
+    /// The numbers in the engine's order, for `starts` rows of `choices` and `normals` values.
+    fn new(config: &DreamConfig, step: u32, [starts, choices, normals]: [usize; 3]) -> Self {
+        let mut draws = Self {
+            choices: vec![0.0; starts * choices],
+            normals: vec![0.0; starts * normals],
+            ends: vec![0.0; starts],
+        };
+        for start in 0..starts {
+            let mut rng = stream(config.seed, "dream", &[start as u64, u64::from(step)]);
+            if config.temperature > 0.0 {
+                for choice in &mut draws.choices[start * choices..(start + 1) * choices] {
+                    *choice = rng.random::<f64>() as f32;
+                }
+                for value in &mut draws.normals[start * normals..(start + 1) * normals] {
+                    let normal: f64 = StandardNormal.sample(&mut rng);
+                    *value = normal as f32;
+                }
+            }
+            draws.ends[start] = rng.random::<f32>();
+        }
+        draws
+    }
 }
 
 /// [`Actions::squash`] in tensors.
@@ -144,7 +230,7 @@ fn squash(actions: &Actions, outputs: Tensor<2>, device: &Device) -> Tensor<2> {
             (outputs.tanh() + 1.0) * 0.5 * constant(&span, 1, width, device)
                 + constant(low, 1, width, device)
         }
-        // Ties, where the engine takes the first, do not happen among real numbers.
+        // Ties, where the engine takes the first value, have probability 0.
         Actions::Discrete(_) => outputs.clone().greater_equal(outputs.max_dim(1)).float(),
     }
 }
@@ -192,13 +278,13 @@ mod tests {
                     &device,
                 );
                 assert_eq!(there.len(), engine.len());
-                // A chance at the edge of two outcomes may fall to the other side: one dream in
-                // twenty at most.
-                let parted = engine.iter().zip(&there).filter(|(a, b)| {
+                // A random number near a threshold can select the other outcome: in at most one
+                // dream of twenty.
+                let diverged = engine.iter().zip(&there).filter(|(a, b)| {
                     (a.steps, a.ended) != (b.steps, b.ended) || (a.reward - b.reward).abs() > 1e-3
                 });
                 assert!(
-                    parted.count() <= engine.len() / 20,
+                    diverged.count() <= engine.len() / 20,
                     "{variant} at {temperature}: {engine:?} {there:?}"
                 );
             }

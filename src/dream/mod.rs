@@ -1,15 +1,17 @@
-//! Rollouts inside the memory: populations of controllers, many episodes each, as one batch without
-//! any frame.
+//! Rollouts inside the memory: many episodes of a population of controllers as one batch, without
+//! frames.
 //!
 //! ```text
 //! [z, h] → C → a        (z, a) → M → h'        h' → z', reward, end
 //! ```
 //!
-//! Everything random in episode e at step t comes from the stream (seed, "dream", e, t). So a dream
-//! does not depend on how many others are dreamt beside it, nor on threads; and every controller
-//! meets the same chances, as on common tracks.
+//! All random numbers of episode e at step t come from the stream (seed, "dream", e, t). So a dream
+//! depends neither on the size of the batch nor on threads, and every controller gets the same
+//! random numbers, as it would on common tracks.
 
 mod device;
+
+use std::ops::Range;
 
 use frmdn_engine::random::{Pcg64, stream};
 use rand::RngExt;
@@ -22,50 +24,43 @@ use crate::{
     memory::{Memory, NoPrediction, Prediction, Scratch},
 };
 
-/// Dreams that one thread works on at a time: enough rows for efficient products, few enough states
-/// for the cache.
-const TOGETHER: usize = 64;
+/// Dreams that one thread works on at a time: enough rows for efficient matrix products, and few
+/// enough states for the cache.
+const ROWS_PER_BATCH: usize = 64;
 
-/// Where a dream begins: the latent that is seen, and the memory's state before it consumes it.
+/// Where a dream begins: the latent that C sees first, and the memory's state before it consumes
+/// that latent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start {
     /// z `[latent]`.
     pub latent: Vec<f32>,
-    /// As [`Memory::state_len`] says; zeros at the start of an episode.
+    /// State of [`Memory::state_len`] values; zeros at the start of an episode.
     pub state: Vec<f32>,
 }
 
-/// How to dream.
+/// Settings of dreams.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DreamConfig {
-    /// Most steps of one dream.
+    /// Largest number of steps of a dream.
     pub steps: u32,
-    /// Temperature of the latents: 0 takes the likeliest component's mean.
+    /// Temperature of the latents; 0 takes the mean of the likeliest component.
     pub temperature: f32,
-    /// Root of all chances.
+    /// Root seed of the random streams.
     pub seed: u64,
-    /// Ends are drawn with the probability that the memory foresees; else dreams go on to the last
-    /// step.
+    /// Whether ends are sampled from the predicted probability; otherwise every dream has `steps`
+    /// steps.
     pub ends: bool,
 }
 
-/// What became of one dream.
+/// The outcome of one dream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Dreamt {
-    /// Sum of the rewards foreseen.
+pub struct DreamOutcome {
+    /// Sum of the predicted rewards.
     pub reward: f64,
-    /// Steps dreamt.
+    /// Number of steps.
     pub steps: u32,
-    /// The memory ended it.
+    /// Whether the memory ended it.
     pub ended: bool,
-}
-
-/// A dream under way.
-#[derive(Clone, Copy)]
-struct Row {
-    /// Controller · starts + start.
-    job: usize,
-    dreamt: Dreamt,
 }
 
 /// Lets each of `controllers` drive from each of `starts`; the outcomes are `[controllers,
@@ -82,36 +77,31 @@ pub fn dream(
     controllers: &[&LinearController],
     starts: &[Start],
     config: DreamConfig,
-) -> Result<Vec<Dreamt>, NoPrediction> {
-    let mut outcomes = vec![Dreamt::default(); controllers.len() * starts.len()];
-    // In shares of equal size, so that no thread idles while another has several left.
-    let share = outcomes
+) -> Result<Vec<DreamOutcome>, NoPrediction> {
+    let dreams = Dreams {
+        memory,
+        actions,
+        controllers,
+        starts,
+        config,
+    };
+    let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
+    // Batches of equal size, so that no thread is idle while another has several left.
+    let batch = outcomes
         .len()
         .div_ceil(rayon::current_num_threads())
-        .clamp(1, TOGETHER);
-    let work = |scratch: &mut Buffers, (at, outcomes): (usize, &mut [Dreamt])| {
-        let jobs = at * share..at * share + outcomes.len();
-        let first = jobs.start;
-        scratch.dream(
-            memory,
-            actions,
-            controllers,
-            starts,
-            config,
-            jobs,
-            &mut |_, _| (),
-            &mut |job, dreamt| outcomes[job - first] = dreamt,
-        )
-    };
+        .clamp(1, ROWS_PER_BATCH);
     outcomes
-        .par_chunks_mut(share)
+        .par_chunks_mut(batch)
         .enumerate()
-        .try_for_each_init(Buffers::default, work)?;
+        .try_for_each_init(Buffers::default, |buffers, (i, outcomes)| {
+            buffers.dream(&dreams, i * batch, outcomes, None)
+        })?;
     Ok(outcomes)
 }
 
-/// The dreams of [`dream`], each with the actions taken in it, `[steps, actions]`: what is driven
-/// in the real environment to see what they would really have brought.
+/// The dreams of [`dream`], each with its actions `[steps, actions]`, so that the same actions can
+/// be applied in the real environment.
 ///
 /// # Errors
 /// If the memory predicts nothing.
@@ -124,41 +114,41 @@ pub fn dream_actions(
     controllers: &[&LinearController],
     starts: &[Start],
     config: DreamConfig,
-) -> Result<Vec<(Dreamt, Vec<f32>)>, NoPrediction> {
-    let mut outcomes = vec![(Dreamt::default(), Vec::new()); controllers.len() * starts.len()];
-    let work = |scratch: &mut Buffers, (at, outcomes): (usize, &mut [(Dreamt, Vec<f32>)])| {
-        let jobs = at * TOGETHER..at * TOGETHER + outcomes.len();
-        let first = jobs.start;
-        let mut taken = vec![Vec::new(); outcomes.len()];
-        let each = &mut |job: usize, action: &[f32]| taken[job - first].extend_from_slice(action);
-        let store = &mut |job: usize, dreamt| outcomes[job - first].0 = dreamt;
-        scratch.dream(
-            memory,
-            actions,
-            controllers,
-            starts,
-            config,
-            jobs,
-            each,
-            store,
-        )?;
-        outcomes
-            .iter_mut()
-            .zip(taken)
-            .for_each(|(outcome, taken)| outcome.1 = taken);
-        Ok(())
+) -> Result<Vec<(DreamOutcome, Vec<f32>)>, NoPrediction> {
+    let dreams = Dreams {
+        memory,
+        actions,
+        controllers,
+        starts,
+        config,
     };
+    let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
+    let mut taken = vec![Vec::new(); dreams.len()];
     outcomes
-        .par_chunks_mut(TOGETHER)
+        .par_chunks_mut(ROWS_PER_BATCH)
+        .zip(taken.par_chunks_mut(ROWS_PER_BATCH))
         .enumerate()
-        .try_for_each_init(Buffers::default, work)?;
-    Ok(outcomes)
+        .try_for_each_init(Buffers::default, |buffers, (i, (outcomes, taken))| {
+            buffers.dream(&dreams, i * ROWS_PER_BATCH, outcomes, Some(taken))
+        })?;
+    Ok(outcomes.into_iter().zip(taken).collect())
 }
 
-/// Buffers of one thread, one row per dream.
+/// All dreams of one call. Dream number `controller · starts + start` is that of a controller from
+/// a start.
+struct Dreams<'a> {
+    memory: &'a dyn Memory,
+    actions: &'a Actions,
+    controllers: &'a [&'a LinearController],
+    starts: &'a [Start],
+    config: DreamConfig,
+}
+
+/// Buffers of one thread. Row i of `latents`, `states`, `actions`, `rngs` and `predictions` belongs
+/// to `running[i]`.
 #[derive(Default)]
 struct Buffers {
-    rows: Vec<Row>,
+    running: Vec<RunningDream>,
     latents: Vec<f32>,
     states: Vec<f32>,
     actions: Vec<f32>,
@@ -167,102 +157,149 @@ struct Buffers {
     memory: Scratch,
 }
 
+/// A dream that has not ended.
+#[derive(Clone, Copy)]
+struct RunningDream {
+    /// Its number in [`Dreams`].
+    number: usize,
+    outcome: DreamOutcome,
+}
+
+impl Dreams<'_> {
+    fn len(&self) -> usize {
+        self.controllers.len() * self.starts.len()
+    }
+
+    fn controller(&self, number: usize) -> &LinearController {
+        self.controllers[number / self.starts.len()]
+    }
+
+    fn start(&self, number: usize) -> &Start {
+        &self.starts[number % self.starts.len()]
+    }
+
+    /// The random numbers of a dream's step, the same for every controller.
+    fn rng(&self, number: usize, step: u32) -> Pcg64 {
+        let start = (number % self.starts.len()) as u64;
+        stream(self.config.seed, "dream", &[start, u64::from(step)])
+    }
+}
+
 impl Buffers {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "private, called twice; a struct would only repeat the names"
-    )]
+    /// Dreams as many of `dreams` as `outcomes` has places, from number `first` on. `taken` gets
+    /// their actions.
     fn dream(
         &mut self,
-        memory: &dyn Memory,
-        form: &Actions,
-        controllers: &[&LinearController],
-        starts: &[Start],
-        config: DreamConfig,
-        jobs: std::ops::Range<usize>,
-        each: &mut dyn FnMut(usize, &[f32]),
-        store: &mut dyn FnMut(usize, Dreamt),
+        dreams: &Dreams<'_>,
+        first: usize,
+        outcomes: &mut [DreamOutcome],
+        mut taken: Option<&mut [Vec<f32>]>,
     ) -> Result<(), NoPrediction> {
-        let Self {
-            rows,
-            latents,
-            states,
-            actions,
-            rngs,
-            predictions,
-            memory: scratch,
-        } = self;
-        let (width, state_len) = (form.width(), memory.state_len());
-        let latent = starts[0].latent.len();
-        rows.clear();
-        latents.clear();
-        states.clear();
-        for job in jobs {
-            let start = &starts[job % starts.len()];
-            assert_eq!(
-                (start.latent.len(), start.state.len()),
-                (latent, state_len),
-                "a start has the memory's sizes"
-            );
-            rows.push(Row {
-                job,
-                dreamt: Dreamt::default(),
-            });
-            latents.extend_from_slice(&start.latent);
-            states.extend_from_slice(&start.state);
-        }
-        for step in 0..config.steps {
-            let n = rows.len();
-            if n == 0 {
+        self.begin(dreams, first..first + outcomes.len());
+        for step in 0..dreams.config.steps {
+            if self.running.is_empty() {
                 break;
             }
-            actions.resize(n * width, 0.0);
-            rngs.clear();
-            for (i, (row, action)) in rows.iter().zip(actions.chunks_exact_mut(width)).enumerate() {
-                let (z, h) = (
-                    &latents[i * latent..(i + 1) * latent],
-                    memory.hidden(&states[i * state_len..(i + 1) * state_len]),
-                );
-                controllers[row.job / starts.len()].outputs(z, h, action);
-                form.squash(action);
-                each(row.job, action);
-                rngs.push(stream(
-                    config.seed,
-                    "dream",
-                    &[(row.job % starts.len()) as u64, u64::from(step)],
-                ));
-            }
-            memory.step(n, latents, actions, states, scratch);
-            predictions.resize(n, Prediction::default());
-            memory.predict(
-                states,
-                config.temperature,
-                rngs,
-                latents,
-                predictions,
-                scratch,
-            )?;
-            // From the last row down: one that ends is replaced by the last one, which has had its
-            // turn.
-            for i in (0..n).rev() {
-                let dreamt = &mut rows[i].dreamt;
-                dreamt.reward += f64::from(predictions[i].reward);
-                dreamt.steps += 1;
-                dreamt.ended = config.ends && rngs[i].random::<f32>() < predictions[i].done;
-                if dreamt.ended {
-                    let row = rows.swap_remove(i);
-                    store(row.job, row.dreamt);
-                    let last = rows.len();
-                    latents.copy_within(last * latent..(last + 1) * latent, i * latent);
-                    states.copy_within(last * state_len..(last + 1) * state_len, i * state_len);
-                    latents.truncate(last * latent);
-                    states.truncate(last * state_len);
+            self.choose_actions(dreams, step);
+            if let Some(taken) = &mut taken {
+                let actions = self.actions.chunks_exact(dreams.actions.width());
+                for (dream, action) in self.running.iter().zip(actions) {
+                    taken[dream.number - first].extend_from_slice(action);
                 }
             }
+            self.advance(dreams)?;
+            self.retire_ended(dreams, |number, outcome| outcomes[number - first] = outcome);
         }
-        rows.iter().for_each(|row| store(row.job, row.dreamt));
+        for dream in &self.running {
+            outcomes[dream.number - first] = dream.outcome;
+        }
         Ok(())
     }
+
+    /// Fills the rows with the starts of the dreams `numbers`.
+    fn begin(&mut self, dreams: &Dreams<'_>, numbers: Range<usize>) {
+        let sizes = (dreams.starts[0].latent.len(), dreams.memory.state_len());
+        self.running.clear();
+        self.latents.clear();
+        self.states.clear();
+        for number in numbers {
+            let start = dreams.start(number);
+            assert_eq!(
+                (start.latent.len(), start.state.len()),
+                sizes,
+                "a start has the memory's sizes"
+            );
+            self.running.push(RunningDream {
+                number,
+                outcome: DreamOutcome::default(),
+            });
+            self.latents.extend_from_slice(&start.latent);
+            self.states.extend_from_slice(&start.state);
+        }
+    }
+
+    /// [z, h] → C → actions of all rows, and the random streams of `step`.
+    fn choose_actions(&mut self, dreams: &Dreams<'_>, step: u32) {
+        let (width, memory) = (dreams.actions.width(), dreams.memory);
+        let (latent, state_len) = (dreams.starts[0].latent.len(), memory.state_len());
+        self.actions.resize(self.running.len() * width, 0.0);
+        self.rngs.clear();
+        for (i, dream) in self.running.iter().enumerate() {
+            let z = &self.latents[i * latent..(i + 1) * latent];
+            let h = memory.hidden(&self.states[i * state_len..(i + 1) * state_len]);
+            let action = &mut self.actions[i * width..(i + 1) * width];
+            dreams.controller(dream.number).outputs(z, h, action);
+            dreams.actions.squash(action);
+            self.rngs.push(dreams.rng(dream.number, step));
+        }
+    }
+
+    /// (z, a) → M → h′ → z′, reward and end of all rows.
+    fn advance(&mut self, dreams: &Dreams<'_>) -> Result<(), NoPrediction> {
+        let rows = self.running.len();
+        dreams.memory.step(
+            rows,
+            &self.latents,
+            &self.actions,
+            &mut self.states,
+            &mut self.memory,
+        );
+        self.predictions.resize(rows, Prediction::default());
+        dreams.memory.predict(
+            &self.states,
+            dreams.config.temperature,
+            &mut self.rngs,
+            &mut self.latents,
+            &mut self.predictions,
+            &mut self.memory,
+        )
+    }
+
+    /// Counts the step and hands the outcomes of the dreams that ended with it to `store`.
+    fn retire_ended(&mut self, dreams: &Dreams<'_>, mut store: impl FnMut(usize, DreamOutcome)) {
+        // From the last row down: a row that ends is replaced by the last one, which was already
+        // counted in this pass.
+        for i in (0..self.running.len()).rev() {
+            let (outcome, prediction) = (&mut self.running[i].outcome, self.predictions[i]);
+            outcome.reward += f64::from(prediction.reward);
+            outcome.steps += 1;
+            outcome.ended = dreams.config.ends && self.rngs[i].random::<f32>() < prediction.done;
+            if outcome.ended {
+                let dream = self.running.swap_remove(i);
+                store(dream.number, dream.outcome);
+                let last = self.running.len();
+                move_last_row(&mut self.latents, last, i);
+                move_last_row(&mut self.states, last, i);
+            }
+        }
+    }
+}
+
+/// Moves row `last`, the last one of `values`, to row `i`.
+fn move_last_row(values: &mut Vec<f32>, last: usize, i: usize) {
+    let len = values.len() / (last + 1);
+    values.copy_within(last * len..(last + 1) * len, i * len);
+    values.truncate(last * len);
 }
 
 #[cfg(test)]
@@ -291,8 +328,7 @@ mod tests {
             ..MemoryConfig::default()
         };
         let mut weights = memory::init(&config, LATENT, 3, 1);
-        // At first the ends are improbable; here one step in about ten ends, and rewards depend on
-        // h.
+        // Initial weights make ends improbable; with this bias about one step in ten ends.
         for t in &mut weights.0 {
             if t.name == "done.bias" {
                 t.value[0] = -2.2;
@@ -330,7 +366,12 @@ mod tests {
         ends: true,
     };
 
-    fn run(setup: &Setup, controllers: &[usize], starts: &[Start], threads: usize) -> Vec<Dreamt> {
+    fn run(
+        setup: &Setup,
+        controllers: &[usize],
+        starts: &[Start],
+        threads: usize,
+    ) -> Vec<DreamOutcome> {
         let controllers: Vec<&LinearController> =
             controllers.iter().map(|&i| &setup.controllers[i]).collect();
         let pool = rayon::ThreadPoolBuilder::new()
@@ -424,7 +465,7 @@ mod tests {
         }
         assert_eq!(
             got,
-            Dreamt {
+            DreamOutcome {
                 reward,
                 steps: 40,
                 ended: false

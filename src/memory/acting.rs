@@ -1,4 +1,4 @@
-//! Memories that act and dream.
+//! Memories in use, for acting and dreaming.
 
 use frmdn_density::{Density, SampleScratch};
 use frmdn_engine::{
@@ -19,7 +19,7 @@ pub struct Scratch {
     density: SampleScratch,
 }
 
-/// What a memory predicts beside the next latent.
+/// What a memory predicts besides the next latent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prediction {
     /// Reward of the step just consumed.
@@ -50,7 +50,7 @@ pub trait Memory: Send + Sync {
 
     /// Draws the next latents `z` [rows, latent] of the rows of `state` at `temperature` (0: the
     /// likeliest component's mean, of an ensemble that of its first member), row i from `rngs[i]`,
-    /// and tells reward and end of each.
+    /// and predicts reward and end of each.
     fn predict(
         &self,
         state: &[f32],
@@ -343,8 +343,8 @@ impl Memory for Ensemble {
             z.chunks_exact_mut(latent)
                 .zip(predictions.chunks_exact_mut(1)),
         ) {
-            // A draw from the mixture: latent, reward and end of one member. All are as likely:
-            // without chance it is the first.
+            // A draw from the mixture: latent, reward and end of one member. Members are equally
+            // likely; at temperature 0 the first is used.
             let drawn = if temperature > 0.0 {
                 rng[0].random_range(0..self.0.len())
             } else {
@@ -371,7 +371,9 @@ impl Memory for Ensemble {
         z.fill(0.0);
         for (m, member) in self.0.iter().enumerate() {
             let prediction = member.predict_mean(&state[self.own(m)], &mut one)?;
-            z.iter_mut().zip(&one).for_each(|(z, one)| *z += one / n);
+            for (z, one) in z.iter_mut().zip(&one) {
+                *z += one / n;
+            }
             mean.reward += prediction.reward / n;
             mean.done += prediction.done / n;
         }

@@ -1,4 +1,4 @@
-//! What M is trained and judged on.
+//! Batches of sequences for training and evaluation of M.
 
 use std::borrow::Cow;
 

@@ -20,7 +20,7 @@ pub enum Variant {
     RmdnLowrank,
     /// Covariances D + U Uᵀ. Ours.
     RmdnLowrankCov,
-    /// Any precision A D Aᵀ, A unit lower triangular: the ceiling of a Gaussian head.
+    /// Any precision A D Aᵀ, A unit lower triangular: the upper bound of a Gaussian head.
     RmdnFull,
     /// One learned invertible matrix before a diagonal mixture: the smallest flow.
     RmdnLinear,
@@ -36,11 +36,11 @@ pub enum Variant {
     FrmdnLowrankCov,
     /// A flow of rational-quadratic splines that sees h, before precisions D + U Uᵀ. Ours.
     FrmdnSpline,
-    /// A random LSTM that is never trained: the control of every comparison.
+    /// A random LSTM that is never trained: the control in comparisons.
     Untrained,
     /// No memory: the controller sees z alone.
     None,
-    /// No memory but the latent before: the controller sees z of now and of the step before.
+    /// No memory but the previous latent: the controller sees z of this step and of the one before.
     Stack2,
     /// Predicts that the latent stays what it is: the trivial baseline.
     Copy,
@@ -117,6 +117,39 @@ impl std::fmt::Display for Variant {
     }
 }
 
+/// A value of [`MemoryConfig`] that is out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// A size.
+    #[error("{key} = {value} is impossible: it must be in {min}..={max}")]
+    Size {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// Its smallest value.
+        min: usize,
+        /// Its largest value.
+        max: usize,
+    },
+    /// A number that must be above 0.
+    #[error("{key} = {value} is impossible: it must be a number above 0")]
+    NotPositive {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A probability that must be below 1.
+    #[error("{key} = {value} is impossible: it must be at least 0 and below 1")]
+    Probability {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
 /// A memory and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,11 +170,11 @@ pub struct MemoryConfig {
     /// too.
     #[serde(default)]
     pub residual: bool,
-    /// Memories that are trained apart, from other first weights and on other batches, and predict
-    /// as one mixture (equation 20); the controller sees the h of all.
+    /// Memories that are trained separately, from different first weights and on different batches,
+    /// and predict as one mixture (equation 20); the controller sees the h of all.
     #[serde(default = "one")]
     pub members: usize,
-    /// What is in the loss beside the likelihood, and how steps are bounded.
+    /// The loss besides the likelihood, and the bound of the gradient.
     #[serde(default)]
     pub loss: LossConfig,
     /// Spectral radius of each gate's recurrent weights in the variant `untrained`.
@@ -175,11 +208,11 @@ pub struct LossConfig {
     /// very large gradients. On Car-Racing latents the norm is 20 to 45 all along; a limit of 10,
     /// which cuts every update, cost 0.65 nats a step after 1,500 updates of the preset `tiny`.
     pub clip_norm: f64,
-    /// Part of h that heads and density do not see in training, another one at every step (equation
-    /// 18).
+    /// Part of h that is hidden from heads and density in training, drawn anew at every step
+    /// (equation 18).
     pub dropout: f64,
-    /// Part of the latents that the memory is fed which are its own draws instead of what was seen:
-    /// the network runs once on what was seen, draws from every prediction, and learns on the mixed
+    /// Part of the input latents that are the memory's own draws instead of the recorded ones: the
+    /// network runs once on the recorded latents, draws from its predictions, and learns on the mixed
     /// inputs (parallel scheduled sampling, equation 19).
     pub scheduled_sampling: f64,
 }
@@ -216,43 +249,50 @@ impl Default for MemoryConfig {
 }
 
 impl MemoryConfig {
-    /// Names an impossible value.
-    pub fn validate(&self) -> Result<(), String> {
-        let range = |key: &str, value: usize, least: usize, most: usize| {
-            let fits = (least..=most).contains(&value);
-            fits.then_some(()).ok_or_else(|| {
-                format!("{key} = {value} is impossible: it must be in {least}..={most}")
-            })
+    /// Checks sizes and settings.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let members = if self.is_trained() { 16 } else { 1 };
+        for (key, value, [min, max]) in [
+            ("hidden", self.hidden, [1, 4096]),
+            ("components", self.components, [1, 40]),
+            ("rank", self.rank, [0, 8]),
+            ("members", self.members, [1, members]),
+            ("flow_couplings", self.flow_couplings, [1, 16]),
+            ("flow_hidden", self.flow_hidden, [1, 4096]),
+        ] {
+            if !(min..=max).contains(&value) {
+                return Err(ConfigError::Size {
+                    key,
+                    value,
+                    min,
+                    max,
+                });
+            }
+        }
+        let positive = |key: &'static str, value: f64| {
+            if value.is_finite() && value > 0.0 {
+                Ok(())
+            } else {
+                Err(ConfigError::NotPositive { key, value })
+            }
         };
-        range("hidden", self.hidden, 1, 4096)?;
-        range("components", self.components, 1, 40)?;
-        range("rank", self.rank, 0, 8)?;
-        range(
-            "members",
-            self.members,
-            1,
-            if self.is_trained() { 16 } else { 1 },
-        )?;
-        range("flow_couplings", self.flow_couplings, 1, 16)?;
-        range("flow_hidden", self.flow_hidden, 1, 4096)?;
-        let positive = |key: &str, value: f64| {
-            let fits = value.is_finite() && value > 0.0;
-            fits.then_some(()).ok_or_else(|| {
-                format!("{key} = {value} is impossible: it must be a number above 0")
-            })
-        };
-        positive("loss.reward_scale", self.loss.reward_scale)?;
-        positive("loss.done_weight", self.loss.done_weight)?;
-        positive("loss.done_positive_weight", self.loss.done_positive_weight)?;
-        positive("loss.clip_norm", self.loss.clip_norm)?;
-        let share = |key: &str, value: f64| {
-            let fits = (0.0..1.0).contains(&value);
-            fits.then_some(()).ok_or_else(|| {
-                format!("{key} = {value} is impossible: it must be at least 0 and below 1")
-            })
-        };
-        share("loss.dropout", self.loss.dropout)?;
-        share("loss.scheduled_sampling", self.loss.scheduled_sampling)?;
+        let loss = &self.loss;
+        positive("loss.reward_scale", loss.reward_scale)?;
+        positive("loss.done_weight", loss.done_weight)?;
+        positive("loss.done_positive_weight", loss.done_positive_weight)?;
+        positive("loss.clip_norm", loss.clip_norm)?;
+        for (key, value) in [
+            ("loss.dropout", loss.dropout),
+            ("loss.scheduled_sampling", loss.scheduled_sampling),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(ConfigError::Probability { key, value });
+            }
+        }
         positive("spectral_radius", self.spectral_radius)
     }
 
@@ -273,7 +313,7 @@ impl MemoryConfig {
         }
     }
 
-    /// The root of all that is random in member `index`.
+    /// The root seed of member `index`.
     pub fn member_seed(seed: u64, index: usize) -> u64 {
         if index == 0 {
             seed
@@ -319,8 +359,8 @@ impl MemoryConfig {
         ]
     }
 
-    /// The same of one step of a sequence in training: forward, all components, and back to weights
-    /// and inputs.
+    /// The same for one step of a sequence in training: forward, all components, and backward to
+    /// weights and inputs.
     pub fn training_operations(&self, latent: usize, actions: usize) -> f64 {
         if self.members > 1 {
             return self.members as f64 * self.member().training_operations(latent, actions);
@@ -356,8 +396,8 @@ impl MemoryConfig {
 /// `lstm.weight_input` [latent + actions, 4 H], `lstm.weight_hidden` [H, 4 H], `lstm.bias` [4 H]
 /// (gates i, f, g, o; uniform ± 1/√H as PyTorch's, the forget gate's bias raised by 1), the
 /// density's tensors, `reward.*` and `done.*` [H, 1]. The untrained memory's recurrent weights are
-/// normal, each gate's block scaled to the configured spectral radius, so that what it has seen
-/// fades slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
+/// normal, each gate's block scaled to the configured spectral radius, so that past inputs
+/// fade slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
 pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Params {
     let mut params = Params::default();
     if !config.is_recurrent() {
@@ -396,11 +436,11 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
                     .collect()
             };
             let scale = (config.spectral_radius / spectral_radius(&block(&recurrent), h)) as f32;
-            recurrent.chunks_exact_mut(4 * h).for_each(|row| {
-                row[gate * h..(gate + 1) * h]
-                    .iter_mut()
-                    .for_each(|v| *v *= scale)
-            });
+            for row in recurrent.chunks_exact_mut(4 * h) {
+                for v in &mut row[gate * h..(gate + 1) * h] {
+                    *v *= scale;
+                }
+            }
         }
     }
     params.push("lstm.weight_hidden", &[h, 4 * h], recurrent);
@@ -421,7 +461,7 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
 
 /// The largest magnitude of an eigenvalue of a square matrix, by Gelfand's formula ‖Aⁿ‖^(1/n) with
 /// n = 2¹⁶, the powers by repeated squaring: the leading pair of a random matrix is complex and
-/// close to the next, where the power iteration of a vector wanders.
+/// close to the next, so power iteration of a vector does not converge.
 fn spectral_radius(matrix: &[f64], n: usize) -> f64 {
     const SQUARINGS: i32 = 16;
     let mut a = matrix.to_vec();

@@ -119,13 +119,13 @@ impl MemoryDefinition {
         (head("reward"), head("done"))
     }
 
-    /// The loss (equation 17) of `batch`, divided by `count`, back to all weights: what the
-    /// trainer's shards do on the engine. `kept` `[T · B, hidden]` multiplies h where heads and
+    /// The loss (equation 17) of `batch`, divided by `count`, differentiated by all weights: what the
+    /// trainer's shards do on the engine. `dropout` `[T · B, hidden]` multiplies h where heads and
     /// density see it (dropout); empty for all.
     pub(super) fn differentiate(
         &self,
         batch: &SequenceBatch,
-        kept: &[f32],
+        dropout: &[f32],
         count: f64,
         device: &Device,
     ) -> BatchGradients {
@@ -150,10 +150,10 @@ impl MemoryDefinition {
             .try_to_vec()
             .expect("states are f32");
         let hidden = Tensor::cat(all, 0);
-        let hidden = if kept.is_empty() {
+        let hidden = if dropout.is_empty() {
             hidden
         } else {
-            hidden * constant(kept, n, h, device)
+            hidden * constant(dropout, n, h, device)
         };
         let column = |v: &[f32]| constant(v, n, 1, device);
         let (mask, reward, done) = (

@@ -44,10 +44,9 @@ impl std::ops::AddAssign for EvaluationSums {
         self.nll += other.nll;
         self.squares += other.squares;
         self.cross_entropy += other.cross_entropy;
-        self.rewards
-            .iter_mut()
-            .zip(other.rewards)
-            .for_each(|(a, b)| *a += b);
+        for (sum, other) in self.rewards.iter_mut().zip(other.rewards) {
+            *sum += other;
+        }
     }
 }
 
@@ -73,40 +72,38 @@ impl EvaluationSums {
 /// Draws that a value is ranked among.
 const DRAWS: usize = 19;
 
-/// Ranks of what happened among draws of the prediction: level where the prediction is right.
+/// Ranks of the real latents among draws of the prediction: uniform where the prediction is right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calibration {
     /// How often a value of the latent had that rank among its draws (a Monte-Carlo PIT histogram,
     /// all dimensions together).
     pub values: [u64; DRAWS + 1],
-    /// How often the likelihood of the latent had that rank among those of the draws: whether all
-    /// dimensions together are.
+    /// How often the likelihood of the latent had that rank among those of the draws: the
+    /// calibration of all dimensions together.
     pub likelihoods: [u64; DRAWS + 1],
 }
 
 impl std::ops::AddAssign for Calibration {
     fn add_assign(&mut self, other: Self) {
-        self.values
-            .iter_mut()
-            .zip(other.values)
-            .for_each(|(a, b)| *a += b);
-        self.likelihoods
-            .iter_mut()
-            .zip(other.likelihoods)
-            .for_each(|(a, b)| *a += b);
+        for (count, other) in self.values.iter_mut().zip(other.values) {
+            *count += other;
+        }
+        for (count, other) in self.likelihoods.iter_mut().zip(other.likelihoods) {
+            *count += other;
+        }
     }
 }
 
 impl Calibration {
-    /// What [`Calibration::error`] is on average for `ranks` independent ranks of a perfect
-    /// prediction: a bin's count is about normal.
+    /// Expected [`Calibration::error`] for `ranks` independent ranks of a perfect prediction: the
+    /// count of a bin is about normal.
     pub fn expected_error(ranks: u64) -> f64 {
         let bins = (DRAWS + 1) as f64;
         (2.0 / std::f64::consts::PI * (bins - 1.0) / (ranks.max(1) as f64)).sqrt()
     }
 
-    /// Mean distance of the bins' shares from level, in parts of level: 0 for a level histogram,
-    /// near [`Calibration::expected_error`] for a perfect prediction's.
+    /// Mean distance of the bins' counts from the uniform count, in parts of it: 0 for a uniform
+    /// histogram, near [`Calibration::expected_error`] for a perfect prediction.
     pub fn error(counts: &[u64; DRAWS + 1]) -> f64 {
         let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
         counts
@@ -157,14 +154,13 @@ impl MemoryTrainer {
                 &mut scratch,
             );
             for (i, z) in z.iter().enumerate() {
-                all.values[draws.iter().skip(i).step_by(d).filter(|v| *v < z).count()] += 1;
+                let column = draws.iter().skip(i).step_by(d);
+                all.values[column.filter(|v| *v < z).count()] += 1;
             }
             draws.extend_from_slice(z);
             let likelihoods = density.log_prob(&features, &draws);
-            all.likelihoods[likelihoods[..DRAWS]
-                .iter()
-                .filter(|l| **l < likelihoods[DRAWS])
-                .count()] += 1;
+            let (drawn, real) = (&likelihoods[..DRAWS], likelihoods[DRAWS]);
+            all.likelihoods[drawn.iter().filter(|l| **l < real).count()] += 1;
         }
         all
     }
@@ -173,18 +169,18 @@ impl MemoryTrainer {
     /// number of threads.
     pub fn evaluate(&self, batches: &[SequenceBatch]) -> MemoryEvaluation {
         let mut all = EvaluationSums::default();
-        self.judge(batches)
-            .into_iter()
-            .for_each(|judged| all += judged);
+        for sums in self.evaluate_each(batches) {
+            all += sums;
+        }
         all.evaluation()
     }
 
     /// Sums over each of `batches`, each run from a zero state.
-    pub fn judge(&self, batches: &[SequenceBatch]) -> Vec<EvaluationSums> {
+    pub fn evaluate_each(&self, batches: &[SequenceBatch]) -> Vec<EvaluationSums> {
         let (density, lstm) = (self.density(), self.lstm());
         let heads = Heads::load(&self.config.loss, &self.weights, self.config.hidden)
             .expect("the trainer's weights have the model's shapes");
-        let judge = |batch: &SequenceBatch| {
+        let evaluate = |batch: &SequenceBatch| {
             let (h, n) = (self.config.hidden, batch.steps * batch.batch);
             let mut tape = Tape::default();
             lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
@@ -206,6 +202,6 @@ impl MemoryTrainer {
             }
             sums
         };
-        batches.par_iter().map(judge).collect()
+        batches.par_iter().map(evaluate).collect()
     }
 }

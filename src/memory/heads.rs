@@ -48,7 +48,7 @@ impl Head {
     }
 
     /// Adds the gradients of a loss whose derivative by this head's value is `d`.
-    fn back(&mut self, h: &[f32], d: f64, d_hidden: &mut [f32]) {
+    fn backward(&mut self, h: &[f32], d: f64, d_hidden: &mut [f32]) {
         self.bias_gradient += d;
         let d = d as f32;
         for ((g, w), (h, dh)) in self
@@ -112,12 +112,12 @@ impl Heads {
             ..
         } = self.loss;
         let p = 1.0 / (1.0 + (-(logit + w.ln())).exp());
-        self.reward.back(
+        self.reward.backward(
             h,
             2.0 * weight * reward_scale * reward_scale * error,
             d_hidden,
         );
-        self.done.back(
+        self.done.backward(
             h,
             weight * done_weight * (w * done * (p - 1.0) + (1.0 - done) * p),
             d_hidden,

@@ -1,4 +1,4 @@
-//! M: one trait, the variants by name.
+//! M, the memory: one trait, the variants by name.
 //!
 //! At every step the memory consumes (z_t, a_t); its hidden state h_{t+1} predicts the next latent
 //! z_{t+1}, the reward r_t and the end d_t of that very step. The controller at time t sees [z_t,
@@ -35,7 +35,7 @@ mod train;
 
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
 pub use batch::SequenceBatch;
-pub use config::{LossConfig, MemoryConfig, Variant, init, posterior_entropy};
+pub use config::{ConfigError, LossConfig, MemoryConfig, Variant, init, posterior_entropy};
 pub use evaluation::{Calibration, EvaluationSums, MemoryEvaluation};
 pub use stacked::Stacked;
 pub use train::{MemoryMetrics, MemoryState, MemoryTrainer, NonFinite};

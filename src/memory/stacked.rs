@@ -1,4 +1,4 @@
-//! A memory for drivers that do not look at it.
+//! A wrapper that shows C the previous latent instead of h.
 
 use frmdn_engine::random::Pcg64;
 
@@ -60,11 +60,17 @@ impl Memory for Stacked {
         temperature: f32,
         rngs: &mut [Pcg64],
         z: &mut [f32],
-        foreseen: &mut [Prediction],
+        predictions: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        self.inner
-            .predict(&self.inside(state), temperature, rngs, z, foreseen, scratch)
+        self.inner.predict(
+            &self.inside(state),
+            temperature,
+            rngs,
+            z,
+            predictions,
+            scratch,
+        )
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {

@@ -1,10 +1,10 @@
-//! Training of M: the recurrence forward and back on the engine, the density by burn's autodiff in
-//! between.
+//! Training of M: the recurrence forward and backward on the engine, the density by burn's autodiff
+//! in between.
 
 use std::borrow::Cow;
 
 use burn::tensor::Device;
-use frmdn_density::{Definition, Density, SampleScratch};
+use frmdn_density::{Definition, Density, LossAndGradient, SampleScratch};
 use frmdn_engine::{
     Params,
     adam::{Adam, AdamConfig},
@@ -163,7 +163,10 @@ impl MemoryTrainer {
         tensors
     }
 
-    /// A trainer that goes on from saved tensors and state.
+    /// A trainer that continues from saved tensors and state.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
     pub fn restore(
         config: &MemoryConfig,
         latent: usize,
@@ -196,6 +199,9 @@ impl MemoryTrainer {
 
     /// One update. The batch is cut into shards of four sequences that run on the current rayon
     /// pool; the result does not depend on the number of threads.
+    ///
+    /// # Errors
+    /// If the loss or a gradient is not finite; nothing has changed then.
     pub fn step(
         &mut self,
         batch: &SequenceBatch,
@@ -224,7 +230,7 @@ impl MemoryTrainer {
                 device,
             )
             .expect("the trainer's weights have the model's shapes")
-            .differentiate(batch, &self.kept(batch, 0, update), count, device),
+            .differentiate(batch, &self.dropout(batch, 0, update), count, device),
         };
         if sums.iter().any(|s| !s.is_finite()) {
             return Err(NonFinite {
@@ -254,16 +260,11 @@ impl MemoryTrainer {
     fn on_engine(&self, batch: &SequenceBatch, count: f64, update: u64) -> BatchGradients {
         let cuts: Vec<usize> = (0..batch.batch).step_by(SHARD).collect();
         let lstm = self.lstm();
-        let shares: Vec<BatchGradients> = cuts
+        let shards: Vec<BatchGradients> = cuts
             .par_iter()
             .map(|&from| {
-                self.share(
-                    &lstm,
-                    &batch.columns(from, batch.batch.min(from + SHARD)),
-                    from,
-                    count,
-                    update,
-                )
+                let columns = batch.columns(from, batch.batch.min(from + SHARD));
+                self.shard(&lstm, &columns, from, count, update)
             })
             .collect();
         let mut all = BatchGradients {
@@ -271,42 +272,40 @@ impl MemoryTrainer {
             gradients: self.weights.zeros_like(),
             last: Vec::new(),
         };
-        for share in &shares {
-            all.gradients.add_assign(&share.gradients);
-            all.sums
-                .iter_mut()
-                .zip(share.sums)
-                .for_each(|(a, b)| *a += b);
-            all.last.extend_from_slice(&share.last);
+        for shard in &shards {
+            all.gradients.add_assign(&shard.gradients);
+            for (all, sum) in all.sums.iter_mut().zip(shard.sums) {
+                *all += sum;
+            }
+            all.last.extend_from_slice(&shard.last);
         }
         all
     }
 
     /// Factors of h `[T · B, hidden]` by dropout (equation 18), 0 or 1/(1 − p); empty without. A
     /// sequence has its own stream: `first` is the number of the first in the whole batch.
-    fn kept(&self, batch: &SequenceBatch, first: usize, update: u64) -> Vec<f32> {
+    fn dropout(&self, batch: &SequenceBatch, first: usize, update: u64) -> Vec<f32> {
         let (p, h) = (self.config.loss.dropout, self.config.hidden);
         if p == 0.0 {
             return Vec::new();
         }
-        let mut kept = vec![0.0; batch.steps * batch.batch * h];
+        let mut factors = vec![0.0; batch.steps * batch.batch * h];
         for column in 0..batch.batch {
             let mut rng = stream(
                 self.seed,
                 "memory/dropout",
                 &[update, (first + column) as u64],
             );
-            for row in kept.chunks_exact_mut(h).skip(column).step_by(batch.batch) {
-                row.iter_mut().for_each(|k| {
-                    *k = if rng.random::<f64>() < p {
-                        0.0
-                    } else {
-                        (1.0 / (1.0 - p)) as f32
-                    }
-                });
+            let rows = factors.chunks_exact_mut(h).skip(column);
+            for factor in rows.step_by(batch.batch).flatten() {
+                *factor = if rng.random::<f64>() < p {
+                    0.0
+                } else {
+                    (1.0 / (1.0 - p)) as f32
+                };
             }
         }
-        kept
+        factors
     }
 
     /// The batch with some of its inputs replaced by the memory's own draws of them (equation 19,
@@ -372,8 +371,9 @@ impl MemoryTrainer {
     }
 
     /// Loss sums and gradients of one shard (equation 17); the loss is divided by `count`, the
-    /// number of real steps of the whole batch.
-    fn share(
+    /// number of real steps of the whole batch. `first` is the number of the shard's first sequence
+    /// in the batch.
+    fn shard(
         &self,
         lstm: &Lstm,
         batch: &SequenceBatch,
@@ -381,79 +381,40 @@ impl MemoryTrainer {
         count: f64,
         update: u64,
     ) -> BatchGradients {
-        let (h, n) = (self.config.hidden, batch.steps * batch.batch);
-        let inputs = batch.inputs();
         let mut tape = Tape::default();
-        lstm.forward_from(&batch.start, &inputs, batch.steps, batch.batch, &mut tape);
-        let kept = self.kept(batch, first, update);
-        let seen = match kept.len() {
-            0 => Cow::Borrowed(tape.hidden()),
-            _ => Cow::Owned(
-                tape.hidden()
-                    .iter()
-                    .zip(&kept)
-                    .map(|(h, k)| h * k)
-                    .collect(),
-            ),
-        };
-
-        let density = self
-            .config
-            .density(self.latent)
-            .expect("a variant that is trained has a density");
+        lstm.forward_from(
+            &batch.start,
+            &batch.inputs(),
+            batch.steps,
+            batch.batch,
+            &mut tape,
+        );
+        let dropout = self.dropout(batch, first, update);
+        let mut seen = Cow::Borrowed(tape.hidden());
+        if !dropout.is_empty() {
+            let factors = seen.iter().zip(&dropout);
+            seen = Cow::Owned(factors.map(|(h, factor)| h * factor).collect());
+        }
         let weights: Vec<f32> = batch
             .mask
             .iter()
             .map(|&m| (f64::from(m) / count) as f32)
             .collect();
-        let features = batch.features(&seen, self.config.residual);
-        let likelihood = Definition::loss_and_gradient(
-            density,
-            &self.weights,
-            &features,
-            &batch.z_next,
-            &weights,
-        )
-        .expect("the trainer's weights have the model's shapes");
-        let width = features.len() / n;
-        let mut d_hidden: Vec<f32> = if width == h {
-            likelihood.features
-        } else {
-            likelihood
-                .features
-                .chunks_exact(width)
-                .flat_map(|row| row[..h].iter().copied())
-                .collect()
-        };
-        let mut heads = Heads::load(&self.config.loss, &self.weights, self.config.hidden)
-            .expect("the trainer's weights have the model's shapes");
-        let real = (0..n).filter(|&row| batch.mask[row] > 0.0);
-        for row in real.clone() {
-            let at = row * h..(row + 1) * h;
-            heads.add(
-                &seen[at.clone()],
-                batch.reward[row],
-                batch.done[row],
-                f64::from(weights[row]),
-                &mut d_hidden[at],
-            );
+        let (likelihood, mut d_hidden) = self.likelihood(batch, &seen, &weights);
+        let heads = self.head_losses(batch, &seen, &weights, &mut d_hidden);
+        for (d, factor) in d_hidden.iter_mut().zip(&dropout) {
+            *d *= factor;
         }
-        d_hidden.iter_mut().zip(&kept).for_each(|(d, k)| *d *= k);
+        let mut log_prob = 0.0;
+        for (&l, &mask) in likelihood.log_prob.iter().zip(&batch.mask) {
+            if mask > 0.0 {
+                log_prob += f64::from(l);
+            }
+        }
         let last = tape.last();
-        let nll = -real
-            .map(|row| f64::from(likelihood.log_prob[row]))
-            .sum::<f64>();
-
-        let (g, i) = (4 * h, lstm.inputs());
-        let (mut weight, mut bias) = (vec![0.0; (i + h) * g], vec![0.0; g]);
-        lstm.backward(&mut tape, &d_hidden, &mut weight, &mut bias);
-        let mut gradients = Params::default();
-        let recurrent = weight.split_off(i * g);
-        gradients.push("lstm.weight_input", &[i, g], weight);
-        gradients.push("lstm.weight_hidden", &[h, g], recurrent);
-        gradients.push("lstm.bias", &[g], bias);
+        let mut gradients = lstm_gradients(lstm, &mut tape, &d_hidden);
         gradients.0.extend(likelihood.parameters.0);
-        let sums = [nll, heads.squares, heads.cross_entropy];
+        let sums = [-log_prob, heads.squares, heads.cross_entropy];
         gradients.0.extend(heads.gradients().0);
         BatchGradients {
             sums,
@@ -461,4 +422,75 @@ impl MemoryTrainer {
             last,
         }
     }
+
+    /// The likelihood of the next latents given `hidden` `[T · B, hidden]`, by burn's autodiff, and
+    /// the gradient of −Σ `weights` log p by `hidden`.
+    fn likelihood(
+        &self,
+        batch: &SequenceBatch,
+        hidden: &[f32],
+        weights: &[f32],
+    ) -> (LossAndGradient, Vec<f32>) {
+        let density = self
+            .config
+            .density(self.latent)
+            .expect("a variant that is trained has a density");
+        let features = batch.features(hidden, self.config.residual);
+        let mut likelihood = Definition::loss_and_gradient(
+            density,
+            &self.weights,
+            &features,
+            &batch.z_next,
+            weights,
+        )
+        .expect("the trainer's weights have the model's shapes");
+        let h = self.config.hidden;
+        let width = features.len() / weights.len();
+        let mut d_hidden = std::mem::take(&mut likelihood.features);
+        // Where the density sees the present latent too, nothing is to be trained through it.
+        if width != h {
+            let rows = d_hidden.chunks_exact(width);
+            d_hidden = rows.flat_map(|row| row[..h].iter().copied()).collect();
+        }
+        (likelihood, d_hidden)
+    }
+
+    /// The losses of reward and end over the real steps; their gradient by `hidden` is added to
+    /// `d_hidden`.
+    fn head_losses(
+        &self,
+        batch: &SequenceBatch,
+        hidden: &[f32],
+        weights: &[f32],
+        d_hidden: &mut [f32],
+    ) -> Heads {
+        let h = self.config.hidden;
+        let mut heads = Heads::load(&self.config.loss, &self.weights, h)
+            .expect("the trainer's weights have the model's shapes");
+        for row in (0..weights.len()).filter(|&row| batch.mask[row] > 0.0) {
+            let at = row * h..(row + 1) * h;
+            heads.add(
+                &hidden[at.clone()],
+                batch.reward[row],
+                batch.done[row],
+                f64::from(weights[row]),
+                &mut d_hidden[at],
+            );
+        }
+        heads
+    }
+}
+
+/// Gradients of the LSTM's tensors from those of its hidden states.
+pub(super) fn lstm_gradients(lstm: &Lstm, tape: &mut Tape, d_hidden: &[f32]) -> Params {
+    let (inputs, h) = (lstm.inputs(), lstm.hidden());
+    let gates = 4 * h;
+    let (mut weight, mut bias) = (vec![0.0; (inputs + h) * gates], vec![0.0; gates]);
+    lstm.backward(tape, d_hidden, &mut weight, &mut bias);
+    let recurrent = weight.split_off(inputs * gates);
+    let mut gradients = Params::default();
+    gradients.push("lstm.weight_input", &[inputs, gates], weight);
+    gradients.push("lstm.weight_hidden", &[h, gates], recurrent);
+    gradients.push("lstm.bias", &[gates], bias);
+    gradients
 }

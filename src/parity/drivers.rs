@@ -1,29 +1,30 @@
-//! Who drives in a comparison: between them they show every part of the environment.
+//! The five drivers of a comparison; together they cover every part of the environment.
 
 use frmdn_car_racing::CarRacing;
 use frmdn_engine::random::{Pcg64, fill_uniform, stream};
 use serde::Serialize;
 
+use super::ParityError;
 use crate::{
     controller::Actions,
-    rollout::{Blind, BlindDriver},
+    rollout::{OpenLoop, OpenLoopDriver},
     worlds::Script,
 };
 
-/// A driver.
+/// A driver by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drive {
-    /// Uniform actions, new at each step.
+    /// An independent uniform action at each step.
     Random,
-    /// Actions that wander.
+    /// A random walk of the action.
     Brownian,
-    /// As well as it can be done: it finishes laps.
+    /// The scripted driver without noise: it finishes laps.
     Scripted,
-    /// The scripted driver, interrupted by random controls held for a while: skids, spins, hard
-    /// brakes, long stands.
+    /// The scripted driver, interrupted by random controls for some steps at a time: skids, spins,
+    /// hard braking, long standstills.
     Varied,
-    /// The scripted driver, who after a while leaves the road for the end of the field.
+    /// The scripted driver for 100 steps, then off the road to the edge of the field.
     Outward,
 }
 
@@ -37,12 +38,12 @@ impl Drive {
         Self::Outward,
     ];
 
-    /// Whether it needs steering, gas and brake of any strength.
+    /// Whether it needs continuous steering, gas and brake.
     pub fn is_continuous(self) -> bool {
         matches!(self, Self::Scripted | Self::Varied | Self::Outward)
     }
 
-    /// The name in tables.
+    /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Random => "random",
@@ -57,14 +58,14 @@ impl Drive {
     pub(super) fn start(self, actions: &Actions, seed: u64) -> Driver {
         let script = || Script::new(0.0, 0, seed);
         match self {
-            Self::Random => Driver::Blind(Blind::Random.driver(actions, 0, seed)),
-            Self::Brownian => Driver::Blind(Blind::Brownian.driver(actions, 0, seed)),
+            Self::Random => Driver::OpenLoop(OpenLoop::Random.driver(actions, 0, seed)),
+            Self::Brownian => Driver::OpenLoop(OpenLoop::Brownian.driver(actions, 0, seed)),
             Self::Scripted => Driver::Scripted(script()),
             Self::Varied => Driver::Varied {
                 script: script(),
                 rng: stream(seed, "parity/varied", &[]),
-                left: 0,
-                held: None,
+                steps_left: 0,
+                random_controls: None,
             },
             Self::Outward => Driver::Outward {
                 script: script(),
@@ -74,15 +75,17 @@ impl Drive {
     }
 }
 
-/// A driver at work.
+/// A driver in an episode.
 pub(super) enum Driver {
-    Blind(BlindDriver),
+    OpenLoop(OpenLoopDriver),
     Scripted(Script),
     Varied {
         script: Script,
         rng: Pcg64,
-        left: u32,
-        held: Option<[f32; 3]>,
+        /// Steps until the next choice between the script and random controls.
+        steps_left: u32,
+        /// The present random controls; `None` while the script drives.
+        random_controls: Option<[f32; 3]>,
     },
     Outward {
         script: Script,
@@ -91,36 +94,36 @@ pub(super) enum Driver {
 }
 
 impl Driver {
-    /// The next action for what `env` is in.
-    pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), String> {
+    /// Writes the next action for the present state of `env`.
+    pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), ParityError> {
         match self {
-            Self::Blind(driver) => driver.act(action),
+            Self::OpenLoop(driver) => driver.act(action),
             Self::Scripted(script) => script.act(env, action)?,
             Self::Varied {
                 script,
                 rng,
-                left,
-                held,
+                steps_left,
+                random_controls,
             } => {
-                if *left == 0 {
+                if *steps_left == 0 {
                     let mut drawn = [0.0f32; 6];
                     fill_uniform(rng, 1.0, &mut drawn);
                     let [span, kind, steer, gas, brake, hard] =
                         drawn.map(|x| f32::midpoint(x, 1.0));
-                    *left = 3 + (span * 40.0) as u32;
-                    // Half of the time the script; else gas or brake, now and then the wheels
-                    // stopped.
+                    *steps_left = 3 + (span * 40.0) as u32;
+                    // The script with probability 1/2; else gas or brake with probability 1/4
+                    // each, the brake often full, so that the wheels lock.
                     let controls = if kind > 0.75 {
                         [2.0 * steer - 1.0, gas, 0.0]
                     } else {
                         [2.0 * steer - 1.0, 0.0, brake.max((hard - 0.5).ceil())]
                     };
-                    *held = (kind > 0.5).then_some(controls);
+                    *random_controls = (kind > 0.5).then_some(controls);
                 }
-                *left -= 1;
-                // The script is asked all the same: it has to know where it is.
+                *steps_left -= 1;
+                // The script is always asked, because it tracks the position on the road.
                 script.act(env, action)?;
-                if let Some(controls) = held {
+                if let Some(controls) = random_controls {
                     action.copy_from_slice(controls);
                 }
             }
@@ -128,13 +131,12 @@ impl Driver {
                 *step += 1;
                 script.act(env, action)?;
                 if *step > 100 {
-                    let hull = env.state().ok_or("the episode was never started")?.hull;
+                    let hull = env.state().ok_or(ParityError::NotStarted)?.hull;
                     let [x, y] = hull.position;
                     let (sin, cos) = hull.angle.sin_cos();
-                    // Away from the middle of the field, as the car sees it: it looks along +y of
-                    // its own axes.
+                    // Away from the middle of the field, in the car's axes: it looks along +y.
                     let (right, ahead) = (x * cos + y * sin, y * cos - x * sin);
-                    // Slowly at first: a car that spins on the grass goes nowhere.
+                    // Without gas at first, or the car spins on the grass and stays there.
                     let gas = if *step < 160 { 0.0 } else { 0.25 };
                     action.copy_from_slice(&[
                         (0.5 * right.atan2(ahead)).clamp(-0.3, 0.3),

@@ -1,20 +1,20 @@
-//! How far frames are apart.
+//! Errors between frames of the two environments.
 
 use frmdn_car_racing::agent_view;
 use serde::{Serialize, ser::SerializeStruct};
 
-use super::{Native, Reference};
+use super::{Native, ParityError, Reference};
 
-/// Side of a whole frame.
+/// Side of a whole frame, pixels.
 const SIDE: usize = 96;
-/// Bytes above the bar of gauges.
+/// Bytes of a frame above the bar of gauges.
 const SCENE: usize = SIDE * 84 * 3;
-/// The score is written with other digits, left of this column of the bar.
-const TEXT: usize = 13;
-/// An error that can be seen.
-const FAR: u8 = 16;
+/// Left of this column the bar shows the score, whose digits are drawn in another font.
+const SCORE_COLUMNS: usize = 13;
+/// Largest difference of a byte that does not count as a large error.
+const SMALL: u8 = 16;
 
-/// Errors of many values.
+/// Absolute errors of the bytes of frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Errors {
     /// Frames that were compared.
@@ -22,7 +22,7 @@ pub struct Errors {
     sum: u64,
     far: u64,
     values: u64,
-    /// Mean error of the worst frame.
+    /// Mean error of the worst frame, of 255.
     pub worst: f64,
 }
 
@@ -43,7 +43,7 @@ impl Errors {
         self.sum as f64 / self.values.max(1) as f64
     }
 
-    /// Share of the values that are off by more than 16.
+    /// Share of the values that differ by more than 16, 0 to 1.
     pub fn far(&self) -> f64 {
         self.far as f64 / self.values.max(1) as f64
     }
@@ -57,16 +57,16 @@ impl Errors {
     }
 
     fn compare(ours: &[u8], theirs: &[u8]) -> Self {
-        let off = || ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
         let mut errors = Self {
             frames: 1,
-            sum: 0,
-            far: 0,
             values: ours.len() as u64,
-            worst: 0.0,
+            ..Self::default()
         };
-        errors.sum = off().map(u64::from).sum();
-        errors.far = off().filter(|e| *e > FAR).count() as u64;
+        for (a, b) in ours.iter().zip(theirs) {
+            let error = a.abs_diff(*b);
+            errors.sum += u64::from(error);
+            errors.far += u64::from(error > SMALL);
+        }
         errors.worst = errors.mean();
         errors
     }
@@ -75,30 +75,30 @@ impl Errors {
 /// Errors by part of the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct FrameErrors {
-    /// Above the gauges, all frames.
+    /// The part above the gauges, all frames.
     pub scene: Errors,
-    /// The same, frames with a wheel on the road.
+    /// The same part, frames with a wheel on the road.
     pub on_track: Errors,
-    /// The same, in the first second, while the camera zooms in.
+    /// The same part, in the first 50 steps, while the camera zooms in.
     pub zooming: Errors,
     /// The gauges without the digits of the score.
     pub gauges: Errors,
-    /// The agent's view as it is drawn, against its definition on Gymnasium's frames.
+    /// The agent's view as it is drawn here, against its definition applied to Gymnasium's frames.
     pub view: Errors,
 }
 
 /// A pair of frames.
 #[derive(Clone, Debug)]
 pub struct FramePair {
-    /// Where it is from.
+    /// Seed of its episode.
     pub seed: u64,
     /// Steps after the reset.
     pub step: u32,
-    /// Mean error above the gauges.
+    /// Mean error of the part above the gauges, of 255.
     pub error: f64,
     /// Ours, `[96, 96, 3]`.
     pub ours: Vec<u8>,
-    /// Gymnasium's.
+    /// Gymnasium's, `[96, 96, 3]`.
     pub theirs: Vec<u8>,
 }
 
@@ -111,17 +111,17 @@ impl FrameErrors {
         self.view.add(&other.view);
     }
 
-    /// Compares what both show now.
+    /// Adds the errors between the present frames of both, and returns the pair.
     pub(super) fn compare(
         &mut self,
         ours: &Native,
         theirs: &mut Reference,
         seed: u64,
         step: u32,
-    ) -> Result<FramePair, String> {
+    ) -> Result<FramePair, ParityError> {
         let reference = theirs.frame()?;
         if reference.len() != ours.frame().len() {
-            return Err("the frames have different sizes".into());
+            return Err(ParityError::FrameLength);
         }
         let scene = Errors::compare(&ours.frame()[..SCENE], &reference[..SCENE]);
         self.scene.add(&scene);
@@ -132,10 +132,11 @@ impl FrameErrors {
             self.zooming.add(&scene);
         }
         let gauges = |frame: &[u8]| -> Vec<u8> {
-            frame[SCENE..]
-                .chunks_exact(SIDE * 3)
-                .flat_map(|row| row[TEXT * 3..].to_vec())
-                .collect()
+            let mut bytes = Vec::new();
+            for row in frame[SCENE..].chunks_exact(SIDE * 3) {
+                bytes.extend_from_slice(&row[SCORE_COLUMNS * 3..]);
+            }
+            bytes
         };
         self.gauges
             .add(&Errors::compare(&gauges(ours.frame()), &gauges(&reference)));

@@ -1,15 +1,16 @@
-//! Our Car-Racing and Gymnasium's, side by side: what the one does the other must do, bit for bit.
+//! Our Car-Racing and Gymnasium's, side by side: both must do the same, bit for bit.
 //!
-//! Both are driven with the same actions, from a driver that sees ours. Rewards, flags, progress,
-//! contacts, tiles and the car's state must be equal in every bit; frames are measured, because
-//! edges are rounded differently.
+//! Both get the same actions, from a driver that sees ours. Rewards, flags, progress, contacts,
+//! tiles and the car's state must be equal in every bit. Frames are compared by their mean error,
+//! because edges are rounded differently.
 
 mod drivers;
+mod error;
 mod frames;
 mod sides;
 
 use std::sync::{
-    Mutex,
+    Mutex, MutexGuard,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -22,22 +23,24 @@ use crate::{
 };
 
 pub use drivers::Drive;
+pub use error::ParityError;
 pub use frames::{FrameErrors, FramePair};
 pub use sides::{Native, Reference, State, name_of, state_of, state_of_gym};
 
 /// What to compare.
 #[derive(Clone, Debug)]
 pub struct ParityConfig {
-    /// Options of both environments, as they follow a name: empty, or `continuous=false`.
+    /// Options of both environments, as they follow a name: empty, or for example
+    /// `continuous=false`.
     pub options: String,
-    /// Episodes, spread evenly over the drivers.
+    /// Number of episodes, spread evenly over the drivers.
     pub episodes: usize,
-    /// Tracks to compare tile for tile.
+    /// Number of tracks to compare tile by tile.
     pub tracks: usize,
     /// The first seed.
     pub seed: u64,
-    /// Steps between two frames that are compared; the first fifty steps, in which the camera
-    /// zooms, have one in ten.
+    /// Number of steps between two frames that are compared; 10 in the first fifty steps, in which
+    /// the camera zooms.
     pub frames_every: u32,
 }
 
@@ -48,47 +51,47 @@ pub struct Difference {
     pub seed: u64,
     /// Step after which they differ; 0 is the reset.
     pub step: u32,
-    /// In what.
+    /// Name of the value that differs.
     pub what: String,
     /// Our value.
     pub ours: String,
-    /// Gymnasium's.
+    /// Gymnasium's value.
     pub theirs: String,
 }
 
 /// The episodes of one driver.
 #[derive(Clone, Debug, Serialize)]
-pub struct Compared {
+pub struct DriverComparison {
     /// The driver.
     pub drive: Drive,
-    /// Episodes.
+    /// Number of episodes.
     pub episodes: usize,
-    /// Steps of all of them.
+    /// Number of steps of all of them.
     pub steps: u64,
-    /// Episodes that ended with a finished lap.
+    /// Number of episodes that ended with a finished lap.
     pub laps: usize,
-    /// Episodes that ended off the field.
+    /// Number of episodes that ended off the field.
     pub off_field: usize,
-    /// The first difference.
+    /// The difference in the episode of the smallest seed.
     pub difference: Option<Difference>,
 }
 
 /// The outcome of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Parity {
-    /// Names of both, with the versions of the other's packages.
+    /// Names of both environments, ours first.
     pub names: [String; 2],
     /// Versions of Python and its packages.
     pub versions: Vec<(String, String)>,
-    /// Tracks that were compared.
+    /// Number of tracks that were compared.
     pub tracks: usize,
-    /// Largest difference of a coordinate of any tile.
+    /// Largest difference of a coordinate of any tile, world units or radians.
     pub track_error: f64,
     /// The first track that differs in the number of tiles or by more than 1e-9.
     pub track_difference: Option<Difference>,
-    /// By driver.
-    pub drives: Vec<Compared>,
-    /// Frames.
+    /// The episodes by driver.
+    pub drives: Vec<DriverComparison>,
+    /// Errors of the frames.
     pub frames: FrameErrors,
     /// The frames with the largest error.
     #[serde(skip)]
@@ -96,8 +99,9 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Whether states, rewards, flags and tracks are equal and the frames within `mean` of 255 and
-    /// `far` of all values.
+    /// Whether states, rewards, flags and tracks are equal, the mean errors of frames on the track
+    /// and of gauges at most `mean` of 255, and at most the share `far` of the values on the track
+    /// off by more than 16.
     pub fn holds(&self, mean: f64, far: f64) -> bool {
         let equal =
             self.track_difference.is_none() && self.drives.iter().all(|d| d.difference.is_none());
@@ -116,128 +120,199 @@ struct Case {
     seed: u64,
 }
 
-/// Compares; `None` if interrupted.
+/// Compares the two environments on all threads of the current rayon pool; `None` if interrupted.
+///
+/// # Errors
+/// If an environment cannot be made or fails. A difference is no error.
 pub fn compare(
     config: &ParityConfig,
     bridge: &Bridge,
     report: &dyn Reporter,
     stop: &Interrupt,
-) -> Result<Option<Parity>, String> {
-    let options = if config.options.is_empty() {
-        String::new()
-    } else {
-        format!(",{}", config.options)
-    };
-    let names = [
-        format!("car-racing{options}"),
-        format!("gym:CarRacing-v3{options}"),
-    ];
-    let ours = World::open_with(&names[0], bridge, Frames::Whole, true)?;
-    let theirs = World::open_with(&names[1], bridge, Frames::Whole, false)?;
-    let small = World::open(&names[0], bridge)?;
-    let continuous = matches!(ours.action_space()?, ActionSpace::Box { .. });
-    let drives: Vec<Drive> = Drive::ALL
-        .into_iter()
-        .filter(|d| continuous || !d.is_continuous())
-        .collect();
-    let cases: Vec<Case> = (0..config.episodes)
-        .map(|i| Case {
-            drive: drives[i % drives.len()],
-            seed: config.seed + i as u64,
-        })
-        .collect();
-    let empty = |drive| Compared {
-        drive,
-        episodes: 0,
-        steps: 0,
-        laps: 0,
-        off_field: 0,
-        difference: None,
-    };
-    let outcome = Mutex::new(Parity {
-        names: names.clone(),
-        versions: theirs.versions()?,
-        tracks: config.tracks,
-        track_error: 0.0,
-        track_difference: None,
-        drives: drives.into_iter().map(empty).collect(),
-        frames: FrameErrors::default(),
-        worst: None,
-    });
-    let total = config.tracks + cases.len();
-    let next = AtomicUsize::new(0);
+) -> Result<Option<Parity>, ParityError> {
+    let comparison = Comparison::new(config, bridge, report, stop)?;
     let failure = Mutex::new(None);
-    report.begin("parity", "tracks and episodes", 0, total as u64);
-    // Each thread has one pair of environments for all of its episodes: what a reset leaves behind
-    // would show.
-    let work = || -> Result<(), String> {
-        let mut pair = Pair {
-            ours: Native::new(&ours, &small)?,
-            theirs: Reference::new(&theirs)?,
-            config,
-        };
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= total || stop.is_set() {
-                return Ok(());
-            }
-            if i < config.tracks {
-                let (error, difference) = pair.tracks(config.seed + i as u64)?;
-                let mut all = outcome.lock().expect("nothing panics while it holds this");
-                all.track_error = all.track_error.max(error);
-                let earlier = all
-                    .track_difference
-                    .as_ref()
-                    .is_none_or(|old| difference.as_ref().is_some_and(|new| new.seed < old.seed));
-                if earlier && difference.is_some() {
-                    all.track_difference = difference;
-                }
-            } else {
-                let case = cases[i - config.tracks];
-                let (seen, frames, worst) = pair.episode(case)?;
-                let mut all = outcome.lock().expect("nothing panics while it holds this");
-                all.frames.add(&frames);
-                if all
-                    .worst
-                    .as_ref()
-                    .is_none_or(|old| worst.as_ref().is_some_and(|new| new.error > old.error))
-                    && worst.is_some()
-                {
-                    all.worst = worst;
-                }
-                if let Some(row) = all.drives.iter_mut().find(|row| row.drive == case.drive) {
-                    row.episodes += 1;
-                    row.steps += seen.steps;
-                    row.laps += seen.laps;
-                    row.off_field += seen.off_field;
-                    let first = row.difference.as_ref().is_none_or(|old| {
-                        seen.difference
-                            .as_ref()
-                            .is_some_and(|new| new.seed < old.seed)
-                    });
-                    if first && seen.difference.is_some() {
-                        row.difference = seen.difference;
-                    }
-                }
-            }
-            report.advance(next.load(Ordering::Relaxed).min(total) as u64, "");
-        }
-    };
+    report.begin("parity", "tracks and episodes", 0, comparison.jobs() as u64);
     rayon::scope(|scope| {
         for _ in 0..rayon::current_num_threads() {
             scope.spawn(|_| {
-                if let Err(e) = work() {
-                    next.store(total, Ordering::Relaxed);
+                if let Err(e) = comparison.work() {
+                    comparison.cancel();
                     *failure.lock().expect("nothing panics while it holds this") = Some(e);
                 }
             });
         }
     });
     report.end();
-    match failure.into_inner().expect("no thread panicked") {
-        Some(e) => Err(e),
-        None if stop.is_set() => Ok(None),
-        None => Ok(Some(outcome.into_inner().expect("no thread panicked"))),
+    if let Some(e) = failure.into_inner().expect("no thread panicked") {
+        return Err(e);
+    }
+    let parity = comparison.parity.into_inner().expect("no thread panicked");
+    Ok(if stop.is_set() { None } else { Some(parity) })
+}
+
+/// A comparison in progress, shared by all threads. Its jobs are the tracks, then the episodes.
+struct Comparison<'a> {
+    config: &'a ParityConfig,
+    report: &'a dyn Reporter,
+    stop: &'a Interrupt,
+    ours: World,
+    theirs: World,
+    /// Ours with the agent's view.
+    agent_view: World,
+    cases: Vec<Case>,
+    /// Number of the first job that no thread has started.
+    next_job: AtomicUsize,
+    parity: Mutex<Parity>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        config: &'a ParityConfig,
+        bridge: &Bridge,
+        report: &'a dyn Reporter,
+        stop: &'a Interrupt,
+    ) -> Result<Self, ParityError> {
+        let options = if config.options.is_empty() {
+            String::new()
+        } else {
+            format!(",{}", config.options)
+        };
+        let names = [
+            format!("car-racing{options}"),
+            format!("gym:CarRacing-v3{options}"),
+        ];
+        let ours = World::open_with(&names[0], bridge, Frames::Whole, true)?;
+        let theirs = World::open_with(&names[1], bridge, Frames::Whole, false)?;
+        let agent_view = World::open(&names[0], bridge)?;
+        let continuous = matches!(ours.action_space()?, ActionSpace::Box { .. });
+        let drives: Vec<Drive> = Drive::ALL
+            .into_iter()
+            .filter(|d| continuous || !d.is_continuous())
+            .collect();
+        let cases = (0..config.episodes)
+            .map(|i| Case {
+                drive: drives[i % drives.len()],
+                seed: config.seed + i as u64,
+            })
+            .collect();
+        let parity = Parity {
+            names,
+            versions: theirs.versions()?,
+            tracks: config.tracks,
+            track_error: 0.0,
+            track_difference: None,
+            drives: drives.into_iter().map(DriverComparison::new).collect(),
+            frames: FrameErrors::default(),
+            worst: None,
+        };
+        Ok(Self {
+            config,
+            report,
+            stop,
+            ours,
+            theirs,
+            agent_view,
+            cases,
+            next_job: AtomicUsize::new(0),
+            parity: Mutex::new(parity),
+        })
+    }
+
+    /// Number of jobs.
+    fn jobs(&self) -> usize {
+        self.config.tracks + self.cases.len()
+    }
+
+    /// Lets no thread start another job.
+    fn cancel(&self) {
+        self.next_job.store(self.jobs(), Ordering::Relaxed);
+    }
+
+    /// The work of one thread: jobs until none is left. It has one pair of environments for all of
+    /// them, so that what a reset fails to clear shows as a difference.
+    fn work(&self) -> Result<(), ParityError> {
+        let mut pair = Pair {
+            ours: Native::new(&self.ours, &self.agent_view)?,
+            theirs: Reference::new(&self.theirs)?,
+            config: self.config,
+        };
+        loop {
+            let job = self.next_job.fetch_add(1, Ordering::Relaxed);
+            if job >= self.jobs() || self.stop.is_set() {
+                return Ok(());
+            }
+            match job.checked_sub(self.config.tracks) {
+                None => {
+                    let (error, difference) = pair.tracks(self.config.seed + job as u64)?;
+                    self.parity().add_track(error, difference);
+                }
+                Some(episode) => {
+                    let case = self.cases[episode];
+                    let outcome = pair.episode(case)?;
+                    self.parity().add_episode(case.drive, outcome);
+                }
+            }
+            let started = self.next_job.load(Ordering::Relaxed).min(self.jobs());
+            self.report.advance(started as u64, "");
+        }
+    }
+
+    fn parity(&self) -> MutexGuard<'_, Parity> {
+        self.parity
+            .lock()
+            .expect("nothing panics while it holds this")
+    }
+}
+
+impl DriverComparison {
+    /// A driver without episodes.
+    fn new(drive: Drive) -> Self {
+        Self {
+            drive,
+            episodes: 0,
+            steps: 0,
+            laps: 0,
+            off_field: 0,
+            difference: None,
+        }
+    }
+}
+
+impl Parity {
+    fn add_track(&mut self, error: f64, difference: Option<Difference>) {
+        self.track_error = self.track_error.max(error);
+        keep_first(&mut self.track_difference, difference);
+    }
+
+    fn add_episode(&mut self, drive: Drive, outcome: EpisodeOutcome) {
+        self.frames.add(&outcome.frames);
+        keep_worst(&mut self.worst, outcome.worst);
+        if let Some(row) = self.drives.iter_mut().find(|row| row.drive == drive) {
+            row.episodes += 1;
+            row.steps += outcome.steps;
+            row.laps += usize::from(outcome.lap);
+            row.off_field += usize::from(outcome.off_field);
+            keep_first(&mut row.difference, outcome.difference);
+        }
+    }
+}
+
+/// Keeps the difference with the smaller seed.
+fn keep_first(known: &mut Option<Difference>, new: Option<Difference>) {
+    if let Some(new) = new
+        && known.as_ref().is_none_or(|known| new.seed < known.seed)
+    {
+        *known = Some(new);
+    }
+}
+
+/// Keeps the pair with the larger error.
+fn keep_worst(known: &mut Option<FramePair>, new: Option<FramePair>) {
+    if let Some(new) = new
+        && known.as_ref().is_none_or(|known| new.error > known.error)
+    {
+        *known = Some(new);
     }
 }
 
@@ -248,19 +323,24 @@ struct Pair<'a> {
     config: &'a ParityConfig,
 }
 
-/// What came of an episode.
+/// The outcome of one episode.
 #[derive(Default)]
 struct EpisodeOutcome {
     steps: u64,
-    laps: usize,
-    off_field: usize,
+    /// It ended with a finished lap.
+    lap: bool,
+    /// It ended off the field.
+    off_field: bool,
     difference: Option<Difference>,
+    frames: FrameErrors,
+    /// The frames with the largest error.
+    worst: Option<FramePair>,
 }
 
 impl Pair<'_> {
-    /// The largest difference of a tile's coordinates on the track of `seed`, and whether that is
-    /// too large.
-    fn tracks(&mut self, seed: u64) -> Result<(f64, Option<Difference>), String> {
+    /// The largest difference of a coordinate on the track of `seed`, and where it is if it is above
+    /// 1e-9.
+    fn tracks(&mut self, seed: u64) -> Result<(f64, Option<Difference>), ParityError> {
         self.ours.reset(seed)?;
         self.theirs.reset(seed)?;
         let (ours, theirs) = (self.ours.track()?, self.theirs.track()?);
@@ -299,57 +379,51 @@ impl Pair<'_> {
         Ok((error, difference))
     }
 
-    /// An episode of both to the end of either, or to the first difference.
-    fn episode(
-        &mut self,
-        case: Case,
-    ) -> Result<(EpisodeOutcome, FrameErrors, Option<FramePair>), String> {
+    /// Drives an episode in both, to the end of either or to the first difference.
+    fn episode(&mut self, case: Case) -> Result<EpisodeOutcome, ParityError> {
         let mut driver = case.drive.start(self.ours.actions(), case.seed);
         let mut action = vec![0.0; self.ours.actions().width()];
-        let (mut seen, mut frames, mut worst) = (
-            EpisodeOutcome::default(),
-            FrameErrors::default(),
-            None::<FramePair>,
-        );
+        let mut outcome = EpisodeOutcome::default();
         self.ours.reset(case.seed)?;
         self.theirs.reset(case.seed)?;
         let mut step = 0;
-        let mut done = None;
+        let mut last = None;
         loop {
-            seen.difference = self.difference(case.seed, step, done)?;
+            outcome.difference = self.difference(case.seed, step, last)?;
             let every = if step < 50 {
                 10
             } else {
                 self.config.frames_every.max(1)
             };
             if step % every == 0 {
-                let picked = frames.compare(&self.ours, &mut self.theirs, case.seed, step)?;
-                if worst.as_ref().is_none_or(|old| picked.error > old.error) {
-                    worst = Some(picked);
-                }
+                let frames =
+                    outcome
+                        .frames
+                        .compare(&self.ours, &mut self.theirs, case.seed, step)?;
+                keep_worst(&mut outcome.worst, Some(frames));
             }
-            if seen.difference.is_some()
-                || done.is_some_and(|(a, b): (Step, Step)| a.done() || b.done())
-            {
-                seen.laps += usize::from(done.is_some_and(|(a, _)| a.info.completed));
-                seen.off_field +=
-                    usize::from(done.is_some_and(|(a, _)| a.terminated && !a.info.completed));
-                return Ok((seen, frames, worst));
+            let done = last.is_some_and(|(a, b): (Step, Step)| a.done() || b.done());
+            if done || outcome.difference.is_some() {
+                if let Some((ours, _)) = last {
+                    outcome.lap = ours.info.completed;
+                    outcome.off_field = ours.terminated && !ours.info.completed;
+                }
+                return Ok(outcome);
             }
             driver.act(self.ours.env(), &mut action)?;
-            done = Some((self.ours.step(&action)?, self.theirs.step(&action)?));
+            last = Some((self.ours.step(&action)?, self.theirs.step(&action)?));
             step += 1;
-            seen.steps += 1;
+            outcome.steps += 1;
         }
     }
 
-    /// The first thing in which both differ after `step`.
+    /// The first value in which both differ after `step`, whose outcomes are `last`.
     fn difference(
         &mut self,
         seed: u64,
         step: u32,
         last: Option<(Step, Step)>,
-    ) -> Result<Option<Difference>, String> {
+    ) -> Result<Option<Difference>, ParityError> {
         let found = |what: &str, ours: &dyn std::fmt::Debug, theirs: &dyn std::fmt::Debug| {
             Ok(Some(Difference {
                 seed,

@@ -1,24 +1,26 @@
-//! The two environments with what lies behind their frames, in the same form.
+//! The two environments and their states, in the same form.
 
 use frmdn_car_racing::CarRacing;
 use frmdn_env::{Env, ObservationMut, Step};
 use frmdn_gym_bridge::GymEnv;
 
+use super::ParityError;
 use crate::{controller::Actions, worlds::World};
 
-/// What lies behind a frame.
+/// The state of the car and the track.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// For the four wheels and the hull: x, y, angle, velocity x and y, spin; the wheels' rolling
-    /// speeds; their phases.
+    /// 38 values: x, y, angle, velocity x and y and angular velocity of each of the four wheels and
+    /// of the hull; then the wheels' rolling speeds; then their phases. World units, radians,
+    /// seconds.
     pub car: Vec<f64>,
-    /// Per wheel.
+    /// Whether each of the four wheels is on the road.
     pub on_road: Vec<bool>,
-    /// Per tile.
+    /// Whether each tile was visited.
     pub visited: Vec<bool>,
 }
 
-/// What value `i` of [`State::car`] is.
+/// The name of value `i` of [`State::car`].
 pub fn name_of(i: usize) -> String {
     let body = |k: usize| {
         if k < 4 {
@@ -39,9 +41,12 @@ pub fn name_of(i: usize) -> String {
 }
 
 /// The state of the native Car-Racing.
-pub fn state_of(env: &CarRacing) -> Result<State, String> {
+///
+/// # Errors
+/// Before the first reset.
+pub fn state_of(env: &CarRacing) -> Result<State, ParityError> {
     let (Some(state), Some(visited)) = (env.state(), env.visited()) else {
-        return Err("the episode was never started".into());
+        return Err(ParityError::NotStarted);
     };
     let bodies = state.wheels.iter().map(|w| w.body).chain([state.hull]);
     let numbers = bodies.flat_map(|b| {
@@ -68,12 +73,15 @@ pub fn state_of(env: &CarRacing) -> Result<State, String> {
 }
 
 /// The state of Gymnasium's Car-Racing.
-pub fn state_of_gym(env: &GymEnv) -> Result<State, String> {
-    let bytes = env.probe("state").map_err(|e| e.to_string())?;
+///
+/// # Errors
+/// If the server fails or answers with another number of values.
+pub fn state_of_gym(env: &GymEnv) -> Result<State, ParityError> {
+    let bytes = env.probe("state")?;
     let (numbers, flags) = bytes
         .split_at_checked(38 * 8)
         .filter(|(_, flags)| flags.len() > 4)
-        .ok_or("a state of another length")?;
+        .ok_or(ParityError::StateLength)?;
     let flags: Vec<bool> = flags.iter().map(|&b| b != 0).collect();
     Ok(State {
         car: floats(numbers),
@@ -91,7 +99,7 @@ fn floats(bytes: &[u8]) -> Vec<f64> {
         .collect()
 }
 
-/// Ours: whole frames, and beside it the agent's view of the same episode.
+/// Our environment twice, with whole frames and with the agent's view of the same episode.
 pub struct Native {
     env: CarRacing,
     small: CarRacing,
@@ -101,10 +109,13 @@ pub struct Native {
 }
 
 impl Native {
-    /// The environments of two native worlds.
-    pub fn new(whole: &World, small: &World) -> Result<Self, String> {
+    /// The environments of two native worlds, one with whole frames and one with the agent's view.
+    ///
+    /// # Errors
+    /// If one of them is not the native Car-Racing.
+    pub fn new(whole: &World, small: &World) -> Result<Self, ParityError> {
         let (Some(env), Some(small)) = (whole.car_racing(), small.car_racing()) else {
-            return Err("that is no car-racing".into());
+            return Err(ParityError::NotCarRacing);
         };
         let (frame, view) = (
             vec![0; env.observation_space().len()],
@@ -119,56 +130,66 @@ impl Native {
         })
     }
 
-    /// The environment.
+    /// The environment with whole frames.
     pub fn env(&self) -> &CarRacing {
         &self.env
     }
 
-    /// The form of its actions.
+    /// How an agent's actions become actions of the environment.
     pub fn actions(&self) -> &Actions {
         &self.actions
     }
 
-    /// The whole frame.
+    /// The whole frame, `[96, 96, 3]`.
     pub fn frame(&self) -> &[u8] {
         &self.frame
     }
 
-    /// The agent's view, as it is drawn for agents.
+    /// The agent's view, `[64, 64, 3]`.
     pub fn view(&self) -> &[u8] {
         &self.view
     }
 
     /// Starts the episode of `seed`.
-    pub fn reset(&mut self, seed: u64) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If the environment fails.
+    pub fn reset(&mut self, seed: u64) -> Result<(), ParityError> {
         self.env
-            .reset(seed, ObservationMut::Frame(&mut self.frame))
-            .map_err(|e| e.to_string())?;
+            .reset(seed, ObservationMut::Frame(&mut self.frame))?;
         self.small
-            .reset(seed, ObservationMut::Frame(&mut self.view))
-            .map_err(|e| e.to_string())
+            .reset(seed, ObservationMut::Frame(&mut self.view))?;
+        Ok(())
     }
 
     /// Applies an agent's action.
-    pub fn step(&mut self, action: &[f32]) -> Result<Step, String> {
+    ///
+    /// # Errors
+    /// If the environment refuses it or fails.
+    pub fn step(&mut self, action: &[f32]) -> Result<Step, ParityError> {
         let mut index = [0.0];
         let action = self.actions.for_env(action, &mut index);
         self.small
-            .step(action, ObservationMut::Frame(&mut self.view))
-            .map_err(|e| e.to_string())?;
-        self.env
-            .step(action, ObservationMut::Frame(&mut self.frame))
-            .map_err(|e| e.to_string())
+            .step(action, ObservationMut::Frame(&mut self.view))?;
+        Ok(self
+            .env
+            .step(action, ObservationMut::Frame(&mut self.frame))?)
     }
 
-    /// What lies behind the frame.
-    pub fn state(&self) -> Result<State, String> {
+    /// The state of the car and the track.
+    ///
+    /// # Errors
+    /// As those of [`state_of`] and [`state_of_gym`].
+    pub fn state(&self) -> Result<State, ParityError> {
         state_of(&self.env)
     }
 
-    /// Per tile alpha, beta, x, y.
-    pub fn track(&self) -> Result<Vec<f64>, String> {
-        let track = self.env.track().ok_or("the episode was never started")?;
+    /// alpha, beta, x and y of each point of the track.
+    ///
+    /// # Errors
+    /// Before the first reset, or if the server fails.
+    pub fn track(&self) -> Result<Vec<f64>, ParityError> {
+        let track = self.env.track().ok_or(ParityError::NotStarted)?;
         Ok(track
             .points
             .iter()
@@ -177,7 +198,7 @@ impl Native {
     }
 }
 
-/// Gymnasium's, which draws only when it is asked to.
+/// Gymnasium's environment, which draws a frame only on request.
 pub struct Reference {
     env: GymEnv,
     actions: Actions,
@@ -186,8 +207,11 @@ pub struct Reference {
 
 impl Reference {
     /// An environment of a `gym:` world that was opened without drawing.
-    pub fn new(world: &World) -> Result<Self, String> {
-        let env = world.gym()?.ok_or("that is no environment of Gymnasium")?;
+    ///
+    /// # Errors
+    /// If it is no `gym:` world, or if its environment cannot be made.
+    pub fn new(world: &World) -> Result<Self, ParityError> {
+        let env = world.gym()?.ok_or(ParityError::NotGymnasium)?;
         Ok(Self {
             actions: Actions::of(env.action_space()),
             blank: vec![0; env.observation_space().len()],
@@ -196,35 +220,48 @@ impl Reference {
     }
 
     /// Starts the episode of `seed`.
-    pub fn reset(&mut self, seed: u64) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If the environment fails.
+    pub fn reset(&mut self, seed: u64) -> Result<(), ParityError> {
         self.env
-            .reset(seed, ObservationMut::Frame(&mut self.blank))
-            .map_err(|e| e.to_string())
+            .reset(seed, ObservationMut::Frame(&mut self.blank))?;
+        Ok(())
     }
 
     /// Applies an agent's action.
-    pub fn step(&mut self, action: &[f32]) -> Result<Step, String> {
+    ///
+    /// # Errors
+    /// If the environment refuses it or fails.
+    pub fn step(&mut self, action: &[f32]) -> Result<Step, ParityError> {
         let mut index = [0.0];
-        self.env
-            .step(
-                self.actions.for_env(action, &mut index),
-                ObservationMut::Frame(&mut self.blank),
-            )
-            .map_err(|e| e.to_string())
+        let action = self.actions.for_env(action, &mut index);
+        Ok(self
+            .env
+            .step(action, ObservationMut::Frame(&mut self.blank))?)
     }
 
-    /// What lies behind the frame.
-    pub fn state(&self) -> Result<State, String> {
+    /// The state of the car and the track.
+    ///
+    /// # Errors
+    /// As those of [`state_of`] and [`state_of_gym`].
+    pub fn state(&self) -> Result<State, ParityError> {
         state_of_gym(&self.env)
     }
 
-    /// Per tile alpha, beta, x, y.
-    pub fn track(&self) -> Result<Vec<f64>, String> {
-        Ok(floats(&self.env.probe("track").map_err(|e| e.to_string())?))
+    /// alpha, beta, x and y of each point of the track.
+    ///
+    /// # Errors
+    /// Before the first reset, or if the server fails.
+    pub fn track(&self) -> Result<Vec<f64>, ParityError> {
+        Ok(floats(&self.env.probe("track")?))
     }
 
-    /// The frame, drawn now.
-    pub fn frame(&self) -> Result<Vec<u8>, String> {
-        self.env.probe("frame").map_err(|e| e.to_string())
+    /// The present frame, `[96, 96, 3]`.
+    ///
+    /// # Errors
+    /// If the server fails.
+    pub fn frame(&self) -> Result<Vec<u8>, ParityError> {
+        Ok(self.env.probe("frame")?)
     }
 }

@@ -1,4 +1,4 @@
-//! Curves as PNG, drawn by kuva. The one place that knows the plotting library.
+//! Curves as PNG, drawn by kuva. No other module uses the plotting library.
 
 use std::{io::Write, path::Path};
 
@@ -9,31 +9,32 @@ use kuva::{
 
 use crate::run::{Result, RunError, write_atomically};
 
-/// Colours that are told apart in print and by the colour-blind (Okabe & Ito).
+/// Colours that can be distinguished in print and by colour-blind people (Okabe & Ito).
 const COLOURS: [&str; 6] = [
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 ];
 
-/// Pixels of a picture for each of the layout's units: small print stays legible.
+/// Pixels per unit of the layout, so that small print is legible.
 const DENSITY: f32 = 1.5;
 
-/// One curve, and a band around it where there is one.
+/// One curve, with an optional band around it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     name: String,
-    /// x, y and the band's lower and upper end, which are y where there is no band.
+    /// x, y and the lower and upper end of the band, which are y if there is no band.
     points: Vec<[f64; 4]>,
     band: bool,
 }
 
 impl Series {
-    /// A curve through `points`, named in the legend. Points that are not finite are left out.
+    /// A curve through the points (x, y), with its name in the legend. Points that are not finite are
+    /// left out.
     pub fn new(name: &str, points: Vec<(f64, f64)>) -> Self {
         Self::of(name, points.into_iter().map(|(x, y)| [x, y, y, y]), false)
     }
 
-    /// A curve through x and y with a band from `low` to `high`: mean and deviations, or median and
-    /// extremes. A point is `[x, y, low, high]`; those that are not finite are left out.
+    /// A curve with a band, for example mean and standard deviation, or median and extremes. A point
+    /// is `[x, y, low, high]`; points that are not finite are left out.
     pub fn banded(name: &str, points: Vec<[f64; 4]>) -> Self {
         Self::of(name, points.into_iter(), true)
     }
@@ -47,7 +48,7 @@ impl Series {
     }
 
     fn drawn(&self, points: &[[f64; 4]], colour: &str) -> Plot {
-        // A single point has no line: it is drawn as a short level one.
+        // A line needs two points: a single one is drawn as a short level line.
         let points = if let [[x, y, low, high]] = *points {
             &[[x, y, low, high], [x + 1e-9, y, low, high]]
         } else {
@@ -66,21 +67,24 @@ impl Series {
     }
 }
 
-/// Axes that curves are drawn over.
+/// Title and axes of a picture of curves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Axes<'a> {
-    /// Above the picture.
+    /// Title above the picture.
     pub title: &'a str,
-    /// What x counts.
+    /// Label of the x axis.
     pub x: &'a str,
-    /// What y measures, in which unit.
+    /// Label of the y axis, with its unit.
     pub y: &'a str,
-    /// y is drawn on a logarithmic scale; what is not above zero is left out.
+    /// Whether the y axis is logarithmic; values at or below zero are left out.
     pub log_y: bool,
 }
 
 /// Draws `series` over common axes into the PNG `path`. Curves without points are left out; without
 /// any curve nothing is written.
+///
+/// # Errors
+/// If the picture cannot be drawn or written.
 pub fn plot_curves(
     title: &str,
     x_label: &str,
@@ -99,6 +103,9 @@ pub fn plot_curves(
 
 impl Axes<'_> {
     /// Draws `series` into the PNG `path`, as [`plot_curves`] does.
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn or written.
     pub fn draw(&self, series: &[Series], path: &Path) -> Result<()> {
         let visible = |s: &Series| -> Vec<[f64; 4]> {
             s.points

@@ -16,21 +16,23 @@ use tempfile::NamedTempFile;
 use super::Panel;
 use crate::run::{Result, RunError};
 
-/// A GIF that is written frame by frame into a temporary file, and takes its name when it is
-/// finished.
+/// A GIF that is written frame by frame to a temporary file, which is renamed when it is finished.
 pub struct Film {
     path: PathBuf,
     file: NamedTempFile,
     tape: Tape<BufWriter<File>>,
     encoder: GifEncoder<Tape<BufWriter<File>>>,
     delay: Delay,
-    /// Width and height of all frames, from the first one on.
+    /// Width and height of all frames; `None` before the first one.
     size: Option<[usize; 2]>,
 }
 
 impl Film {
-    /// A film at `path` with `milliseconds` between frames (cut to hundredths of a second),
-    /// repeated for ever.
+    /// A film at `path` with `milliseconds` between frames (truncated to hundredths of a second). It
+    /// repeats for ever.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written.
     pub fn create(path: &Path, milliseconds: u32) -> Result<Self> {
         let folder = folder(path);
         std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
@@ -43,7 +45,7 @@ impl Film {
             .try_clone()
             .map_err(RunError::io("write", path))?;
         let tape = Tape::new(BufWriter::new(copy));
-        // Speed 10: quality is bounded by 256 colours anyway, and these pictures have few.
+        // Speed 10: these pictures have few colours, so a slower search of the palette gains little.
         let mut encoder = GifEncoder::new_with_speed(tape.clone(), 10);
         encoder
             .set_repeat(Repeat::Infinite)
@@ -59,7 +61,10 @@ impl Film {
         })
     }
 
-    /// Adds a frame; all frames have the first one's size.
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// If its size differs from that of the first frame, or if it cannot be written.
     pub fn push(&mut self, panel: &Panel) -> Result<()> {
         let [width, height] = [panel.width(), panel.height()];
         let [first_width, first_height] = *self.size.get_or_insert([width, height]);
@@ -69,8 +74,7 @@ impl Film {
                 "a frame of {width}x{height} after one of {first_width}x{first_height} in {path}"
             )));
         }
-        // Thirty-two levels a channel: a GIF has 256 colours anyway, and equal neighbours are what
-        // it compresses.
+        // Thirty-two levels per channel: a GIF has 256 colours, and it compresses equal neighbours.
         let level = |v: u8| (v & 0xF8) | (v >> 5);
         let rgba: Vec<u8> = panel
             .rgb()
@@ -86,7 +90,10 @@ impl Film {
             .map_err(|e| failed(&self.path, e))
     }
 
-    /// Closes the film and gives it its name. A film without frames is an error.
+    /// Closes the file and renames it to its path.
+    ///
+    /// # Errors
+    /// If there are no frames, or if the file cannot be written.
     pub fn finish(self) -> Result<()> {
         let Self {
             path,
@@ -96,8 +103,7 @@ impl Film {
             size,
             ..
         } = self;
-        // Dropping the encoder writes the end mark, and says nothing if it cannot: the tape
-        // remembers.
+        // Dropping the encoder writes the end mark and discards an error; `Tape` keeps it.
         drop(encoder);
         if size.is_none() {
             return Err(RunError::Failed(format!(
@@ -121,15 +127,15 @@ impl Film {
             cause: e.error,
         })?;
         if let Ok(folder) = File::open(folder(&path)) {
-            // Some file systems refuse fsync on a folder; the rename itself has happened.
+            // Some file systems refuse fsync on a folder; the file was renamed all the same.
             let _ = folder.sync_all();
         }
         Ok(())
     }
 }
 
-/// A writer that can be closed by one who lent it to another, and remembers the first error that
-/// the other may have dropped.
+/// A writer that the encoder shares with [`Film`]. It keeps the first error, which the encoder may
+/// have dropped, and returns it when it is closed.
 struct Tape<W>(Arc<Mutex<(W, Option<io::Error>)>>);
 
 impl<W> Clone for Tape<W> {
@@ -152,7 +158,7 @@ impl<W: Write> Tape<W> {
     }
 
     fn close(&self) -> io::Result<()> {
-        // The result of this flush is remembered like any other.
+        // An error of this flush is kept like any other.
         let _ = self.with(Write::flush);
         self.0
             .lock()
@@ -274,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_error_that_the_encoder_drops_is_not_lost() {
-        // Takes that many bytes and no more, like a disk.
+        // Accepts this number of bytes and no more, like a disk.
         struct Disk(usize);
         impl Write for Disk {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! Everything that draws: panels with titles, films, curves. Files appear whole or not at all.
+//! Pictures: panels with titles, films, curves. Files are written atomically.
 
 mod curves;
 mod film;

@@ -1,4 +1,4 @@
-//! A picture that can be enlarged, titled, and put beside others.
+//! An RGB picture that can be enlarged, titled, and placed beside others.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ const GAP: usize = 4;
 /// Height of a title bar: the glyph and three pixels above and below it.
 const TITLE: usize = GLYPH.1 + 6;
 
-/// An RGB picture, 3 bytes a pixel, rows from the top.
+/// An RGB picture, 3 bytes per pixel, rows from the top.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panel {
     width: usize,
@@ -26,7 +26,7 @@ impl Panel {
     /// A picture of `width · height` pixels.
     ///
     /// # Panics
-    /// If `rgb` does not hold 3 bytes for each: a programming error.
+    /// If `rgb` does not hold 3 bytes for each pixel: a programming error.
     pub fn new(width: usize, height: usize, rgb: Vec<u8>) -> Self {
         assert_eq!(rgb.len(), width * height * 3);
         Self { width, height, rgb }
@@ -50,22 +50,22 @@ impl Panel {
         self.height
     }
 
-    /// The bytes.
+    /// The bytes, `[height, width, 3]`.
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
     }
 
-    /// Every pixel `factor` times as wide and high.
+    /// The picture with every pixel `factor` times as wide and high.
     #[must_use]
     pub fn enlarged(&self, factor: usize) -> Self {
         let mut rgb = Vec::with_capacity(self.rgb.len() * factor * factor);
         for row in self.rgb.chunks_exact(self.width * 3) {
-            let wide: Vec<u8> = row
-                .as_chunks::<3>()
-                .0
-                .iter()
-                .flat_map(|p| std::iter::repeat_n(*p, factor).flatten())
-                .collect();
+            let mut wide = Vec::with_capacity(row.len() * factor);
+            for pixel in row.as_chunks::<3>().0 {
+                for _ in 0..factor {
+                    wide.extend_from_slice(pixel);
+                }
+            }
             for _ in 0..factor {
                 rgb.extend_from_slice(&wide);
             }
@@ -84,7 +84,7 @@ impl Panel {
         }
     }
 
-    /// With a bar above that carries `title` (cut off at the panel's width).
+    /// The picture with `title` in a bar above it, truncated at the picture's width.
     #[must_use]
     pub fn titled(&self, title: &str) -> Self {
         let mut out = Self::blank(self.width, self.height + TITLE);
@@ -104,7 +104,7 @@ impl Panel {
         out
     }
 
-    /// Panels from left to right with gaps between.
+    /// Panels from left to right, with gaps between them.
     pub fn row(panels: Vec<Self>) -> Self {
         let width = panels
             .iter()
@@ -120,7 +120,7 @@ impl Panel {
         out
     }
 
-    /// Panels from top to bottom with gaps between.
+    /// Panels from top to bottom, with gaps between them.
     pub fn column(panels: Vec<Self>) -> Self {
         let height = panels
             .iter()
@@ -136,7 +136,7 @@ impl Panel {
         out
     }
 
-    /// Panels in rows of `columns`, with gaps between; the last row may be shorter.
+    /// Panels in rows of `columns`, with gaps between them; the last row may be shorter.
     ///
     /// # Panics
     /// If `columns` is 0.
@@ -150,11 +150,13 @@ impl Panel {
     }
 
     /// Writes a PNG.
+    ///
+    /// # Errors
+    /// If it cannot be encoded or written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let encoded =
+        let image =
             image::RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone())
-                .ok_or("a picture of impossible size");
-        let image = encoded.map_err(|e| RunError::Failed(e.to_owned()))?;
+                .ok_or_else(|| RunError::Failed("a picture of impossible size".into()))?;
         let mut bytes = std::io::Cursor::new(Vec::new());
         image
             .write_to(&mut bytes, image::ImageFormat::Png)

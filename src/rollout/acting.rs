@@ -1,43 +1,46 @@
 //! The acting loop: frame → V → [z, h] → C → action → environment, and (z, a) → M → the next h.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    ops::{ControlFlow, Range},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use frmdn_env::{Env, ObservationMut, Step};
 
-use super::Blackout;
+use super::{Blackout, DriveError, blackout::BlackoutRow};
 use crate::{
     controller::{Actions, LinearController},
     memory::{self, Memory},
-    run::Interrupt,
+    run::{self, Interrupt},
     vision::{self, Encoder},
     worlds::World,
 };
 
-/// Most episodes that one thread drives at a time: enough rows for efficient products, few enough
-/// frames for the cache.
+/// Largest number of episodes that one thread drives side by side: enough rows for efficient matrix
+/// products, and few enough frames for the cache.
 const LANES: usize = 16;
 
-/// The parts of an agent that acting needs, shared by all threads. The decoder is not among them.
+/// The parts of an agent that acting needs, shared by all threads; the decoder of V is not needed.
 pub struct ActingModel {
     /// V's encoder.
     pub encoder: Encoder,
     /// M.
     pub memory: Box<dyn Memory>,
-    /// Latent size.
+    /// Length of the latent z.
     pub latent: usize,
-    /// The form of its actions.
+    /// How outputs of C become actions of the environment.
     pub actions: Actions,
 }
 
 /// One episode to drive.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
-    /// Who drives.
+    /// C of the episode.
     pub controller: &'a LinearController,
-    /// Environment seed.
+    /// Seed of the environment.
     pub seed: u64,
 }
 
@@ -46,23 +49,24 @@ pub struct Job<'a> {
 pub struct Outcome {
     /// Sum of rewards.
     pub score: f64,
-    /// The score, less the time that remained where the episode was given up (in training only).
+    /// The score; in training, less a charge for the remaining steps of an episode that was given
+    /// up, see [`DriveOptions`].
     pub fitness: f64,
-    /// Steps driven.
+    /// Number of steps.
     pub steps: u32,
     /// The task was completed.
     pub completed: bool,
-    /// Progress made and the most there is.
+    /// Progress made and the largest possible, as in [`frmdn_env::Info::progress`].
     pub progress: (u32, u32),
-    /// Steps at its end without progress.
+    /// Number of steps since the last progress.
     pub stalled: u32,
-    /// Steps at its end during which nothing moved, where the environment can tell.
+    /// Number of steps since something last moved; 0 where the environment cannot tell.
     pub still: u32,
 }
 
 impl Outcome {
-    /// Steps of [`Outcome::stalled`] and [`Outcome::still`] from which an episode counts as one
-    /// that ended in standstill.
+    /// [`Outcome::stalled`] or [`Outcome::still`] of an episode that counts as one that ended
+    /// without progress or at a standstill.
     const STANDSTILL_STEPS: u32 = 100;
 
     /// Adds a step.
@@ -80,37 +84,38 @@ impl Outcome {
         self.progress = step.info.progress;
     }
 
-    /// It stood still for its last 100 steps or more: it had stopped, and stayed so.
-    pub fn stopped(&self) -> bool {
+    /// Whether nothing moved in the last 100 steps or more.
+    pub fn ended_at_standstill(&self) -> bool {
         self.still >= Self::STANDSTILL_STEPS
     }
 
-    /// It made no progress in its last 100 steps or more (where there is such a thing), whether or
-    /// not it moved, and did not complete the task.
-    pub fn lost(&self) -> bool {
+    /// Whether the last 100 steps or more brought no progress, moving or not, and the task was not
+    /// completed. False where the environment measures no progress.
+    pub fn ended_without_progress(&self) -> bool {
         self.progress.1 > 0 && !self.completed && self.stalled >= Self::STANDSTILL_STEPS
     }
 }
 
-/// How [`ActingModel::drive`] goes about its jobs.
+/// Options of [`ActingModel::drive`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DriveOptions {
-    /// Give an episode up after that many steps without progress. Never in a reported score.
+    /// Ends an episode after this many steps without progress. For training only, never for a
+    /// reported score.
     pub give_up_after: Option<u32>,
-    /// Steps of a whole episode, for the charge of one that was given up: 0.1 for each that
-    /// remains, Car-Racing's price.
+    /// Number of steps of a whole episode. One that was given up is charged 0.1 for each step that
+    /// remains, which is Car-Racing's cost of a step.
     pub max_steps: u32,
-    /// Steps whose latent is withheld and drawn by the memory, which must be one that predicts.
+    /// Steps whose latent is withheld and drawn by the memory, which must be able to predict.
     pub blackout: Option<Blackout>,
 }
 
-/// What an observer of an episode sees at each step, before the environment moves on.
+/// What an observer sees at each step, before the environment is stepped.
 pub struct View<'a> {
-    /// The agent's observation.
+    /// The agent's observation, 64 × 64 × 3 bytes.
     pub frame: &'a [u8],
     /// Its latent.
     pub latent: &'a [f32],
-    /// The action taken on it.
+    /// The agent's action, in its own form.
     pub action: &'a [f32],
     /// Sum of rewards so far.
     pub score: f64,
@@ -118,9 +123,35 @@ pub struct View<'a> {
     pub env: &'a mut dyn Env,
 }
 
-/// Watches one episode.
-pub type Observer<'a> = &'a mut dyn FnMut(View<'_>) -> Result<(), String>;
+/// Called at every step of an episode that is watched. [`ControlFlow::Break`] ends the episode
+/// before the action is applied.
+pub type Observer<'a> = &'a mut dyn FnMut(View<'_>) -> run::Result<ControlFlow<()>>;
 
+/// What the threads of one call share.
+struct Shared<'a> {
+    model: &'a ActingModel,
+    world: &'a World,
+    jobs: &'a [Job<'a>],
+    options: DriveOptions,
+    stop: &'a Interrupt,
+    /// Frames driven so far, for progress.
+    frames: &'a AtomicU64,
+    /// Number of the first job that no thread has started.
+    next_job: AtomicUsize,
+    /// One per job.
+    outcomes: Mutex<Vec<Outcome>>,
+}
+
+/// A thread and the episodes that it drives side by side, one per lane.
+struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    /// Environments without an episode.
+    idle: Vec<Box<dyn Env>>,
+    lanes: Vec<Lane<'a>>,
+    buffers: Buffers,
+}
+
+/// A running episode.
 struct Lane<'a> {
     job: usize,
     controller: &'a LinearController,
@@ -128,14 +159,23 @@ struct Lane<'a> {
     env: Box<dyn Env>,
 }
 
-/// Buffers of one thread, one row per lane.
-struct Rows {
+/// Buffers of one thread. Row i of `frames`, `latents`, `actions` and `states` belongs to lane i.
+struct Buffers {
     frames: Vec<u8>,
     latents: Vec<f32>,
     actions: Vec<f32>,
     states: Vec<f32>,
+    frame_len: usize,
+    latent_len: usize,
+    action_len: usize,
+    state_len: usize,
     vision: vision::EncoderScratch,
     memory: memory::Scratch,
+}
+
+/// The places of row `i` in a buffer with rows of `len` values.
+fn row(i: usize, len: usize) -> Range<usize> {
+    i * len..(i + 1) * len
 }
 
 impl ActingModel {
@@ -146,6 +186,9 @@ impl ActingModel {
 
     /// Drives all `jobs` on all threads of the current rayon pool. Returns one outcome per job, in
     /// order, or `None` if interrupted. `frames` counts the frames driven, for progress.
+    ///
+    /// # Errors
+    /// If an environment cannot be made or refuses a call, or if the memory cannot fill a blackout.
     pub fn drive(
         &self,
         world: &World,
@@ -153,21 +196,16 @@ impl ActingModel {
         options: DriveOptions,
         stop: &Interrupt,
         frames: &AtomicU64,
-    ) -> Result<Option<Vec<Outcome>>, String> {
+    ) -> Result<Option<Vec<Outcome>>, DriveError> {
         let threads = rayon::current_num_threads().min(jobs.len()).max(1);
         let lanes = jobs.len().div_ceil(threads).min(LANES);
-        let next = AtomicUsize::new(0);
-        let outcomes = Mutex::new(vec![Outcome::default(); jobs.len()]);
+        let shared = Shared::new(self, world, jobs, options, stop, frames);
         let failure = Mutex::new(None);
         rayon::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|_| {
-                    let store = |job: usize, outcome| {
-                        outcomes.lock().expect("no thread panics while it stores")[job] = outcome
-                    };
-                    if let Err(e) = self.work(
-                        world, jobs, lanes, &next, options, stop, frames, &store, None,
-                    ) {
+                    let driven = Worker::new(&shared, lanes).and_then(|worker| worker.run(None));
+                    if let Err(e) = driven {
                         *failure.lock().expect("no thread panics while it stores") = Some(e);
                     }
                 });
@@ -176,185 +214,271 @@ impl ActingModel {
         if let Some(e) = failure.into_inner().expect("no thread panicked") {
             return Err(e);
         }
-        Ok(if stop.is_set() {
-            None
-        } else {
-            Some(outcomes.into_inner().expect("no thread panicked"))
-        })
+        let outcomes = shared.outcomes.into_inner().expect("no thread panicked");
+        Ok(if stop.is_set() { None } else { Some(outcomes) })
     }
 
-    /// Drives one episode under the eyes of `observer`.
+    /// Drives one episode and calls `observer` at every step. The outcome is that of the steps
+    /// until the end, or until the observer broke off; it is empty if interrupted.
+    ///
+    /// # Errors
+    /// If the environment cannot be made or refuses a call, or if the observer fails.
     pub fn watch(
         &self,
         world: &World,
         job: Job<'_>,
         stop: &Interrupt,
         observer: Observer<'_>,
-    ) -> Result<Outcome, String> {
-        let result = Mutex::new(Outcome::default());
-        let store = |_: usize, outcome| *result.lock().expect("single thread") = outcome;
-        let frames = AtomicU64::new(0);
-        self.work(
+    ) -> Result<Outcome, DriveError> {
+        let (jobs, frames) = ([job], AtomicU64::new(0));
+        let shared = Shared::new(self, world, &jobs, DriveOptions::default(), stop, &frames);
+        Worker::new(&shared, 1)?.run(Some(observer))?;
+        Ok(shared.outcomes.into_inner().expect("single thread")[0])
+    }
+}
+
+impl<'a> Shared<'a> {
+    fn new(
+        model: &'a ActingModel,
+        world: &'a World,
+        jobs: &'a [Job<'a>],
+        options: DriveOptions,
+        stop: &'a Interrupt,
+        frames: &'a AtomicU64,
+    ) -> Self {
+        Self {
+            model,
             world,
-            &[job],
-            1,
-            &AtomicUsize::new(0),
-            DriveOptions::default(),
+            jobs,
+            options,
             stop,
-            &frames,
-            &store,
-            Some(observer),
-        )?;
-        Ok(result.into_inner().expect("single thread"))
+            frames,
+            next_job: AtomicUsize::new(0),
+            outcomes: Mutex::new(vec![Outcome::default(); jobs.len()]),
+        }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "private, called twice; a struct would only repeat the names"
-    )]
-    fn work(
-        &self,
-        world: &World,
-        jobs: &[Job<'_>],
-        lanes: usize,
-        next: &AtomicUsize,
-        options: DriveOptions,
-        stop: &Interrupt,
-        frames: &AtomicU64,
-        store: &dyn Fn(usize, Outcome),
-        mut observer: Option<Observer<'_>>,
-    ) -> Result<(), String> {
-        let mut idle: Vec<Box<dyn Env>> =
-            (0..lanes).map(|_| world.make()).collect::<Result<_, _>>()?;
-        let frame_len = idle[0].observation_space().len();
-        let (state_len, action_len) = (self.memory.state_len(), self.actions.width());
-        let mut index = [0.0];
-        let mut rows = Rows {
-            frames: vec![0; lanes * frame_len],
-            latents: vec![0.0; lanes * self.latent],
-            actions: vec![0.0; lanes * self.actions.width()],
-            states: vec![0.0; lanes * state_len],
-            vision: vision::EncoderScratch::default(),
-            memory: memory::Scratch::default(),
-        };
-        let mut busy: Vec<Lane<'_>> = Vec::with_capacity(lanes);
+    /// A job that no thread has started; `None` if there is none left, or if interrupted.
+    fn take_job(&self) -> Option<usize> {
+        let job = self.next_job.fetch_add(1, Ordering::Relaxed);
+        (job < self.jobs.len() && !self.stop.is_set()).then_some(job)
+    }
+
+    fn store(&self, job: usize, outcome: Outcome) {
+        self.outcomes
+            .lock()
+            .expect("no thread panics while it stores")[job] = outcome;
+    }
+}
+
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared<'a>, lanes: usize) -> Result<Self, DriveError> {
+        let mut idle = Vec::with_capacity(lanes);
+        for _ in 0..lanes {
+            idle.push(shared.world.make()?);
+        }
+        let buffers = Buffers::new(shared.model, lanes, idle[0].observation_space().len());
+        Ok(Self {
+            shared,
+            idle,
+            lanes: Vec::with_capacity(lanes),
+            buffers,
+        })
+    }
+
+    /// Drives jobs until none is left.
+    fn run(mut self, mut observer: Option<Observer<'_>>) -> Result<(), DriveError> {
         loop {
-            while let Some(env) = idle.pop() {
-                let job = next.fetch_add(1, Ordering::Relaxed);
-                if job >= jobs.len() || stop.is_set() {
-                    break;
-                }
-                let at = busy.len();
-                let mut env = env;
-                let frame = &mut rows.frames[at * frame_len..(at + 1) * frame_len];
-                env.reset(jobs[job].seed, ObservationMut::Frame(frame))
-                    .map_err(|e| e.to_string())?;
-                rows.states[at * state_len..(at + 1) * state_len].fill(0.0);
-                let controller = jobs[job].controller;
-                busy.push(Lane {
-                    job,
-                    controller,
-                    outcome: Outcome::default(),
-                    env,
-                });
-            }
-            let n = busy.len();
-            if n == 0 || stop.is_set() {
+            self.start_episodes()?;
+            if self.lanes.is_empty() || self.shared.stop.is_set() {
                 return Ok(());
             }
-            frames.fetch_add(n as u64, Ordering::Relaxed);
-            self.encoder.encode(
-                &mut rows.vision,
-                &rows.frames[..n * frame_len],
-                &mut rows.latents[..n * self.latent],
-            );
-            if let Some(blackout) = options.blackout {
-                let under = busy
-                    .iter()
-                    .enumerate()
-                    .map(|(i, lane)| (i, jobs[lane.job].seed, lane.outcome.steps));
-                let filled = blackout.fill(
-                    self.memory.as_ref(),
-                    under,
-                    &rows.states,
-                    &mut rows.latents,
-                    self.latent,
-                    &mut rows.memory,
-                );
-                filled.map_err(|e| e.to_string())?;
+            self.shared
+                .frames
+                .fetch_add(self.lanes.len() as u64, Ordering::Relaxed);
+            self.choose_actions()?;
+            if let Some(observe) = observer.as_mut()
+                && observe(self.view())?.is_break()
+            {
+                let lane = &self.lanes[0];
+                self.shared.store(lane.job, lane.outcome);
+                return Ok(());
             }
-            for (i, lane) in busy.iter().enumerate() {
-                let z = &rows.latents[i * self.latent..(i + 1) * self.latent];
-                let h = self
-                    .memory
-                    .hidden(&rows.states[i * state_len..(i + 1) * state_len]);
-                let action = &mut rows.actions[i * action_len..(i + 1) * action_len];
-                lane.controller.outputs(z, h, action);
-                self.actions.squash(action);
-            }
-            if let Some(observe) = observer.as_mut() {
-                observe(View {
-                    frame: &rows.frames[..frame_len],
-                    latent: &rows.latents[..self.latent],
-                    action: &rows.actions[..action_len],
-                    score: busy[0].outcome.score,
-                    env: busy[0].env.as_mut(),
-                })?;
-            }
-            let (z, a) = (
-                &rows.latents[..n * self.latent],
-                &rows.actions[..n * action_len],
-            );
-            // An environment in another process works while M does.
-            for (lane, action) in busy.iter_mut().zip(a.chunks_exact(action_len)) {
-                lane.env
-                    .begin(self.actions.for_env(action, &mut index))
-                    .map_err(|e| e.to_string())?;
-            }
-            self.memory
-                .step(n, z, a, &mut rows.states[..n * state_len], &mut rows.memory);
-            // From the last lane down: a finished lane is replaced by the last one, which has had
-            // its turn already.
-            for i in (0..n).rev() {
-                let lane = &mut busy[i];
-                let frame = &mut rows.frames[i * frame_len..(i + 1) * frame_len];
-                let action = self.actions.for_env(
-                    &rows.actions[i * action_len..(i + 1) * action_len],
-                    &mut index,
-                );
-                let step = lane
-                    .env
-                    .step(action, ObservationMut::Frame(frame))
-                    .map_err(|e| e.to_string())?;
-                if lane.count(step, options) {
-                    let done = busy.swap_remove(i);
-                    store(done.job, done.outcome);
-                    idle.push(done.env);
-                    let last = busy.len();
-                    rows.frames
-                        .copy_within(last * frame_len..(last + 1) * frame_len, i * frame_len);
-                    rows.states
-                        .copy_within(last * state_len..(last + 1) * state_len, i * state_len);
-                }
+            self.step_memory()?;
+            self.step_environments()?;
+        }
+    }
+
+    /// Gives every idle environment the next job. One for which there is none is dropped.
+    fn start_episodes(&mut self) -> Result<(), DriveError> {
+        while let Some(mut env) = self.idle.pop() {
+            let Some(job) = self.shared.take_job() else {
+                break;
+            };
+            let Job { controller, seed } = self.shared.jobs[job];
+            let (lane, rows) = (self.lanes.len(), &mut self.buffers);
+            let frame = &mut rows.frames[row(lane, rows.frame_len)];
+            env.reset(seed, ObservationMut::Frame(frame))?;
+            rows.states[row(lane, rows.state_len)].fill(0.0);
+            self.lanes.push(Lane {
+                job,
+                controller,
+                outcome: Outcome::default(),
+                env,
+            });
+        }
+        Ok(())
+    }
+
+    /// Frames → V → z (or the memory's draws) → C → actions, for all lanes.
+    fn choose_actions(&mut self) -> Result<(), DriveError> {
+        let Shared {
+            model,
+            jobs,
+            options,
+            ..
+        } = *self.shared;
+        let (n, rows) = (self.lanes.len(), &mut self.buffers);
+        model.encoder.encode(
+            &mut rows.vision,
+            &rows.frames[..n * rows.frame_len],
+            &mut rows.latents[..n * rows.latent_len],
+        );
+        if let Some(blackout) = options.blackout {
+            let running = self
+                .lanes
+                .iter()
+                .enumerate()
+                .map(|(row, lane)| BlackoutRow {
+                    row,
+                    track: jobs[lane.job].seed,
+                    step: lane.outcome.steps,
+                });
+            blackout.fill(
+                model.memory.as_ref(),
+                running,
+                &rows.states,
+                &mut rows.latents,
+                rows.latent_len,
+                &mut rows.memory,
+            )?;
+        }
+        for (i, lane) in self.lanes.iter().enumerate() {
+            let z = &rows.latents[row(i, rows.latent_len)];
+            let h = model.memory.hidden(&rows.states[row(i, rows.state_len)]);
+            let action = &mut rows.actions[row(i, rows.action_len)];
+            lane.controller.outputs(z, h, action);
+            model.actions.squash(action);
+        }
+        Ok(())
+    }
+
+    /// What an observer sees: the first lane, before its environment moves on.
+    fn view(&mut self) -> View<'_> {
+        let (lane, rows) = (&mut self.lanes[0], &self.buffers);
+        View {
+            frame: &rows.frames[..rows.frame_len],
+            latent: &rows.latents[..rows.latent_len],
+            action: &rows.actions[..rows.action_len],
+            score: lane.outcome.score,
+            env: lane.env.as_mut(),
+        }
+    }
+
+    /// Sends the actions ahead, so that an environment in another process works while M does, and
+    /// steps M.
+    fn step_memory(&mut self) -> Result<(), DriveError> {
+        let model = self.shared.model;
+        let (n, rows) = (self.lanes.len(), &mut self.buffers);
+        let actions = &rows.actions[..n * rows.action_len];
+        let mut index = [0.0];
+        for (lane, action) in self
+            .lanes
+            .iter_mut()
+            .zip(actions.chunks_exact(rows.action_len))
+        {
+            lane.env.begin(model.actions.for_env(action, &mut index))?;
+        }
+        model.memory.step(
+            n,
+            &rows.latents[..n * rows.latent_len],
+            actions,
+            &mut rows.states[..n * rows.state_len],
+            &mut rows.memory,
+        );
+        Ok(())
+    }
+
+    /// Steps the environments of all lanes and retires the episodes that end.
+    fn step_environments(&mut self) -> Result<(), DriveError> {
+        let mut index = [0.0];
+        // From the last lane down: a finished lane is replaced by the last one, which was already
+        // stepped in this pass.
+        for i in (0..self.lanes.len()).rev() {
+            let (lane, rows) = (&mut self.lanes[i], &mut self.buffers);
+            let frame = &mut rows.frames[row(i, rows.frame_len)];
+            let action = &rows.actions[row(i, rows.action_len)];
+            let action = self.shared.model.actions.for_env(action, &mut index);
+            let step = lane.env.step(action, ObservationMut::Frame(frame))?;
+            if lane.count(step, self.shared.options) {
+                self.retire(i);
             }
         }
+        Ok(())
+    }
+
+    /// Stores the outcome of lane `i` and moves the last lane into its place.
+    fn retire(&mut self, i: usize) {
+        let lane = self.lanes.swap_remove(i);
+        self.shared.store(lane.job, lane.outcome);
+        self.idle.push(lane.env);
+        self.buffers.move_row(self.lanes.len(), i);
+    }
+}
+
+impl Buffers {
+    /// Buffers of `lanes` rows for the sizes of `model` and frames of `frame_len` bytes.
+    fn new(model: &ActingModel, lanes: usize, frame_len: usize) -> Self {
+        let latent_len = model.latent;
+        let action_len = model.actions.width();
+        let state_len = model.memory.state_len();
+        Self {
+            frames: vec![0; lanes * frame_len],
+            latents: vec![0.0; lanes * latent_len],
+            actions: vec![0.0; lanes * action_len],
+            states: vec![0.0; lanes * state_len],
+            frame_len,
+            latent_len,
+            action_len,
+            state_len,
+            vision: vision::EncoderScratch::default(),
+            memory: memory::Scratch::default(),
+        }
+    }
+
+    /// Copies what an episode carries from step to step: its frame and the memory's state.
+    fn move_row(&mut self, from: usize, to: usize) {
+        self.frames
+            .copy_within(row(from, self.frame_len), to * self.frame_len);
+        self.states
+            .copy_within(row(from, self.state_len), to * self.state_len);
     }
 }
 
 impl Lane<'_> {
-    /// Adds a step to the outcome; whether the episode is over (or given up).
+    /// Adds a step to the outcome. Returns whether the episode is over or given up.
     fn count(&mut self, step: Step, options: DriveOptions) -> bool {
         self.outcome.add(step);
         if step.done() {
             return true;
         }
-        // Without progress to look at nobody can tell.
+        // Without a measure of progress no episode is given up.
         let given_up = step.info.progress.1 > 0
             && options
                 .give_up_after
                 .is_some_and(|n| self.outcome.stalled >= n);
         if given_up {
-            // What standing still to the end would have cost: 0.1 for each step that remains.
+            // The cost of standing still until the end: 0.1 for each remaining step.
             self.outcome.fitness -=
                 0.1 * f64::from(options.max_steps.saturating_sub(self.outcome.steps));
         }
@@ -389,8 +513,8 @@ mod tests {
             (
                 outcome.stalled,
                 outcome.still,
-                outcome.lost(),
-                outcome.stopped(),
+                outcome.ended_without_progress(),
+                outcome.ended_at_standstill(),
             )
         };
         assert_eq!(drive(1..50, 1, false), (48, 0, false, false));

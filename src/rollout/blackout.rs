@@ -1,29 +1,37 @@
-//! Driving blind for some steps: what V sees is withheld, and the memory's draws take its place.
+//! Blackouts: for some steps z is withheld and replaced by the memory's draws.
 
 use frmdn_engine::random::{Pcg64, stream};
 
 use crate::memory::{Memory, NoPrediction, Prediction, Scratch};
 
-/// When the latent is withheld, and how the memory fills it: after every `every` steps for `steps`
-/// steps.
+/// When the latent z is withheld, and how the memory replaces it: for `steps` steps from every
+/// multiple of `every` on.
 ///
-/// The memory goes on with its own draws and the real actions, and with what is seen again as soon
-/// as something is.
+/// During a blackout the memory consumes its own draws and the real actions; afterwards it consumes
+/// the latents of V again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Blackout {
-    /// Steps from one beginning to the next. The first one begins after as many steps.
+    /// Number of steps from one blackout to the next, and before the first one.
     pub every: u32,
-    /// Steps it lasts, at most `every`; 0: nothing is ever withheld.
+    /// Number of steps of a blackout, at most `every`; 0 withholds nothing.
     pub steps: u32,
     /// Temperature of the draws.
     pub temperature: f32,
-    /// Root of all chances: those of step t in the episode of a track are the same for every memory
-    /// and controller.
+    /// Root seed: the random numbers of step t on a track are the same for every memory and
+    /// controller.
     pub seed: u64,
 }
 
-/// An episode under way: its row, the seed of its track, and its step.
-pub type Under = (usize, u64, u32);
+/// A running episode.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlackoutRow {
+    /// Its row in the buffers of states and latents.
+    pub row: usize,
+    /// Seed of its track.
+    pub track: u64,
+    /// Steps since its reset.
+    pub step: u32,
+}
 
 impl Blackout {
     /// Whether the latent of step `step`, counted from 0, is withheld.
@@ -31,42 +39,39 @@ impl Blackout {
         self.every > 0 && step >= self.every && step % self.every < self.steps
     }
 
-    /// Puts a draw of `memory` into the rows of `latents` [rows, latent] that are withheld, each
+    /// Replaces the rows of `latents` [rows, latent] that are withheld by draws of `memory`, each
     /// from its row of `states`.
     pub(super) fn fill(
         &self,
         memory: &dyn Memory,
-        rows: impl Iterator<Item = Under>,
+        rows: impl Iterator<Item = BlackoutRow>,
         states: &[f32],
         latents: &mut [f32],
         latent: usize,
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        let withheld: Vec<Under> = rows.filter(|&(_, _, step)| self.withholds(step)).collect();
+        let withheld: Vec<BlackoutRow> = rows.filter(|r| self.withholds(r.step)).collect();
         if withheld.is_empty() {
             return Ok(());
         }
         let len = memory.state_len();
-        let of: Vec<f32> = withheld
-            .iter()
-            .flat_map(|&(row, ..)| &states[row * len..(row + 1) * len])
-            .copied()
-            .collect();
-        let mut rngs: Vec<Pcg64> = withheld
-            .iter()
-            .map(|&(_, track, step)| stream(self.seed, "blackout", &[track, u64::from(step)]))
-            .collect();
-        let mut drawn = vec![0.0; withheld.len() * latent];
-        let mut foreseen = vec![Prediction::default(); withheld.len()];
+        let mut withheld_states: Vec<f32> = Vec::with_capacity(withheld.len() * len);
+        let mut rngs: Vec<Pcg64> = Vec::with_capacity(withheld.len());
+        for &BlackoutRow { row, track, step } in &withheld {
+            withheld_states.extend_from_slice(&states[row * len..(row + 1) * len]);
+            rngs.push(stream(self.seed, "blackout", &[track, u64::from(step)]));
+        }
+        let mut draws = vec![0.0; withheld.len() * latent];
+        let mut predictions = vec![Prediction::default(); withheld.len()];
         memory.predict(
-            &of,
+            &withheld_states,
             self.temperature,
             &mut rngs,
-            &mut drawn,
-            &mut foreseen,
+            &mut draws,
+            &mut predictions,
             scratch,
         )?;
-        for (&(row, ..), z) in withheld.iter().zip(drawn.chunks_exact(latent)) {
+        for (&BlackoutRow { row, .. }, z) in withheld.iter().zip(draws.chunks_exact(latent)) {
             latents[row * latent..(row + 1) * latent].copy_from_slice(z);
         }
         Ok(())
@@ -176,7 +181,7 @@ mod tests {
     fn nothing_withheld_is_plain_driving_and_threads_do_not_matter() {
         let plain = drive(Variant::Rmdn, None, 1);
         assert_eq!(plain, drive(Variant::Rmdn, Some(at(20, 0)), 1));
-        // The controller does not see the memory: without blackouts every memory is the same.
+        // The controller does not see h: without blackouts every memory gives the same outcomes.
         assert_eq!(plain, drive(Variant::Copy, None, 2));
         let blind = drive(Variant::Rmdn, Some(at(20, 10)), 1);
         assert_ne!(plain, blind);
@@ -184,9 +189,9 @@ mod tests {
         assert_ne!(blind, drive(Variant::Copy, Some(at(20, 10)), 1));
     }
 
-    /// With `copy` the last latent that was seen is held all along.
+    /// The variant `copy` repeats the last latent before the blackout.
     #[test]
-    fn copy_holds_the_last_latent() {
+    fn copy_repeats_the_last_latent() {
         let config = MemoryConfig {
             variant: Variant::Copy,
             ..MemoryConfig::default()
@@ -204,7 +209,11 @@ mod tests {
         for (step, seen) in [(20, [5.0, 6.0]), (21, [7.0, 8.0])] {
             latents = [seen, seen].concat();
             // The second row is one step behind.
-            let rows = [(0, 1, step), (1, 1, step - 1)];
+            let rows = [0, 1].map(|row| BlackoutRow {
+                row,
+                track: 1,
+                step: step - row as u32,
+            });
             at(20, 2)
                 .fill(
                     &memory,

@@ -1,21 +1,21 @@
-//! Scores of many episodes and what can be said of them.
+//! Scores of many episodes, and their mean and interval.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// Mean, spread and interval of a list of scores.
+/// Mean, standard deviation and interval of a list of scores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: f64,
     /// Sample standard deviation (n − 1).
     pub sd: f64,
-    /// 95 % interval of the mean, Student's t.
+    /// 95 % confidence interval of the mean, Student's t with n − 1 degrees of freedom.
     pub ci95: [f64; 2],
 }
 
 impl Summary {
-    /// The summary of at least one score; with a single one the interval is that point.
+    /// The summary of one score or more. With a single score the interval is that point.
     pub fn of(scores: &[f64]) -> Self {
         let n = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / n;
@@ -52,30 +52,30 @@ pub struct Evaluation {
     pub ci95: [f64; 2],
     /// Number of episodes.
     pub episodes: usize,
-    /// First seed and the one after the last.
+    /// The first seed, and the last one plus 1.
     pub seeds: [u64; 2],
     /// Name of the environment.
     pub environment: String,
     /// Rule under which the scores were counted.
     pub rule: String,
-    /// Share of episodes that completed the task (finished the lap).
+    /// Share of episodes that completed the task (finished the lap), 0 to 1.
     pub completed: f64,
-    /// Share of episodes that had stopped for good: the car stood still for the last 100 steps or
-    /// more (0 where nobody can tell).
-    #[serde(default)]
-    pub stopped: f64,
-    /// Share of episodes without progress in the last 100 steps or more that were not completed,
-    /// those that stopped among them.
-    #[serde(default)]
-    pub lost: f64,
+    /// Share of episodes that ended at a standstill: the car did not move in the last 100 steps or
+    /// more. 0 where the environment cannot tell.
+    #[serde(default, rename = "stopped", alias = "standstill")]
+    pub standstill: f64,
+    /// Share of episodes that were not completed and made no progress in the last 100 steps or
+    /// more, those at a standstill included.
+    #[serde(default, rename = "lost", alias = "no_progress")]
+    pub no_progress: f64,
     /// Mean number of steps of an episode.
     pub steps: f64,
-    /// One score per seed, in seed order.
+    /// One score per seed, in the order of the seeds.
     pub scores: Vec<f64>,
 }
 
 impl Evaluation {
-    /// The evaluation of `outcomes` of consecutive seeds from `first`.
+    /// The evaluation of `outcomes`, which are those of consecutive seeds from `first` on.
     pub fn of(outcomes: &[super::Outcome], first: u64, environment: &str, rule: &str) -> Self {
         let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
         let Summary { mean, sd, ci95 } = Summary::of(&scores);
@@ -91,8 +91,8 @@ impl Evaluation {
             environment: environment.to_owned(),
             rule: rule.to_owned(),
             completed: share(|o| o.completed),
-            stopped: share(super::Outcome::stopped),
-            lost: share(super::Outcome::lost),
+            standstill: share(super::Outcome::ended_at_standstill),
+            no_progress: share(super::Outcome::ended_without_progress),
             steps: outcomes.iter().map(|o| f64::from(o.steps)).sum::<f64>() / n,
             scores,
         }

@@ -1,20 +1,22 @@
 //! Acting in real environments: batched over episodes in each thread, parallel over threads.
 //!
-//! A result depends on weights and seeds alone: every row of a batch is computed independently of
-//! the other rows, so neither the number of threads nor which episodes share a batch can change it.
+//! A result depends on weights and seeds only: every row of a batch is computed independently of
+//! the other rows, so neither the number of threads nor the episodes of a batch change it.
 
 mod acting;
 mod blackout;
-mod blind;
 mod driving;
+mod error;
 mod evaluation;
+mod open_loop;
 mod policy;
 
 pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
 pub use blackout::Blackout;
-pub use blind::{Blind, BlindDriver, Brownian};
 pub(crate) use driving::AHEAD;
 pub use driving::{Driving, driving};
+pub use error::DriveError;
 pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, Summary};
-pub use policy::{AgentDriven, Driven, EpisodeObserver, Policy, step, watch};
+pub use open_loop::{Brownian, OpenLoop, OpenLoopDriver};
+pub use policy::{Actor, AgentActor, EpisodeObserver, Policy, step, watch};

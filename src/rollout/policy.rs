@@ -1,64 +1,68 @@
-//! Who drives: policies that need no run, and agents, behind one trait.
+//! Policies that need no training and agents, behind one trait.
 
 use frmdn_env::{Env, ObservationMut, Step};
 use rayon::prelude::*;
 
-use super::{ActingModel, Blind, BlindDriver, Outcome};
+use super::{ActingModel, DriveError, OpenLoop, OpenLoopDriver, Outcome};
 use crate::{
     controller::{Actions, LinearController},
     memory::Scratch,
-    run::Interrupt,
+    run::{self, Interrupt},
     vision::EncoderScratch,
     worlds::{Scripted, World},
 };
 
-/// An environment and who drives in it.
-pub trait Driven {
+/// An environment together with the policy that acts in it, one episode at a time.
+pub trait Actor {
     /// The environment.
     fn env(&mut self) -> &mut dyn Env;
 
-    /// The form of the actions.
+    /// How the policy's actions become actions of the environment.
     fn actions(&self) -> &Actions;
 
-    /// The action on seeing `frame`.
-    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> Result<(), String>;
+    /// Writes the action for `frame` into `action`, [`Actions::width`] values.
+    ///
+    /// # Errors
+    /// If the policy needs the environment's state before the first reset.
+    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> Result<(), DriveError>;
 }
 
-/// Applies `action` in the environment of `world` and writes the next frame.
-pub fn step(world: &mut dyn Driven, action: &[f32], frame: &mut [u8]) -> Result<Step, String> {
-    let actions = world.actions().clone();
+/// Applies `action` in the actor's environment and writes the next frame.
+///
+/// # Errors
+/// If the environment refuses the action or the buffer, or fails.
+pub fn step(actor: &mut dyn Actor, action: &[f32], frame: &mut [u8]) -> Result<Step, DriveError> {
+    let actions = actor.actions().clone();
     let mut index = [0.0];
-    world
-        .env()
-        .step(
-            actions.for_env(action, &mut index),
-            ObservationMut::Frame(frame),
-        )
-        .map_err(|e| e.to_string())
+    let action = actions.for_env(action, &mut index);
+    Ok(actor.env().step(action, ObservationMut::Frame(frame))?)
 }
 
-/// A policy that needs no run.
+/// A policy that needs no training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Policy {
-    /// It sees nothing.
-    Blind(Blind),
-    /// It knows the track; its controls wander with that standard deviation (0: it drives as well
-    /// as it can).
+    /// Ignores the observation.
+    OpenLoop(OpenLoop),
+    /// Reads the track and the car's state, see [`Scripted`].
     Scripted {
-        /// Standard deviation of the wandering.
+        /// Standard deviation of the noise on its controls; 0 drives as well as it can.
         noise: f32,
     },
 }
 
 impl Policy {
-    /// An environment with this policy at the wheel, for the episode of `seed`.
-    pub fn start(self, world: &World, root: u64, seed: u64) -> Result<Box<dyn Driven>, String> {
+    /// An environment driven by this policy, for the episode of `seed`. Its random numbers are a
+    /// function of the root seed `root` and of `seed`.
+    ///
+    /// # Errors
+    /// If the environment cannot be made, or if the policy cannot drive in it.
+    pub fn start(self, world: &World, root: u64, seed: u64) -> Result<Box<dyn Actor>, DriveError> {
         Ok(match self {
-            Self::Blind(blind) => {
+            Self::OpenLoop(policy) => {
                 let env = world.make()?;
                 let actions = Actions::of(env.action_space());
-                let driver = blind.driver(&actions, root, seed);
-                Box::new(BlindDriven {
+                let driver = policy.driver(&actions, root, seed);
+                Box::new(OpenLoopActor {
                     env,
                     actions,
                     driver,
@@ -68,7 +72,11 @@ impl Policy {
         })
     }
 
-    /// Whole episodes on `seeds`, on all threads; `None` if interrupted.
+    /// Drives whole episodes on `seeds`, on all threads, and calls `done` after each. The outcomes
+    /// are in the order of the seeds; `None` if interrupted.
+    ///
+    /// # Errors
+    /// If an episode cannot be started or driven.
     pub fn outcomes(
         self,
         world: &World,
@@ -76,38 +84,39 @@ impl Policy {
         seeds: std::ops::Range<u64>,
         stop: &Interrupt,
         done: &(dyn Fn(&Outcome) + Sync),
-    ) -> Result<Option<Vec<Outcome>>, String> {
+    ) -> Result<Option<Vec<Outcome>>, DriveError> {
         let drive = |seed| {
-            let mut world = self.start(world, root, seed)?;
-            watch(world.as_mut(), seed, stop, &mut |_, _, _| Ok(())).inspect(done)
+            let mut actor = self.start(world, root, seed)?;
+            watch(actor.as_mut(), seed, stop, &mut |_, _, _| Ok(())).inspect(done)
         };
-        let all: Result<Vec<Outcome>, String> = seeds.into_par_iter().map(drive).collect();
-        Ok(Some(all?).filter(|_| !stop.is_set()))
+        let outcomes: Result<Vec<Outcome>, DriveError> = seeds.into_par_iter().map(drive).collect();
+        let outcomes = outcomes?;
+        Ok(if stop.is_set() { None } else { Some(outcomes) })
     }
 }
 
-/// Sees the environment, the frame and the outcome so far before every step.
-pub type EpisodeObserver<'a> =
-    &'a mut dyn FnMut(&mut dyn Env, &[u8], &Outcome) -> Result<(), String>;
+/// Called before every step with the environment, the frame and the outcome so far.
+pub type EpisodeObserver<'a> = &'a mut dyn FnMut(&mut dyn Env, &[u8], &Outcome) -> run::Result<()>;
 
-/// Drives the episode of `seed` to its end (or until interrupted) before the eyes of `observe`.
+/// Drives the episode of `seed` to its end (or until interrupted) and calls `observe` before every
+/// step.
+///
+/// # Errors
+/// If the environment refuses a call, or if `observe` fails.
 pub fn watch(
-    world: &mut dyn Driven,
+    actor: &mut dyn Actor,
     seed: u64,
     stop: &Interrupt,
     observe: EpisodeObserver<'_>,
-) -> Result<Outcome, String> {
-    let mut frame = vec![0; world.env().observation_space().len()];
-    let mut action = vec![0.0; world.actions().width()];
+) -> Result<Outcome, DriveError> {
+    let mut frame = vec![0; actor.env().observation_space().len()];
+    let mut action = vec![0.0; actor.actions().width()];
     let mut outcome = Outcome::default();
-    world
-        .env()
-        .reset(seed, ObservationMut::Frame(&mut frame))
-        .map_err(|e| e.to_string())?;
+    actor.env().reset(seed, ObservationMut::Frame(&mut frame))?;
     while !stop.is_set() {
-        observe(world.env(), &frame, &outcome)?;
-        world.act(&frame, &mut action)?;
-        let step = step(world, &action, &mut frame)?;
+        observe(actor.env(), &frame, &outcome)?;
+        actor.act(&frame, &mut action)?;
+        let step = step(actor, &action, &mut frame)?;
         outcome.add(step);
         if step.done() {
             break;
@@ -116,13 +125,13 @@ pub fn watch(
     Ok(outcome)
 }
 
-struct BlindDriven {
+struct OpenLoopActor {
     env: Box<dyn Env>,
     actions: Actions,
-    driver: BlindDriver,
+    driver: OpenLoopDriver,
 }
 
-impl Driven for BlindDriven {
+impl Actor for OpenLoopActor {
     fn env(&mut self) -> &mut dyn Env {
         self.env.as_mut()
     }
@@ -131,13 +140,13 @@ impl Driven for BlindDriven {
         &self.actions
     }
 
-    fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), String> {
+    fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), DriveError> {
         self.driver.act(action);
         Ok(())
     }
 }
 
-impl Driven for Scripted {
+impl Actor for Scripted {
     fn env(&mut self) -> &mut dyn Env {
         Scripted::env(self)
     }
@@ -146,13 +155,14 @@ impl Driven for Scripted {
         &Actions::CarRacing
     }
 
-    fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), String> {
-        Scripted::act(self, action)
+    fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), DriveError> {
+        Ok(Scripted::act(self, action)?)
     }
 }
 
-/// An agent at the wheel, one episode at a time. Many at once are [`ActingModel::drive`]'s.
-pub struct AgentDriven<'a> {
+/// An environment driven by an agent, one episode at a time; [`ActingModel::drive`] drives many at
+/// once.
+pub struct AgentActor<'a> {
     env: Box<dyn Env>,
     model: &'a ActingModel,
     controller: &'a LinearController,
@@ -162,7 +172,7 @@ pub struct AgentDriven<'a> {
     memory: Scratch,
 }
 
-impl<'a> AgentDriven<'a> {
+impl<'a> AgentActor<'a> {
     /// An agent at the start of an episode in `env`.
     pub fn new(
         env: Box<dyn Env>,
@@ -182,7 +192,7 @@ impl<'a> AgentDriven<'a> {
     }
 }
 
-impl Driven for AgentDriven<'_> {
+impl Actor for AgentActor<'_> {
     fn env(&mut self) -> &mut dyn Env {
         self.env.as_mut()
     }
@@ -191,7 +201,7 @@ impl Driven for AgentDriven<'_> {
         &self.model.actions
     }
 
-    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> Result<(), String> {
+    fn act(&mut self, frame: &[u8], action: &mut [f32]) -> Result<(), DriveError> {
         self.model
             .encoder
             .encode(&mut self.vision, frame, &mut self.latent);

@@ -25,8 +25,7 @@ pub fn write_atomically(
         .and_then(|()| writer.flush())
         .map_err(RunError::io("write", path))?;
     drop(writer);
-    // Temporary files are made private; what is kept is as readable as any other file of the
-    // user's.
+    // Temporary files are private; the final file is readable like any other file of the user.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

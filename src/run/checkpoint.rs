@@ -13,8 +13,7 @@ use super::{Result, RunError, write_atomically};
 /// Version of the checkpoint format.
 const VERSION: u32 = 1;
 
-/// The metadata key everything of ours is under. One key, because the order of several is not fixed
-/// in the file.
+/// The metadata key of our header. One key, because the order of several is not fixed in the file.
 const KEY: &str = "frmdn";
 
 /// What a checkpoint holds; reading one as another kind is an error.
@@ -23,23 +22,23 @@ const KEY: &str = "frmdn";
 pub enum CheckpointKind {
     /// Training state of V: weights, Adam's moments, β.
     VisionState,
-    /// Weights of V that were kept.
+    /// Weights of V that training chose.
     Vision,
     /// Training state of M.
     MemoryState,
-    /// Weights of M that were kept.
+    /// Weights of M that training chose.
     Memory,
     /// State of the evolution of C.
     ControllerState,
-    /// Weights of C that were kept.
+    /// Weights of C that the evolution chose.
     Controller,
     /// V, M and C together: all that is needed to act, dream and be evaluated.
     Agent,
 }
 
 impl CheckpointKind {
-    /// What to do when such a file of a run folder is damaged. A stage's weights and its state go
-    /// together: with one of them alone the stage would be half finished.
+    /// What to do when such a file of a run folder is damaged. A stage's weights and its state are
+    /// deleted together, because the stage cannot go on with one of them.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::VisionState | Self::Vision => {
@@ -144,8 +143,7 @@ impl<S: DeserializeOwned> Checkpoint<S> {
             .ok_or_else(|| damaged("it is not one of our checkpoints".into()))?;
         let value: serde_json::Value =
             serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
-        // The version is looked at before anything else is read: other versions may hold other
-        // things.
+        // The version is checked first, because other versions may have another header.
         let found = value["version"]
             .as_u64()
             .and_then(|v| u32::try_from(v).ok())
@@ -183,7 +181,7 @@ impl<S: DeserializeOwned> Checkpoint<S> {
         if digest(kind, &tensors, &header.state) != header.sha256 {
             return Err(damaged("its checksum does not fit its contents".into()));
         }
-        // The contents are whole, so it is not they that are at fault.
+        // The checksum matches, so the file is intact and only its state has another form.
         let state = serde_json::from_value(header.state).map_err(|e| RunError::Foreign {
             path: path.to_path_buf(),
             what: e.to_string(),

@@ -1,14 +1,14 @@
 //! Episodes and latents on disk: npz archives (open in numpy), one file an episode, numbered.
 
-use std::{
-    io::{Read, Seek, Write},
-    path::{Path, PathBuf},
+use std::path::{Path, PathBuf};
+
+use zip::{ZipArchive, ZipWriter};
+
+use super::{
+    Result, RunError,
+    npz::{ArrayError, check, get, get_f32, get_u64, put, put_f32, put_u64},
+    write_atomically,
 };
-
-use npyz::NpyHeader;
-use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
-
-use super::{Result, RunError, write_atomically};
 
 /// Version of the episode format, stored in every file.
 const VERSION: u64 = 1;
@@ -75,131 +75,6 @@ impl LatentEpisode {
     }
 }
 
-fn put(
-    zip: &mut ZipWriter<impl Write + Seek>,
-    name: &str,
-    dtype: &str,
-    shape: &[usize],
-    bytes: &[u8],
-) -> std::io::Result<()> {
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(1));
-    zip.start_file(format!("{name}.npy"), options)?;
-    let dimensions: String = shape.iter().map(|n| format!("{n}, ")).collect();
-    let mut header = format!(
-        "{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({}), }}",
-        dimensions.trim_end()
-    );
-    // NEP 1: magic, version 1.0, little-endian length; padded with blanks and a newline to a
-    // multiple of 64.
-    let blanks = 63 - (10 + header.len()) % 64;
-    header.extend(std::iter::repeat_n(' ', blanks));
-    header.push('\n');
-    zip.write_all(b"\x93NUMPY\x01\x00")?;
-    zip.write_all(
-        &u16::try_from(header.len())
-            .expect("a header of a few dimensions fits")
-            .to_le_bytes(),
-    )?;
-    zip.write_all(header.as_bytes())?;
-    zip.write_all(bytes)
-}
-
-fn put_f32(
-    zip: &mut ZipWriter<impl Write + Seek>,
-    name: &str,
-    shape: &[usize],
-    values: &[f32],
-) -> std::io::Result<()> {
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    put(zip, name, "<f4", shape, &bytes)
-}
-
-fn put_u64(
-    zip: &mut ZipWriter<impl Write + Seek>,
-    name: &str,
-    values: &[u64],
-) -> std::io::Result<()> {
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    put(zip, name, "<u8", &[values.len()], &bytes)
-}
-
-/// An array of the archive: shape and raw bytes; the zip layer has checked its CRC-32.
-fn get(
-    zip: &mut ZipArchive<impl Read + Seek>,
-    name: &str,
-    dtype: &str,
-) -> std::result::Result<(Vec<usize>, Vec<u8>), String> {
-    let mut entry = zip
-        .by_name(&format!("{name}.npy"))
-        .map_err(|e| format!("array `{name}`: {e}"))?;
-    let header = NpyHeader::from_reader(&mut entry).map_err(|e| format!("array `{name}`: {e}"))?;
-    if header.dtype().descr() != format!("'{dtype}'") {
-        return Err(format!(
-            "array `{name}` has type {}, not '{dtype}'",
-            header.dtype().descr()
-        ));
-    }
-    let shape: Vec<usize> = header.shape().iter().map(|&n| n as usize).collect();
-    let mut bytes = Vec::new();
-    entry
-        .read_to_end(&mut bytes)
-        .map_err(|e| format!("array `{name}`: {e}"))?;
-    let width = dtype[2..]
-        .parse::<usize>()
-        .expect("our own type strings end in a width");
-    if bytes.len() != width * shape.iter().product::<usize>() {
-        return Err(format!(
-            "array `{name}` has {} bytes, its shape {shape:?} needs others",
-            bytes.len()
-        ));
-    }
-    Ok((shape, bytes))
-}
-
-fn get_f32(
-    zip: &mut ZipArchive<impl Read + Seek>,
-    name: &str,
-) -> std::result::Result<(Vec<usize>, Vec<f32>), String> {
-    let (shape, bytes) = get(zip, name, "<f4")?;
-    Ok((
-        shape,
-        bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b))
-            .collect(),
-    ))
-}
-
-fn get_u64<const N: usize>(
-    zip: &mut ZipArchive<impl Read + Seek>,
-    name: &str,
-) -> std::result::Result<[u64; N], String> {
-    let (_, bytes) = get(zip, name, "<u8")?;
-    let values: Vec<u64> = bytes
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .map(|b| u64::from_le_bytes(*b))
-        .collect();
-    values
-        .try_into()
-        .map_err(|_| format!("array `{name}` should have {N} values"))
-}
-
-fn check(name: &str, found: &[usize], expected: &[usize]) -> std::result::Result<(), String> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(format!(
-            "array `{name}` has shape {found:?}, expected {expected:?}"
-        ))
-    }
-}
-
 fn open(path: &Path) -> Result<ZipArchive<std::io::BufReader<std::fs::File>>> {
     let file = std::fs::File::open(path).map_err(RunError::io("read", path))?;
     ZipArchive::new(std::io::BufReader::with_capacity(1 << 16, file))
@@ -252,18 +127,24 @@ impl Episode {
         let damaged = |what| RunError::damaged(path, what, remedy());
         let [found, seed, terminated] = get_u64(&mut zip, "meta").map_err(damaged)?;
         version(path, found)?;
-        let mut read = || -> std::result::Result<Self, String> {
+        let mut read = || -> std::result::Result<Self, ArrayError> {
             let (shape, frames) = get(&mut zip, "frames", "|u1")?;
             let (action_shape, actions) = get_f32(&mut zip, "actions")?;
             let (reward_shape, rewards) = get_f32(&mut zip, "rewards")?;
             let t = rewards.len();
             let [n, height, width, 3] = shape[..] else {
-                return Err(format!("array `frames` has shape {shape:?}"));
+                return Err(ArrayError::Dimensions {
+                    name: "frames",
+                    shape,
+                });
             };
             check("frames", &[n], &[t + 1])?;
             check("rewards", &reward_shape, &[t])?;
             let [at, action_len] = action_shape[..] else {
-                return Err(format!("array `actions` has shape {action_shape:?}"));
+                return Err(ArrayError::Dimensions {
+                    name: "actions",
+                    shape: action_shape,
+                });
             };
             check("actions", &[at], &[t])?;
             Ok(Self {
@@ -310,19 +191,25 @@ impl LatentEpisode {
         let damaged = |what| RunError::damaged(path, what, remedy());
         let [found, seed, terminated, vision] = get_u64(&mut zip, "meta").map_err(damaged)?;
         version(path, found)?;
-        let mut read = || -> std::result::Result<Self, String> {
+        let mut read = || -> std::result::Result<Self, ArrayError> {
             let (shape, mean) = get_f32(&mut zip, "mean")?;
             let (variance_shape, log_variance) = get_f32(&mut zip, "log_variance")?;
             let (action_shape, actions) = get_f32(&mut zip, "actions")?;
             let (_, rewards) = get_f32(&mut zip, "rewards")?;
             let t = rewards.len();
             let [n, latent] = shape[..] else {
-                return Err(format!("array `mean` has shape {shape:?}"));
+                return Err(ArrayError::Dimensions {
+                    name: "mean",
+                    shape,
+                });
             };
             check("mean", &[n], &[t + 1])?;
             check("log_variance", &variance_shape, &shape)?;
             let [at, action_len] = action_shape[..] else {
-                return Err(format!("array `actions` has shape {action_shape:?}"));
+                return Err(ArrayError::Dimensions {
+                    name: "actions",
+                    shape: action_shape,
+                });
             };
             check("actions", &[at], &[t])?;
             Ok(Self {

@@ -15,8 +15,8 @@ pub enum RunError {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The cause. Not named `source`: the message tells it already, and a chain of causes would
-        /// tell it twice.
+        /// The cause. Not named `source`: the message contains it already, and a chain of causes
+        /// would repeat it.
         cause: std::io::Error,
     },
     /// A file is truncated or altered.
@@ -40,7 +40,7 @@ pub enum RunError {
         /// Version this program reads.
         expected: u32,
     },
-    /// A whole file holds what this program does not know, or lacks what it needs.
+    /// An intact file has entries that this program does not know, or lacks some that it needs.
     #[error("{} was written by another version of this program ({what}). Use the program that \
         wrote it, or start a new run with --run DIR.", path.display())]
     Foreign {
@@ -89,13 +89,13 @@ pub enum RunError {
         /// What to try.
         remedy: String,
     },
-    /// V or M is not good enough for what would be built on it.
+    /// V or M misses a gate of the preset.
     #[error(
         "{stage}: {what}. {remedy} To go on with it as it is, type the same command with \
          --ignore-gates."
     )]
     Gate {
-        /// Stage that fell short.
+        /// The stage.
         stage: &'static str,
         /// Figure and gate.
         what: String,
@@ -112,10 +112,16 @@ pub enum RunError {
         /// The command that makes it.
         command: String,
     },
-    /// The environment or a model refused to go on.
+    /// An environment cannot be made, or its Python failed.
+    #[error(transparent)]
+    World(#[from] crate::worlds::WorldError),
+    /// An environment refused a call.
+    #[error(transparent)]
+    Env(#[from] frmdn_env::EnvError),
+    /// A model or another library refused to go on.
     #[error("{0}")]
     Failed(String),
-    /// The user pressed Ctrl-C in a command that keeps nothing on its way.
+    /// The user pressed Ctrl-C in a command that saves nothing before its end.
     #[error("interrupted; this command keeps nothing on its way. Type it again to begin anew.")]
     Stopped,
     /// The user pressed Ctrl-C; the state is saved.

@@ -1,4 +1,4 @@
-//! The run folder: one run, all of it.
+//! The run folder, which holds everything of one run.
 
 use std::{
     fs::File,
@@ -23,9 +23,12 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens `root` for work: makes it with `preset` if it is new, or checks that it was made with
-    /// the same. Without a preset the folder's own is used. Of the same settings but for more
-    /// generations the run is lengthened.
+    /// Opens `root` for work: creates it with `preset` if it is new, or checks that it was made
+    /// with the same settings. Without a preset the folder's own is used. A preset that only asks
+    /// for more generations lengthens the run.
+    ///
+    /// # Errors
+    /// If the settings differ, the folder is in use or damaged, or is new and no preset is given.
     pub fn create_or_resume(root: &Path, preset: Option<Preset>) -> Result<Self> {
         let fresh = preset.as_ref().filter(|_| !root.join("run.toml").exists());
         if let Some(preset) = fresh {
@@ -42,7 +45,7 @@ impl RunFolder {
             match preset {
                 _ if differences.is_empty() => kept,
                 Some(asked) if asked.only_lengthens(&kept) => {
-                    // Another agent than the one that was evaluated.
+                    // The longer evolution gives another agent, which has to be evaluated.
                     let summary = root.join("evaluation/summary.json");
                     if summary.exists() {
                         std::fs::remove_file(&summary).map_err(RunError::io("remove", &summary))?;
@@ -75,6 +78,9 @@ impl RunFolder {
     }
 
     /// Opens `root` for reading, also while another process works on it.
+    ///
+    /// # Errors
+    /// If it is not a run folder, or its settings are damaged or of another format.
     pub fn open(root: &Path) -> Result<Self> {
         let config = root.join("run.toml");
         if !config.exists() {
@@ -139,7 +145,7 @@ fn lock(root: &Path) -> Result<File> {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            // The holder's own line is a courtesy; without it the message is still true.
+            // The holder's line only adds detail to the message.
             let _ = file.read_to_string(&mut holder);
             let holder = if holder.trim().is_empty() {
                 "unknown".into()

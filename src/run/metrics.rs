@@ -19,8 +19,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens `path` and keeps the lines whose number under `key` is at most `last`: what was
-    /// measured after the checkpoint will be measured again. A line cut short by a kill is dropped.
+    /// Opens `path` and keeps the lines whose number under `key` is at most `last`, because what
+    /// comes after the checkpoint is measured again. A line cut short by a kill is dropped.
     pub fn resume(path: &Path, key: &str, last: u64) -> Result<Self> {
         let kept: Vec<Value> = Self::read(path)?
             .into_iter()

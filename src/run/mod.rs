@@ -8,9 +8,11 @@ mod episode;
 mod error;
 mod folder;
 mod metrics;
+mod npz;
 mod preset;
 mod report;
 pub mod seeds;
+mod shipped;
 
 pub use atomic::{write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
@@ -24,3 +26,4 @@ pub use preset::{
     LateRecombination, MemoryTraining, Preset, SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};
+pub use shipped::{existing_folder, shipped_candidates, shipped_folders, shipped_remedy};

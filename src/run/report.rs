@@ -1,5 +1,4 @@
-//! How a stage tells of its progress and learns that it should stop. The terminal itself is the
-//! CLI's.
+//! Progress reports and the stop flag of a stage; `cli` implements them for the terminal.
 
 use std::sync::{
     Arc,
@@ -24,14 +23,14 @@ impl Interrupt {
 
 /// Receives the progress of long work.
 pub trait Reporter: Sync {
-    /// A piece of work of `total` steps begins, `done` of which were done earlier. `unit` is a
+    /// Work of `total` steps begins, `done` of which were done earlier. `unit` is a
     /// plural, for example `updates`.
     fn begin(&self, what: &str, unit: &str, done: u64, total: u64);
     /// `done` steps are done in all; `note` is a short line of the latest figures.
     fn advance(&self, done: u64, note: &str);
     /// The work is finished (or stopped).
     fn end(&self);
-    /// A finished thing worth a line.
+    /// A line about something that is finished.
     fn say(&self, line: &str);
 }
 

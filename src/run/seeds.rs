@@ -1,5 +1,5 @@
-//! Ranges of environment seeds. They never overlap: nothing that is chosen is chosen on the tracks
-//! it is tested on.
+//! Ranges of environment seeds. They never overlap, so nothing is tested on tracks that it was
+//! trained or selected on.
 
 use std::ops::Range;
 

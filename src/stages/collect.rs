@@ -15,8 +15,8 @@ use super::Context;
 use crate::{
     agent::{self, Agent},
     controller::LinearController,
-    rollout::{ActingModel, AgentDriven, Blind, Driven, Policy, step},
-    run::{Episode, FIRST, Result, RunError, RunFolder, seeds},
+    rollout::{ActingModel, Actor, AgentActor, OpenLoop, Policy, step},
+    run::{Episode, FIRST, Result, RunFolder, seeds},
     worlds::World,
 };
 
@@ -33,7 +33,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     let mut world = context.world(&preset.environment)?;
     if preset.collect.random_start {
-        world = world.with_random_start().map_err(RunError::Config)?;
+        world = world.with_random_start()?;
     }
     let drivers = Drivers::new(folder, &world)?;
     let total = (preset.collect.episodes * preset.collect.steps) as u64;
@@ -42,7 +42,7 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         .report
         .begin("collect", "frames", done.load(Ordering::Relaxed), total);
     let returns = Mutex::new(Vec::new());
-    let outcome = missing.par_iter().try_for_each(|&index| {
+    let outcome: Result<()> = missing.par_iter().try_for_each(|&index| {
         if context.stop.is_set() {
             return Ok(());
         }
@@ -52,7 +52,9 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             seeds::COLLECT.start + index as u64,
         )?;
         episode.save(&store.path(index))?;
-        let mut returns = returns.lock().expect("no thread panics while it counts");
+        let mut returns = returns
+            .lock()
+            .expect("no thread panics while it holds the lock");
         returns.push(episode.rewards.iter().map(|&r| f64::from(r)).sum::<f64>());
         let mean = returns.iter().sum::<f64>() / returns.len() as f64;
         let now = done.fetch_add(preset.collect.steps as u64, Ordering::Relaxed)
@@ -67,10 +69,10 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.check()
 }
 
-/// How far the scripted driver wanders off what it means to do.
-const WANDER: f32 = 0.25;
+/// Standard deviation of the noise on the scripted driver's controls.
+const SCRIPTED_NOISE: f32 = 0.25;
 
-/// Who drives while episodes are recorded.
+/// A driver whose episodes are recorded.
 enum Driver {
     Policy(Policy),
     Agent(Box<(ActingModel, LinearController)>),
@@ -84,14 +86,16 @@ pub struct Drivers<'a> {
 }
 
 impl<'a> Drivers<'a> {
-    /// Loads the agents among them, which are kept in the folder: all episodes have the same
-    /// drivers, whatever becomes of their folders.
+    /// Loads the agents among them. They are copied into the folder, so that all episodes have the
+    /// same drivers whatever happens to the original folders.
     pub fn new(folder: &RunFolder, world: &'a World) -> Result<Self> {
         let preset = folder.preset();
         let load = |(number, policy): (usize, &str)| {
             Ok(match policy {
-                "brownian" => Driver::Policy(Policy::Blind(Blind::Brownian)),
-                "scripted" => Driver::Policy(Policy::Scripted { noise: WANDER }),
+                "brownian" => Driver::Policy(Policy::OpenLoop(OpenLoop::Brownian)),
+                "scripted" => Driver::Policy(Policy::Scripted {
+                    noise: SCRIPTED_NOISE,
+                }),
                 path => {
                     let own = if path == FIRST {
                         folder.path(FIRST)
@@ -124,22 +128,19 @@ impl<'a> Drivers<'a> {
     pub fn record(&self, driver: usize, steps: usize, seed: u64) -> Result<Episode> {
         match &self.list[driver] {
             Driver::Policy(policy) => drive(
-                policy
-                    .start(self.world, self.root, seed)
-                    .map_err(RunError::Failed)?
-                    .as_mut(),
+                policy.start(self.world, self.root, seed)?.as_mut(),
                 steps,
                 seed,
             ),
             Driver::Agent(agent) => {
-                let env = self.world.make().map_err(RunError::Failed)?;
-                drive(&mut AgentDriven::new(env, &agent.0, &agent.1), steps, seed)
+                let env = self.world.make()?;
+                drive(&mut AgentActor::new(env, &agent.0, &agent.1), steps, seed)
             }
         }
     }
 }
 
-fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {
+fn drive(world: &mut dyn Actor, steps: usize, seed: u64) -> Result<Episode> {
     let (frame_len, action_len) = (
         world.env().observation_space().len(),
         world.actions().width(),
@@ -153,19 +154,15 @@ fn drive(world: &mut dyn Driven, steps: usize, seed: u64) -> Result<Episode> {
         rewards: Vec::new(),
         terminated: false,
     };
-    let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
     world
         .env()
-        .reset(seed, ObservationMut::Frame(&mut episode.frames))
-        .map_err(failed)?;
+        .reset(seed, ObservationMut::Frame(&mut episode.frames))?;
     let mut action = vec![0.0; action_len];
     while episode.steps() < steps {
         let at = episode.frames.len();
-        world
-            .act(&episode.frames[at - frame_len..], &mut action)
-            .map_err(RunError::Failed)?;
+        world.act(&episode.frames[at - frame_len..], &mut action)?;
         episode.frames.resize(at + frame_len, 0);
-        let step = step(world, &action, &mut episode.frames[at..]).map_err(RunError::Failed)?;
+        let step = step(world, &action, &mut episode.frames[at..])?;
         episode.actions.extend_from_slice(&action);
         episode.rewards.push(step.reward as f32);
         episode.terminated = step.terminated;

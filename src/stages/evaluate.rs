@@ -1,15 +1,15 @@
-//! The final evaluation on test tracks, whole episodes, and the pictures of the agent driving.
+//! The final evaluation on test tracks, whole episodes, and the film of the agent driving.
 
 use std::{path::Path, sync::atomic::AtomicU64};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
     agent::{self, Agent},
     controller::LinearController,
     film,
-    rollout::{ActingModel, Blind, DriveOptions, Evaluation, Job, Outcome, Policy},
+    rollout::{ActingModel, DriveOptions, Evaluation, Job, OpenLoop, Outcome, Policy},
     run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
     worlds::World,
 };
@@ -17,14 +17,15 @@ use crate::{
 /// Episodes between two saves.
 const CHUNK: usize = 32;
 
-/// Outcomes of whole episodes on `range`, in seed order. `keep` sees each chunk as it is finished.
+/// Outcomes of whole episodes on the seeds `range`, in their order; `None` after Ctrl-C. `save` gets
+/// each chunk as it is finished, with its first seed.
 pub fn outcomes(
     world: &World,
     model: &ActingModel,
     controller: &LinearController,
     range: std::ops::Range<u64>,
     context: &Context<'_>,
-    mut keep: impl FnMut(u64, &[Outcome]) -> Result<()>,
+    mut save: impl FnMut(u64, &[Outcome]) -> Result<()>,
 ) -> Result<Option<Vec<Outcome>>> {
     let total = range.end - range.start;
     let mut all: Vec<Outcome> = Vec::new();
@@ -41,10 +42,10 @@ pub fn outcomes(
                 context.stop,
                 &AtomicU64::new(0),
             )
-            .map_err(RunError::Failed);
+            .map_err(RunError::from);
         match done {
             Ok(Some(outcomes)) => {
-                keep(first, &outcomes)?;
+                save(first, &outcomes)?;
                 all.extend(outcomes);
             }
             Ok(None) => {
@@ -65,15 +66,15 @@ pub fn outcomes(
     Ok(Some(all))
 }
 
-/// Evaluates the controller of the run on the first test tracks, beside a random policy on the
-/// same, and draws.
+/// Evaluates the controller of the run on the first test tracks, and a random policy on the same,
+/// and films a drive.
 pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let summary = folder.path("evaluation/summary.json");
     let preset = folder.preset();
     let agent = Agent::load(folder.root())?;
-    let of = agent.checksum();
+    let checksum = agent.checksum();
     if folder.path("pictures/drive.gif").exists()
-        && evaluated(&summary)?.is_some_and(|found| found == of)
+        && evaluated(&summary)?.is_some_and(|found| found == checksum)
     {
         return Ok(());
     }
@@ -81,7 +82,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let (model, controller) = (agent.acting_model(&world)?, agent.controller()?);
     let range = seeds::TEST.start..seeds::TEST.start + preset.evaluate.episodes as u64;
     let scores = folder.path("evaluation/scores.jsonl");
-    let mut known = read_outcomes(&scores, &of, range.start)?;
+    let mut known = read_outcomes(&scores, &checksum, range.start)?;
     known.truncate(preset.evaluate.episodes);
     let start = range.start + known.len() as u64;
     let mut metrics = Metrics::resume(&scores, "seed", start.saturating_sub(1))?;
@@ -93,10 +94,12 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         context,
         |first, outcomes| {
             for (seed, o) in (first..).zip(outcomes) {
-                metrics.append(&json!({ "seed": seed, "checksum": of, "score": o.score,
+                metrics.append(
+                    &json!({ "seed": seed, "checksum": checksum, "score": o.score,
                     "steps": o.steps, "completed": o.completed,
                 "progress": [o.progress.0, o.progress.1], "stalled": o.stalled,
-                "still": o.still }))?;
+                "still": o.still }),
+                )?;
             }
             Ok(())
         },
@@ -105,14 +108,14 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return context.check();
     };
     known.extend(fresh);
-    let random = Policy::Blind(Blind::Random).outcomes(
+    let random = Policy::OpenLoop(OpenLoop::Random).outcomes(
         &world,
         preset.seed,
         range.clone(),
         context.stop,
         &|_| (),
     );
-    let Some(random) = random.map_err(RunError::Failed)? else {
+    let Some(random) = random? else {
         return context.check();
     };
     agent.save(&folder.path(agent::FILE))?;
@@ -124,43 +127,51 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         context.stop,
     )?;
     context.check()?;
-    let rule = world.rule().map_err(RunError::Failed)?;
+    let rule = world.rule()?;
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);
     write_json(
         &summary,
-        &json!({ "checksum": of, "agent": evaluation, "random": random }),
+        &json!({ "checksum": checksum, "agent": evaluation, "random": random }),
     )
 }
 
-/// Checksum of the agent that the summary in `path` is of, if there is one.
+/// Checksum of the agent in the summary `path`, if there is one.
 fn evaluated(path: &Path) -> Result<Option<String>> {
     if !path.exists() {
         return Ok(None);
     }
     let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
-    let found: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let found: Option<Value> = serde_json::from_str(&text).ok();
     Ok(found.and_then(|found| found["checksum"].as_str().map(String::from)))
 }
 
-/// The outcomes of the agent with the checksum `of` kept in `path`: consecutive seeds from `first`.
-fn read_outcomes(path: &Path, of: &str, first: u64) -> Result<Vec<Outcome>> {
-    let lines = Metrics::read(path)?;
-    let known = lines.iter().zip(first..).map_while(|(line, seed)| {
-        let progress = line["progress"].as_array()?;
-        let whole = |v: &serde_json::Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
-        let part = |i: usize| progress.get(i).and_then(whole);
-        let score = line["score"].as_f64()?;
-        (line["seed"].as_u64()? == seed && line["checksum"] == of).then_some(Outcome {
-            score,
-            fitness: score,
-            steps: whole(&line["steps"])?,
-            completed: line["completed"].as_bool()?,
-            progress: (part(0)?, part(1)?),
-            // Lines that were written before these were counted lack them.
-            stalled: whole(&line["stalled"]).unwrap_or(0),
-            still: whole(&line["still"]).unwrap_or(0),
-        })
-    });
-    Ok(known.collect())
+/// The outcomes that `path` has of the agent with `checksum`: consecutive seeds from `first`.
+fn read_outcomes(path: &Path, checksum: &str, first: u64) -> Result<Vec<Outcome>> {
+    let mut known = Vec::new();
+    for (line, seed) in Metrics::read(path)?.iter().zip(first..) {
+        if line["seed"] != seed || line["checksum"] != checksum {
+            break;
+        }
+        let Some(outcome) = read_outcome(line) else {
+            break;
+        };
+        known.push(outcome);
+    }
+    Ok(known)
+}
+
+fn read_outcome(line: &Value) -> Option<Outcome> {
+    let whole = |v: &Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
+    let (score, progress) = (line["score"].as_f64()?, line["progress"].as_array()?);
+    Some(Outcome {
+        score,
+        fitness: score,
+        steps: whole(&line["steps"])?,
+        completed: line["completed"].as_bool()?,
+        progress: (whole(progress.first()?)?, whole(progress.get(1)?)?),
+        // Older lines lack these two.
+        stalled: whole(&line["stalled"]).unwrap_or(0),
+        still: whole(&line["still"]).unwrap_or(0),
+    })
 }

@@ -1,7 +1,7 @@
-//! The earlier round: an agent of another preset, in a run folder inside the run folder, for data
-//! on its own road.
+//! The earlier round: an agent of another preset, in a run folder inside the run folder, whose
+//! driving provides better data.
 
-use super::Context;
+use super::{Context, Stage};
 use crate::{
     agent::{self, Agent},
     run::{FIRST, Preset, Result, RunError, RunFolder},
@@ -13,7 +13,7 @@ pub fn inherited_settings(preset: &Preset) -> Vec<String> {
         format!("seed={}", preset.seed),
         format!("environment={}", preset.environment),
     ];
-    // Where the run cannot begin anywhere on a track, neither can its earlier rounds.
+    // An environment without random starts has none in the earlier rounds either.
     if !preset.collect.random_start {
         sets.push("collect.random_start=false".into());
     }
@@ -32,9 +32,9 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     if let Some(dir) = first.agent() {
-        return Agent::keep(dir, &copy);
+        return Agent::keep(&dir, &copy);
     }
-    // A round that was begun goes on as it was, whatever has become of the preset's text.
+    // A round that was begun continues with its own settings, even if the preset's text has changed.
     let begun = folder.path(FIRST).join("run.toml").exists();
     let asked = if begun {
         None
@@ -43,13 +43,11 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     };
     let inner = RunFolder::create_or_resume(&folder.path(FIRST), asked)?;
     let work = || {
-        self::first(&inner, context)?;
-        super::collect(&inner, context)?;
-        super::vision(&inner, context)?;
-        super::gate(&inner, "vision", context)?;
-        super::memory(&inner, context)?;
-        super::gate(&inner, "memory", context)?;
-        super::controller(&inner, context)
+        for stage in Stage::Controller.up_to() {
+            stage.run(&inner, context)?;
+            super::gate(&inner, stage.name(), context)?;
+        }
+        Ok(())
     };
     work().map_err(|e| match e {
         // Settings of this run do not reach the earlier one's preset.

@@ -1,7 +1,7 @@
-//! collect → vision → memory → controller → evaluate: each a function from a run folder to the same
-//! run folder.
+//! The stages of a run, in the order of [`Stage::ALL`]. Each is a function from a run folder to the
+//! same run folder.
 //!
-//! A stage that is finished returns at once; one that was stopped, however, goes on from its last
+//! A finished stage returns at once. One that was stopped, in whatever way, continues from its last
 //! checkpoint to the same result bit for bit, because everything random is a function of the root
 //! seed and of counters.
 
@@ -11,6 +11,7 @@ mod evaluate;
 mod first;
 mod gates;
 mod memory;
+mod order;
 mod vision;
 mod windows;
 
@@ -29,9 +30,10 @@ pub use first::{first, inherited_settings};
 pub use gates::{gate, kept};
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
+pub use order::Stage;
 pub use vision::vision;
 
-/// What every stage is given beside the folder.
+/// What every stage needs besides the folder.
 pub struct Context<'a> {
     /// Where progress goes.
     pub report: &'a dyn Reporter,
@@ -41,19 +43,19 @@ pub struct Context<'a> {
     pub device: &'a Device,
     /// How Python is reached, where an environment needs it.
     pub bridge: &'a Bridge,
-    /// Stages that fall short of the preset's gates are reported, and go on.
+    /// Whether missed gates are only reported.
     pub ignore_gates: bool,
-    /// What was typed: the command that goes on after an interruption.
+    /// The command that was typed, which continues after an interruption.
     pub command: &'a str,
 }
 
 impl Context<'_> {
     /// The environment `name`.
     pub fn world(&self, name: &str) -> Result<World> {
-        World::open(name, self.bridge).map_err(RunError::Failed)
+        Ok(World::open(name, self.bridge)?)
     }
 
-    /// What is said after Ctrl-C; the state must be saved before.
+    /// The error after Ctrl-C; the state must be saved before.
     pub fn interrupted(&self) -> RunError {
         RunError::Interrupted {
             command: self.command.to_owned(),
@@ -80,8 +82,7 @@ pub(crate) fn training_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| !held_out(i))
 }
 
-/// The held-out episodes that losses are taken on: the first hundred, so that memory is bounded
-/// however many there are.
+/// The held-out episodes of the held-out losses: the first hundred, so that memory is bounded.
 pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| held_out(i)).take(100)
 }

@@ -10,14 +10,16 @@ use crate::{
     agent::Agent,
     memory::posterior_entropy,
     pictures::{Panel, Series, plot_curves},
-    run::{Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder},
+    run::{
+        Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder, VisionTraining,
+    },
     vision::{
         BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer,
         VaeTrainerConfig,
     },
 };
 
-/// What Adam's rate falls to, in parts of the preset's.
+/// Last learning rate, in parts of the preset's.
 const FINAL_RATE: f64 = 0.1;
 /// Frames of the held-out loss.
 const HELD_OUT_FRAMES: usize = 1024;
@@ -26,11 +28,11 @@ const SHOWN: usize = 12;
 
 const METRICS: &str = "vision/metrics.jsonl";
 const LAST_PICTURE: &str = "pictures/vision-kl.png";
-/// Part of the target by which the KL of weights that are kept may be above it: with more nats any
-/// V draws better.
+/// Part of the target by which the KL of saved weights may be above it: with more nats any V draws
+/// better.
 const MORE_NATS: f64 = 0.1;
 
-/// Where training stands, beside weights and moments.
+/// The state of the training besides weights and moments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     trainer: VaeState,
@@ -44,142 +46,50 @@ struct State {
     count: u64,
 }
 
-fn load(folder: &RunFolder) -> Result<Option<Checkpoint<State>>> {
-    let path = folder.path("vision/state.safetensors");
-    path.exists()
-        .then(|| {
-            Checkpoint::load(
-                &path,
-                CheckpointKind::VisionState,
-                CheckpointKind::VisionState.remedy(),
-            )
-        })
-        .transpose()
-}
-
 /// Trains V up to the preset's number of updates, or until the held-out loss stops falling.
 pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.vision;
-    let (mut trainer, mut state) = match load(folder)? {
-        Some(Checkpoint { tensors, state }) => {
-            if state.update >= config.updates || state.stale >= config.patience {
-                // Killed between the last checkpoint and the pictures.
-                return if folder.path(LAST_PICTURE).exists() {
-                    Ok(())
-                } else {
-                    draw(folder, &folder.path(METRICS))
-                };
-            }
-            let trainer = VaeTrainer::restore(&state.trainer, &tensors).map_err(|e| {
-                RunError::damaged(
-                    &folder.path("vision/state.safetensors"),
-                    e,
-                    CheckpointKind::VisionState.remedy(),
-                )
-            })?;
-            (trainer, state)
+    let metrics_path = folder.path(METRICS);
+    let (trainer, state) = trainer(folder)?;
+    if state.is_finished(config) {
+        // Killed between the last checkpoint and the pictures.
+        if !folder.path(LAST_PICTURE).exists() {
+            draw(folder, &metrics_path)?;
         }
-        None => {
-            let beta = BetaConfig {
-                target: config.target_kl,
-                ..BetaConfig::default()
-            };
-            let trainer = VaeTrainer::new(
-                &Vae::init(config.model, preset.seed),
-                VaeTrainerConfig {
-                    beta,
-                    clip_norm: None,
-                    augment: config.augment,
-                },
-            );
-            let state = State {
-                trainer: trainer.save().0,
-                update: 0,
-                best: None,
-                stale: 0,
-                sums: [0.0; 3],
-                count: 0,
-            };
-            (trainer, state)
-        }
-    };
-    trainer = trainer.on(context.device.burn());
+        return Ok(());
+    }
     let store = folder.episodes();
-    let held = held_out_frames(folder)?;
-    let training: Vec<usize> = training_indices(preset.collect.episodes).collect();
     let mut windows = Windows::new(
         "vision/window",
         preset.seed,
-        training,
+        training_indices(preset.collect.episodes).collect(),
         config.window_episodes,
         config.window_updates,
         move |i| Episode::load(&store.path(i)),
     );
-    let metrics_path = folder.path(METRICS);
-    let mut metrics = Metrics::resume(&metrics_path, "update", state.update)?;
+    let mut training = Training {
+        folder,
+        context,
+        trainer: trainer.on(context.device.burn()),
+        held_out: held_out_frames(folder)?,
+        metrics: Metrics::resume(&metrics_path, "update", state.update)?,
+        state,
+        frames: Vec::new(),
+    };
     context
         .report
-        .begin("vision", "updates", state.update, config.updates);
-    let mut frames = Vec::new();
+        .begin("vision", "updates", training.state.update, config.updates);
     let outcome = loop {
-        if state.update >= config.updates || state.stale >= config.patience {
+        if training.state.is_finished(config) {
             break Ok(());
         }
         if context.stop.is_set() {
-            break save(folder, &trainer, &mut state).and_then(|()| context.check());
+            break training.save().and_then(|()| context.check());
         }
-        let update = state.update;
-        match windows.at(update) {
-            Ok(episodes) => batch(episodes, config.batch, preset.seed, update, &mut frames),
-            Err(e) => break Err(e),
-        }
-        let rate = learning_rate(config.learning_rate, FINAL_RATE, update, config.updates);
-        let step = match trainer.step(&frames, rate, update, preset.seed) {
-            Ok(step) => step,
-            Err(e) => {
-                break Err(RunError::NonFinite {
-                    stage: "vision",
-                    what: e.tensor,
-                    update: e.update,
-                    path: folder.path("vision"),
-                    remedy: "Start a new run with a smaller rate, for example --set \
-                        vision.learning_rate=3e-4 --run DIR."
-                        .into(),
-                });
-            }
-        };
-        state.update += 1;
-        state.count += 1;
-        for (sum, x) in state
-            .sums
-            .iter_mut()
-            .zip([step.squared_error, step.kl, step.loss])
-        {
-            *sum += x;
-        }
-        context.report.advance(
-            state.update,
-            &format!(
-                "KL {:.1} nats, β {:.3}, pixel MSE {:.5}",
-                step.kl,
-                trainer.beta(),
-                step.mse
-            ),
-        );
-        if state.update.is_multiple_of(config.evaluate_every) || state.update == config.updates {
-            let evaluated = evaluate(
-                folder,
-                context,
-                &mut trainer,
-                &mut state,
-                &held,
-                rate,
-                &mut metrics,
-            );
-            if let Err(e) = evaluated {
-                break Err(e);
-            }
+        let step = training.step(&mut windows);
+        if step.is_err() {
+            break step;
         }
     };
     context.report.end();
@@ -187,70 +97,162 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     draw(folder, &metrics_path)
 }
 
-fn save(folder: &RunFolder, trainer: &VaeTrainer, state: &mut State) -> Result<()> {
-    let (trainer, tensors) = trainer.save();
-    state.trainer = trainer;
-    Checkpoint {
-        tensors,
-        state: &*state,
+/// The trainer and its state as they were saved, or fresh ones.
+fn trainer(folder: &RunFolder) -> Result<(VaeTrainer, State)> {
+    let (preset, kind) = (folder.preset(), CheckpointKind::VisionState);
+    let path = folder.path("vision/state.safetensors");
+    if path.exists() {
+        let Checkpoint { tensors, state } = Checkpoint::<State>::load(&path, kind, kind.remedy())?;
+        let trainer = VaeTrainer::restore(&state.trainer, &tensors)
+            .map_err(|e| RunError::damaged(&path, e, kind.remedy()))?;
+        return Ok((trainer, state));
     }
-    .save(
-        &folder.path("vision/state.safetensors"),
-        CheckpointKind::VisionState,
-    )
+    let config = VaeTrainerConfig {
+        beta: BetaConfig {
+            target: preset.vision.target_kl,
+            ..BetaConfig::default()
+        },
+        clip_norm: None,
+        augment: preset.vision.augment,
+    };
+    let trainer = VaeTrainer::new(&Vae::init(preset.vision.model, preset.seed), config);
+    let state = State {
+        trainer: trainer.save().0,
+        update: 0,
+        best: None,
+        stale: 0,
+        sums: [0.0; 3],
+        count: 0,
+    };
+    Ok((trainer, state))
 }
 
-/// Held-out loss, the weights if it is the lowest, reconstructions, a line of metrics, the
-/// checkpoint.
-fn evaluate(
-    folder: &RunFolder,
-    context: &Context<'_>,
-    trainer: &mut VaeTrainer,
-    state: &mut State,
-    held: &[u8],
-    rate: f64,
-    metrics: &mut Metrics,
-) -> Result<()> {
-    let evaluation = trainer.evaluate(held);
-    // Reconstruction alone is compared, at the target KL: β moves, and a loss with another β is
-    // another loss. What has more nats than that comes after all that has not.
-    let above = evaluation.kl > (1.0 + MORE_NATS) * folder.preset().vision.target_kl;
-    let score = evaluation.squared_error + if above { FRAME as f64 } else { 0.0 };
-    if state.best.is_none_or(|(best, _)| score < best) {
-        state.best = Some((score, state.update));
-        state.stale = 0;
-        Agent::save_vision(folder, trainer.weights())?;
-        reconstructions(folder, trainer.weights(), held)?;
-        posterior(folder, trainer.weights(), held)?;
-    } else {
-        state.stale += 1;
+impl State {
+    /// Whether the last update is made, or the held-out loss has stopped falling.
+    fn is_finished(&self, config: &VisionTraining) -> bool {
+        self.update >= config.updates || self.stale >= config.patience
     }
-    let n = state.count.max(1) as f64;
-    let line = json!({
-        "update": state.update,
-        "kept": state.best.map(|(_, update)| update),
-        "learning_rate": rate,
-        "beta": trainer.beta(),
-        "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n,
-        "loss": state.sums[2] / n },
-        "held_out": {
-            "reconstruction": evaluation.squared_error,
-            "pixel_mse": evaluation.mse,
-            "kl": evaluation.kl,
-            "active": evaluation.active,
-        },
-    });
-    state.sums = [0.0; 3];
-    state.count = 0;
-    // The line first: lines after the last checkpoint are dropped on resume, a missing one would
-    // stay missing.
-    metrics.append(&line)?;
-    save(folder, trainer, state)?;
-    context.report.say(&format!(
-        "vision {}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
-        state.update, evaluation.mse, evaluation.kl, evaluation.active
-    ));
-    Ok(())
+}
+
+/// V in training.
+struct Training<'a> {
+    folder: &'a RunFolder,
+    context: &'a Context<'a>,
+    trainer: VaeTrainer,
+    state: State,
+    /// Frames of the held-out loss.
+    held_out: Vec<u8>,
+    metrics: Metrics,
+    /// The batch, reused from update to update.
+    frames: Vec<u8>,
+}
+
+impl Training<'_> {
+    /// One update, and the held-out evaluation where one is due.
+    fn step(&mut self, windows: &mut Windows<Episode>) -> Result<()> {
+        let (preset, update) = (self.folder.preset(), self.state.update);
+        let config = &preset.vision;
+        let episodes = windows.at(update)?;
+        batch(
+            episodes,
+            config.batch,
+            preset.seed,
+            update,
+            &mut self.frames,
+        );
+        let rate = learning_rate(config.learning_rate, FINAL_RATE, update, config.updates);
+        let step = self
+            .trainer
+            .step(&self.frames, rate, update, preset.seed)
+            .map_err(|e| RunError::NonFinite {
+                stage: "vision",
+                what: e.tensor,
+                update: e.update,
+                path: self.folder.path("vision"),
+                remedy: "Start a new run with a smaller rate, for example --set \
+                    vision.learning_rate=3e-4 --run DIR."
+                    .into(),
+            })?;
+        self.state.update += 1;
+        self.state.count += 1;
+        let figures = [step.squared_error, step.kl, step.loss];
+        for (sum, figure) in self.state.sums.iter_mut().zip(figures) {
+            *sum += figure;
+        }
+        self.context.report.advance(
+            self.state.update,
+            &format!(
+                "KL {:.1} nats, β {:.3}, pixel MSE {:.5}",
+                step.kl,
+                self.trainer.beta(),
+                step.mse
+            ),
+        );
+        let update = self.state.update;
+        if update.is_multiple_of(config.evaluate_every) || update == config.updates {
+            self.evaluate(rate)?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let (trainer, tensors) = self.trainer.save();
+        self.state.trainer = trainer;
+        let checkpoint = Checkpoint {
+            tensors,
+            state: &self.state,
+        };
+        let path = self.folder.path("vision/state.safetensors");
+        checkpoint.save(&path, CheckpointKind::VisionState)
+    }
+
+    /// Held-out loss, the weights if it is the lowest, reconstructions, a line of metrics, the
+    /// checkpoint.
+    fn evaluate(&mut self, rate: f64) -> Result<()> {
+        let evaluation = self.trainer.evaluate(&self.held_out);
+        let (folder, state) = (self.folder, &mut self.state);
+        // Only reconstruction is compared, at the target KL: a loss with another β is another loss,
+        // and β moves. Weights with more nats than allowed come after all others.
+        let above = evaluation.kl > (1.0 + MORE_NATS) * folder.preset().vision.target_kl;
+        let score = evaluation.squared_error + if above { FRAME as f64 } else { 0.0 };
+        if state.best.is_none_or(|(best, _)| score < best) {
+            state.best = Some((score, state.update));
+            state.stale = 0;
+            let weights = self.trainer.weights();
+            Agent::save_vision(folder, weights)?;
+            reconstructions(folder, weights, &self.held_out)?;
+            posterior(folder, weights, &self.held_out)?;
+        } else {
+            state.stale += 1;
+        }
+        let n = state.count.max(1) as f64;
+        let line = json!({
+            "update": state.update,
+            "kept": state.best.map(|(_, update)| update),
+            "learning_rate": rate,
+            "beta": self.trainer.beta(),
+            "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n,
+            "loss": state.sums[2] / n },
+            "held_out": {
+                "reconstruction": evaluation.squared_error,
+                "pixel_mse": evaluation.mse,
+                "kl": evaluation.kl,
+                "active": evaluation.active,
+            },
+        });
+        state.sums = [0.0; 3];
+        state.count = 0;
+        let update = state.update;
+        // The line first: lines after the last checkpoint are dropped on resume, a missing one
+        // would stay missing.
+        self.metrics.append(&line)?;
+        self.save()?;
+        self.context.report.say(&format!(
+            "vision {update}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
+            evaluation.mse, evaluation.kl, evaluation.active
+        ));
+        Ok(())
+    }
 }
 
 /// A batch of frames, each drawn uniformly from the frames in memory.
@@ -278,26 +280,28 @@ fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
     let mut frames = Vec::new();
     for index in indices {
         let episode = Episode::load(&folder.episodes().path(index))?;
-        let there = episode.steps() + 1;
-        for i in 0..each.min(there) {
-            // The middle of each of as many parts: the first frame, where the view is still far
+        let total = episode.steps() + 1;
+        let count = each.min(total);
+        for i in 0..count {
+            // The middle of each of `count` parts: the first frame, in which the view is still far
             // away, is a rare one.
-            frames.extend_from_slice(episode.frame((2 * i + 1) * there / (2 * each.min(there))));
+            frames.extend_from_slice(episode.frame((2 * i + 1) * total / (2 * count)));
         }
     }
     Ok(frames)
 }
 
-/// Two rows: held-out frames and what V makes of them.
-fn reconstructions(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
+/// Two rows: held-out frames and their reconstructions.
+fn reconstructions(folder: &RunFolder, weights: &Params, held_out: &[u8]) -> Result<()> {
     let config = folder.preset().vision.model;
     let vae =
         Vae::from_params(config, weights).map_err(|e| RunError::Failed(format!("vision: {e}")))?;
-    let n = held.len() / FRAME;
+    let n = held_out.len() / FRAME;
     let shown = SHOWN.min(n);
-    let picked: Vec<u8> = (0..shown)
-        .flat_map(|i| held[i * n / shown * FRAME..][..FRAME].iter().copied())
-        .collect();
+    let mut picked = Vec::with_capacity(shown * FRAME);
+    for i in 0..shown {
+        picked.extend_from_slice(&held_out[i * n / shown * FRAME..][..FRAME]);
+    }
     let (mut z, mut rebuilt) = (vec![0.0; shown * config.latent], vec![0u8; picked.len()]);
     vae.encoder()
         .encode(&mut EncoderScratch::default(), &picked, &mut z);
@@ -316,18 +320,22 @@ fn reconstructions(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<
     Panel::column(rows).save(&folder.path("pictures/reconstructions.png"))
 }
 
-/// Mean entropy of the posterior and KL of each dimension over the held-out frames, the dimension
-/// that says most first: one at the prior's entropy says nothing, and no memory can gain anything
-/// on it.
-fn posterior(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
+/// Mean entropy of the posterior and KL of each dimension over the held-out frames, largest KL
+/// first. A dimension at the prior's entropy carries no information, and no memory can predict it
+/// better than the prior.
+fn posterior(folder: &RunFolder, weights: &Params, held_out: &[u8]) -> Result<()> {
     let config = folder.preset().vision.model;
     let encoder = Vae::from_params(config, weights)
         .map_err(|e| RunError::Failed(format!("vision: {e}")))?
         .encoder();
-    let (d, n, mut scratch) = (config.latent, held.len() / FRAME, EncoderScratch::default());
+    let (d, n, mut scratch) = (
+        config.latent,
+        held_out.len() / FRAME,
+        EncoderScratch::default(),
+    );
     // Per dimension: Σ entropy, Σ KL.
     let mut sums = vec![[0.0; 2]; d];
-    for frames in held.chunks(64 * FRAME) {
+    for frames in held_out.chunks(64 * FRAME) {
         let rows = frames.len() / FRAME;
         let (mut mean, mut log_variance) = (vec![0.0; rows * d], vec![0.0; rows * d]);
         encoder.encode_with_variance(&mut scratch, frames, &mut mean, &mut log_variance);
@@ -337,8 +345,9 @@ fn posterior(folder: &RunFolder, weights: &Params, held: &[u8]) -> Result<()> {
             sums[i % d][1] += 0.5 * (m * m + v.exp() - v - 1.0);
         }
     }
-    sums.iter_mut()
-        .for_each(|sum| *sum = sum.map(|x| x / n as f64));
+    for sum in &mut sums {
+        *sum = sum.map(|x| x / n as f64);
+    }
     sums.sort_by(|a, b| b[1].total_cmp(&a[1]));
     let curve = |at: usize| {
         sums.iter()

@@ -1,5 +1,4 @@
-//! Streaming of episodes: a few are in memory at a time, the next ones are read while these are
-//! used.
+//! Streaming of episodes: a few are in memory at a time, and the next ones are read meanwhile.
 
 use std::{sync::Arc, thread::JoinHandle};
 
@@ -70,7 +69,7 @@ impl<T: Send + 'static> Windows<T> {
             update / self.updates
         };
         if self.current.as_ref().is_none_or(|(at, _)| *at != window) {
-            // The old window goes before the new one is waited for: never more than two in memory.
+            // The old window is dropped before the wait for the new one: never more than two in memory.
             self.current = None;
             let loading = match self.next.take() {
                 Some((at, loading)) if at == window => loading,

@@ -121,7 +121,7 @@ pub fn judge(
         .iter()
         .map(|(_, batch, ..)| batch.clone())
         .collect();
-    let judged = trainer.judge(&batches);
+    let judged = trainer.evaluate_each(&batches);
     let episodes = test.episodes.iter().zip(judged);
     let episodes = episodes.map(|((episode, _, floor, driver), sums)| TestEpisode {
         seed: episode.seed,

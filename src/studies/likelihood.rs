@@ -283,10 +283,10 @@ fn prepare(
     }
     let mut world = context.world(&preset.environment)?;
     if preset.collect.random_start {
-        world = world.with_random_start().map_err(RunError::Config)?;
+        world = world.with_random_start()?;
     }
     let (weights, vision) = Agent::load_vision(&folder)?;
-    let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?).width();
+    let actions = Actions::of(&world.action_space()?).width();
     let test = EpisodeStore::new(folder.path("test-latents"));
     let missing: Vec<usize> = (0..plan.test_episodes)
         .into_par_iter()
@@ -306,7 +306,7 @@ fn prepare(
             done.load(Ordering::Relaxed),
             plan.test_episodes as u64,
         );
-        let outcome =
+        let outcome: Result<()> =
             missing
                 .par_iter()
                 .try_for_each_init(EncoderScratch::default, |scratch, &index| {
@@ -513,7 +513,7 @@ fn execute(
         directory: directory.clone(),
         latents: latents.clone(),
         training,
-        held,
+        held_out: held,
     };
     let diverged = match train_memory(job, &context) {
         Ok(()) => None,

@@ -158,7 +158,7 @@ fn drive(
     let all = all.ok_or_else(|| RunError::Interrupted {
         command: plan.command.clone(),
     })?;
-    let rule = world.rule().map_err(RunError::Failed)?;
+    let rule = world.rule()?;
     Ok(Evaluation::of(&all, range.start, world.name(), &rule))
 }
 
@@ -195,9 +195,12 @@ fn write(plan: &Robustness, columns: &[Column]) -> Result<PathBuf> {
         )
     };
     let stopped = columns.iter().map(|column| {
-        let shares = column.cells.iter().filter(|c| c.evaluation.stopped > 0.0);
+        let shares = column
+            .cells
+            .iter()
+            .filter(|c| c.evaluation.standstill > 0.0);
         let shares: Vec<String> = shares
-            .map(|c| format!("{} {}", c.perturbation, percent(c.evaluation.stopped)))
+            .map(|c| format!("{} {}", c.perturbation, percent(c.evaluation.standstill)))
             .collect();
         let shares = if shares.is_empty() {
             "never".into()
@@ -274,8 +277,8 @@ fn write(plan: &Robustness, columns: &[Column]) -> Result<PathBuf> {
             &|_, c| {
                 [
                     c.evaluation.completed,
-                    c.evaluation.stopped,
-                    c.evaluation.lost,
+                    c.evaluation.standstill,
+                    c.evaluation.no_progress,
                 ]
                 .map(percent)
                 .join(" / ")

@@ -1,11 +1,11 @@
-//! Altered colours, for a V that is to see the same in them.
+//! Altered colours, for a V that is invariant to them.
 
 use frmdn_engine::random::{fill_uniform, stream};
 
 use super::FRAME;
 
 /// `frames` [n, 64, 64, 3] with altered colours: each channel c of frame `row` becomes g_c x + o_c,
-/// kept within a byte, with the gains g within 1 ± `part` and the offsets o within ± `part` of the
+/// clamped to a byte, with the gains g within 1 ± `part` and the offsets o within ± `part` of the
 /// range, all six uniform and new for every frame, from the stream (`seed`, `vision/augment`,
 /// `update`, row).
 pub(super) fn augment(frames: &[u8], part: f64, seed: u64, update: u64) -> Vec<u8> {
@@ -20,7 +20,7 @@ pub(super) fn augment(frames: &[u8], part: f64, seed: u64, update: u64) -> Vec<u
         // A table a channel: 256 values instead of 4,096 products.
         let tables: [[u8; 256]; 3] = std::array::from_fn(|c| {
             let (gain, offset) = (1.0 + change[c], 255.0 * change[3 + c]);
-            // The cast keeps within a byte.
+            // The cast clamps to a byte.
             std::array::from_fn(|x| (gain * x as f32 + offset).round() as u8)
         });
         out.extend(

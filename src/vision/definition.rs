@@ -23,7 +23,7 @@ pub struct VaeModule {
     latent: usize,
 }
 
-/// What the loss is made of, each summed over latent dimensions or pixels and averaged over the
+/// The parts of the loss, each summed over latent dimensions or pixels and averaged over the
 /// batch.
 #[derive(Debug)]
 pub struct VaeLoss {
@@ -63,7 +63,7 @@ impl VaeConfig {
     }
 }
 
-/// A tensor of `params`, as `device` wants it.
+/// A tensor of `params` on `device`.
 fn tensor<const D: usize>(
     params: &Params,
     name: &str,
@@ -209,7 +209,7 @@ impl VaeModule {
     }
 
     /// The loss parts of `frames` [batch, 3, 64, 64] with `noise` [batch, latent]: z = μ + σ·noise,
-    /// of what the encoder makes of `seen`.
+    /// with μ and σ from the encoder at `seen`.
     pub fn loss(&self, seen: Tensor<4>, frames: Tensor<4>, noise: Tensor<2>) -> VaeLoss {
         let n = frames.dims()[0] as f64;
         let (mean, log_variance) = self.encode(seen);
@@ -235,17 +235,30 @@ pub fn to_tensor(frames: &[u8], device: &Device) -> Tensor<4> {
     .permute([0, 3, 1, 2])
 }
 
-/// Squared error and KL of `frames` (means over frames) where the encoder sees `seen`, and the
-/// gradients of squared error + `beta` KL.
+/// A batch as the trainer has it.
+pub(super) struct VaeBatch<'a> {
+    /// Frames that the encoder sees `[n, 64, 64, 3]`.
+    pub seen: &'a [u8],
+    /// Frames that are to be reconstructed `[n, 64, 64, 3]`.
+    pub frames: &'a [u8],
+    /// ε of z = μ + σ·ε `[n, latent]`.
+    pub noise: &'a [f32],
+}
+
+/// Squared error and KL of `batch` (means over frames), and the gradients of squared error + `beta`
+/// KL.
 pub(super) fn differentiate(
     config: &VaeConfig,
     weights: &Params,
-    seen: &[u8],
-    frames: &[u8],
-    noise: &[f32],
+    batch: &VaeBatch<'_>,
     beta: f64,
     device: &Device,
 ) -> (f64, f64, Params) {
+    let VaeBatch {
+        seen,
+        frames,
+        noise,
+    } = *batch;
     let module = VaeModule::from_params(config, weights, device)
         .expect("the trainer's weights have the model's shapes");
     let noise = Tensor::from_data(

@@ -77,7 +77,7 @@ impl Shard {
     /// place, where there is such. `noise` [n, latent] is added times the deviation; where it is
     /// empty the mean itself is decoded.
     pub fn forward(&mut self, net: &Network, frames: &[u8], seen: Option<&[u8]>) {
-        let (n, l) = (frames.len() / FRAME, net.config.latent);
+        let n = frames.len() / FRAME;
         self.input.resize(n * FRAME, 0.0);
         unit(seen.unwrap_or(frames), &mut self.input);
         self.target.clear();
@@ -85,16 +85,36 @@ impl Shard {
             self.target.resize(n * FRAME, 0.0);
             unit(frames, &mut self.target);
         }
+        self.sums.reset(net.config.latent);
+        self.sums.frames = n;
+        self.encode(net);
+        self.draw_latents(net.config.latent);
+        self.decode(net);
+        for (y, x) in self.pictures[3]
+            .chunks_exact(SIDE)
+            .zip(target(&self.target, &self.input).chunks_exact(SIDE))
+        {
+            let row: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
+            self.sums.squares += f64::from(row);
+        }
+    }
+
+    /// Mean and log-variance of `input`, into `head`.
+    fn encode(&mut self, net: &Network) {
+        let n = self.sums.frames;
         let mut x = &self.input;
         for (conv, y) in net.encoder.convs.iter().zip(&mut self.images) {
             y.resize(n * conv.output_len(), 0.0);
             conv.forward(x, n, true, &mut self.columns, y);
             x = y;
         }
-        self.head.resize(n * 2 * l, 0.0);
+        self.head.resize(n * 2 * net.config.latent, 0.0);
         net.encoder.head.forward(x, n, false, &mut self.head);
+    }
 
-        // σ = exp(½ log σ²), z = μ + σ·ε.
+    /// z = μ + σ·ε with σ = exp(½ log σ²), for `l` dimensions.
+    fn draw_latents(&mut self, l: usize) {
+        let n = self.sums.frames;
         self.deviation.resize(n * l, 0.0);
         self.latent.resize(n * l, 0.0);
         for (s, row) in self
@@ -107,7 +127,6 @@ impl Shard {
             }
         }
         exp_inplace(&mut self.deviation);
-        self.sums.reset(l);
         for (i, row) in self.head.chunks_exact(2 * l).enumerate() {
             for j in 0..l {
                 let (mean, log_variance, s) = (row[j], row[l + j], self.deviation[i * l + j]);
@@ -119,7 +138,11 @@ impl Shard {
                 self.sums.latent(j, mean, log_variance, s);
             }
         }
+    }
 
+    /// Frames of `latent`, into the last of `pictures`.
+    fn decode(&mut self, net: &Network) {
+        let n = self.sums.frames;
         self.linear.resize(n * net.config.hidden(), 0.0);
         net.decoder
             .linear
@@ -141,42 +164,24 @@ impl Shard {
             }
             x = y;
         }
-        self.sums.frames = n;
-        let target = if self.target.is_empty() {
-            &self.input
-        } else {
-            &self.target
-        };
-        for (y, x) in self.pictures[3]
-            .chunks_exact(SIDE)
-            .zip(target.chunks_exact(SIDE))
-        {
-            let row: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
-            self.sums.squares += f64::from(row);
-        }
     }
 
     /// The backward pass after [`Shard::forward`]: gradients of `scale` · Σ over frames (squares +
     /// `beta` · KL).
     pub fn backward(&mut self, net: &Network, beta: f32, scale: f32) {
-        let (n, l) = (self.sums.frames, net.config.latent);
         for p in &mut self.gradients.0 {
             p.value.fill(0.0);
         }
-        let g = &mut self.gradients.0;
-        // Tensors come in the order of `VaeConfig::tensors`: weight, bias; four convolutions, head,
-        // linear, four more.
-        let mut pair = |layer: usize, f: &mut dyn FnMut(&mut [f32], &mut [f32])| {
-            let (weight, bias) = g[2 * layer..2 * layer + 2].split_at_mut(1);
-            f(&mut weight[0].value, &mut bias[0].value);
-        };
+        self.decoder_backward(net, scale);
+        self.latent_backward(net.config.latent, scale * beta);
+        self.encoder_backward(net);
+    }
 
+    /// From the squared error to the gradient of the latents, which is left in `lower`.
+    fn decoder_backward(&mut self, net: &Network, scale: f32) {
+        let n = self.sums.frames;
         self.upper.resize(self.pictures[3].len(), 0.0);
-        let target = if self.target.is_empty() {
-            &self.input
-        } else {
-            &self.target
-        };
+        let target = target(&self.target, &self.input);
         for ((g, &y), &x) in self.upper.iter_mut().zip(&self.pictures[3]).zip(target) {
             *g = scale * 2.0 * (y - x) * y * (1.0 - y);
         }
@@ -187,9 +192,8 @@ impl Shard {
             } else {
                 &self.linear
             };
-            pair(6 + i, &mut |w, b| {
-                layer.backward_weights(x, &self.upper, n, w, b)
-            });
+            let (weight, bias) = of_layer(&mut self.gradients, 6 + i);
+            layer.backward_weights(x, &self.upper, n, weight, bias);
             self.lower.resize(x.len(), 0.0);
             layer.backward_input(&self.upper, n, &mut self.lower);
             if i > 0 {
@@ -197,19 +201,18 @@ impl Shard {
             }
             std::mem::swap(&mut self.upper, &mut self.lower);
         }
-        pair(5, &mut |w, b| {
-            net.decoder
-                .linear
-                .backward_weights(&self.latent, &self.upper, n, w, b)
-        });
-        self.lower.resize(n * l, 0.0);
-        net.decoder
-            .linear
-            .backward_input(&self.upper, n, &mut self.lower);
+        let layer = &net.decoder.linear;
+        let (weight, bias) = of_layer(&mut self.gradients, 5);
+        layer.backward_weights(&self.latent, &self.upper, n, weight, bias);
+        self.lower.resize(self.latent.len(), 0.0);
+        layer.backward_input(&self.upper, n, &mut self.lower);
+    }
 
-        // ∂z/∂μ = 1, ∂z/∂log σ² = ½σε; KL = −½ Σ (1 + log σ² − μ² − σ²).
-        let kl = scale * beta;
-        self.upper.resize(n * 2 * l, 0.0);
+    /// From the gradient of the latents in `lower` to that of the head's outputs in `upper`, with
+    /// the KL divergence of weight `kl`: ∂z/∂μ = 1, ∂z/∂log σ² = ½σε;
+    /// KL = −½ Σ (1 + log σ² − μ² − σ²).
+    fn latent_backward(&mut self, l: usize, kl: f32) {
+        self.upper.resize(self.sums.frames * 2 * l, 0.0);
         for (i, row) in self.upper.chunks_exact_mut(2 * l).enumerate() {
             for j in 0..l {
                 let (at, s) = (i * l + j, self.deviation[i * l + j]);
@@ -219,15 +222,16 @@ impl Shard {
                 row[l + j] = 0.5 * gz * s * noise + 0.5 * kl * (s * s - 1.0);
             }
         }
-        pair(4, &mut |w, b| {
-            net.encoder
-                .head
-                .backward_weights(&self.images[3], &self.upper, n, w, b)
-        });
+    }
+
+    /// From the gradient of the head's outputs in `upper` to the encoder's weights.
+    fn encoder_backward(&mut self, net: &Network) {
+        let n = self.sums.frames;
+        let head = &net.encoder.head;
+        let (weight, bias) = of_layer(&mut self.gradients, 4);
+        head.backward_weights(&self.images[3], &self.upper, n, weight, bias);
         self.lower.resize(self.images[3].len(), 0.0);
-        net.encoder
-            .head
-            .backward_input(&self.upper, n, &mut self.lower);
+        head.backward_input(&self.upper, n, &mut self.lower);
         for i in (0..4).rev() {
             relu_backward(&self.images[i], &mut self.lower);
             std::mem::swap(&mut self.upper, &mut self.lower);
@@ -237,13 +241,24 @@ impl Shard {
             } else {
                 &self.input
             };
-            pair(i, &mut |w, b| {
-                layer.backward_weights(x, &self.upper, n, w, b)
-            });
+            let (weight, bias) = of_layer(&mut self.gradients, i);
+            layer.backward_weights(x, &self.upper, n, weight, bias);
             if i > 0 {
                 self.lower.resize(x.len(), 0.0);
                 layer.backward_input(&self.upper, n, &mut self.columns, &mut self.lower);
             }
         }
     }
+}
+
+/// What is to be reconstructed: the input, where no other target is set.
+fn target<'a>(target: &'a [f32], input: &'a [f32]) -> &'a [f32] {
+    if target.is_empty() { input } else { target }
+}
+
+/// The gradients of weight and bias of a layer. Tensors come in the order of `VaeConfig::tensors`:
+/// weight, bias; four convolutions, head, linear, four more.
+fn of_layer(gradients: &mut Params, layer: usize) -> (&mut [f32], &mut [f32]) {
+    let (weight, bias) = gradients.0[2 * layer..2 * layer + 2].split_at_mut(1);
+    (&mut weight[0].value, &mut bias[0].value)
 }

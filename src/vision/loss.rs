@@ -49,8 +49,8 @@ impl BetaState {
         }
     }
 
-    /// ln β += rate · clip(KL/target − 1, ±1): β rises while the latents say more than the target,
-    /// falls while less.
+    /// ln β += rate · clip(KL/target − 1, ±1): β rises while the KL is above the target, and falls
+    /// while it is below.
     pub(super) fn update(&mut self, config: &BetaConfig, kl: f64) {
         let mean = self
             .kl_mean
@@ -61,7 +61,7 @@ impl BetaState {
     }
 }
 
-/// What one update did; means over the batch's frames.
+/// Figures of one update; means over the batch's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VaeMetrics {
     /// squared_error + beta · kl.
@@ -78,7 +78,7 @@ pub struct VaeMetrics {
     pub gradient_norm: f64,
 }
 
-/// A held-out evaluation, the mean latent being decoded; means over frames.
+/// A held-out evaluation, in which the mean latent is decoded; means over frames.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VaeEvaluation {
     /// Sum over a frame's 12,288 values of the squared error, values in 0..1.

@@ -18,7 +18,7 @@ mod model;
 mod train;
 
 pub use loss::{BetaConfig, BetaState, VaeEvaluation, VaeMetrics};
-pub use model::{Decoder, DecoderScratch, Encoder, EncoderScratch, Vae, VaeConfig};
+pub use model::{ConfigError, Decoder, DecoderScratch, Encoder, EncoderScratch, Vae, VaeConfig};
 pub use train::{NonFinite, VaeState, VaeTrainer, VaeTrainerConfig};
 
 /// Height and width of a frame, in pixels.

@@ -20,6 +20,18 @@ pub struct VaeConfig {
     pub latent: usize,
 }
 
+/// A size that is out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} = {value} is impossible: it must be in 1..={max}")]
+pub struct ConfigError {
+    /// Field of [`VaeConfig`].
+    pub key: &'static str,
+    /// Its value.
+    pub value: usize,
+    /// Its largest value; the smallest is 1.
+    pub max: usize,
+}
+
 impl Default for VaeConfig {
     fn default() -> Self {
         Self {
@@ -30,15 +42,18 @@ impl Default for VaeConfig {
 }
 
 impl VaeConfig {
-    /// Names an impossible value.
-    pub fn validate(&self) -> Result<(), String> {
-        let range = |key: &str, value: usize, most: usize| {
-            let fits = (1..=most).contains(&value);
-            fits.then_some(())
-                .ok_or_else(|| format!("{key} = {value} is impossible: it must be in 1..={most}"))
-        };
-        range("width", self.width, 256)?;
-        range("latent", self.latent, 1024)
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    ///
+    /// The first size that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        for (key, value, max) in [("width", self.width, 256), ("latent", self.latent, 1024)] {
+            if !(1..=max).contains(&value) {
+                return Err(ConfigError { key, value, max });
+            }
+        }
+        Ok(())
     }
 
     /// Filters of the four convolutions (4×4, stride 2): images of 31, 14, 6 and 2 pixels a side.
@@ -64,7 +79,7 @@ impl VaeConfig {
 
     /// Floating point operations of encoding one frame to its mean (two per multiply-add; Ha's
     /// widths: 29.6 million), by the sums that define it: the engine needs a third fewer (see
-    /// `winograd.rs` there), and may seem faster than its machine.
+    /// `winograd.rs` there), so its rate by this count can exceed the machine's peak.
     pub fn encoder_operations(&self) -> f64 {
         let (mut side, mut input, mut sum) = (SIDE, 3, 0);
         for out in self.encoder_filters() {
@@ -75,7 +90,7 @@ impl VaeConfig {
         2.0 * (sum + self.hidden() * self.latent) as f64
     }
 
-    /// The same of one frame in training: encoder and decoder forward, and back to weights and
+    /// The same for one frame in training: encoder and decoder forward, and backward to weights and
     /// inputs (three times forward).
     pub fn training_operations(&self) -> f64 {
         let (mut side, mut input, mut sum) = (1, self.hidden(), self.latent * self.hidden());
@@ -257,13 +272,13 @@ impl Encoder {
         }
     }
 
-    /// Takes in `params`, which have the configuration's tensors; with `training`, for the backward
+    /// Loads `params`, which have the configuration's tensors; with `training`, for the backward
     /// pass too.
     pub(super) fn load(&mut self, params: &Params, training: bool) {
         for (i, conv) in self.convs.iter_mut().enumerate() {
             let (weight, bias) = pair(params, &format!("encoder.conv{}", i + 1));
             conv.load(weight, bias);
-            // Nobody asks for the gradient of the frames.
+            // The gradient of the frames is not needed.
             if training && i > 0 {
                 conv.load_backward(weight);
             }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::augment::augment;
-use super::definition;
+use super::definition::{self, VaeBatch};
 use super::graph::{Network, Shard};
 use super::loss::{BetaConfig, BetaState, Sums, VaeEvaluation, VaeMetrics};
 use super::model::{Vae, VaeConfig};
@@ -29,8 +29,7 @@ pub struct VaeTrainerConfig {
     /// Gradients whose global norm exceeds this are scaled down to it.
     pub clip_norm: Option<f64>,
     /// Colours of what the encoder sees are altered by up to this part of the range, 0 to 1; what
-    /// is to be reconstructed is the frame as it was, so that V learns to see the same in all of
-    /// them.
+    /// is to be reconstructed is the frame as it was, so that latents become invariant to colour.
     pub augment: f64,
 }
 
@@ -184,12 +183,15 @@ impl VaeTrainer {
                         noise,
                     );
                 }
+                let batch = VaeBatch {
+                    seen: altered.unwrap_or(frames),
+                    frames,
+                    noise: &noise,
+                };
                 let (squared_error, kl, gradients) = definition::differentiate(
                     &self.network.config,
                     &self.weights,
-                    altered.unwrap_or(frames),
-                    frames,
-                    &noise,
+                    &batch,
                     beta,
                     &device,
                 );
@@ -306,7 +308,7 @@ impl VaeTrainer {
         sums.evaluation()
     }
 
-    /// Everything needed to go on bit for bit: plain numbers, and the tensors `weights.…`,
+    /// Everything needed to continue bit for bit: plain numbers, and the tensors `weights.…`,
     /// `adam.first.…`, `adam.second.…`.
     pub fn save(&self) -> (VaeState, Params) {
         let mut tensors = Params::default();
@@ -363,16 +365,16 @@ impl VaeTrainer {
     }
 }
 
-/// `total` = Σ of the shards' gradients, in shard order for every element; pieces of tensors in
+/// `total` = Σ of the shards' gradients, in shard order for every element; chunks of tensors in
 /// parallel.
 fn reduce(shards: &[Shard], total: &mut Params) {
-    const PIECE: usize = 256 * SIDE;
+    const CHUNK: usize = 256 * SIDE;
     total.0.par_iter_mut().enumerate().for_each(|(t, out)| {
         out.value
-            .par_chunks_mut(PIECE)
+            .par_chunks_mut(CHUNK)
             .enumerate()
-            .for_each(|(piece, out)| {
-                let range = piece * PIECE..piece * PIECE + out.len();
+            .for_each(|(chunk, out)| {
+                let range = chunk * CHUNK..chunk * CHUNK + out.len();
                 out.copy_from_slice(&shards[0].gradients.0[t].value[range.clone()]);
                 for shard in &shards[1..] {
                     for (x, y) in out

@@ -1,9 +1,9 @@
-//! The one place where a name becomes an environment.
+//! Environments by name.
 //!
-//! A name may carry options after commas: `car-racing`, `car-racing,rule=v4`,
-//! `gym:CarRacing-v3,domain_randomize=true`. It stands in presets, in agents and beside scores, so
-//! that each says what it was.
+//! A name may have options after commas: `car-racing`, `car-racing,rule=v4`,
+//! `gym:CarRacing-v3,domain_randomize=true`. Presets, agents and scores store it.
 
+mod error;
 mod name;
 mod scripted;
 
@@ -11,24 +11,24 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use frmdn_car_racing::{CarRacing, CarRacingConfig, Observation, Rule};
 use frmdn_env::{ActionSpace, Env};
-use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, GymSpec, Python};
+use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, Python};
 
+pub use error::WorldError;
 pub use scripted::{Script, Scripted};
 
 use name::Name;
 
 /// Side of the agent's view in pixels.
 const VIEW: usize = 64;
-/// Rows of Car-Racing's frame above the bar of gauges: what the agent sees of it.
+/// Rows of Car-Racing's frame above the bar of gauges, which are those of the agent's view.
 const SCENE: std::ops::Range<usize> = 0..84;
 
-/// How Python is reached, for `gym:` environments.
+/// Settings of `gym:` environments.
 #[derive(Clone, Debug)]
 pub struct Bridge {
-    /// The interpreter; without one it is looked for.
+    /// The Python interpreter; `None` searches for one, see [`Python::find`].
     pub python: Option<PathBuf>,
-    /// How long a reset or a step may take; the start of an environment may take three times as
-    /// long.
+    /// Longest time of a reset or a step. The start of an environment may take three times as long.
     pub deadline: Duration,
 }
 
@@ -41,17 +41,17 @@ impl Default for Bridge {
     }
 }
 
-/// What an environment shows.
+/// The observation of an environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Frames {
-    /// The agent's view, 64 × 64.
+    /// The agent's view, 64 × 64 RGB.
     #[default]
     Agent,
-    /// The whole frame.
+    /// The whole frame of the environment.
     Whole,
 }
 
-/// An environment by name. Cheap to clone; its clones share the servers of a `gym:` environment.
+/// An environment by name. Cheap to clone; clones share the servers of a `gym:` environment.
 #[derive(Clone)]
 pub struct World {
     name: String,
@@ -64,34 +64,46 @@ enum Kind {
     Gym(Arc<Fleet>),
 }
 
-/// Refuses a name or an option that does not exist. Whether Python has a `gym:` environment is seen
-/// when it is opened.
-pub fn check(name: &str) -> Result<(), String> {
+/// Checks a name and its options. Whether Python has a `gym:` environment is checked when it is
+/// opened.
+///
+/// # Errors
+/// If the name or an option does not exist.
+pub fn check(name: &str) -> Result<(), WorldError> {
     Name::parse(name).map(drop)
 }
 
-/// Refuses a random start where there is none.
-pub fn check_random_start(name: &str) -> Result<(), String> {
+/// Checks that the environment `name` has a random start.
+///
+/// # Errors
+/// If it has none, or if the name does not exist.
+pub fn check_random_start(name: &str) -> Result<(), WorldError> {
     match Name::parse(name)? {
         Name::CarRacing(_) => Ok(()),
-        Name::Gym { .. } => Err("only car-racing has one".into()),
+        Name::Gym { .. } => Err(WorldError::OnlyCarRacing),
     }
 }
 
 impl World {
-    /// The environment `name`, seen as the agent sees it.
-    pub fn open(name: &str, bridge: &Bridge) -> Result<Self, String> {
+    /// The environment `name` with the agent's view.
+    ///
+    /// # Errors
+    /// If the name does not exist, or if there is no Python for a `gym:` environment.
+    pub fn open(name: &str, bridge: &Bridge) -> Result<Self, WorldError> {
         Self::open_with(name, bridge, Frames::Agent, true)
     }
 
-    /// The environment `name`. Without `draw`, a `gym:` Car-Racing leaves its frames empty, which
-    /// makes it fifty times faster.
+    /// The environment `name` with the observation `frames`. Without `draw`, a `gym:` Car-Racing
+    /// leaves its frames empty, which makes it fifty times faster.
+    ///
+    /// # Errors
+    /// As those of [`World::open`].
     pub fn open_with(
         name: &str,
         bridge: &Bridge,
         frames: Frames,
         draw: bool,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, WorldError> {
         let kind = match Name::parse(name)? {
             Name::CarRacing(config) => {
                 let observation = if frames == Frames::Agent {
@@ -105,8 +117,7 @@ impl World {
                 })
             }
             Name::Gym { id, kwargs } => {
-                let python =
-                    Python::find(bridge.python.as_deref(), &id).map_err(|e| e.to_string())?;
+                let python = Python::find(bridge.python.as_deref(), &id)?;
                 let mut config = GymConfig::new(id);
                 config.kwargs = kwargs;
                 config.draw = draw;
@@ -115,10 +126,7 @@ impl World {
                     .then(|| (is_car_racing(&config.id).then_some(SCENE), VIEW));
                 config.deadline = bridge.deadline;
                 config.start_deadline = bridge.deadline * 3;
-                Kind::Gym(Fleet::new(
-                    config,
-                    python.launch().map_err(|e| e.to_string())?,
-                ))
+                Kind::Gym(Fleet::new(config, python.launch()?))
             }
         };
         Ok(Self {
@@ -127,8 +135,11 @@ impl World {
         })
     }
 
-    /// The same world with its car starting at a random tile.
-    pub fn with_random_start(&self) -> Result<Self, String> {
+    /// The same world, in which the car starts at a random tile.
+    ///
+    /// # Errors
+    /// If it is not the native Car-Racing.
+    pub fn with_random_start(&self) -> Result<Self, WorldError> {
         match &self.kind {
             Kind::CarRacing(config) => Ok(Self {
                 name: self.name.clone(),
@@ -137,44 +148,53 @@ impl World {
                     ..config.clone()
                 }),
             }),
-            Kind::Gym(_) => Err(format!(
-                "{}: there is no random start; only car-racing has one",
-                self.name
-            )),
+            Kind::Gym(_) => Err(WorldError::NoRandomStart(self.name.clone())),
         }
     }
 
-    /// The name it was opened by.
+    /// The name by which it was opened.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A fresh environment.
-    pub fn make(&self) -> Result<Box<dyn Env>, String> {
+    /// A new environment.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
+    pub fn make(&self) -> Result<Box<dyn Env>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => Box::new(config.init()),
-            Kind::Gym(fleet) => Box::new(fleet.make().map_err(|e| e.to_string())?),
+            Kind::Gym(fleet) => Box::new(fleet.make()?),
         })
     }
 
     /// Its actions. The first call starts the server of a `gym:` environment.
-    pub fn action_space(&self) -> Result<ActionSpace, String> {
+    ///
+    /// # Errors
+    /// If that server fails.
+    pub fn action_space(&self) -> Result<ActionSpace, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => config.init().action_space().clone(),
-            Kind::Gym(fleet) => spec(fleet)?.action_space.clone(),
+            Kind::Gym(fleet) => fleet.spec()?.action_space.clone(),
         })
     }
 
-    /// Steps after which an episode is cut off, where there is such a limit.
-    pub fn max_steps(&self) -> Result<Option<u32>, String> {
+    /// Number of steps after which an episode is truncated; `None` without a limit.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
+    pub fn max_steps(&self) -> Result<Option<u32>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => Some(config.max_steps),
-            Kind::Gym(fleet) => spec(fleet)?.max_steps,
+            Kind::Gym(fleet) => fleet.spec()?.max_steps,
         })
     }
 
-    /// The rule under which scores are counted; every score names it.
-    pub fn rule(&self) -> Result<String, String> {
+    /// The rule under which scores are counted, in words; it is stored beside every score.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
+    pub fn rule(&self) -> Result<String, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(config) => {
                 let version = match config.rule {
@@ -214,7 +234,7 @@ impl World {
                 text
             }
             Kind::Gym(fleet) => {
-                let spec = spec(fleet)?;
+                let spec = fleet.spec()?;
                 let packages = spec.versions.iter().filter(|(name, _)| {
                     ["gymnasium", "gym-super-mario-bros"].contains(&name.as_str())
                 });
@@ -229,15 +249,18 @@ impl World {
         })
     }
 
-    /// Versions of Python and its packages, of a `gym:` environment.
-    pub fn versions(&self) -> Result<Vec<(String, String)>, String> {
+    /// Versions of Python and its packages; empty for a native environment.
+    ///
+    /// # Errors
+    /// If the server of a `gym:` environment fails.
+    pub fn versions(&self) -> Result<Vec<(String, String)>, WorldError> {
         Ok(match &self.kind {
             Kind::CarRacing(_) => Vec::new(),
-            Kind::Gym(fleet) => spec(fleet)?.versions.clone().into_iter().collect(),
+            Kind::Gym(fleet) => fleet.spec()?.versions.clone().into_iter().collect(),
         })
     }
 
-    /// The native Car-Racing itself, with its state, where that is what this is.
+    /// A new native Car-Racing, which shows its state; `None` for another environment.
     pub fn car_racing(&self) -> Option<CarRacing> {
         match &self.kind {
             Kind::CarRacing(config) => Some(config.init()),
@@ -245,20 +268,19 @@ impl World {
         }
     }
 
-    /// The environment of Gymnasium itself, with its probe, where that is what this is.
-    pub fn gym(&self) -> Result<Option<GymEnv>, String> {
+    /// A new environment of Gymnasium, which shows its state; `None` for a native environment.
+    ///
+    /// # Errors
+    /// If its server fails.
+    pub fn gym(&self) -> Result<Option<GymEnv>, WorldError> {
         match &self.kind {
             Kind::CarRacing(_) => Ok(None),
-            Kind::Gym(fleet) => fleet.make().map(Some).map_err(|e| e.to_string()),
+            Kind::Gym(fleet) => Ok(Some(fleet.make()?)),
         }
     }
 }
 
-fn spec(fleet: &Fleet) -> Result<Arc<GymSpec>, String> {
-    fleet.spec().map_err(|e| e.to_string())
-}
-
-/// Whether a name of Gymnasium's is a Car-Racing, whose frames end in a bar of gauges.
+/// Whether an id of Gymnasium is a Car-Racing, whose frames have a bar of gauges.
 fn is_car_racing(id: &str) -> bool {
     id.rsplit([':', '/'])
         .next()

@@ -3,7 +3,9 @@
 use frmdn_car_racing::{Actions, CarRacingConfig, Perturbation, Rule};
 use serde_json::{Map, Value};
 
-/// A name, taken apart.
+use super::WorldError;
+
+/// A parsed name.
 #[derive(Debug, PartialEq)]
 pub(super) enum Name {
     CarRacing(CarRacingConfig),
@@ -13,31 +15,24 @@ pub(super) enum Name {
     },
 }
 
-const NAMES: &str =
-    "car-racing, or gym:ID for an environment of Python's Gymnasium, for example gym:CarRacing-v3";
+/// The options of Car-Racing, without the names of the perturbations.
 const OPTIONS: &str = "rule=v3|v4, domain_randomize=true|false, continuous=true|false, \
     random_start=true|false, perturb=";
 
 impl Name {
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (name, options) = text
-            .split_once(',')
-            .map_or((text, None), |(name, options)| (name, Some(options)));
-        let options: Vec<(&str, &str)> = options
-            .into_iter()
-            .flat_map(|o| o.split(','))
-            .map(|option| {
-                let pair = option.split_once('=').filter(|(key, _)| !key.is_empty());
-                pair.ok_or_else(|| {
-                    format!("`{option}` is no option: write NAME,key=value,key=value")
-                })
-            })
-            .collect::<Result<_, _>>()?;
+    pub fn parse(text: &str) -> Result<Self, WorldError> {
+        let mut parts = text.split(',');
+        // `split` gives at least one part, which is empty where the text is.
+        let name = parts.next().unwrap_or_default();
+        let mut options = Vec::new();
+        for option in parts {
+            match option.split_once('=') {
+                Some((key, value)) if !key.is_empty() => options.push((key, value)),
+                _ => return Err(WorldError::Malformed(option.to_owned())),
+            }
+        }
         match name.split_once(':') {
-            Some(("gym", "")) => Err(format!(
-                "gym: needs the name of an environment, for example gym:CarRacing-v3; allowed: \
-                 {NAMES}"
-            )),
+            Some(("gym", "")) => Err(WorldError::EmptyGymName),
             Some(("gym", id)) => Ok(Self::Gym {
                 id: id.to_owned(),
                 kwargs: options
@@ -46,45 +41,45 @@ impl Name {
                     .collect(),
             }),
             None if name == "car-racing" => car_racing(&options).map(Self::CarRacing),
-            _ => Err(format!("there is no such environment; allowed: {NAMES}")),
+            _ => Err(WorldError::UnknownName),
         }
     }
 }
 
-fn car_racing(options: &[(&str, &str)]) -> Result<CarRacingConfig, String> {
+fn car_racing(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
     let mut config = CarRacingConfig::default();
     for &(key, value) in options {
-        let yes = match value {
+        let flag = match value {
             "true" => Some(true),
             "false" => Some(false),
             _ => None,
         };
-        match (key, value, yes) {
+        match (key, value, flag) {
             ("rule", "v3", _) => config.rule = Rule::V3,
             ("rule", "v4", _) => config.rule = Rule::V4,
-            ("domain_randomize", _, Some(yes)) => config.domain_randomize = yes,
-            ("continuous", _, Some(yes)) => {
-                config.actions = if yes {
+            ("domain_randomize", _, Some(on)) => config.domain_randomize = on,
+            ("continuous", _, Some(on)) => {
+                config.actions = if on {
                     Actions::Continuous
                 } else {
                     Actions::Discrete
                 }
             }
-            ("random_start", _, Some(yes)) => config.random_start = yes,
+            ("random_start", _, Some(on)) => config.random_start = on,
             ("perturb", name, _) => {
                 let known = Perturbation::ALL.into_iter().find(|p| p.name() == name);
-                config.perturbation = Some(known.ok_or_else(|| {
-                    format!(
-                        "there is no perturbation `{name}`; allowed: perturb={}",
-                        perturbations()
-                    )
-                })?);
+                config.perturbation =
+                    Some(known.ok_or_else(|| WorldError::UnknownPerturbation {
+                        name: name.to_owned(),
+                        allowed: perturbations(),
+                    })?);
             }
             _ => {
-                return Err(format!(
-                    "car-racing has no option {key}={value}; allowed: {OPTIONS}{}",
-                    perturbations()
-                ));
+                return Err(WorldError::UnknownOption {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    allowed: format!("{OPTIONS}{}", perturbations()),
+                });
             }
         }
     }
@@ -96,7 +91,7 @@ fn perturbations() -> String {
     Perturbation::ALL.map(Perturbation::name).join("|")
 }
 
-/// A keyword argument: true, false, null and numbers as such, anything else as text.
+/// The value of a keyword argument: true, false, null and numbers as such, anything else as text.
 fn value(text: &str) -> Value {
     match text {
         "None" => Value::Null,
@@ -158,7 +153,7 @@ mod tests {
             ("car-racing,fast", vec!["fast", "key=value"]),
             ("atari:Pong", vec!["no such environment", "gym:ID"]),
         ] {
-            let text = Name::parse(name).unwrap_err();
+            let text = Name::parse(name).unwrap_err().to_string();
             for word in words {
                 assert!(text.contains(word), "{name}: {text}");
             }

@@ -1,4 +1,4 @@
-//! A driver that knows what is hidden from the agent.
+//! A scripted driver that reads the track and the car's state.
 
 use frmdn_car_racing::{
     CarRacing,
@@ -7,25 +7,26 @@ use frmdn_car_racing::{
 use frmdn_engine::random::{Pcg64, fill_normal, stream};
 use frmdn_env::Env;
 
-use super::World;
+use super::{World, WorldError};
 
-/// An environment with a driver that knows what is hidden from the agent. Its steering and throttle
-/// wander about what it means to do, so that its data show more than the middle of the road.
+/// An environment with the scripted driver. Its steering and throttle carry correlated noise, so that
+/// its data show more than the middle of the road.
 pub struct Scripted {
     env: CarRacing,
     script: Script,
 }
 
-/// The driver by itself.
+/// The scripted driver without an environment: pure pursuit with correlated noise.
 pub struct Script {
     driver: PurePursuit,
-    wander: [f32; 2],
+    /// Present noise of steering and throttle.
+    deviation: [f32; 2],
     noise: f32,
     rng: Pcg64,
 }
 
 impl Script {
-    /// Decay of the wandering in one step: it lasts about half a second.
+    /// Decay of the noise in one step; its correlation lasts about half a second.
     const DECAY: f32 = 0.96;
 
     /// The driver of the episode of `seed`, as in [`Scripted::new`].
@@ -33,45 +34,45 @@ impl Script {
         let rng = stream(root, "worlds/scripted", &[seed]);
         Self {
             driver: PurePursuit::new(PursuitConfig::default()),
-            wander: [0.0; 2],
+            deviation: [0.0; 2],
             noise,
             rng,
         }
     }
 
-    /// The next action for what `env` is in, after a reset.
-    pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), String> {
+    /// Writes the next action for the present state of `env`.
+    ///
+    /// # Errors
+    /// Before the first reset.
+    pub fn act(&mut self, env: &CarRacing, action: &mut [f32]) -> Result<(), WorldError> {
         let (Some(state), Some(track)) = (env.state(), env.track()) else {
-            return Err("the episode was never started".into());
+            return Err(WorldError::NotStarted);
         };
         let [steer, gas, brake] = self.driver.act(&state, track);
         let mut fresh = [0.0; 2];
         fill_normal(&mut self.rng, &mut fresh);
         let scale = self.noise * (1.0 - Self::DECAY * Self::DECAY).sqrt();
-        for (w, f) in self.wander.iter_mut().zip(fresh) {
+        for (w, f) in self.deviation.iter_mut().zip(fresh) {
             *w = Self::DECAY * *w + scale * f;
         }
-        action[0] = (steer + self.wander[0]).clamp(-1.0, 1.0);
-        action[1] = (gas + self.wander[1]).clamp(0.0, 1.0);
+        action[0] = (steer + self.deviation[0]).clamp(-1.0, 1.0);
+        action[1] = (gas + self.deviation[1]).clamp(0.0, 1.0);
         action[2] = brake.clamp(0.0, 1.0);
         Ok(())
     }
 }
 
 impl Scripted {
-    /// The scripted driver in `world`, for the episode of `seed`; `noise` is the standard deviation
-    /// that its steering and throttle wander with (0: it drives as well as it can).
-    pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, String> {
+    /// The scripted driver in `world`, for the episode of `seed`. `noise` is the standard deviation of
+    /// the noise on steering and throttle; 0 drives as well as it can.
+    ///
+    /// # Errors
+    /// If `world` is not the native Car-Racing with continuous actions.
+    pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, WorldError> {
         let env = world
             .car_racing()
             .filter(|env| env.action_space().len() == 3)
-            .ok_or_else(|| {
-                format!(
-                    "{}: the scripted driver knows only the track of car-racing, \
-                with continuous actions",
-                    world.name()
-                )
-            })?;
+            .ok_or_else(|| WorldError::NotScripted(world.name().to_owned()))?;
         Ok(Self {
             env,
             script: Script::new(noise, root, seed),
@@ -83,8 +84,11 @@ impl Scripted {
         &mut self.env
     }
 
-    /// The driver's next action, after a reset.
-    pub fn act(&mut self, action: &mut [f32]) -> Result<(), String> {
+    /// Writes the driver's next action.
+    ///
+    /// # Errors
+    /// Before the first reset.
+    pub fn act(&mut self, action: &mut [f32]) -> Result<(), WorldError> {
         self.script.act(&self.env, action)
     }
 }

@@ -7,16 +7,16 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 
-/// Values of an action.
+/// Number of values of an action.
 pub(crate) const ACTION: usize = 3;
-/// Values of a row of progress: tiles visited, tiles in all, 1 if a lap was finished.
+/// Number of values of a row of progress: tiles visited, all tiles, 1 if a lap was finished.
 pub(crate) const PROGRESS: usize = 3;
 
 /// The batch behind a handle.
 pub(crate) struct Batch {
     slots: Vec<Slot>,
     observation: [usize; 3],
-    /// Of this batch alone, so that a batch made after a `fork` has threads; absent where one
+    /// The threads of this batch, so that a batch made after a `fork` has threads; `None` where one
     /// thread does the work.
     pool: Option<ThreadPool>,
 }
@@ -26,13 +26,49 @@ struct Slot {
     running: bool,
 }
 
-/// Where a call writes: `n` rows of each kind, one environment after the other.
-pub(crate) struct Rows<'a> {
+/// Where a step of the batch writes: one row per environment in each buffer.
+pub(crate) struct StepOutputs<'a> {
+    /// `[n, height, width, 3]`.
     pub observation: &'a mut [u8],
+    /// `[n]`, as are the next two.
     pub reward: &'a mut [f64],
     pub terminated: &'a mut [u8],
     pub truncated: &'a mut [u8],
+    /// `[n, PROGRESS]`.
     pub progress: &'a mut [u32],
+}
+
+/// The row of one environment in [`StepOutputs`].
+struct StepRow<'a> {
+    observation: &'a mut [u8],
+    reward: &'a mut f64,
+    terminated: &'a mut u8,
+    truncated: &'a mut u8,
+    progress: &'a mut [u32],
+}
+
+impl<'a> StepOutputs<'a> {
+    /// The rows one after the other, with observations of `len` bytes.
+    fn into_rows(self, len: usize) -> impl Iterator<Item = StepRow<'a>> {
+        let results = self
+            .reward
+            .iter_mut()
+            .zip(self.terminated)
+            .zip(self.truncated);
+        let buffers = self
+            .observation
+            .chunks_exact_mut(len)
+            .zip(self.progress.chunks_exact_mut(PROGRESS));
+        buffers.zip(results).map(
+            |((observation, progress), ((reward, terminated), truncated))| StepRow {
+                observation,
+                reward,
+                terminated,
+                truncated,
+                progress,
+            },
+        )
+    }
 }
 
 impl Slot {
@@ -46,16 +82,38 @@ impl Slot {
         self.env.reset(seed, ObservationMut::Frame(observation))?;
         self.running = true;
         let visited = self.env.visited().unwrap_or_default();
-        // The car has already moved once, so the tiles under it are visited; they are paid with the
-        // first step.
+        // The car has already moved once, so the tiles under it are visited; the first step pays
+        // their reward.
         let touched = visited.iter().filter(|&&tile| tile).count();
         progress.copy_from_slice(&[touched as u32, visited.len() as u32, 0]);
+        Ok(())
+    }
+
+    /// Starts an episode in place of a step.
+    fn restart(&mut self, seed: u64, row: StepRow<'_>) -> Result<(), Error> {
+        self.reset(seed, row.observation, row.progress)?;
+        (*row.reward, *row.terminated, *row.truncated) = (0.0, 0, 0);
+        Ok(())
+    }
+
+    /// Steps with `action`; a discrete action is its first value.
+    fn step(&mut self, action: &[f32], row: StepRow<'_>) -> Result<(), Error> {
+        let used = self.env.action_space().len();
+        let observation = ObservationMut::Frame(row.observation);
+        let step = self.env.step(&action[..used], observation)?;
+        self.running = !step.done();
+        *row.reward = step.reward;
+        *row.terminated = step.terminated.into();
+        *row.truncated = step.truncated.into();
+        let (visited, tiles) = step.info.progress;
+        row.progress
+            .copy_from_slice(&[visited, tiles, step.info.completed.into()]);
         Ok(())
     }
 }
 
 impl Batch {
-    /// `n` environments on `threads` threads, 0 for one a core.
+    /// `n` environments on `threads` threads, 0 for one per core.
     pub fn new(n: usize, threads: usize, config: &CarRacingConfig) -> Result<Self, Error> {
         if n == 0 {
             return Err(Error::Argument(
@@ -129,8 +187,8 @@ impl Batch {
         self.slot(i)?.reset(seed, observation, progress)
     }
 
-    /// Starts the episode of `seeds[i]` in every environment `i` that `mask` names, all without a
-    /// mask.
+    /// Starts the episode of `seeds[i]` in every environment `i` with `mask[i] ≠ 0`, in all of them
+    /// without a mask.
     pub fn reset(
         &mut self,
         mask: Option<&[u8]>,
@@ -170,18 +228,51 @@ impl Batch {
         }
     }
 
-    /// Steps every environment but those with a mark in `resets`, which start the episode of their
-    /// seed instead and are paid nothing. Refuses the whole call, before anything moves, if an
-    /// action is outside of the space or an episode is over.
+    /// Steps every environment except those with a mark in `resets`, which start the episode of
+    /// their seed instead and get the reward 0. Refuses the whole call, before any environment
+    /// moves, if an action is outside of the space or an episode is over.
     pub fn step(
         &mut self,
         actions: &[f32],
         resets: Option<(&[u8], &[u64])>,
-        rows: Rows<'_>,
+        outputs: StepOutputs<'_>,
     ) -> Result<(), Error> {
-        // A discrete action is the first value of its row.
-        let used = self.slots[0].env.action_space().len();
-        let seed = |i: usize| resets.and_then(|(mask, seeds)| (mask[i] != 0).then(|| seeds[i]));
+        let seed = |i: usize| match resets {
+            Some((mask, seeds)) if mask[i] != 0 => Some(seeds[i]),
+            _ => None,
+        };
+        self.check(actions, seed)?;
+        let rows = outputs.into_rows(self.observation_len());
+        let work =
+            |((i, slot), (action, row)): ((usize, &mut Slot), (&[f32], StepRow<'_>))| match seed(i)
+            {
+                Some(seed) => slot.restart(seed, row),
+                None => slot.step(action, row),
+            };
+        let actions = actions.chunks_exact(ACTION);
+        match &self.pool {
+            None => self
+                .slots
+                .iter_mut()
+                .enumerate()
+                .zip(actions.zip(rows))
+                .try_for_each(work),
+            Some(pool) => {
+                let inputs: Vec<_> = actions.zip(rows).collect();
+                pool.install(|| {
+                    self.slots
+                        .par_iter_mut()
+                        .enumerate()
+                        .zip(inputs)
+                        .try_for_each(work)
+                })
+            }
+        }
+    }
+
+    /// Refuses a step with an invalid action, or of an episode that is over. Environments with a
+    /// seed are not checked.
+    fn check(&self, actions: &[f32], seed: impl Fn(usize) -> Option<u64>) -> Result<(), Error> {
         for (i, (slot, action)) in self
             .slots
             .iter()
@@ -194,107 +285,10 @@ impl Batch {
             if !slot.running {
                 return Err(Error::NeedsReset(i));
             }
-            slot.env.action_space().check(&action[..used])?;
+            let space = slot.env.action_space();
+            space.check(&action[..space.len()])?;
         }
-        let width = self.observation_len();
-        let work = |i: usize, slot: &mut Slot, action: &[f32], row: Rows<'_>| {
-            if let Some(seed) = seed(i) {
-                slot.reset(seed, row.observation, row.progress)?;
-                (row.reward[0], row.terminated[0], row.truncated[0]) = (0.0, 0, 0);
-                return Ok(());
-            }
-            let step = slot
-                .env
-                .step(&action[..used], ObservationMut::Frame(row.observation))?;
-            slot.running = !step.done();
-            row.reward[0] = step.reward;
-            row.terminated[0] = step.terminated.into();
-            row.truncated[0] = step.truncated.into();
-            let (visited, tiles) = step.info.progress;
-            row.progress
-                .copy_from_slice(&[visited, tiles, step.info.completed.into()]);
-            Ok(())
-        };
-        let Rows {
-            observation,
-            reward,
-            terminated,
-            truncated,
-            progress,
-        } = rows;
-        match &self.pool {
-            None => {
-                let flags = terminated
-                    .chunks_exact_mut(1)
-                    .zip(truncated.chunks_exact_mut(1));
-                let paid = reward
-                    .chunks_exact_mut(1)
-                    .zip(progress.chunks_exact_mut(PROGRESS));
-                let rows = observation.chunks_exact_mut(width).zip(paid).zip(flags);
-                let steps = self
-                    .slots
-                    .iter_mut()
-                    .zip(actions.chunks_exact(ACTION))
-                    .zip(rows)
-                    .enumerate();
-                for (
-                    i,
-                    ((slot, action), ((observation, (reward, progress)), (terminated, truncated))),
-                ) in steps
-                {
-                    work(
-                        i,
-                        slot,
-                        action,
-                        Rows {
-                            observation,
-                            reward,
-                            terminated,
-                            truncated,
-                            progress,
-                        },
-                    )?;
-                }
-                Ok(())
-            }
-            Some(pool) => pool.install(|| {
-                let flags = terminated
-                    .par_chunks_exact_mut(1)
-                    .zip(truncated.par_chunks_exact_mut(1));
-                let paid = reward
-                    .par_chunks_exact_mut(1)
-                    .zip(progress.par_chunks_exact_mut(PROGRESS));
-                let rows = observation.par_chunks_exact_mut(width).zip(paid).zip(flags);
-                let steps = self
-                    .slots
-                    .par_iter_mut()
-                    .zip(actions.par_chunks_exact(ACTION))
-                    .zip(rows)
-                    .enumerate();
-                steps.try_for_each(
-                    |(
-                        i,
-                        (
-                            (slot, action),
-                            ((observation, (reward, progress)), (terminated, truncated)),
-                        ),
-                    )| {
-                        work(
-                            i,
-                            slot,
-                            action,
-                            Rows {
-                                observation,
-                                reward,
-                                terminated,
-                                truncated,
-                                progress,
-                            },
-                        )
-                    },
-                )
-            }),
-        }
+        Ok(())
     }
 
     /// The picture of environment `i`.

@@ -1,4 +1,4 @@
-//! Error codes, the text of the last error, and the guard that keeps panics on this side.
+//! Error codes, the message of the last error, and the guard that catches panics.
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
@@ -6,11 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use frmdn_env::EnvError;
 
-/// The call did what it says.
+/// The code of success.
 pub(crate) const OK: i32 = 0;
 
-/// Why a call failed. [`Error::code`] is what the caller gets, the text is kept for
-/// `frmdn_last_error`.
+/// Why a call failed. The call returns [`Error::code`], and `frmdn_last_error` the message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A null pointer, an index or a number outside of its range, a configuration that does not
@@ -20,10 +19,10 @@ pub(crate) enum Error {
     /// An action outside of the space.
     #[error("{0}")]
     Action(String),
-    /// A step or a picture where no episode runs.
+    /// A step or a picture of an environment without a running episode.
     #[error("environment {0}: the episode is over or was never started, call reset first")]
     NeedsReset(usize),
-    /// Another thread is inside of a call with the same handle.
+    /// Another thread is in a call with the same handle.
     #[error("the batch is in use by another thread: one call at a time")]
     Busy,
     /// A fault of this library.
@@ -56,23 +55,23 @@ thread_local! {
     static LAST: RefCell<CString> = RefCell::default();
 }
 
-/// The text of the last error on this thread, empty if there was none. Valid until the next failing
-/// call on this thread.
+/// The message of the last error on this thread, empty if there was none. Valid until the next
+/// failing call on this thread.
 pub(crate) fn last() -> *const c_char {
-    // A thread that is being torn down has no text any more.
+    // A thread that is ending has no message any more.
     LAST.try_with(|last| last.borrow().as_ptr())
         .unwrap_or(c"".as_ptr())
 }
 
-/// Runs `call`, turns an error or a panic into its code and keeps the text.
+/// Runs `call`; turns an error or a panic into its code and stores the message.
 pub(crate) fn guard(call: impl FnOnce() -> Result<(), Error>) -> i32 {
-    // Unwind safe: what a panic may leave half done is behind a mutex, which the panic poisons.
+    // Unwind safe: a panic can leave only the batch half changed, and it poisons the batch's mutex.
     let result = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<&str>()
             .map(ToString::to_string)
             .or_else(|| panic.downcast_ref::<String>().cloned());
-        // Its drop could panic in turn, outside of the guard.
+        // Dropping it could panic again, outside of the guard.
         std::mem::forget(panic);
         Err(Error::Internal(format!(
             "a panic inside of the environment: {}",

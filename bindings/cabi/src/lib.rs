@@ -1,18 +1,18 @@
-//! A C ABI over the native environments, loaded by the Python package `frmdn_gym` (and by whatever
-//! else can call C).
+//! A C ABI over the native environments, for the Python package `frmdn_gym` and other callers of C
+//! functions.
 //!
 //! Every function that can fail returns 0 or a negative code: −1 a wrong argument, −2 an action
-//! outside of the space, −3 no episode runs, −4 the handle is in use by another thread, −5 a fault
-//! of the library (after a panic the handle can only be closed). [`frmdn_last_error`] says it in
-//! words. No panic crosses the boundary.
+//! outside of the space, −3 no episode is running, −4 the handle is in use by another thread, −5 a
+//! fault of the library (after a panic the handle can only be closed). [`frmdn_last_error`] returns
+//! the message. No panic crosses the boundary.
 //!
 //! Buffers hold one row per environment, without gaps: actions `f32 [n, 3]`, observations `u8 [n,
-//! height, width, 3]`, rewards `f64 [n]`, flags `u8 [n]`, progress `u32 [n, 3]` (tiles visited,
-//! tiles in all, 1 if the lap was finished). Buffers of one call do not overlap.
+//! height, width, 3]`, rewards `f64 [n]`, flags `u8 [n]`, progress `u32 [n, 3]` (tiles visited, all
+//! tiles, 1 if the lap was finished). Buffers of one call do not overlap.
 //! `include/frmdn_env.h` declares the functions for C.
 #![expect(
     unsafe_code,
-    reason = "pointers come from C; this is the one crate that handles them"
+    reason = "pointers come from C; no other crate handles them"
 )]
 
 mod batch;
@@ -24,12 +24,12 @@ use std::sync::{Mutex, TryLockError};
 
 use frmdn_car_racing::CarRacingConfig;
 
-use batch::{ACTION, Batch, PROGRESS, Rows};
+use batch::{ACTION, Batch, PROGRESS, StepOutputs};
 use error::{Error, guard};
 
-/// Changes when a function changes its meaning or its arguments.
+/// Version of the interface. It changes with the meaning or the arguments of a function.
 const ABI_VERSION: u32 = 2;
-/// Side of a picture.
+/// Side of a picture in pixels.
 const PICTURE: usize = 96;
 
 /// A batch of Car-Racing environments, opaque to the caller.
@@ -45,12 +45,12 @@ pub struct FrmdnSpaces {
     pub observation: [usize; 3],
     /// Height, width and channels of a picture.
     pub picture: [usize; 3],
-    /// Smallest action: steer, gas, brake.
+    /// Smallest values of an action: steering, gas, brake.
     pub action_low: [f32; 3],
-    /// Largest action.
+    /// Largest values of an action.
     pub action_high: [f32; 3],
-    /// Number of discrete actions, where a row of actions holds the number of one in its first
-    /// value; else 0.
+    /// Number of discrete actions, of which a row of actions holds one in its first value; 0 where
+    /// actions are continuous.
     pub n_actions: usize,
 }
 
@@ -63,8 +63,7 @@ unsafe fn with(
     call: impl FnOnce(&mut Batch) -> Result<(), Error>,
 ) -> i32 {
     guard(|| {
-        // SAFETY: the caller says that the handle, if it is not null, points to a batch that is
-        // alive.
+        // SAFETY: the caller promises that a handle that is not null points to a live batch.
         let handle = unsafe { handle.as_ref() }.ok_or_else(|| null("handle"))?;
         let mut batch = handle.0.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::Busy,
@@ -92,8 +91,8 @@ unsafe fn input<'a, T>(pointer: *const T, len: usize, what: &str) -> Result<&'a 
             Error::Argument(format!("{what} is not aligned"))
         });
     }
-    // SAFETY: not null and aligned; the caller says that `len` values are there and stay as they
-    // are.
+    // SAFETY: not null and aligned; the caller promises that `len` values are there and that nothing
+    // writes them.
     Ok(unsafe { from_raw_parts(pointer, len) })
 }
 
@@ -109,24 +108,25 @@ unsafe fn output<'a, T>(pointer: *mut T, len: usize, what: &str) -> Result<&'a m
             Error::Argument(format!("{what} is not aligned"))
         });
     }
-    // SAFETY: not null and aligned; the caller says that `len` values are there and are ours alone.
+    // SAFETY: not null and aligned; the caller promises that `len` values are there and that nothing
+    // else touches them.
     Ok(unsafe { from_raw_parts_mut(pointer, len) })
 }
 
-/// The version of this interface. A caller that was written for another one stops here.
+/// The version of this interface. A caller that was written for another one must stop.
 #[unsafe(no_mangle)]
 pub extern "C" fn frmdn_abi_version() -> u32 {
     ABI_VERSION
 }
 
-/// The version of the library as a C string that lives for ever.
+/// The version of the library as a static C string.
 #[unsafe(no_mangle)]
 pub extern "C" fn frmdn_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// What the last failing call on this thread has to say, UTF-8, empty if none failed. Valid until
-/// the next failing call on this thread.
+/// The message of the last failing call on this thread, UTF-8, empty if none failed. Valid until the
+/// next failing call on this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn frmdn_last_error() -> *const c_char {
     error::last()
@@ -137,7 +137,7 @@ pub extern "C" fn frmdn_last_error() -> *const c_char {
 /// `config` is a JSON object, or null for the defaults: `{"observation": "agent64" | "full96",
 /// "random_start": bool, "rule": "v3" | "v4", "max_steps": integer, "actions": "continuous" |
 /// "discrete", "domain_randomize": bool}`. `threads` is the number of threads that step the batch,
-/// 0 for one per core. Every environment needs a reset first.
+/// 0 for one per core. Every environment must be reset before its first step.
 ///
 /// # Safety
 /// `config` is null or a C string; `out` is null or can be written.
@@ -149,12 +149,12 @@ pub unsafe extern "C" fn frmdn_car_racing_create(
     out: *mut *mut FrmdnCarRacing,
 ) -> i32 {
     guard(|| {
-        // SAFETY: the caller says that `out` can be written; null is refused.
+        // SAFETY: the caller promises that `out` can be written; null is refused.
         let out = unsafe { output(out, 1, "out") }?;
         let config = if config.is_null() {
             CarRacingConfig::default()
         } else {
-            // SAFETY: not null, so the caller says that it is a C string.
+            // SAFETY: not null, so by the caller's promise it is a C string.
             let text = unsafe { CStr::from_ptr(config) };
             serde_json::from_slice(text.to_bytes())
                 .map_err(|e| Error::Argument(format!("the configuration does not parse: {e}")))?
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn frmdn_car_racing_spaces(
     // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
     unsafe {
         with(handle, |batch| {
-            // SAFETY: `out` can be written, says the caller; null is refused.
+            // SAFETY: the caller promises that `out` can be written; null is refused.
             let out = output(out, 1, "out")?;
             out[0] = FrmdnSpaces {
                 n_envs: batch.len(),
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn frmdn_car_racing_reset_one(
     // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
     unsafe {
         with(handle, |batch| {
-            // SAFETY: the buffers have the sizes of one row, says the caller; null is refused.
+            // SAFETY: the caller promises buffers of one row; null is refused.
             let observation = output(observation, batch.observation_len(), "observation")?;
             batch.reset_one(
                 index,
@@ -242,8 +242,8 @@ pub unsafe extern "C" fn frmdn_car_racing_reset(
     unsafe {
         with(handle, |batch| {
             let n = batch.len();
-            // SAFETY: the buffers have one row per environment, says the caller; null is refused
-            // where it has no meaning.
+            // SAFETY: the caller promises buffers of one row per environment; null is refused where
+            // it has no meaning.
             let mask = if mask.is_null() {
                 None
             } else {
@@ -263,9 +263,9 @@ pub unsafe extern "C" fn frmdn_car_racing_reset(
 
 /// Steps the whole batch with `actions` and writes every row of the other buffers.
 ///
-/// Where `resets` is not null and `resets[i] ≠ 0`, environment `i` starts the episode of `seeds[i]`
+/// If `resets` is not null and `resets[i] ≠ 0`, environment `i` starts the episode of `seeds[i]`
 /// instead: its action is ignored, its reward is 0 and its flags are 0 (Gymnasium's autoreset in
-/// the next step). Fails with −2 or −3 before anything moves.
+/// the next step). Fails with −2 or −3 before any environment moves.
 ///
 /// # Safety
 /// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or
@@ -286,21 +286,21 @@ pub unsafe extern "C" fn frmdn_car_racing_step(
     unsafe {
         with(handle, |batch| {
             let n = batch.len();
-            // SAFETY: the buffers have one row per environment, says the caller; null is refused
-            // where it has no meaning.
+            // SAFETY: the caller promises buffers of one row per environment; null is refused where
+            // it has no meaning.
             let resets = if resets.is_null() {
                 None
             } else {
                 Some((input(resets, n, "resets")?, input(seeds, n, "seeds")?))
             };
-            let rows = Rows {
+            let outputs = StepOutputs {
                 observation: output(observations, n * batch.observation_len(), "observations")?,
                 reward: output(rewards, n, "rewards")?,
                 terminated: output(terminated, n, "terminated")?,
                 truncated: output(truncated, n, "truncated")?,
                 progress: output(progress, n * PROGRESS, "progress")?,
             };
-            batch.step(input(actions, n * ACTION, "actions")?, resets, rows)
+            batch.step(input(actions, n * ACTION, "actions")?, resets, outputs)
         })
     }
 }
@@ -319,7 +319,7 @@ pub unsafe extern "C" fn frmdn_car_racing_picture(
     // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
     unsafe {
         with(handle, |batch| {
-            // SAFETY: `out` has the size of a picture, says the caller; null is refused.
+            // SAFETY: the caller promises a buffer of the size of a picture; null is refused.
             let out = output(out, PICTURE * PICTURE * 3, "out")?;
             let picture = batch.picture(index)?;
             if picture.rgb.len() != out.len() {
@@ -343,8 +343,8 @@ pub unsafe extern "C" fn frmdn_car_racing_picture(
 pub unsafe extern "C" fn frmdn_car_racing_close(handle: *mut FrmdnCarRacing) -> i32 {
     guard(|| {
         if !handle.is_null() {
-            // SAFETY: the box was leaked by create, and the caller says that it is closed once and
-            // is not in use.
+            // SAFETY: create leaked the box, and the caller promises that it is closed once and not
+            // in use.
             drop(unsafe { Box::from_raw(handle) });
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The ABI from the caller's side.
+//! The ABI as a caller of C uses it.
 
 use std::ffi::CStr;
 use std::ptr::{null, null_mut};
@@ -148,7 +148,7 @@ fn ended_episodes_are_reset_in_the_next_step() {
 }
 
 #[test]
-fn faults_have_codes_and_words() {
+fn faults_have_codes_and_messages() {
     let mut handle = null_mut();
     // SAFETY: C strings or null, and a place for the handle or null.
     unsafe {

@@ -31,7 +31,7 @@ def test_equal_seeds_give_equal_episodes():
         for _ in range(50):
             observation, *rest = env.step(env.action_space.sample())
             seen.append((observation.tobytes(), rest))
-        # A reset without a seed continues from the seed before it, and starts another track.
+        # A reset without a seed draws the next one from the last given seed: another track.
         observation, info = env.reset()
         assert observation.tobytes() != seen[0][0]
         seen.append((observation.tobytes(), info))

@@ -1,4 +1,4 @@
-"""A spot check against Gymnasium's own environment. The full comparison belongs to the environment, not to this package."""
+"""A short comparison with Gymnasium's own environment; `frmdn env parity` is the full one."""
 
 import os
 
@@ -12,7 +12,7 @@ STEPS = 200
 
 
 def reference(**options):
-    """Gymnasium's environment, or a skip that says why (a failure where FRMDN_REQUIRE_GYMNASIUM is set)."""
+    """Gymnasium's environment; without it the test is skipped, or fails if FRMDN_REQUIRE_GYMNASIUM is set."""
     try:
         return gymnasium.make("CarRacing-v3", **options)
     except gymnasium.error.DependencyNotInstalled as error:
@@ -37,7 +37,7 @@ def test_rewards_and_flags_are_gymnasiums(seed):
         errors.append(np.abs(a[0].astype(int) - b[0].astype(int)).mean())
         if a[2] or a[3]:
             break
-    # A mean of 2 of 255 is far outside of what rounding does and far inside of what another picture would give.
+    # Rounding gives a mean far below 2 of 255, another picture one far above.
     assert np.mean(errors) < 2
     theirs.close()
 

@@ -1,4 +1,4 @@
-"""A loop in the shape of CleanRL's scripts, on a policy small enough for numpy."""
+"""A training loop in the form of CleanRL's scripts, with a policy in numpy."""
 
 import gymnasium
 import numpy as np
@@ -16,7 +16,7 @@ def features(observations):
 
 
 def rollout(envs, weights, seed):
-    """The mean reward collected per environment; rows of a reset are left out."""
+    """The mean reward per environment, without rows of a reset."""
     observations, _ = envs.reset(seed=seed)
     total, reset_row, episodes = np.zeros(envs.num_envs), np.zeros(envs.num_envs, bool), 0
     for _ in range(NUM_STEPS):

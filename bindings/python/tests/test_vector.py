@@ -1,4 +1,4 @@
-"""The batch: equal to single environments, in every step, through the ends of episodes."""
+"""The batch is equal to single environments in every step, across the ends of episodes."""
 
 import multiprocessing
 
@@ -19,7 +19,7 @@ def make(n=N, **options):
 @pytest.mark.parametrize("threads", [0, 1, 3])
 @pytest.mark.parametrize("observation", ["agent64", "full96"])
 def test_equals_gymnasiums_vector_of_single_environments(threads, observation):
-    """Observations, rewards, flags and info over several episodes, autoreset included."""
+    """Observations, rewards, flags and info over several episodes, with autoreset."""
     options = {"observation": observation, "max_episode_steps": 40}
     native = make(threads=threads, **options)
     single = SyncVectorEnv(
@@ -54,7 +54,7 @@ def test_autoreset_is_next_step():
     for _ in range(3):
         last, _, terminated, truncated, _ = envs.step(still)
     assert truncated.all() and not terminated.any()
-    # The observation with the flag is the last of its episode; the next one is the first of another, and pays nothing.
+    # The observation with the flag is the last of its episode; the next one is the first of another, with reward 0.
     begun, rewards, terminated, truncated, info = envs.step(np.ones((2, 3), np.float32))
     assert not np.array_equal(begun, last) and not np.array_equal(begun, first)
     assert not rewards.any() and not truncated.any() and not terminated.any()

@@ -1,4 +1,4 @@
-//! The covariance matrix C = B D² Bᵀ, diagonal or full, and what is done with it.
+//! The covariance matrix C = B D² Bᵀ, diagonal or full: sampling, update, decomposition.
 
 use faer::{
     Accum, MatMut, MatRef, Par, Side,
@@ -8,6 +8,8 @@ use faer::{
     },
 };
 use serde::{Deserialize, Serialize};
+
+use crate::CmaError;
 
 /// State of the covariance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,23 +94,20 @@ impl Shape {
             Self::Diagonal(variance) => {
                 let mut next: Vec<f64> = variance.iter().map(|x| decay * x).collect();
                 for (w, vector) in vectors {
-                    next.iter_mut()
-                        .zip(*vector)
-                        .for_each(|(x, v)| *x += w * v * v);
+                    for (x, v) in next.iter_mut().zip(*vector) {
+                        *x += w * v * v;
+                    }
                 }
                 Self::Diagonal(next)
             }
             Self::Full(full) => {
                 let (n, k) = (full.d.len(), vectors.len());
                 let mut c: Vec<f64> = full.c.iter().map(|x| decay * x).collect();
-                let right: Vec<f64> = vectors
-                    .iter()
-                    .flat_map(|(_, v)| v.iter().copied())
-                    .collect();
-                let left: Vec<f64> = vectors
-                    .iter()
-                    .flat_map(|(w, v)| v.iter().map(move |v| w * v))
-                    .collect();
+                let (mut left, mut right) = (Vec::new(), Vec::new());
+                for (w, vector) in vectors {
+                    left.extend(vector.iter().map(|v| w * v));
+                    right.extend_from_slice(vector);
+                }
                 triangular::matmul(
                     MatMut::from_column_major_slice_mut(&mut c, n, n),
                     BlockStructure::TriangularLower,
@@ -132,8 +131,8 @@ impl Shape {
         }
     }
 
-    /// Decomposes C anew if the last time is `gap` generations ago. `false` if C is not positive
-    /// definite any more.
+    /// Decomposes C again if the last decomposition is `gap` generations old. `false` if C is no
+    /// longer positive definite.
     pub(crate) fn refresh(&mut self, generation: u64, gap: f64) -> bool {
         match self {
             Self::Diagonal(v) => v.iter().all(|v| v.is_finite() && *v > 0.0),
@@ -207,17 +206,18 @@ impl From<Full> for Saved {
 }
 
 impl TryFrom<Saved> for Full {
-    type Error = String;
+    type Error = CmaError;
 
-    fn try_from(saved: Saved) -> Result<Self, String> {
+    fn try_from(saved: Saved) -> Result<Self, CmaError> {
         let n = saved.dimension;
         let expected = n * (n + 1) / 2;
         for triangle in std::iter::once(&saved.c).chain(&saved.source) {
             if triangle.len() != expected {
-                return Err(format!(
-                    "a covariance of {n} parameters has {expected} entries, not {}",
-                    triangle.len()
-                ));
+                return Err(CmaError::SavedEntries {
+                    dimension: n,
+                    expected,
+                    found: triangle.len(),
+                });
             }
         }
         let c = unpacked(&saved.c, n);
@@ -232,7 +232,7 @@ impl TryFrom<Saved> for Full {
                 .source
                 .as_ref()
                 .map_or_else(|| c.clone(), |s| unpacked(s, n));
-            decompose(&source, n).ok_or("the saved covariance is not positive definite")?
+            decompose(&source, n).ok_or(CmaError::SavedIndefinite)?
         };
         Ok(Self {
             c,
@@ -262,9 +262,11 @@ fn decompose(c: &[f64], n: usize) -> Option<(Vec<f64>, Vec<f64>)> {
     let (u, s): (MatRef<'_, f64>, _) = (eigen.U(), eigen.S());
     let d: Vec<f64> = (0..n).map(|i| s[i].sqrt()).collect();
     // The root of a negative number is not a number, and fails the comparison too.
-    d.iter()
-        .all(|d| *d > 0.0)
-        .then(|| ((0..n * n).map(|at| u[(at % n, at / n)]).collect(), d))
+    if !d.iter().all(|d| *d > 0.0) {
+        return None;
+    }
+    let b = (0..n * n).map(|at| u[(at % n, at / n)]).collect();
+    Some((b, d))
 }
 
 /// The lower triangle of a column-major matrix, column by column.

@@ -90,4 +90,28 @@ pub enum CmaError {
         /// Step size.
         sigma: f64,
     },
+    /// A saved state whose parts do not belong together.
+    #[error(
+        "a saved optimiser of {dimension} parameters whose parts have {lengths:?}, or another form \
+         of covariance"
+    )]
+    Saved {
+        /// Number of parameters.
+        dimension: usize,
+        /// Values of mean, both paths and covariance.
+        lengths: [usize; 4],
+    },
+    /// A saved covariance of another size.
+    #[error("a covariance of {dimension} parameters has {expected} entries, not {found}")]
+    SavedEntries {
+        /// Number of parameters.
+        dimension: usize,
+        /// Entries of a triangle.
+        expected: usize,
+        /// Entries saved.
+        found: usize,
+    },
+    /// A saved covariance that cannot be decomposed.
+    #[error("the saved covariance is not positive definite")]
+    SavedIndefinite,
 }

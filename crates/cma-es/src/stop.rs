@@ -1,11 +1,11 @@
-//! When going on is pointless.
+//! Stopping criteria.
 
 use crate::CmaEs;
 
 /// A reason to stop, or to start again elsewhere (Hansen, arXiv 1604.00772, appendix B.3).
 ///
-/// Those that look at the losses (flat, stagnating) are the caller's: what counts as flat depends
-/// on how noisy the losses are.
+/// Criteria that look at the losses (flat, stagnating) are left to the caller: what counts as flat
+/// depends on how noisy the losses are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stop {
     /// ConditionCov: C has condition number above 1e14, its smallest axes are rounding errors.
@@ -15,8 +15,7 @@ pub enum Stop {
     /// TolXUp: the longest axis has grown by more than 1e4: sigma0 was far too small, or the
     /// problem has no optimum.
     Diverging,
-    /// NoEffectCoord: a fifth of the standard deviation of this parameter does not change the mean
-    /// any more.
+    /// NoEffectCoord: a fifth of this parameter's standard deviation no longer changes the mean.
     NoEffect {
         /// Index of the parameter.
         parameter: usize,
@@ -41,7 +40,7 @@ impl CmaEs {
             .collect()
     }
 
-    /// Why going on is pointless, if it is. Nothing in the optimiser stops by itself.
+    /// The first stopping criterion that is met, if any. The optimiser never stops by itself.
     pub fn stop(&self) -> Option<Stop> {
         let (state, sigma0) = (&self.state, self.state.config.sigma0);
         let condition = self.condition_number();

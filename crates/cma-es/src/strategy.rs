@@ -11,7 +11,7 @@ use crate::{
 #[serde(try_from = "State")]
 pub struct CmaEs {
     pub(crate) state: State,
-    /// Follows from the configuration.
+    /// The constants that follow from the configuration.
     strategy: Strategy,
 }
 
@@ -34,10 +34,10 @@ impl Serialize for CmaEs {
 }
 
 impl TryFrom<State> for CmaEs {
-    type Error = String;
+    type Error = CmaError;
 
-    fn try_from(state: State) -> Result<Self, String> {
-        let strategy = state.config.strategy().map_err(|e| e.to_string())?;
+    fn try_from(state: State) -> Result<Self, CmaError> {
+        let strategy = state.config.strategy()?;
         let n = state.config.dimension;
         let lengths = [
             state.mean.len(),
@@ -46,10 +46,10 @@ impl TryFrom<State> for CmaEs {
             state.shape.dimension(),
         ];
         if lengths != [n; 4] || matches!(state.shape, Shape::Full(_)) != strategy.full {
-            return Err(format!(
-                "a saved optimiser of {n} parameters whose parts have {lengths:?}, or another form \
-                 of covariance"
-            ));
+            return Err(CmaError::Saved {
+                dimension: n,
+                lengths,
+            });
         }
         Ok(Self { state, strategy })
     }
@@ -163,38 +163,25 @@ impl CmaEs {
     }
 
     /// Learns from the losses of the candidates (lower is better), in the order of [`CmaEs::ask`].
-    /// On an error nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// If there are not as many losses as candidates, one is not finite, or the distribution
+    /// degenerates. Nothing has changed then.
     pub fn tell(&mut self, losses: &[f64]) -> Result<(), CmaError> {
-        let (n, lambda) = (self.state.mean.len(), self.population());
-        let (old, s) = (&self.state, &self.strategy);
-        if losses.len() != lambda {
-            return Err(CmaError::Count {
-                found: losses.len(),
-                expected: lambda,
-            });
-        }
-        if let Some(candidate) = losses.iter().position(|l| !l.is_finite()) {
-            return Err(CmaError::Loss {
-                candidate,
-                generation: old.generation,
-                loss: losses[candidate],
-            });
-        }
+        self.check_losses(losses)?;
+        let (n, old, s) = (self.state.mean.len(), &self.state, &self.strategy);
         let normals = self.normals();
         let steps = old.shape.colour(&normals);
-        let mut order: Vec<usize> = (0..lambda).collect();
+        let mut order: Vec<usize> = (0..losses.len()).collect();
         // Stable: equal losses keep the candidates' order, so that the outcome is determined.
         order.sort_by(|&a, &b| losses[a].total_cmp(&losses[b]));
         let (z, y) = (ranked(&normals, &order), ranked(&steps, &order));
         let (z_w, y_w) = if old.config.recombination == Recombination::Mirrored {
             let weights = mirrored_weights(losses, s.mu_eff);
-            let first = |all: &[f64]| {
-                weighted(
-                    &weights,
-                    &all.chunks(n).take(weights.len()).collect::<Vec<_>>(),
-                )
-            };
-            (first(&normals), first(&steps))
+            let (first, second): (Vec<&[f64]>, Vec<&[f64]>) =
+                (normals.chunks(n).collect(), steps.chunks(n).collect());
+            (weighted(&weights, &first), weighted(&weights, &second))
         } else {
             (weighted(&s.mean_weights, &z), weighted(&s.mean_weights, &y))
         };
@@ -232,31 +219,7 @@ impl CmaEs {
             &y_w,
         );
 
-        // Equations 46, 47: rank one and rank μ; steps with negative weight count with Mahalanobis
-        // length √n, and that of a step is the length of its z.
-        let missing = if stalls {
-            s.c_1 * s.c_c * (2.0 - s.c_c)
-        } else {
-            0.0
-        };
-        let decay = 1.0 + missing - s.c_1 - s.c_mu * s.weights.iter().sum::<f64>();
-        let weigh = |w: f64, z: &[f64]| {
-            if w >= 0.0 {
-                w
-            } else {
-                w * n as f64 / (z.iter().map(|z| z * z).sum::<f64>() + 1e-12)
-            }
-        };
-        let mut vectors: Vec<(f64, &[f64])> = vec![(s.c_1, &path_c)];
-        vectors.extend(
-            s.weights
-                .iter()
-                .zip(&z)
-                .zip(&y)
-                .map(|((&w, z), &y)| (s.c_mu * weigh(w, z), y)),
-        );
-        let mut shape = old.shape.updated(decay, &vectors);
-
+        let mut shape = self.adapted_shape(&path_c, stalls, &z, &y);
         let generation = old.generation + 1;
         // The tutorial's section B.2: as rarely as costs no more than a tenth of the progress.
         let gap = 1.0 / (s.c_1 + s.c_mu) / n as f64 / 10.0;
@@ -280,6 +243,47 @@ impl CmaEs {
         };
         Ok(())
     }
+
+    fn check_losses(&self, losses: &[f64]) -> Result<(), CmaError> {
+        let expected = self.population();
+        if losses.len() != expected {
+            return Err(CmaError::Count {
+                found: losses.len(),
+                expected,
+            });
+        }
+        if let Some(candidate) = losses.iter().position(|l| !l.is_finite()) {
+            return Err(CmaError::Loss {
+                candidate,
+                generation: self.state.generation,
+                loss: losses[candidate],
+            });
+        }
+        Ok(())
+    }
+
+    /// The covariance after a generation (equations 46, 47): rank one along `path_c`, rank μ along
+    /// the steps `y` of the normal vectors `z`, both from best to worst. Steps with negative weight
+    /// count with Mahalanobis length √n; that of a step is the length of its z.
+    fn adapted_shape(&self, path_c: &[f64], stalls: bool, z: &[&[f64]], y: &[&[f64]]) -> Shape {
+        let (n, s) = (path_c.len(), &self.strategy);
+        let missing = if stalls {
+            s.c_1 * s.c_c * (2.0 - s.c_c)
+        } else {
+            0.0
+        };
+        let decay = 1.0 + missing - s.c_1 - s.c_mu * s.weights.iter().sum::<f64>();
+        let mut vectors: Vec<(f64, &[f64])> = vec![(s.c_1, path_c)];
+        for ((&w, z), &y) in s.weights.iter().zip(z).zip(y) {
+            let w = if w >= 0.0 {
+                w
+            } else {
+                w * n as f64 / (z.iter().map(|z| z * z).sum::<f64>() + 1e-12)
+            };
+            vectors.push((s.c_mu * w, y));
+        }
+        self.state.shape.updated(decay, &vectors)
+    }
 }
 
 /// The vectors of `all` (one after the other) from best to worst.
@@ -297,8 +301,8 @@ fn weighted(weights: &[f64], vectors: &[&[f64]]) -> Vec<f64> {
     sum
 }
 
-/// Weights of the first candidates of all pairs: towards the better side, nowhere where both are as
-/// good, in all as long as `mu_eff` says.
+/// Weights of the first candidates of all pairs: towards the better side, zero where both are
+/// equally good, with Σ w² = 1/`mu_eff`.
 fn mirrored_weights(losses: &[f64], mu_eff: f64) -> Vec<f64> {
     let (one, other) = losses.split_at(losses.len() / 2);
     let weight = 1.0 / (one.len() as f64 * mu_eff).sqrt();

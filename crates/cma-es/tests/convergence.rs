@@ -322,7 +322,7 @@ fn moves(recombination: Recombination, population: usize) -> [f64; 2] {
         let mut blind = es.clone();
         es.tell(&losses).unwrap();
         along += es.mean().iter().sum::<f64>() / (n as f64).sqrt();
-        // The candidates know nothing of their numbers.
+        // The order is unrelated to the candidates.
         blind
             .tell(&(0..population).map(|i| i as f64).collect::<Vec<_>>())
             .unwrap();
@@ -368,7 +368,7 @@ fn pairs_are_reflections_and_bad_luck_does_not_move_their_mean_more() {
         es.mean().to_vec()
     };
     assert_eq!(told(0.001), told(1e6));
-    // And it finds what there is to be found.
+    // And it converges to the optimum.
     let mut es = CmaEs::new(CmaEsConfig {
         dimension: 20,
         population: Some(16),

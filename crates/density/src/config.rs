@@ -1,4 +1,4 @@
-//! What a density is made of, and its parameters.
+//! The configuration of a density, and its parameters.
 
 use frmdn_engine::{
     Params,
@@ -19,13 +19,13 @@ pub enum Form {
     LowRank,
     /// The same with U a free parameter: it does not depend on the features.
     Tied,
-    /// P⁻¹ = D⁻¹ + U Uᵀ (equation 7): loose directions instead of stiff ones. Ours.
+    /// P⁻¹ = D⁻¹ + U Uᵀ (equation 7): U adds variance instead of precision. Ours.
     LowRankCovariance,
     /// P = A D Aᵀ with A unit lower triangular (equation 8): any Gaussian.
     Full,
 }
 
-/// What the layers of a flow are.
+/// The layers of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowKind {
@@ -37,13 +37,42 @@ pub enum FlowKind {
     Linear,
 }
 
+/// A density that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing of what at least one is needed of.
+    #[error("{name} = {value} is impossible: it must be at least 1")]
+    TooSmall {
+        /// What there is too little of.
+        name: &'static str,
+        /// How much of it there is.
+        value: usize,
+    },
+    /// More columns of U than dimensions.
+    #[error("rank = {rank} is impossible: it must be at most the number of dimensions, {dim}")]
+    Rank {
+        /// Rank r of U.
+        rank: usize,
+        /// Values d of a target.
+        dim: usize,
+    },
+    /// Couplings over a single value.
+    #[error(
+        "couplings need at least two dimensions: half of the values decide how the others are moved"
+    )]
+    OneDimension,
+    /// A flow without a coupling or without hidden values.
+    #[error("a flow needs at least one coupling and one hidden value")]
+    EmptyFlow,
+}
+
 /// A flow from data to base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowConfig {
-    /// What its layers are.
+    /// Its layers.
     pub kind: FlowKind,
-    /// Couplings; which half is transformed alternates.
+    /// Couplings; the halves are transformed in turn.
     pub couplings: usize,
     /// Width of the conditioners' three hidden layers.
     pub hidden: usize,
@@ -71,7 +100,7 @@ pub struct DensityConfig {
     pub residual: bool,
 }
 
-/// Numbers that a spline takes for each value it moves: bins' widths and heights, and the slopes
+/// Parameters of a spline for each transformed value: widths and heights of its bins, and the slopes
 /// between bins.
 pub(crate) const SPLINE: usize = 3 * crate::BINS - 1;
 
@@ -89,35 +118,24 @@ impl DensityConfig {
         }
     }
 
-    /// Names an impossible value.
-    pub fn validate(&self) -> Result<(), String> {
-        let Self {
-            dim,
-            components,
-            rank,
-            ..
-        } = *self;
-        for (name, value, least) in [("dimensions", dim, 1), ("components", components, 1)] {
-            if value < least {
-                return Err(format!(
-                    "{name} = {value} is impossible: it must be at least {least}"
-                ));
+    /// Checks that such a density exists.
+    ///
+    /// # Errors
+    ///
+    /// The first impossible value.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (dim, rank) = (self.dim, self.rank);
+        for (name, value) in [("dimensions", dim), ("components", self.components)] {
+            if value < 1 {
+                return Err(ConfigError::TooSmall { name, value });
             }
         }
         if self.columns() > dim {
-            return Err(format!(
-                "rank = {rank} is impossible: it must be at most the number of dimensions, {dim}"
-            ));
+            return Err(ConfigError::Rank { rank, dim });
         }
         match self.couplings() {
-            Some(_) if dim < 2 => Err(
-                "couplings need at least two dimensions: half of the values \
-                decide how the others are moved"
-                    .into(),
-            ),
-            Some(flow) if flow.couplings == 0 || flow.hidden == 0 => Err("a flow needs at least \
-                one coupling and one hidden value"
-                .into()),
+            Some(_) if dim < 2 => Err(ConfigError::OneDimension),
+            Some(flow) if flow.couplings == 0 || flow.hidden == 0 => Err(ConfigError::EmptyFlow),
             _ => Ok(()),
         }
     }
@@ -134,7 +152,7 @@ impl DensityConfig {
         }
     }
 
-    /// Choices among components that a draw makes: one, or one for each value.
+    /// Components that a draw chooses: one, or one for each value.
     pub fn choices(&self) -> usize {
         if self.form == Form::Factored {
             self.dim

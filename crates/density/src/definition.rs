@@ -16,9 +16,9 @@ mod sample;
 /// Rows whose likelihoods and gradients are computed together in training.
 const TOGETHER: usize = 512;
 
-/// Smaller gradients by the head's outputs are zero. Those of components that a row has nothing to
-/// do with are subnormal numbers, for which an Intel core calls its microcode at every product.
-const NOTHING: f32 = 1e-30;
+/// Smaller gradients by the head's outputs are set to zero. Those of components far from a row are
+/// subnormal numbers, for which an Intel core calls its microcode at every product.
+const MIN_GRADIENT: f32 = 1e-30;
 
 /// Parameters as tracked tensors; biases and bounds are rows `[1, n]`.
 #[derive(Clone, Debug)]
@@ -46,10 +46,13 @@ pub fn constant(values: &[f32], rows: usize, columns: usize, device: &Device) ->
 
 /// The gradient of a tracked tensor, zeros where the loss does not depend on it.
 pub fn gradient(tensor: &Tensor<2>, gradients: &Gradients) -> Vec<f32> {
-    let zeros = || vec![0.0; tensor.dims().iter().product()];
-    tensor.grad(gradients).map_or_else(zeros, |g| {
-        g.into_data().try_to_vec().expect("gradients are f32")
-    })
+    match tensor.grad(gradients) {
+        Some(gradient) => gradient
+            .into_data()
+            .try_to_vec()
+            .expect("gradients are f32"),
+        None => vec![0.0; tensor.dims().iter().product()],
+    }
 }
 
 /// What one training step needs of the density.
@@ -89,7 +92,7 @@ impl Definition {
             parameters: definition.zeros(),
             features: Vec::new(),
         };
-        // A few rows at a time: what is kept for the way back then stays in the cache.
+        // A few rows at a time: what is stored for the backward pass then stays in the cache.
         let parts = h
             .chunks(TOGETHER * features)
             .zip(y.chunks(TOGETHER * config.dim))
@@ -117,14 +120,16 @@ impl Definition {
                     .expect("likelihoods are f32"),
             );
             all.parameters.add_assign(&definition.gradients(&gradients));
-            // Where a flow or the means look at the features too.
+            // Flows and means may use the features too.
             let mut d_features = gradient(&seen, &gradients);
             for (output, layer) in definition.given.iter().zip(&head.layers) {
                 let mut dy = gradient(&output.1, &gradients);
-                dy.iter_mut()
-                    .filter(|d| d.abs() < NOTHING)
-                    .for_each(|d| *d = 0.0);
-                layer.back(h, &dy, rows, &mut all.parameters, &mut d_features);
+                for d in &mut dy {
+                    if d.abs() < MIN_GRADIENT {
+                        *d = 0.0;
+                    }
+                }
+                layer.backward(h, &dy, rows, &mut all.parameters, &mut d_features);
             }
             all.features.extend(d_features);
         }
@@ -154,7 +159,7 @@ impl Definition {
         })
     }
 
-    /// What it is made of.
+    /// The configuration.
     pub fn config(&self) -> &DensityConfig {
         &self.config
     }
@@ -193,9 +198,9 @@ impl Definition {
     }
 }
 
-/// The linear maps of the head on the engine: nearly all of the likelihood's products. Between burn
-/// and them, gradients can be looked at before they are multiplied (see [`NOTHING`]); where none is
-/// subnormal, burn's own products take the same time.
+/// The linear maps of the head on the engine: nearly all of the likelihood's products. Between
+/// burn and these products tiny gradients are set to zero (see [`MIN_GRADIENT`]); where none is subnormal,
+/// burn's own products take the same time.
 struct Head {
     layers: Vec<HeadLayer>,
 }
@@ -203,7 +208,7 @@ struct Head {
 struct HeadLayer {
     /// As in the list of tensors, without `.weight`.
     name: String,
-    /// Where weight and bias stand in the list of tensors.
+    /// Numbers of weight and bias in the list of tensors.
     at: [usize; 2],
     outputs: usize,
     linear: Linear,
@@ -241,7 +246,7 @@ impl Head {
         Ok(Self { layers })
     }
 
-    /// What every map makes of `h` `[rows, features]`.
+    /// Outputs of every map for `h` `[rows, features]`.
     fn outputs(&self, h: &[f32], rows: usize, device: &Device) -> Vec<(String, Tensor<2>)> {
         let output = |layer: &HeadLayer| {
             let mut y = vec![0.0; rows * layer.outputs];
@@ -254,7 +259,7 @@ impl Head {
 
 impl HeadLayer {
     /// Adds the gradients by weight, bias and features that follow from `dy` `[rows, outputs]`.
-    fn back(
+    fn backward(
         &self,
         h: &[f32],
         dy: &[f32],
@@ -273,6 +278,8 @@ impl HeadLayer {
         ) = (weight, bias);
         let mut dx = vec![0.0; d_features.len()];
         self.linear.backward_input(dy, rows, &mut dx);
-        d_features.iter_mut().zip(dx).for_each(|(d, dx)| *d += dx);
+        for (d, dx) in d_features.iter_mut().zip(dx) {
+            *d += dx;
+        }
     }
 }

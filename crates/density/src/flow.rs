@@ -1,4 +1,4 @@
-//! Flows on the engine, both ways: x = f(y) from data to base, and back.
+//! Flows on the engine: x = f(y) from data to base, and its inverse.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::{
     DensityConfig, FlowKind, LEAK, LOG_PRECISION_LIMIT, config::SPLINE, host::layer, spline::Spline,
 };
 
-/// All layers of a flow; of none, where the density has no flow.
+/// The layers of a flow; none, where the density has no flow.
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
     dim: usize,
@@ -83,8 +83,8 @@ impl Flow {
     }
 }
 
-/// A coupling: y_kept stays, and decides (with the features, if the flow is conditional) how
-/// y_moved is moved.
+/// A coupling: y_kept stays, and determines (with the features, if the flow is conditional) how
+/// y_moved is transformed.
 #[derive(Clone, Debug)]
 struct Coupling {
     layers: [Linear; 3],

@@ -1,5 +1,5 @@
-//! One Gaussian, in every form: everything low-rank by an r × r Cholesky factor, nothing d × d but
-//! in the full form, which has no factorisation to do.
+//! One Gaussian, in every form: low-rank forms by an r × r Cholesky factor, never d × d. The full form
+//! needs no factorisation.
 
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
@@ -53,7 +53,7 @@ impl Gaussian {
         self.form
     }
 
-    /// Takes on log D and U (column after column; in the full form A below its diagonal, row after
+    /// Sets log D and U (column after column; in the full form A below its diagonal, row after
     /// row).
     ///
     /// # Panics
@@ -130,37 +130,29 @@ impl Gaussian {
                 t.clear();
                 t.extend_from_slice(e);
                 for i in 1..d.len() {
-                    t.iter_mut()
-                        .zip(&u[row(i)..][..i])
-                        .for_each(|(t, a)| *t += a * e[i]);
+                    for (t, a) in t.iter_mut().zip(&u[row(i)..][..i]) {
+                        *t += a * e[i];
+                    }
                 }
                 weighted(t)
             }
             Form::LowRankCovariance => {
                 t.clear();
-                t.extend(self.columns().map(|u| {
-                    u.iter()
-                        .zip(e.iter().zip(d))
-                        .map(|(u, (e, d))| u * e * d)
-                        .sum::<f64>()
-                }));
+                for u in self.columns() {
+                    let products = u.iter().zip(e.iter().zip(d));
+                    t.push(products.map(|(u, (e, d))| u * e * d).sum::<f64>());
+                }
                 solve(l, t);
                 let rest = |i: usize| {
-                    e[i] - self
-                        .columns()
-                        .zip(t.iter())
-                        .map(|(u, t)| u[i] * t)
-                        .sum::<f64>()
+                    let ut = self.columns().zip(t.iter());
+                    e[i] - ut.map(|(u, t)| u[i] * t).sum::<f64>()
                 };
                 let moved: f64 = d.iter().enumerate().map(|(i, d)| d * rest(i).powi(2)).sum();
                 moved + t.iter().map(|t| t * t).sum::<f64>()
             }
             _ => {
-                weighted(e)
-                    + self
-                        .columns()
-                        .map(|u| u.iter().zip(e).map(|(u, e)| u * e).sum::<f64>().powi(2))
-                        .sum::<f64>()
+                let projection = |u: &[f64]| u.iter().zip(e).map(|(u, e)| u * e).sum::<f64>();
+                weighted(e) + self.columns().map(|u| projection(u).powi(2)).sum::<f64>()
             }
         }
     }
@@ -183,10 +175,9 @@ impl Gaussian {
             }
             for i in (1..d.len()).rev() {
                 let (before, rest) = v.split_at_mut(i);
-                before
-                    .iter_mut()
-                    .zip(&u[row(i)..][..i])
-                    .for_each(|(v, a)| *v -= a * rest[0]);
+                for (v, a) in before.iter_mut().zip(&u[row(i)..][..i]) {
+                    *v -= a * rest[0];
+                }
             }
             return;
         }
@@ -203,9 +194,9 @@ impl Gaussian {
         );
         solve(l, t);
         for (u, t) in self.columns().zip(t) {
-            v.iter_mut()
-                .zip(u.iter().zip(d))
-                .for_each(|(v, (u, d))| *v -= u / d * *t);
+            for (v, (u, d)) in v.iter_mut().zip(u.iter().zip(d)) {
+                *v -= u / d * *t;
+            }
         }
     }
 }

@@ -7,6 +7,8 @@ use frmdn_engine::{
     random::{Pcg64, fill_normal, stream},
 };
 
+use rand_distr::{Distribution, StandardNormal};
+
 use crate::{
     DensityConfig, Form,
     flow::{Flow, FlowScratch},
@@ -53,7 +55,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of independent draws.
+    /// The estimate from independent draws.
     fn of(draws: &[f64]) -> Self {
         let n = draws.len() as f64;
         let value = draws.iter().sum::<f64>() / n;
@@ -124,7 +126,7 @@ impl Density {
         })
     }
 
-    /// What it is made of.
+    /// The configuration.
     pub fn config(&self) -> &DensityConfig {
         &self.config
     }
@@ -190,9 +192,9 @@ impl Density {
             let rows = y.len() / d;
             let (mut x, mut log_det) = (y.to_vec(), vec![0.0; rows]);
             self.flow.forward(h, &mut x, &mut log_det, &mut scratch);
-            x.iter_mut()
-                .zip(self.anchors(h, &mut scratch))
-                .for_each(|(x, anchor)| *x -= anchor);
+            for (x, anchor) in x.iter_mut().zip(self.anchors(h, &mut scratch)) {
+                *x -= anchor;
+            }
             let raw_logits = &mut raw[..rows * n * choices];
             self.logits.forward(h, rows, false, raw_logits);
             let mut joint: Vec<f64> = raw_logits
@@ -205,22 +207,19 @@ impl Density {
                 for (row, (raw, x)) in raw.chunks_exact(width).zip(x.chunks_exact(d)).enumerate() {
                     let component = Component::new(&self.config, raw);
                     if self.config.form == Form::Factored {
-                        (0..d).for_each(|i| {
-                            joint[(row * d + i) * n + k] += component.log_prob_of(x, i)
-                        });
+                        for i in 0..d {
+                            joint[(row * d + i) * n + k] += component.log_prob_of(x, i);
+                        }
                     } else {
                         joint[row * n + k] += component.log_prob(x, &mut buffers);
                     }
                 }
             }
-            let of_rows = joint.chunks_exact(n * choices).zip(log_det);
-            out.extend(of_rows.map(|(joint, log_det)| {
-                joint
-                    .chunks_exact(n)
-                    .map(|joint| log_sum_exp(joint.iter().copied()))
-                    .sum::<f64>()
-                    + log_det
-            }));
+            for (joint, log_det) in joint.chunks_exact(n * choices).zip(log_det) {
+                let mixtures = joint.chunks_exact(n);
+                let log_mixture: f64 = mixtures.map(|l| log_sum_exp(l.iter().copied())).sum();
+                out.push(log_mixture + log_det);
+            }
         }
         out
     }
@@ -240,17 +239,13 @@ impl Density {
         y: &mut [f32],
         scratch: &mut SampleScratch,
     ) {
-        let (f, d, n, rows) = (
-            self.features,
-            self.config.dim,
-            self.config.components,
-            rngs.len(),
-        );
+        let (f, d, rows) = (self.features, self.config.dim, rngs.len());
         assert_eq!(
             (h.len(), y.len()),
             (rows * f, rows * d),
             "rows of features, and of draws"
         );
+        self.choose_components(h, temperature, rngs, scratch);
         let SampleScratch {
             logits,
             order,
@@ -265,50 +260,30 @@ impl Density {
             Some(there) if there.gaussian.form() == self.config.form => there,
             other => other.insert(Buffers::new(&self.config)),
         };
-        let (width, choices) = (self.config.component_width(), self.config.choices());
-        logits.resize(rows * n * choices, 0.0);
-        self.logits.forward(h, rows, false, logits);
-        order.clear();
-        // Row, and value of it, that a component was drawn for.
-        for ((row, logits), rng) in logits
-            .chunks_exact(n * choices)
-            .enumerate()
-            .zip(rngs.iter_mut())
-        {
-            let drawn = logits
-                .chunks_exact(n)
-                .map(|logits| choose(logits, f64::from(temperature), rng));
-            order.extend(drawn.enumerate().map(|(i, k)| (k, row * choices + i)));
-        }
-        // Rows of the same component together: each row pays for one component only, and products
-        // stay wide.
-        order.sort_unstable();
+        let (n, width) = (self.config.components, self.config.component_width());
+        let (choices, factored) = (self.config.choices(), self.config.form == Form::Factored);
         let scale = f64::from(temperature).sqrt();
         for group in order.chunk_by(|a, b| a.0 == b.0) {
             members.clear();
             members.extend(group.iter().map(|&(_, at)| at / choices));
             members.dedup();
             features.clear();
-            members
-                .iter()
-                .for_each(|&row| features.extend_from_slice(&h[row * f..(row + 1) * f]));
+            for &row in members.iter() {
+                features.extend_from_slice(&h[row * f..(row + 1) * f]);
+            }
             raw.resize(members.len() * width, 0.0);
             self.components[group[0].0].forward(features, members.len(), false, raw);
             for (&row, raw) in members.iter().zip(raw.chunks_exact(width)) {
                 let component = Component::new(&self.config, raw);
                 let y = &mut y[row * d..(row + 1) * d];
-                if self.config.form == Form::Factored {
-                    // Its mean and precision wait in their places until the row's generator is
-                    // asked, value after value.
-                    let mine = group
-                        .iter()
-                        .filter(|(_, at)| at / d == row)
-                        .map(|(_, at)| at % d);
-                    mine.for_each(|i| {
-                        let log_d = component.log_precision(i);
-                        (y[i], logits[(row * d + i) * n]) =
-                            (component.mean()[i], (-0.5 * log_d).exp() as f32);
-                    });
+                if factored {
+                    // Mean and standard deviation are stored until the row's generator draws, value
+                    // after value.
+                    for &(_, at) in group.iter().filter(|(_, at)| at / d == row) {
+                        let i = at % d;
+                        y[i] = component.mean()[i];
+                        logits[at * n] = (-0.5 * component.log_precision(i)).exp() as f32;
+                    }
                     continue;
                 }
                 y.copy_from_slice(component.mean());
@@ -317,28 +292,57 @@ impl Density {
                     buffers
                         .gaussian
                         .sample(&mut rngs[row], &mut buffers.noise, &mut buffers.small);
-                    y.iter_mut()
-                        .zip(buffers.noise.iter())
-                        .for_each(|(y, noise)| *y = (f64::from(*y) + scale * noise) as f32);
+                    for (y, noise) in y.iter_mut().zip(&buffers.noise) {
+                        *y = (f64::from(*y) + scale * noise) as f32;
+                    }
                 }
             }
         }
-        if self.config.form == Form::Factored && temperature > 0.0 {
-            let noise = &mut buffers.noise;
-            noise.resize(d, 0.0);
-            for ((row, y), rng) in y.chunks_exact_mut(d).enumerate().zip(rngs) {
-                for (i, y) in y.iter_mut().enumerate() {
-                    let e: f64 = rand_distr::Distribution::sample(&rand_distr::StandardNormal, rng);
-                    *y = (f64::from(*y) + scale * f64::from(logits[(row * d + i) * n]) * e) as f32;
-                }
-            }
+        if factored && temperature > 0.0 {
+            self.add_independent_noise(y, logits, scale, rngs);
         }
         if self.config.residual {
-            y.iter_mut()
-                .zip(self.anchors(h, flow))
-                .for_each(|(y, anchor)| *y += anchor);
+            for (y, anchor) in y.iter_mut().zip(self.anchors(h, flow)) {
+                *y += anchor;
+            }
         }
         self.flow.inverse(h, y, flow);
+    }
+
+    /// Draws the components of the rows of `h` into `scratch.order`, sorted by component: each row
+    /// then pays for one component only, and products stay wide.
+    fn choose_components(
+        &self,
+        h: &[f32],
+        temperature: f32,
+        rngs: &mut [Pcg64],
+        scratch: &mut SampleScratch,
+    ) {
+        let (n, choices, rows) = (self.config.components, self.config.choices(), rngs.len());
+        let SampleScratch { logits, order, .. } = scratch;
+        logits.resize(rows * n * choices, 0.0);
+        self.logits.forward(h, rows, false, logits);
+        order.clear();
+        for ((row, logits), rng) in logits.chunks_exact(n * choices).enumerate().zip(rngs) {
+            for (i, logits) in logits.chunks_exact(n).enumerate() {
+                let k = choose(logits, f64::from(temperature), rng);
+                order.push((k, row * choices + i));
+            }
+        }
+        order.sort_unstable();
+    }
+
+    /// Adds normal noise to every value of `y` `[rows, dim]`, with `scale` times the standard
+    /// deviation that stands first among the value's numbers in `stored` `[rows, dim, components]`.
+    fn add_independent_noise(&self, y: &mut [f32], stored: &[f32], scale: f64, rngs: &mut [Pcg64]) {
+        let (d, n) = (self.config.dim, self.config.components);
+        let rows = y.chunks_exact_mut(d).zip(stored.chunks_exact(d * n));
+        for ((y, stored), rng) in rows.zip(rngs) {
+            for (y, sd) in y.iter_mut().zip(stored.iter().step_by(n)) {
+                let e: f64 = StandardNormal.sample(rng);
+                *y = (f64::from(*y) + scale * f64::from(*sd) * e) as f32;
+            }
+        }
     }
 
     /// f⁻¹ of the mixture's mean Σ π μ, for one row `h`: the mean of p(· | h) where there is no
@@ -368,9 +372,9 @@ impl Density {
             }
         }
         let mut scratch = FlowScratch::default();
-        y.iter_mut()
-            .zip(self.anchors(h, &mut scratch))
-            .for_each(|(y, anchor)| *y += anchor);
+        for (y, anchor) in y.iter_mut().zip(self.anchors(h, &mut scratch)) {
+            *y += anchor;
+        }
         self.flow.inverse(h, y, &mut scratch);
     }
 
@@ -403,17 +407,11 @@ impl Density {
                 .collect();
         }
         let y = self.draws(h, draws, rng);
-        (0..d)
-            .map(|i| {
-                Estimate::of(
-                    &y.iter()
-                        .skip(i)
-                        .step_by(d)
-                        .map(|&v| f64::from(v))
-                        .collect::<Vec<_>>(),
-                )
-            })
-            .collect()
+        let column = |i: usize| -> Vec<f64> {
+            let values = y.iter().skip(i).step_by(d);
+            values.map(|&v| f64::from(v)).collect()
+        };
+        (0..d).map(|i| Estimate::of(&column(i))).collect()
     }
 
     /// The entropy −E[log p(y | h)] of one row `h` in nats, from `draws` draws.
@@ -430,10 +428,9 @@ impl Density {
         Estimate::of(&nats)
     }
 
-    /// The likeliest point of one row `h` that is found from the components' means: the best of
-    /// their images, then uphill by steps along the values and along as many random directions,
-    /// both ways, which grow while they lead up and shrink to 1e-5 when they do not. `y` receives
-    /// `dim` values; returns log p there.
+    /// A mode of one row `h`, by a pattern search from the likeliest image of a component's mean:
+    /// steps along the axes and as many random directions, both ways, that grow while they lead up
+    /// and otherwise shrink, down to 1e-5. `y` receives `dim` values; returns log p there.
     ///
     /// # Panics
     /// If a length disagrees.
@@ -450,42 +447,38 @@ impl Density {
         for component in &self.components {
             component.forward(h, 1, false, &mut raw);
             let mut start = raw[..d].to_vec();
-            start
-                .iter_mut()
-                .zip(&anchors)
-                .for_each(|(y, anchor)| *y += anchor);
+            for (y, anchor) in start.iter_mut().zip(&anchors) {
+                *y += anchor;
+            }
             self.flow.inverse(h, &mut start, &mut scratch);
             starts.extend(start);
         }
+        // The first of the likeliest.
         let best_of = |points: &[f32]| -> (f64, Vec<f32>) {
-            let there = self
-                .log_prob(&h.repeat(points.len() / d), points)
-                .into_iter()
-                .zip(points.chunks_exact(d));
-            let first = (f64::MIN, &points[..d]);
-            let (best, point) = there.fold(
-                first,
-                |best, here| if here.0 > best.0 { here } else { best },
-            );
-            (best, point.to_vec())
+            let (mut best, mut at) = (f64::MIN, &points[..d]);
+            let log_prob = self.log_prob(&h.repeat(points.len() / d), points);
+            for (log_prob, point) in log_prob.into_iter().zip(points.chunks_exact(d)) {
+                if log_prob > best {
+                    (best, at) = (log_prob, point);
+                }
+            }
+            (best, at.to_vec())
         };
         let (mut best, mut at) = best_of(&starts);
         let mut rng = stream(0, "density/mode", &[]);
         let (mut step, mut directions, mut points) = (0.25f32, vec![0.0; 2 * d * d], Vec::new());
         while step > 1e-5 {
             fill_normal(&mut rng, &mut directions);
+            // The first d of them are the axes.
+            directions[..d * d].fill(0.0);
             directions[..d * d]
                 .iter_mut()
-                .enumerate()
-                .for_each(|(i, v)| *v = f32::from(u8::from(i % d == i / d)));
+                .step_by(d + 1)
+                .for_each(|v| *v = 1.0);
             points.clear();
             for direction in directions.chunks_exact(d) {
-                let length = direction
-                    .iter()
-                    .map(|v| v * v)
-                    .sum::<f32>()
-                    .sqrt()
-                    .max(f32::MIN_POSITIVE);
+                let length = direction.iter().map(|v| v * v).sum::<f32>().sqrt();
+                let length = length.max(f32::MIN_POSITIVE);
                 for sign in [step / length, -step / length] {
                     points.extend(at.iter().zip(direction).map(|(y, v)| y + sign * v));
                 }
@@ -507,7 +500,7 @@ impl Density {
 #[derive(Clone, Debug, Default)]
 pub struct SampleScratch {
     logits: Vec<f32>,
-    /// Component and row (or, with a mixture for each value, row and value), sorted.
+    /// Component and row (with a mixture for each value: row · dim + value), sorted.
     order: Vec<(usize, usize)>,
     /// Rows of one component.
     members: Vec<usize>,

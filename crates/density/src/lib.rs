@@ -30,8 +30,8 @@
 //! densities of any sharpness (the tied U is itself a parameter). In (6), s = b tanh(·) with
 //! learned bounds b that begin at 1; θ, s and t are networks of three hidden layers with LeakyReLU
 //! that see y_kept and, if the flow is conditional, h. Everywhere |log d| ≤ 12, or a latent without
-//! noise would take the likelihood to infinity. In (3)–(8) the index k is left out. The module
-//! knows nothing of reinforcement learning. [`Definition`] is the density in burn tensors, for
+//! noise would take the likelihood to infinity. In (3)–(8) the index k is left out. The crate is
+//! independent of reinforcement learning. [`Definition`] is the density in burn tensors, for
 //! training by autodiff; [`Density`] is the same on the CPU engine, for likelihoods, draws and
 //! summaries; tests hold them equal.
 //!
@@ -105,7 +105,7 @@ mod host;
 mod mixture;
 mod spline;
 
-pub use config::{DensityConfig, FlowConfig, FlowKind, Form};
+pub use config::{ConfigError, DensityConfig, FlowConfig, FlowKind, Form};
 pub use definition::{Definition, LossAndGradient, constant, gradient, tracked};
 pub use gaussian::Gaussian;
 pub use host::{Density, Estimate, SampleScratch};

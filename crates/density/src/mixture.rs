@@ -36,7 +36,7 @@ impl<'a> Component<'a> {
 
     /// Makes `out` this component's Gaussian around zero.
     pub fn gaussian(&self, out: &mut Gaussian) {
-        // U from V: the head's numbers have no unit.
+        // U from V, which has no unit.
         let power = match out.form() {
             Form::LowRank => 0.5,
             Form::LowRankCovariance => -0.5,

@@ -5,7 +5,7 @@ use crate::Params;
 use rayon::prelude::*;
 
 /// Elements that one thread updates at a time.
-const PIECE: usize = 1 << 15;
+const CHUNK: usize = 1 << 15;
 
 /// Settings of [`Adam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +31,7 @@ impl Default for AdamConfig {
     }
 }
 
-/// Optimiser state: all that is needed, besides the weights, to go on bit for bit.
+/// Optimiser state: everything besides the weights that is needed to continue bit for bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
     /// Settings.
@@ -88,14 +88,14 @@ impl Adam {
             .zip(self.first.0.iter_mut().zip(&mut self.second.0))
         {
             debug_assert_eq!(w.name, g.name);
-            // Every element by itself, so pieces may run on any thread.
+            // Elements are independent, so chunks may run on any thread.
             let moments = m
                 .value
-                .par_chunks_mut(PIECE)
-                .zip(v.value.par_chunks_mut(PIECE));
+                .par_chunks_mut(CHUNK)
+                .zip(v.value.par_chunks_mut(CHUNK));
             w.value
-                .par_chunks_mut(PIECE)
-                .zip(g.value.par_chunks(PIECE))
+                .par_chunks_mut(CHUNK)
+                .zip(g.value.par_chunks(CHUNK))
                 .zip(moments)
                 .for_each(|((w, g), (m, v))| {
                     for ((w, &g), (m, v)) in w.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {

@@ -3,7 +3,7 @@
 //! The two are adjoint: a transposed convolution's forward pass is a convolution's gradient with
 //! respect to its input. Both are therefore one sliding-window geometry and three products;
 //! `gather.rs` says how they avoid im2col. Where a layer's shape allows it, a convolution's forward
-//! pass takes a short cut: see `winograd.rs`.
+//! pass uses Winograd's method: see `winograd.rs`.
 
 use crate::{
     gather::{Packed, Windows, gram, product},
@@ -66,7 +66,7 @@ impl Geometry {
         self.windows.depth()
     }
 
-    /// Frames whose windows are spread back at once: enough rows to amortise reading the weights,
+    /// Frames whose windows are scattered at once: enough rows to amortise reading the weights,
     /// few enough that the scratch stays in the second-level cache.
     fn group(&self) -> usize {
         (48 / self.rows).max(1)
@@ -140,7 +140,7 @@ pub struct Conv2d {
     backward: Packed,
 }
 
-/// The way forward.
+/// How the forward pass is computed.
 #[derive(Clone, Debug)]
 enum Forward {
     Direct(Packed),

@@ -162,8 +162,7 @@ impl Packed {
         });
     }
 
-    /// `fill(first column, width, panel [depth, width])` is called for each panel; what it leaves
-    /// stays zero.
+    /// Calls `fill(first column, width, panel [depth, width])` for each panel, which is zero before.
     fn pack_with(
         &mut self,
         depth: usize,

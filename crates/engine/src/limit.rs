@@ -1,4 +1,4 @@
-//! What the processor can do at best: the yardstick of the kernels.
+//! Peak arithmetic rate of the processor, as the reference for the kernels.
 #![expect(unsafe_code, reason = "vector intrinsics behind a question to the CPU")]
 
 use std::{hint::black_box, time::Instant};
@@ -23,7 +23,7 @@ const STEPS: usize = 1 << 20;
 /// The CPU has the instruction set.
 #[inline(always)]
 unsafe fn chains<S: Simd>() {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's contract.
     unsafe {
         let (a, b) = (S::splat(black_box(0.999)), S::splat(black_box(0.001)));
         let mut sums = [S::splat(1.0); CHAINS];
@@ -39,7 +39,7 @@ unsafe fn chains<S: Simd>() {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn chains_avx512() {
-    // SAFETY: this function is compiled for the set, and called only where it is there.
+    // SAFETY: this function is compiled for the set, and called only where the CPU has it.
     unsafe { chains::<Avx512>() }
 }
 

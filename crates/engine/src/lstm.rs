@@ -1,5 +1,5 @@
-//! Long short-term memory (Hochreiter & Schmidhuber 1997), one layer, forward and back through
-//! time.
+//! Long short-term memory (Hochreiter & Schmidhuber 1997), one layer, forward and backward
+//! through time.
 //!
 //! ```text
 //! [i f g o] = [x h] W + b          i, f, o: logistic, g: tanh        (the order of PyTorch's gates)
@@ -27,7 +27,7 @@ pub struct Lstm {
     backward: Packed,
 }
 
-/// Buffers of [`Lstm::step`], kept between calls.
+/// Buffers of [`Lstm::step`], reused from call to call.
 #[derive(Clone, Debug, Default)]
 pub struct StepScratch {
     joint: Vec<f32>,
@@ -35,16 +35,16 @@ pub struct StepScratch {
     tanh: Vec<f32>,
 }
 
-/// A run of [`Lstm::forward`]: what the way back needs, and the hidden states. Buffers are kept
-/// between runs.
+/// A run of [`Lstm::forward`]: what the backward pass needs, and the hidden states. Buffers are
+/// reused from run to run.
 #[derive(Clone, Debug, Default)]
 pub struct Tape {
     steps: usize,
     batch: usize,
     /// [x, h] of every step `[steps, batch, inputs + hidden]`.
     joint: Vec<f32>,
-    /// Gates after their activations `[steps, batch, 4 hidden]`; on the way back, the gradients of
-    /// their sums.
+    /// Gates after their activations `[steps, batch, 4 hidden]`; after the backward pass, the gradients
+    /// of their sums.
     gates: Vec<f32>,
     /// c' `[steps, batch, hidden]`.
     cells: Vec<f32>,
@@ -54,8 +54,8 @@ pub struct Tape {
     hidden: Vec<f32>,
     /// [h, c] before the first step `[batch, 2 hidden]`.
     start: Vec<f32>,
-    /// Gradients of h and c while going back `[batch, hidden]`.
-    back: [Vec<f32>; 2],
+    /// Gradients of h and c during the backward pass `[batch, hidden]`.
+    gradients: [Vec<f32>; 2],
 }
 
 impl Tape {
@@ -174,8 +174,8 @@ impl Lstm {
         self.forward_from(&[], x, steps, batch, tape);
     }
 
-    /// The same from `start` `[batch, 2 hidden]`, [h, c] of each row; empty for zeros. The way back
-    /// ends there.
+    /// The same from `start` `[batch, 2 hidden]`, [h, c] of each row; empty for zeros. The
+    /// backward pass ends there.
     ///
     /// # Panics
     /// If a length disagrees with the layer.
@@ -240,8 +240,8 @@ impl Lstm {
         }
     }
 
-    /// Back through time: adds the gradients of W and b for a loss whose gradient by every hidden
-    /// state is `d_hidden` `[steps, batch, hidden]`. Uses `tape` up: its gates are overwritten.
+    /// Backward through time: adds the gradients of W and b for a loss whose gradient by every hidden
+    /// state is `d_hidden` `[steps, batch, hidden]`. The gates in `tape` are overwritten.
     ///
     /// # Panics
     /// If a length disagrees with the layer or the run.
@@ -258,7 +258,7 @@ impl Lstm {
             steps * batch * h,
             "gradient of the hidden states has the wrong size"
         );
-        let [dh, dc] = &mut tape.back;
+        let [dh, dc] = &mut tape.gradients;
         for buffer in [&mut *dh, &mut *dc] {
             buffer.clear();
             buffer.resize(batch * h, 0.0);
@@ -327,7 +327,7 @@ fn advance(gates: &[f32], cells: &mut [f32], tanh: &mut [f32], hidden: &mut [f32
     }
 }
 
-/// One row, one step back: the gates become the gradients of their sums, `dc` that of the c before.
+/// One row, one step backward: the gates become the gradients of their sums, `dc` that of the c before.
 fn row_backward(
     gates: &mut [f32],
     before: &[f32],
@@ -471,7 +471,7 @@ mod tests {
         lstm.load(&weight, &bias);
         let (z, a, steps) = (draw("z", 17 * 5), draw("a", 17 * 2), 4);
         let mut scratch = StepScratch::default();
-        // Alone, every row is the yardstick.
+        // Every row by itself is the reference.
         let alone: Vec<Vec<f32>> = (0..17)
             .map(|r| {
                 let mut state = vec![0.0; 2 * h];

@@ -1,5 +1,4 @@
-//! Named parameters: the one form in which weights, gradients and optimiser moments are held and
-//! saved.
+//! Named parameters: the form of weights, gradients and optimiser moments in memory and on disk.
 
 /// One named tensor, row-major `f32`.
 #[derive(Clone, Debug, PartialEq)]

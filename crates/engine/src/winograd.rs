@@ -10,8 +10,8 @@
 //!
 //! and in both directions at once 2×2 outputs need nine instead of sixteen: F(2×2, 2×2) of Lavin &
 //! Gray (2016), "Fast algorithms for convolutional neural networks", section 4. Each of the nine is
-//! a matrix product over tiles of 6×6 pixels. All numbers of a tile are made in one order, whatever
-//! other tiles there are, so that a frame has the same bits in every batch.
+//! a matrix product over tiles of 6×6 pixels. The numbers of a tile are computed in one order,
+//! whatever other tiles there are, so that a frame has the same bits in every batch.
 #![expect(
     unsafe_code,
     reason = "tight loops on raw pointers; bounds are checked once per call"
@@ -27,8 +27,8 @@ use crate::{
 /// Products of a tile.
 const PRODUCTS: usize = 9;
 
-/// Tiles taken at once: a multiple of the product's six rows, few enough that what is made of them
-/// stays in the second-level cache.
+/// Tiles taken at once: a multiple of the product's six rows, few enough that their products
+/// stay in the second-level cache.
 const TOGETHER: usize = 96;
 
 /// The weights of a layer, and where its tiles lie.
@@ -41,14 +41,14 @@ pub(crate) struct Winograd {
     frame: usize,
     channels: usize,
     filters: usize,
-    /// Of [4 · channels, filters] each.
+    /// Nine matrices [4 · channels, filters].
     weights: [Packed; PRODUCTS],
 }
 
 impl Winograd {
-    /// Whether this is the faster way: a 4×4 kernel of stride 2, an even number of outputs in both
-    /// directions, and enough of them that reading nine matrices instead of four is not what takes
-    /// the time.
+    /// Whether this method is the faster one: a 4×4 kernel of stride 2, an even number of outputs in
+    /// both directions, and enough of them that reading nine matrices instead of four does not
+    /// dominate.
     pub fn is_faster([height, width]: [usize; 2], kernel: usize, stride: usize) -> bool {
         kernel == 4
             && stride == 2
@@ -58,7 +58,7 @@ impl Winograd {
             && (width / 2) % 2 == 1
     }
 
-    /// A layer for images [height, width, channels], which suit.
+    /// A layer for images [height, width, channels] of a suitable size.
     pub fn new([height, width]: [usize; 2], channels: usize, filters: usize) -> Self {
         let tiles = [height, width].map(|x| (x - 2) / 4);
         Self {
@@ -80,7 +80,7 @@ impl Winograd {
         let (size, depth) = (self.channels * self.filters, self.depth());
         let mut sum = vec![0.0; depth * self.filters];
         for (i, packed) in self.weights.iter_mut().enumerate() {
-            // Of two taps: the first, both, the second.
+            // g₀, g₀ + g₁ and g₁.
             let taps = |i: usize| [0..1, 0..2, 1..2][i].clone();
             sum.fill(0.0);
             for (phase, sum) in sum.chunks_exact_mut(size).enumerate() {
@@ -91,7 +91,7 @@ impl Winograd {
                         .for_each(|(s, w)| *s += w);
                 }
             }
-            // The one in the middle is part of all four outputs.
+            // The middle product is part of all four outputs.
             packed.pack(&sum, depth, self.filters, (i == 4).then_some(bias));
         }
     }
@@ -340,8 +340,8 @@ mod tests {
         x
     }
 
-    /// Plain loops and any number of frames around it are `tests/layers.rs`'s; here it is each
-    /// instruction set, with vectors in full and in part, and a frame by itself.
+    /// Each instruction set, with full and partial vectors, and a frame by itself; the comparison
+    /// with plain loops is in `tests/layers.rs`.
     #[test]
     fn every_instruction_set_agrees_with_the_windows() {
         let (height, width, frames) = (15, 18, 11);

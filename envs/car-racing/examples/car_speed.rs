@@ -1,12 +1,12 @@
-//! Steps per second of one core with uniform random actions, resets included:
-//! `cargo run --release -p frmdn-car-racing --example car_speed -- [SECONDS]`. One JSON object.
+//! Prints the steps per second of one core with uniform random actions, with resets, as a JSON object:
+//! `cargo run --release -p frmdn-car-racing --example car_speed -- [SECONDS]`.
 
 use std::time::{Duration, Instant};
 
 use frmdn_car_racing::{CarRacingConfig, Observation, rng::Rng};
 use frmdn_env::{Env, EnvError, ObservationMut};
 
-/// Rate of steps, and the mean time of a reset in milliseconds.
+/// Steps per second, and the mean time of a reset in milliseconds.
 fn measure(observation: Observation, span: Duration) -> Result<(f64, f64), EnvError> {
     let mut env = CarRacingConfig {
         observation,

@@ -44,7 +44,7 @@ const HULL_PARTS: [&[(f64, f64)]; 4] = [
     ],
 ];
 
-/// What a wheel knows beside its body.
+/// The state of a wheel beside its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Wheel {
     pub gas: f64,
@@ -69,13 +69,13 @@ pub(crate) struct Car {
     pub hull_parts: [Polygon; 4],
     /// The outline of a wheel, in its coordinates.
     pub wheel_shape: Polygon,
-    /// What the road's friction is multiplied by.
+    /// Factor of the road's friction.
     pub road_friction: f64,
 }
 
 impl Car {
-    /// A car at rest at a point of the track. The wheels are put around the hull as if it were not
-    /// turned; the joints pull them into place in the first step.
+    /// A car at rest at a point of the track. The wheels are placed around the hull as if it were not
+    /// rotated, as in the reference; the joints pull them into place in the first step.
     pub fn new(start: TrackPoint) -> Self {
         let scaled = |points: &[(f64, f64)]| {
             let points: Vec<Vec2> = points
@@ -131,7 +131,7 @@ impl Car {
         }
         let gas = gas.clamp(0.0, 1.0);
         for wheel in &mut self.wheels[2..] {
-            // gas comes gradually and goes at once
+            // gas rises gradually and falls at once
             wheel.gas += (gas - wheel.gas).min(0.1);
         }
         for wheel in &mut self.wheels {
@@ -139,7 +139,7 @@ impl Car {
         }
     }
 
-    /// How far wheel `i` is turned against the hull, radians.
+    /// Angle of wheel `i` relative to the hull, radians.
     pub fn joint_angle(&self, i: usize) -> f32 {
         self.bodies[i].angle - self.bodies[HULL].angle
     }
@@ -192,7 +192,7 @@ impl Car {
         }
     }
 
-    /// Moves the bodies on by one step.
+    /// Advances the bodies by one step.
     pub fn advance(&mut self) {
         solver::step(&mut self.bodies, &mut self.joints);
     }

@@ -1,4 +1,4 @@
-//! What can be chosen about the environment.
+//! The configuration of the environment.
 
 use frmdn_env::{AgentView, ObservationSpace};
 use serde::{Deserialize, Serialize};
@@ -43,49 +43,49 @@ impl Observation {
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// Gymnasium 1.4.0's `CarRacing-v3`: when every tile has been visited, or when tile 0 is
-    /// visited for the first time after more than 95 % of the tiles. The second never happens where
-    /// the car starts on tile 0, which is visited at reset; with [`CarRacingConfig::random_start`]
-    /// it does, where the start is among the first 5 % of the tiles.
+    /// visited for the first time after more than 95 % of the tiles. The second case never occurs
+    /// if the car starts on tile 0, which is visited at reset. It occurs with
+    /// [`CarRacingConfig::random_start`], if the start is among the first 5 % of the tiles.
     #[default]
     V3,
-    /// The rule as its documentation means it (`CarRacing-v4`): when a wheel comes to the tile of
+    /// The rule as the documentation states it (`CarRacing-v4`): when a wheel reaches the tile of
     /// the start after more than 95 % of the tiles were visited, or when every tile has been
     /// visited.
     V4,
 }
 
-/// How the car is driven.
+/// The form of an action.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actions {
     /// Steering, gas and brake.
     #[default]
     Continuous,
-    /// Gymnasium's `continuous=False`: 0 nothing, 1 steer right (0.6), 2 steer left, 3 gas (0.2), 4
-    /// brake (0.8).
+    /// Gymnasium's `continuous=False`: 0 nothing, 1 steer right (0.6), 2 steer left (0.6), 3 gas
+    /// (0.2), 4 brake (0.8).
     Discrete,
 }
 
-/// The choices, with Gymnasium's values as defaults.
+/// The configuration; the defaults are Gymnasium's values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CarRacingConfig {
-    /// What an agent sees.
+    /// The observation.
     pub observation: Observation,
     /// Start at a random tile instead of the first one; the track of a seed stays the same. Then
-    /// tile 0 is not visited beforehand, so that the 95 % of [`Rule::V3`] come to life; the line of
+    /// tile 0 is not visited at reset, so that the 95 % of [`Rule::V3`] can apply. The start line of
     /// [`Rule::V4`] is the tile of the start.
     pub random_start: bool,
     /// When a lap is finished.
     pub rule: Rule,
-    /// New colours of road, field and grass at every reset, drawn before the track: with them a
-    /// seed has another track.
+    /// New colours of road, field and grass at every reset. They are drawn before the track, so a
+    /// seed has another track with them than without.
     pub domain_randomize: bool,
-    /// How the car is driven.
+    /// The form of an action.
     pub actions: Actions,
-    /// Steps after which an episode is truncated.
+    /// Number of steps after which an episode is truncated.
     pub max_steps: u32,
-    /// A change for tests of robustness. None: the environment as it is, in every bit.
+    /// A change for tests of robustness. `None` leaves every bit of the environment as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perturbation: Option<Perturbation>,
 }
@@ -110,12 +110,12 @@ impl CarRacingConfig {
         crate::CarRacing::new(self.clone())
     }
 
-    /// What the road's friction is multiplied by: exactly 1 unless perturbed.
+    /// Factor of the road's friction, exactly 1 unless perturbed.
     pub fn road_friction(&self) -> f64 {
         self.perturbation.map_or(1.0, Perturbation::road_friction)
     }
 
-    /// The most gas that has an effect: 1 unless perturbed.
+    /// Largest gas that has an effect, 1 unless perturbed.
     pub fn max_gas(&self) -> f64 {
         self.perturbation.map_or(1.0, Perturbation::max_gas)
     }
@@ -124,9 +124,9 @@ impl CarRacingConfig {
 /// The definition of the agent's view: rows 0–83 of the 96 × 96 frame, averaged by areas to 64 ×
 /// 64.
 ///
-/// [`Observation::Agent64`] is drawn at its size directly. On Gymnasium's frames the two are 0.31
-/// of 255 apart on average and less than 0.9 in every one (`frmdn env parity`, `tests/frames.rs`),
-/// because the definition blurs edges twice.
+/// [`Observation::Agent64`] is drawn directly at its size. It differs from this view of Gymnasium's
+/// frames by 0.31 of 255 on average and by less than 0.9 in every frame (`frmdn env parity`,
+/// `tests/frames.rs`), because this view blurs edges twice.
 pub fn agent_view() -> AgentView {
     AgentView::new((FULL, FULL, 3), 0..SCENE, AGENT).expect("these are rows of that frame")
 }

@@ -1,10 +1,10 @@
 //! Which tiles the car touches (`FrictionDetector` in `car_racing.py`).
 //!
-//! Box2D updates its contacts at the start of a step, where the bodies were left by the step
-//! before. The reference reacts to the begin and the end of a contact; what it keeps of them is
-//! whether a wheel stands on any tile, which tiles a wheel has ever touched, and which tiles the
-//! car has ever touched (those lose their shade). The same three facts are computed here from the
-//! present overlaps, so no list of contacts is kept.
+//! Box2D updates its contacts at the start of a step, with the bodies as the previous step left them.
+//! The reference reacts to the begin and the end of contacts and stores three facts: whether a wheel
+//! stands on any tile, which tiles a wheel has ever touched, and which tiles the car has ever touched
+//! (those lose their shade). They are computed here from the present overlaps, without a list of
+//! contacts.
 
 use crate::car::Car;
 use crate::distance::overlap;
@@ -15,20 +15,20 @@ use crate::track::Tile;
 
 /// Side of a square of the grid, world units.
 const CELL: f32 = 8.0;
-/// The grid covers ± this much; tracks stay within it with room to spare.
+/// The grid covers ± this value, world units; all tracks lie well within it.
 const HALF: f32 = 400.0;
 const COLUMNS: usize = (2.0 * HALF / CELL) as usize;
-/// No point of the car is further from the origin of its body.
+/// Largest distance of a point of the hull, or of a wheel, from the origin of its body.
 const HULL_REACH: f32 = 2.87;
 const WHEEL_REACH: f32 = 0.61;
-/// Covers the skins of two polygons and rounding.
+/// Allowance for the skins of two polygons and for rounding.
 const MARGIN: f32 = 0.05;
 
-/// The tiles of a track, as things to touch.
+/// The tiles of a track, with a grid to find those near a point.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiles {
     shapes: Vec<Shape>,
-    /// For each square of the grid the tiles whose box meets it: a range of `listed`.
+    /// For each square of the grid the tiles whose bounding box meets it, as a range of `listed`.
     cells: Vec<(u32, u32)>,
     listed: Vec<u16>,
     /// A wheel has touched the tile.
@@ -44,10 +44,10 @@ struct Shape {
     high: Vec2,
 }
 
-/// What [`Tiles::update`] saw.
+/// Contacts that [`Tiles::update`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Touched {
-    /// Tiles that a wheel touched for the first time.
+    /// Number of tiles that a wheel touched for the first time.
     pub new: u32,
     /// A wheel's contact with the tile of the start line began.
     pub line: bool,
@@ -98,18 +98,18 @@ impl Tiles {
         }
     }
 
-    /// Looks which tiles the car touches now. `line` is the tile of the start line, `on_line` keeps
-    /// which wheels stood on it.
+    /// Finds the tiles that the car touches now. `line` is the tile of the start line, `on_line` is
+    /// updated to the wheels that stand on it.
     ///
-    /// Within a step Box2D reports contacts in the order of its lists; here the line is asked after
-    /// all of them.
+    /// Within a step Box2D reports contacts in the order of its lists; here the line is checked after
+    /// all others.
     pub fn update(&mut self, car: &mut Car, line: usize, on_line: &mut [bool; 4]) -> Touched {
         let mut touched = Touched::default();
         for (i, on_line) in on_line.iter_mut().enumerate() {
             let placed = car.bodies[i].transform;
             let (mut on_road, mut line_now) = (false, false);
             self.near(placed.position, WHEEL_REACH, |tiles, tile| {
-                // once the wheel is on the road, a tile seen before tells nothing new
+                // a visited tile changes nothing for a wheel that is known to be on the road
                 if on_road && tiles.visited[tile] && tile != line {
                     return;
                 }
@@ -146,7 +146,7 @@ impl Tiles {
 
     /// Calls `visit` for every tile whose box comes within `reach` of `at`.
     fn near(&mut self, at: Vec2, reach: f32, mut visit: impl FnMut(&mut Self, usize)) {
-        // a tile's box lies in every cell that the box meets, so it may come up more than once:
+        // a tile is listed in every cell that its box meets, so it can be visited more than once;
         // visits are idempotent
         for row in cell(at.y - reach)..=cell(at.y + reach) {
             for column in cell(at.x - reach)..=cell(at.x + reach) {
@@ -167,7 +167,7 @@ impl Tiles {
     }
 }
 
-/// The row or column of the grid that holds a coordinate; the rim takes what lies outside.
+/// The row or column of the grid for a coordinate, clamped to the grid.
 fn cell(x: f32) -> usize {
     (((x + HALF) / CELL) as usize).min(COLUMNS - 1)
 }

@@ -1,9 +1,9 @@
 //! Whether two convex polygons overlap, as Box2D decides it (`b2Distance.cpp`, `b2TestOverlap`).
 //!
-//! Box2D measures the distance of two polygons with the GJK algorithm in `f32` and lets them
-//! overlap when it is not above the sum of their skins (0.01 each). The first contact with a tile
-//! pays the reward of that step, so the algorithm is followed operation by operation instead of
-//! replaced by an exact test.
+//! Box2D computes the distance of two polygons with the GJK algorithm in `f32`; they overlap if it is
+//! at most the sum of their skins (0.01 each). The reward depends on the step of the first contact
+//! with a tile, so the algorithm is followed operation by operation instead of replaced by an exact
+//! test.
 
 use crate::math::{Transform, Vec2};
 
@@ -21,7 +21,7 @@ struct Corner {
     index: (usize, usize),
 }
 
-/// Whether `a`, in world coordinates, and `b`, placed by `placed`, overlap.
+/// Whether `a`, in world coordinates, and `b`, transformed by `placed`, overlap.
 pub(crate) fn overlap(a: &[Vec2], b: &[Vec2], placed: Transform) -> bool {
     let corner = |ia: usize, ib: usize| {
         let (on_a, on_b) = (a[ia], placed.apply(b[ib]));
@@ -151,7 +151,7 @@ fn keep1(s: &mut [Corner; 3], i: usize) -> usize {
 /// Keeps corners `i` and `j` with weights in the ratio of `along_i` to `along_j`.
 fn keep2(s: &mut [Corner; 3], i: usize, j: usize, along_i: f32, along_j: f32) -> usize {
     let (mut first, mut second) = (s[i], s[j]);
-    // the sum is the same either way round: addition of two numbers commutes
+    // the order of the sum does not matter: the addition of two numbers commutes
     let inverse = 1.0 / (along_i + along_j);
     first.weight = along_i * inverse;
     second.weight = along_j * inverse;

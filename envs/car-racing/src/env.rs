@@ -24,31 +24,31 @@ const BUTTONS: [[f64; 3]; 5] = [
     [0.0, 0.2, 0.0],
     [0.0, 0.0, 0.8],
 ];
-/// Share of the tiles after which the tile that the rule asks about ends a lap.
+/// Share of the tiles that must be visited before the tile of the rule ends a lap.
 const LAP_COMPLETE: f64 = 0.95;
-/// Which child of the seed draws the tile of a random start.
+/// The child of the seed that draws the tile of a random start.
 const START_STREAM: u32 = 0;
-/// Below that speed of its hull the car stands still, world units per second: in two seconds it
+/// Below this speed of the hull the car stands still, world units per second: in two seconds it
 /// moves by less than a twentieth of its length.
 const STILL: f32 = 0.1;
 
-/// Car-Racing. Actions are `[steer, gas, brake]` within `[−1, 1] × [0, 1] × [0, 1]`, steering right
-/// is positive; or one of [`Actions::Discrete`].
+/// Car-Racing. An action is `[steer, gas, brake]` in `[−1, 1] × [0, 1] × [0, 1]`, where positive
+/// steering is to the right; or one of [`Actions::Discrete`].
 ///
-/// The reward is −0.1 a step and 1000 / N for each of the N tiles when a wheel first touches it.
-/// Leaving the field ends the episode, and that step pays −100 instead.
+/// The reward is −0.1 per step, and 1000 / N for each of the N tiles when a wheel first touches it.
+/// Leaving the field ends the episode with the reward −100 for that step.
 pub struct CarRacing {
     config: CarRacingConfig,
     action_space: ActionSpace,
     palette: Palette,
     canvas: Canvas,
-    /// The canvas of [`Env::picture`], made when it is first asked for.
+    /// The canvas of [`Env::picture`], made by its first call.
     picture: Option<Canvas>,
     episode: Option<Episode>,
     running: bool,
 }
 
-/// What a reset makes anew.
+/// The state of an episode.
 struct Episode {
     track: Track,
     tiles: Tiles,
@@ -109,7 +109,7 @@ impl Episode {
         episode
     }
 
-    /// One step of physics. Contacts are those of the bodies as the last step left them.
+    /// One step of physics. Contacts are those of the bodies after the last step.
     fn advance(&mut self) {
         self.car.drive();
         let touched = self
@@ -120,11 +120,11 @@ impl Episode {
             self.score += 1000.0 / total as f64;
         }
         self.visited += touched.new;
-        let asked = match self.rule {
+        let at_line = match self.rule {
             Rule::V3 => touched.zero,
             Rule::V4 => touched.line,
         };
-        self.lap |= asked && f64::from(self.visited) / total as f64 > LAP_COMPLETE;
+        self.lap |= at_line && f64::from(self.visited) / total as f64 > LAP_COMPLETE;
         self.car.advance();
         self.time += 1.0 / FPS;
     }
@@ -140,7 +140,7 @@ impl Episode {
         );
     }
 
-    /// The whole picture with its bar, `out` has 96 × 96 × 3 bytes.
+    /// Draws the whole picture with the bar of gauges into `out`, `[96, 96, 3]`.
     fn draw_full(&self, canvas: &mut Canvas, palette: &Palette, out: &mut [u8]) {
         self.draw(canvas);
         let (scene, bar) = out.split_at_mut(FULL * SCENE * 3);
@@ -179,24 +179,24 @@ impl CarRacing {
         &self.config
     }
 
-    /// The car, after the first reset.
+    /// The state of the car; `None` before the first reset.
     pub fn state(&self) -> Option<CarState> {
         self.episode.as_ref().map(|episode| (&episode.car).into())
     }
 
-    /// The track, after the first reset.
+    /// The track; `None` before the first reset.
     pub fn track(&self) -> Option<&Track> {
         self.episode.as_ref().map(|episode| &episode.track)
     }
 
-    /// Which tiles a wheel has touched, after the first reset.
+    /// Whether each tile was touched by a wheel; `None` before the first reset.
     pub fn visited(&self) -> Option<&[bool]> {
         self.episode
             .as_ref()
             .map(|episode| episode.tiles.visited.as_slice())
     }
 
-    /// The tile that the car started on, after the first reset.
+    /// Index of the tile on which the car started; `None` before the first reset.
     pub fn start(&self) -> Option<usize> {
         self.episode.as_ref().map(|episode| episode.start)
     }

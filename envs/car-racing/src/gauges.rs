@@ -17,7 +17,7 @@ const STROKES: [u8; 10] = [
     0b111_1111, 0b110_1111,
 ];
 
-/// Draws the bar into `out`, its rows of a picture `width` pixels wide (RGB bytes).
+/// Draws the bar into `out`, the bar's rows of an RGB picture `width` pixels wide.
 pub(crate) fn draw(out: &mut [u8], width: usize, car: &Car, score: f64) {
     out.fill(0);
     let mut bar = Bar {
@@ -61,8 +61,8 @@ pub(crate) fn draw(out: &mut [u8], width: usize, car: &Car, score: f64) {
     number(&mut bar, score);
 }
 
-/// The bar's rows. Gauges can be thinner than a sample of the canvas, so their share of each pixel
-/// is computed.
+/// The rows of the bar. Gauges can be thinner than a sample of the canvas, so their share of each
+/// pixel is computed exactly.
 struct Bar<'a> {
     width: usize,
     height: usize,
@@ -70,8 +70,8 @@ struct Bar<'a> {
 }
 
 impl Bar<'_> {
-    /// Fills a rectangle of the surface between two corners, y downwards, the pixels of both
-    /// corners included.
+    /// Fills the rectangle between two corners of the reference's surface, with y downwards. The
+    /// pixels of both corners are part of it.
     fn rectangle(&mut self, a: (f64, f64), b: (f64, f64), color: [u8; 3]) {
         let (sx, sy) = (self.width as f64 / WINDOW.0, self.height as f64 / BAR);
         let span = |a: f64, b: f64, scale: f64, end: usize| {
@@ -101,7 +101,7 @@ impl Bar<'_> {
     }
 }
 
-/// Writes the score with at least four characters around the reference's place for it.
+/// Draws the score with at least four characters, centred at the reference's position.
 fn number(bar: &mut Bar<'_>, score: f64) {
     const WIDTH: f64 = 19.0;
     const PITCH: f64 = 26.0;

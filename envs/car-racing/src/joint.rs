@@ -11,7 +11,7 @@ const MAX_ANGULAR_CORRECTION: f32 = 8.0 / 180.0 * PI;
 const LOWER: f32 = -0.4;
 const UPPER: f32 = 0.4;
 
-/// Linear and angular velocity while the solver works on them.
+/// Linear and angular velocity during the solver's sweeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Velocity {
     pub v: Vec2,
@@ -25,13 +25,13 @@ enum Limit {
     Upper,
 }
 
-/// Holds a wheel at its place on the hull, turns it by a motor and limits the turn to ± 0.4 rad.
+/// Fixes a wheel to its place on the hull, with a motor that steers it within ± 0.4 rad.
 #[derive(Clone, Debug)]
 pub(crate) struct Joint {
-    /// The place on the hull, in the hull's coordinates.
+    /// The anchor on the hull, in the hull's coordinates.
     anchor: Vec2,
     max_motor_torque: f32,
-    /// Radians per second that the motor tries to reach.
+    /// Target speed of the motor, radians per second.
     pub motor_speed: f32,
 
     impulse: Vec2,
@@ -41,7 +41,7 @@ pub(crate) struct Joint {
     step: Prepared,
 }
 
-/// What stays the same during one step.
+/// Values that are constant during one step.
 #[derive(Clone, Copy, Debug, Default)]
 struct Prepared {
     r_hull: Vec2,
@@ -80,7 +80,7 @@ impl Joint {
         ]
     }
 
-    /// Computes what stays the same in a step and applies the impulses of the step before.
+    /// Computes the constants of a step and applies the impulses of the previous step.
     pub fn prepare(
         &mut self,
         hull: &Body,
@@ -127,7 +127,7 @@ impl Joint {
         }
         self.limit = limit;
 
-        // the ratio of two equal steps, rounded twice as Box2D does it
+        // the ratio of two equal time steps, rounded twice as in Box2D
         let ratio = (1.0 / DT) * DT;
         self.impulse = ratio * self.impulse;
         self.limit_impulse *= ratio;
@@ -175,7 +175,7 @@ impl Joint {
         }
     }
 
-    /// The impulse of a joint that stands at its limit: its point part and its angular part.
+    /// The impulse of a joint at its limit: the part of the point and the angular part.
     fn limit_step(&mut self, drift: Vec2, spin: f32) -> (Vec2, f32) {
         let x = self.solve33([drift.x, drift.y, spin]);
         let (mut p, mut turn) = (Vec2::new(-x[0], -x[1]), -x[2]);
@@ -227,7 +227,7 @@ impl Joint {
         ]
     }
 
-    /// Pulls the two bodies together. True if they were together already.
+    /// Corrects the positions of the two bodies. True if they were within tolerance already.
     pub fn solve_position(&self, hull: &mut Body, wheel: &mut Body) -> bool {
         let (ma, mb) = (hull.inv_mass, wheel.inv_mass);
         let (ia, ib) = (hull.inv_inertia, wheel.inv_inertia);

@@ -1,9 +1,9 @@
 //! Car-Racing: a native port of Gymnasium `CarRacing-v3`.
 //!
 //! The reference is Gymnasium 1.4.0 (`gymnasium/envs/box2d/car_racing.py` and `car_dynamics.py`) on
-//! Box2D 2.3. From the same seed and the same actions the track, every bit of the car's state, the
-//! rewards and the ends of episodes are the same as there (on x86-64 Linux, whose C library
-//! computes the sines of both); the picture differs by the rounding of its edges.
+//! Box2D 2.3. For the same seed and actions the track, every bit of the car's state, the rewards and
+//! the ends of episodes are equal to the reference (on x86-64 Linux, where both use the C library's
+//! sine); pictures differ by the rounding of edges.
 //!
 //! ```
 //! use frmdn_car_racing::CarRacingConfig;
@@ -13,7 +13,7 @@
 //! let mut frame = vec![0; env.observation_space().len()];
 //! env.reset(1, ObservationMut::Frame(&mut frame))?;
 //! let step = env.step(&[0.0, 0.5, 0.0], ObservationMut::Frame(&mut frame))?;
-//! assert!(step.reward > 0.0, "the tiles under the car are paid with the first step");
+//! assert!(step.reward > 0.0, "the first step pays the reward of the tiles under the car");
 //! # Ok::<(), frmdn_env::EnvError>(())
 //! ```
 //!

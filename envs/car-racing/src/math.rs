@@ -73,12 +73,12 @@ impl SubAssign for Vec2 {
     }
 }
 
-/// The cross product of an angular velocity and an arm.
+/// The cross product of an angular velocity and a vector.
 pub(crate) fn cross_scalar(s: f32, v: Vec2) -> Vec2 {
     Vec2::new(-s * v.y, s * v.x)
 }
 
-/// A rotation, kept as sine and cosine.
+/// A rotation, stored as sine and cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rot {
     pub sin: f32,
@@ -108,7 +108,7 @@ impl Rot {
     }
 }
 
-/// Where a body's own coordinates lie in the world.
+/// The transform from a body's coordinates to the world's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Transform {
     pub position: Vec2,

@@ -1,4 +1,4 @@
-//! Changes that an agent is tested under without having been trained with them.
+//! Changes of the environment for tests of robustness.
 //!
 //! Colours, bars and blob are of the kinds that Tang, Nguyen and Ha use (“Neuroevolution of
 //! Self-Interpretable Agents”, 2020); their sizes here are our own.
@@ -10,9 +10,9 @@ use crate::rng::Rng;
 use crate::scene::Colors;
 use crate::track::Point;
 
-/// Colours change by at most that part of the range.
+/// Largest change of a colour, as a share of the range.
 const SHIFT: f64 = 0.2;
-/// Width of a side bar, in parts of the picture's.
+/// Width of a side bar, as a share of the picture's width.
 const BAR_WIDTH: f64 = 1.0 / 8.0;
 /// Middle of the blob, in pixels of the reference's surface, y upwards; the car stands at (500,
 /// 200), a straight road reaches from 392 to 608.
@@ -21,33 +21,33 @@ const BLOB: Point = (250.0, 400.0);
 const BLOB_RADIUS: f64 = 80.0;
 /// Standard deviation of the noise, in values of a byte: a tenth of the range.
 const NOISE: f32 = 25.5;
-/// The most gas there is.
+/// Largest gas.
 const MAX_GAS: f64 = 0.5;
-/// What is left of the road's friction.
+/// Factor of the road's friction.
 const FRICTION: f64 = 0.8;
-/// Which children of the seed draw colours and noise.
+/// The children of the seed that draw colours and noise.
 const COLOR_STREAM: u32 = 1;
 const NOISE_STREAM: u32 = 2;
 
-/// One change of what an agent sees or how its car behaves. The track of a seed stays the same, and
-/// so does the car where only the picture changes.
+/// One change of the picture or of the car's physics. The track of a seed stays the same, and so does
+/// the car's motion if only the picture changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Perturbation {
-    /// Each channel of the road's colour, and each of the grass's (both of its shades alike), is
-    /// moved by a number uniform in ± 0.2 of the range, drawn once an episode.
+    /// Each channel of the road's colour and of the grass's (in both shades alike) is shifted by a
+    /// uniform number within ± 0.2 of the range, drawn once per episode.
     Colour,
-    /// Black bars cover an eighth of the picture at either side.
+    /// Black bars cover an eighth of the picture on either side.
     Bars,
-    /// A red disc lies on the ground ahead of the car to its left, below the road, and moves with
-    /// the car.
+    /// A red disc on the ground ahead of the car to its left. It moves with the car and is covered by
+    /// the road.
     Blob,
-    /// Normal noise with a standard deviation of 0.1 of the range on every value of an observation
-    /// (not on [`picture`](frmdn_env::Env::picture)).
+    /// Normal noise with a standard deviation of 0.1 of the range on every value of an observation,
+    /// but not of a [`picture`](frmdn_env::Env::picture).
     Noise,
     /// Gas has no effect above 0.5.
     Throttle,
-    /// A road with 0.8 of its friction; grass is as it was.
+    /// The road has 0.8 of its friction; that of grass is unchanged.
     Friction,
 }
 
@@ -62,7 +62,7 @@ impl Perturbation {
         Self::Friction,
     ];
 
-    /// Its name, one word.
+    /// Its name in options of environments.
     pub fn name(self) -> &'static str {
         match self {
             Self::Colour => "colour",
@@ -74,7 +74,7 @@ impl Perturbation {
         }
     }
 
-    /// What it does, in words, for the rule beside a score.
+    /// Its effect in words, for the rule beside a score.
     pub fn description(self) -> &'static str {
         match self {
             Self::Colour => "colours of road and grass moved by up to ± 0.2 of the range a channel",
@@ -86,12 +86,12 @@ impl Perturbation {
         }
     }
 
-    /// The most gas that has an effect, 0 to 1.
+    /// Largest gas that has an effect, 0 to 1.
     pub(crate) fn max_gas(self) -> f64 {
         if self == Self::Throttle { MAX_GAS } else { 1.0 }
     }
 
-    /// What the road's friction is multiplied by.
+    /// Factor of the road's friction.
     pub(crate) fn road_friction(self) -> f64 {
         if self == Self::Friction {
             FRICTION
@@ -118,11 +118,11 @@ impl Perturbation {
         }
     }
 
-    /// Convex polygons on the ground below the road, in pixels of the reference's surface: a disc
-    /// of overlapping quarter turns.
+    /// Convex polygons on the ground below the road, in pixels of the reference's surface. Together
+    /// they are the disc.
     pub(crate) fn ground(self) -> impl Iterator<Item = [Point; 8]> {
-        // 32 corners as four octagons, each turned against the last: within a hundredth of the
-        // radius of the disc.
+        // 32 corners as four octagons, each rotated against the last: the outline is within a
+        // hundredth of the radius of a disc.
         let octagon = |turn: usize| {
             std::array::from_fn(|i| {
                 let angle = std::f64::consts::PI / 4.0 * (i as f64 + turn as f64 / 4.0);
@@ -135,7 +135,7 @@ impl Perturbation {
         (0..if self == Self::Blob { 4 } else { 0 }).map(octagon)
     }
 
-    /// Convex polygons before everything else, in pixels of the reference's surface.
+    /// Convex polygons in front of everything else, in pixels of the reference's surface.
     pub(crate) fn front(self) -> impl Iterator<Item = [Point; 4]> {
         let width = BAR_WIDTH * WINDOW.0;
         let bar = |left: f64, right: f64| {
@@ -152,19 +152,19 @@ impl Perturbation {
             .take(if self == Self::Bars { 2 } else { 0 })
     }
 
-    /// The noise of the episode of `seed`, where there is some.
+    /// The noise of the episode of `seed`, if any.
     pub(crate) fn noise(self, seed: u64) -> Option<Noise> {
         (self == Self::Noise).then(|| Noise(Rng::child(seed, NOISE_STREAM)))
     }
 }
 
-/// Normal noise on bytes; it goes on from frame to frame.
+/// Normal noise on bytes, new for every frame.
 #[derive(Clone, Debug)]
 pub(crate) struct Noise(Rng);
 
 impl Noise {
-    /// Adds noise to every value, rounded and kept within a byte. Two values at a time, by Box and
-    /// Muller's transform.
+    /// Adds noise to every value, rounded and clamped to a byte. Two values at a time, by the
+    /// Box-Muller transform.
     pub fn add(&mut self, values: &mut [u8]) {
         // 24 random bits, never 0.
         let unit = |bits: u64| ((bits & 0xff_ffff) as f32 + 0.5) / 16_777_216.0;
@@ -173,7 +173,7 @@ impl Noise {
             let radius = NOISE * (-2.0 * unit(bits).ln()).sqrt();
             let (sin, cos) = (std::f32::consts::TAU * unit(bits >> 32)).sin_cos();
             for (value, part) in pair.iter_mut().zip([sin, cos]) {
-                // The cast keeps within a byte.
+                // The cast clamps to a byte.
                 *value = (f32::from(*value) + radius * part).round() as u8;
             }
         }

@@ -19,8 +19,8 @@ pub(crate) struct Mass {
 }
 
 impl Polygon {
-    /// The convex hull of at most eight points, wrapped from the rightmost one as Box2D wraps it:
-    /// the order of the corners decides how later sums are rounded.
+    /// The convex hull of at most eight points, wrapped from the rightmost one as in Box2D: the order
+    /// of the corners determines the rounding of later sums.
     pub fn hull(points: &[Vec2]) -> Self {
         let mut first = 0;
         for (i, p) in points.iter().enumerate() {
@@ -34,7 +34,7 @@ impl Polygon {
             count: 0,
         };
         let mut here = first;
-        // a closed hull has no more corners than there are points, whatever the rounding
+        // a closed hull has at most as many corners as there are points, whatever the rounding
         while polygon.count < points.len() {
             polygon.vertices[polygon.count] = points[here];
             polygon.count += 1;

@@ -1,19 +1,19 @@
-//! A driver that knows the track: pure pursuit (Coulter 1992) of a point ahead on the centre line,
-//! at a speed the next bends allow. It is the ceiling that scores are read against, and a source of
-//! data that finishes laps.
+//! A driver that reads the track: pure pursuit (Coulter 1992) of a point ahead on the centre line, at
+//! a speed that the next bends allow. It is an upper reference for scores, and a source of data with
+//! finished laps.
 
 use crate::{CarState, track::Track};
 
 /// Settings of [`PurePursuit`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PursuitConfig {
-    /// Distance looked ahead at rest, world units.
+    /// Distance to the pursued point at rest, world units.
     pub look_ahead: f64,
-    /// What is added to it per unit of speed, seconds.
+    /// Added to this distance per unit of speed, seconds.
     pub look_ahead_per_speed: f64,
-    /// Lateral acceleration that bends are taken with, world units per second squared.
+    /// Lateral acceleration in bends, world units per second squared.
     pub lateral: f64,
-    /// Deceleration that is counted on before bends, world units per second squared.
+    /// Deceleration before bends, world units per second squared.
     pub braking: f64,
     /// Highest speed, world units per second.
     pub top_speed: f64,
@@ -31,14 +31,14 @@ impl Default for PursuitConfig {
     }
 }
 
-/// Points of the centre line that are looked at for bends.
+/// Number of points of the centre line that are searched for bends.
 const HORIZON: usize = 22;
 
 /// The driver of one episode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PurePursuit {
     config: PursuitConfig,
-    /// Point of the centre line the car was nearest to; none before the first step.
+    /// Index of the nearest point in the last step; `None` before the first step.
     nearest: Option<usize>,
 }
 
@@ -70,7 +70,7 @@ impl PurePursuit {
             .find(|&i| distance(i) >= reach)
             .unwrap_or(at + HORIZON);
         let angle = f64::from(car.hull.angle);
-        // The car looks along (−sin, cos); to its right is (cos, sin).
+        // The car points along (−sin, cos); its right is (cos, sin).
         let (dx, dy) = (
             track.points[target % n].x - x,
             track.points[target % n].y - y,
@@ -82,7 +82,7 @@ impl PurePursuit {
         let bearing = right.atan2(ahead);
         let steer = (2.2 * bearing).clamp(-1.0, 1.0);
 
-        // For every bend ahead: the speed now from which braking in time is possible.
+        // For every bend ahead, the present speed from which the car can brake in time.
         let mut allowed = c.top_speed;
         for k in 0..HORIZON {
             let bend = (c.lateral / track.curvature(at + k).abs().max(1e-3)).sqrt();

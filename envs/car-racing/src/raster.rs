@@ -2,14 +2,13 @@
 //!
 //! The reference draws on a surface of 1000 × 800 pixels and shrinks it. Here each pixel of the
 //! small picture has 4 × 4 samples, each the index of a colour; a polygon is filled by spans of
-//! samples, and the samples of a pixel are averaged at the end. Indices instead of colours make a
-//! span a `memset` and let a pixel of one colour be seen in four comparisons.
+//! samples, and the samples of a pixel are averaged at the end. With indices instead of colours a span
+//! is a `memset`, and four comparisons find out whether a pixel has one colour.
 
 /// Samples per pixel, along each axis.
 const SAMPLES: usize = 4;
 
-/// Pixels that are looked at together when samples are averaged; the width of a canvas is a
-/// multiple of it.
+/// Number of pixels that are averaged together; the width of a canvas is a multiple of it.
 const RUN: usize = 4;
 
 /// Width and height of the reference's surface.
@@ -61,13 +60,13 @@ impl Palette {
     }
 }
 
-/// What the reference leaves of a colour value when it shrinks its surface: the fixed-point
-/// arithmetic of pygame's smooth scaling rounds down twice.
+/// A colour value after the reference has shrunk its surface: the fixed-point arithmetic of pygame's
+/// smooth scaling rounds down twice.
 pub(crate) fn smoothscale_rounding(value: u8) -> u8 {
     value.saturating_sub(2)
 }
 
-/// A picture under construction.
+/// A picture of samples.
 #[derive(Clone, Debug)]
 pub(crate) struct Canvas {
     width: usize,
@@ -79,7 +78,7 @@ pub(crate) struct Canvas {
 }
 
 impl Canvas {
-    /// A picture of `width` × `height` pixels that shows the surface above the bar of gauges.
+    /// A picture of `width` × `height` pixels of the surface above the bar of gauges.
     pub fn new(width: usize, height: usize) -> Self {
         Self {
             width,
@@ -92,7 +91,7 @@ impl Canvas {
         }
     }
 
-    /// Fills everything.
+    /// Fills the whole canvas.
     pub fn clear(&mut self, color: Color) {
         self.samples.fill(color);
     }
@@ -100,8 +99,8 @@ impl Canvas {
     /// Fills a convex polygon of at most eight corners, given in pixels of the surface with y
     /// upwards.
     ///
-    /// The reference cuts corners to whole pixels and fills every pixel that the outline touches:
-    /// half a pixel more on each side. A polygon without area leaves nothing.
+    /// The reference truncates corners to whole pixels and fills every pixel that the outline
+    /// touches, which adds half a pixel on each side. A polygon without area fills nothing.
     pub fn fill(&mut self, corners: &[(f64, f64)], color: Color) {
         let (columns, rows) = (self.width * SAMPLES, self.height * SAMPLES);
         let (sx, sy) = self.scale;
@@ -183,7 +182,7 @@ impl Canvas {
             let runs = row(0).iter().zip(row(1)).zip(row(2).iter().zip(row(3)));
             let pixels = line.as_chunks_mut::<3>().0.as_chunks_mut::<RUN>().0;
             for (pixels, ((a, b), (c, d))) in pixels.iter_mut().zip(runs) {
-                // most of the picture is flat: look at several pixels at once first
+                // most of the picture has one colour, so several pixels are tested at once first
                 let all = |row: &[u8; WIDE]| {
                     u128::from_ne_bytes(*row) ^ u128::from_ne_bytes([a[0]; WIDE])
                 };

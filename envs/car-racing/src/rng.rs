@@ -13,7 +13,7 @@ const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 pub struct Rng {
     state: u128,
     increment: u128,
-    /// The upper half of 64 bits of which only the lower was used.
+    /// The upper half of 64 bits whose lower half was used.
     half: Option<u32>,
 }
 
@@ -24,11 +24,10 @@ impl Rng {
     }
 
     /// The stream of the `child`-th child of the seed: `SeedSequence(seed, spawn_key=(child,))`.
-    /// Drawing from it leaves the numbers of [`Rng::new`] as they are.
+    /// Its numbers are independent of those of [`Rng::new`].
     pub fn child(seed: u64, child: u32) -> Self {
         let mut entropy = words(seed);
-        // numpy pads to the size of the pool so that a spawn key cannot be mistaken for more
-        // entropy
+        // numpy pads to the size of the pool, so that a spawn key differs from more entropy
         entropy.resize(POOL.max(entropy.len()), 0);
         entropy.push(child);
         Self::from_state(generate_state(&entropy))
@@ -61,7 +60,7 @@ impl Rng {
         folded.rotate_right((self.state >> 122) as u32)
     }
 
-    /// 32 random bits: the lower half of 64, the next time the upper half.
+    /// 32 random bits: the lower half of 64, and in the next call the upper half.
     fn next_u32(&mut self) -> u32 {
         if let Some(half) = self.half.take() {
             return half;
@@ -71,8 +70,7 @@ impl Rng {
         bits as u32
     }
 
-    /// A whole number in `0..n`, as `Generator.integers(n)` draws it (Lemire 2019, arXiv
-    /// 1805.10941).
+    /// An integer in `0..n`, as `Generator.integers(n)` draws it (Lemire 2019, arXiv 1805.10941).
     ///
     /// # Panics
     /// If `n` is 0.
@@ -108,8 +106,8 @@ fn words(seed: u64) -> Vec<u32> {
     }
 }
 
-/// Mixes the entropy into a pool of four words and spreads the pool over the 256 bits that PCG64
-/// asks for.
+/// Mixes the entropy into a pool of four words and expands the pool to the 256 bits of PCG64's state
+/// and increment.
 fn generate_state(entropy: &[u32]) -> [u64; 4] {
     let mut hash = Hash {
         constant: 0x43b0_d7e5,

@@ -15,14 +15,14 @@ const GRASS_DIM: f64 = PLAYFIELD / 20.0;
 const BLACK: Color = 0;
 const FIELD: Color = 1;
 const GRASS: Color = 2;
-/// The three shades of untouched road follow one another; a touched tile has the first.
+/// First of the three shades of road. An untouched tile has one of them, a touched tile the first.
 const ROAD: Color = 3;
 const WHITE: Color = 6;
 const RED: Color = 7;
 const HULL: Color = 8;
 const STRIPE: Color = 9;
 
-/// The colours that can be drawn anew at every reset, RGB as the reference keeps them
+/// The colours that can be drawn at every reset, RGB as the reference stores them
 /// (`_init_colors`, `_reinit_colors`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Colors {
@@ -32,14 +32,14 @@ pub(crate) struct Colors {
 }
 
 impl Colors {
-    /// The usual ones.
+    /// The standard colours.
     pub const PLAIN: Self = Self {
         road: [102.0; 3],
         field: [102.0, 204.0, 102.0],
         grass: [102.0, 230.0, 102.0],
     };
 
-    /// New ones: grass is the field with one of its three values raised.
+    /// Random colours. Grass is the colour of the field with one of its three values increased.
     pub fn draw(rng: &mut Rng) -> Self {
         let mut color = || std::array::from_fn(|_| rng.uniform(0.0, 210.0));
         let (road, field) = (color(), color());
@@ -48,7 +48,7 @@ impl Colors {
         Self { road, field, grass }
     }
 
-    /// The colours behind the indices above.
+    /// The palette for the indices above.
     pub fn palette(&self) -> Palette {
         let whole = |color: [f64; 3]| color.map(|c| c as u8);
         let shade = |k: f64| whole(self.road.map(|c| c + 0.01 * k * 255.0));
@@ -67,21 +67,21 @@ impl Colors {
     }
 }
 
-/// Maps the world to the reference's surface: the car at the lower middle, its nose up.
+/// Maps the world to the reference's surface, with the car at the lower middle, pointing up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Camera {
     sin: f64,
     cos: f64,
     zoom: f64,
     shift: Point,
-    /// Middle of the view, world units.
+    /// Centre of the view, world units.
     center: Point,
     /// Radius of a circle around the view, world units.
     radius: f64,
 }
 
 impl Camera {
-    /// The camera `time` seconds after reset: it zooms in during the first second.
+    /// The camera `time` seconds after reset. It zooms in during the first second.
     pub fn new(car: &Car, time: f64) -> Self {
         let hull = car.hull();
         let (x, y) = (
@@ -113,14 +113,14 @@ impl Camera {
         (rx * self.zoom + self.shift.0, ry * self.zoom + self.shift.1)
     }
 
-    /// Whether a circle may be in view.
+    /// Whether a circle can be in view.
     fn sees(&self, (x, y): Point, radius: f64) -> bool {
         let (dx, dy, reach) = (x - self.center.0, y - self.center.1, self.radius + radius);
         dx * dx + dy * dy <= reach * reach
     }
 }
 
-/// Draws everything below the gauges, and what a perturbation adds.
+/// Draws everything above the bar of gauges, with what a perturbation adds.
 pub(crate) fn draw(
     canvas: &mut Canvas,
     camera: &Camera,
@@ -134,7 +134,7 @@ pub(crate) fn draw(
         canvas.fill(&polygon, RED);
     }
     for (i, tile) in road.iter().enumerate() {
-        // a tile with its kerb reaches 10 units from the tile's first corners' middle
+        // a tile with its kerb lies within 10 units of the middle of its first two corners
         let [left, right, ..] = tile.corners;
         if !camera.sees(((left.0 + right.0) / 2.0, (left.1 + right.1) / 2.0), 12.0) {
             continue;

@@ -2,8 +2,8 @@
 //! limit.
 //!
 //! This is the part of Box2D 2.3 that the car needs (`b2Island.cpp`, `b2RevoluteJoint.cpp`), in
-//! `f32` and in Box2D's order of operations, so that every bit of the state is the same. Nothing
-//! ever collides: tiles are sensors, and the wheels' masks exclude each other and the hull.
+//! `f32` and in Box2D's order of operations, so that every bit of the state is the same. There are no
+//! collisions: tiles are sensors, and the wheels' masks exclude each other and the hull.
 
 use std::f32::consts::PI;
 
@@ -83,7 +83,7 @@ impl Body {
     }
 }
 
-/// Moves the bodies and joints on by one step of [`DT`].
+/// Advances the bodies and joints by one step of [`DT`].
 ///
 /// `bodies` are the four wheels and the hull, `joints[i]` joins the hull and wheel `i`.
 pub(crate) fn step(bodies: &mut [Body; 5], joints: &mut [Joint; 4]) {
@@ -109,7 +109,7 @@ pub(crate) fn step(bodies: &mut [Body; 5], joints: &mut [Joint; 4]) {
             joint.solve_velocity(&mut hull, &mut wheel);
             (velocities[HULL], velocities[i]) = (hull, wheel);
         }
-        // a sweep that changes no bit would change none in all the sweeps left
+        // if a sweep changes no bit, the remaining sweeps change none either
         if same(&bits(&velocities, joints), &before) {
             break;
         }
@@ -145,8 +145,8 @@ pub(crate) fn step(bodies: &mut [Body; 5], joints: &mut [Joint; 4]) {
     sleep(bodies, solved);
 }
 
-/// Bodies that stay slow for half a second are stopped. The car wakes them in the next step (it
-/// sets the motors).
+/// Stops bodies that were slow for half a second. The car wakes them in the next step, because it
+/// sets the motors.
 fn sleep(bodies: &mut [Body; 5], solved: bool) {
     let mut shortest = f32::MAX;
     for body in bodies.iter_mut() {
@@ -169,7 +169,7 @@ fn sleep(bodies: &mut [Body; 5], solved: bool) {
     }
 }
 
-/// Equality without a jump per word: it is asked once per sweep.
+/// Equality without a branch per word; it is computed once per sweep.
 fn same(a: &[[u32; 4]; 9], b: &[[u32; 4]; 9]) -> bool {
     a.as_flattened()
         .iter()
@@ -178,7 +178,7 @@ fn same(a: &[[u32; 4]; 9], b: &[[u32; 4]; 9]) -> bool {
         == 0
 }
 
-/// Everything that a sweep over the joints' velocities reads and writes.
+/// All values that a sweep over the joints' velocities reads and writes, as bits.
 fn bits(velocities: &[Velocity; 5], joints: &[Joint; 4]) -> [[u32; 4]; 9] {
     let mut bits = [[0; 4]; 9];
     for (out, v) in bits.iter_mut().zip(velocities) {

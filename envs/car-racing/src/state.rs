@@ -3,21 +3,21 @@
 use crate::car::Car;
 use crate::solver::{Body, HULL};
 
-/// Place and motion of a rigid body.
+/// Position and motion of a rigid body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BodyState {
     /// Position of the body's origin, world units.
     pub position: [f32; 2],
-    /// Radians, counter-clockwise, 0 looks along +y.
+    /// Angle in radians, counter-clockwise; 0 points along +y.
     pub angle: f32,
     /// Velocity of the centre of mass, world units per second.
     pub velocity: [f32; 2],
-    /// Radians per second.
+    /// Angular velocity, radians per second.
     pub angular_velocity: f32,
 }
 
 impl BodyState {
-    /// Its velocity along the way it looks, and to its right, world units per second.
+    /// Its velocity forwards and to its right, world units per second.
     pub fn forward_and_sideways(&self) -> [f64; 2] {
         let (sin, cos) = f64::from(self.angle).sin_cos();
         let [x, y] = self.velocity.map(f64::from);
@@ -28,20 +28,19 @@ impl BodyState {
 /// A wheel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WheelState {
-    /// Place and motion.
+    /// Position and motion.
     pub body: BodyState,
     /// Gas, 0 to 1 (rear wheels).
     pub gas: f64,
     /// Brake, 0 to 1.
     pub brake: f64,
-    /// Angle the wheel is asked to take against the hull (front wheels); the joint stops at ± 0.4
-    /// radians.
+    /// Target angle relative to the hull, radians (front wheels); the joint is limited to ± 0.4.
     pub steer: f64,
-    /// Angle the wheel has against the hull, radians.
+    /// Angle relative to the hull, radians.
     pub joint_angle: f32,
     /// Rolling speed, radians per second.
     pub omega: f64,
-    /// Angle rolled since reset, radians.
+    /// Rolled angle since reset, radians.
     pub phase: f64,
     /// Whether the wheel stands on at least one tile.
     pub on_road: bool,

@@ -24,48 +24,48 @@ const CHECKPOINTS: usize = 12;
 /// A point in world units.
 pub type Point = (f64, f64);
 
-/// One point of the middle line of the road.
+/// One point of the centre line of the road.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrackPoint {
     /// Angle of the point seen from the middle of the field, radians.
     pub alpha: f64,
     /// Direction of the road, radians: the road runs along `(−sin beta, cos beta)`.
     pub beta: f64,
-    /// World units.
+    /// Position, world units.
     pub x: f64,
-    /// World units.
+    /// Position, world units.
     pub y: f64,
 }
 
-/// A red or white stone beside a hard turn.
+/// A red or white kerb stone beside a hard turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kerb {
     /// Corners.
     pub corners: [Point; 4],
-    /// White or red.
+    /// White, or else red.
     pub white: bool,
 }
 
-/// The piece of road between two points of the track.
+/// The part of the road between two points of the track.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tile {
     /// Corners: left and right at this point, right and left at the point before.
     pub corners: [Point; 4],
-    /// The stone beside it, on hard turns.
+    /// The kerb stone beside it, on hard turns.
     pub kerb: Option<Kerb>,
 }
 
 /// A closed track. Tile `i` lies between points `i − 1` and `i`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
-    /// The middle line.
+    /// The centre line.
     pub points: Vec<TrackPoint>,
     /// The road, one tile per point.
     pub tiles: Vec<Tile>,
 }
 
 impl Track {
-    /// Draws tracks until one closes well.
+    /// Draws tracks until the two ends of one meet.
     pub fn generate(rng: &mut Rng) -> Self {
         loop {
             if let Some(points) = close_loop(&drive_checkpoints(&checkpoints(rng))) {
@@ -77,8 +77,8 @@ impl Track {
 }
 
 impl Track {
-    /// The point that is nearest to (`x`, `y`); once one was, of the next stretch only, for a track
-    /// comes close to itself.
+    /// Index of the point nearest to (`x`, `y`). With the index `last` of an earlier call only points
+    /// near it are searched, from 3 before to 14 after, because a track can come close to itself.
     pub fn nearest(&self, (x, y): Point, last: Option<usize>) -> usize {
         let n = self.points.len();
         let distance = |i: usize| (self.points[i % n].x - x).hypot(self.points[i % n].y - y);
@@ -93,8 +93,8 @@ impl Track {
         ) % n
     }
 
-    /// Curvature of the road over the three tiles from point `i` on (of any lap), radians per world
-    /// unit, positive to the left.
+    /// Curvature of the road over the three tiles from point `i` on, radians per world unit, positive
+    /// to the left. `i` may be beyond the last point and wraps around.
     pub fn curvature(&self, i: usize) -> f64 {
         let n = self.points.len();
         let (a, b) = (self.points[i % n], self.points[(i + 3) % n]);
@@ -111,11 +111,11 @@ impl Track {
     }
 }
 
-/// The points that the road heads for: (angle, x, y).
+/// The points that the road turns towards: (angle, x, y).
 fn checkpoints(rng: &mut Rng) -> [(f64, f64, f64); CHECKPOINTS] {
     std::array::from_fn(|c| {
         let turn = 2.0 * PI * c as f64 / CHECKPOINTS as f64;
-        // both numbers are drawn for every checkpoint, also where they are replaced
+        // both numbers are drawn for every checkpoint, even if they are replaced
         let noise = rng.uniform(0.0, 2.0 * PI * 1.0 / CHECKPOINTS as f64);
         let rad = rng.uniform(TRACK_RAD / 3.0, TRACK_RAD);
         let (alpha, rad) = match c {
@@ -127,7 +127,7 @@ fn checkpoints(rng: &mut Rng) -> [(f64, f64, f64); CHECKPOINTS] {
     })
 }
 
-/// Drives from checkpoint to checkpoint, several times around.
+/// Drives from checkpoint to checkpoint for several laps.
 fn drive_checkpoints(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackPoint> {
     let (mut x, mut y, mut beta) = (1.5 * TRACK_RAD, 0.0f64, 0.0f64);
     let mut dest = 0usize;
@@ -208,7 +208,7 @@ fn close_loop(track: &[TrackPoint]) -> Option<Vec<TrackPoint>> {
     (gap <= TRACK_DETAIL_STEP).then(|| lap.to_vec())
 }
 
-/// Where the road turns so hard, in one direction, that it gets a kerb.
+/// Whether each point has a kerb: where the road turns hard in one direction.
 fn kerbs(points: &[TrackPoint]) -> Vec<bool> {
     let n = points.len();
     let before = |i: usize, back: usize| (i + n - back % n) % n;
@@ -222,7 +222,7 @@ fn kerbs(points: &[TrackPoint]) -> Vec<bool> {
         })
         .collect();
     let mut kerbs = hard;
-    // in place, as the reference does it: what a turn marks behind itself marks nothing further,
+    // in place, as the reference does it: points that a turn marks behind itself mark no others,
     // except across the start
     for i in 0..n {
         for back in 0..BORDER_MIN_COUNT {
@@ -315,7 +315,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             (0..90).collect::<Vec<_>>()
         );
-        // Once one was nearest, only three points back and fourteen ahead of it are looked at, past
+        // With a last point only the three before it and the fourteen after it are searched, across
         // the end of the lap too.
         assert_eq!(
             (

@@ -1,5 +1,4 @@
-//! A step allocates nothing: what would be paid a hundred thousand times a second is paid once, at
-//! the reset.
+//! A step allocates nothing; all allocations are made by the reset.
 
 use frmdn_car_racing::{
     Actions, CarRacingConfig, Observation,
@@ -7,8 +6,8 @@ use frmdn_car_racing::{
 };
 use frmdn_env::{Env, ObservationMut};
 
-/// Allocations of `steps` steps from the reset on, driven along the road, through the zoom, turns
-/// and new tiles.
+/// Number of allocations in the first `steps` steps of an episode along the road, with the zoom,
+/// turns and new tiles.
 fn allocations(config: CarRacingConfig, steps: usize) -> u64 {
     let discrete = config.actions == Actions::Discrete;
     let mut env = config.init();

@@ -1,4 +1,4 @@
-//! Rules, starts and configurations, and the promises of every environment.
+//! Rules, starts and configurations, and the conformance tests.
 
 use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Rule};
 use frmdn_env::{Env, ObservationMut, Step, VecEnv, conformance_tests};
@@ -85,7 +85,7 @@ fn an_episode_is_cut_off_at_the_limit() {
 }
 
 #[test]
-fn tiles_under_the_car_are_paid_with_the_first_step() {
+fn the_first_step_pays_the_tiles_under_the_car() {
     let mut env = CarRacingConfig::default().init();
     reset(&mut env, 1);
     let (visited, total) = (
@@ -141,7 +141,7 @@ fn a_random_start_keeps_the_track() {
         );
         starts.push(start as f64 / track.points.len() as f64);
     }
-    // forty uniform numbers: the chance that none falls into a given quarter is 1e-5
+    // forty uniform numbers: with probability 1e-5 none falls into a given quarter
     for quarter in 0..4 {
         assert!(
             starts.iter().any(|s| (s * 4.0) as i32 == quarter),
@@ -150,7 +150,7 @@ fn a_random_start_keeps_the_track() {
     }
 }
 
-/// Drives a lap that misses a few tiles in its middle, then goes on over the start.
+/// Drives a lap that misses `gap` tiles in its middle, then across the start line.
 fn lap_with_a_gap(rule: Rule, gap: usize) -> (Step, u32) {
     let mut env = CarRacingConfig {
         rule,
@@ -190,7 +190,7 @@ fn nearest(env: &CarRacing) -> usize {
         .expect("a track has points")
 }
 
-/// Drives along the grass, 12 units right of the middle of the road.
+/// Drives on the grass, 12 units to the right of the centre line.
 fn beside(env: &CarRacing) -> [f32; 3] {
     let (state, track) = (
         env.state().expect("a running episode"),
@@ -243,7 +243,7 @@ fn the_rules_differ_when_some_tiles_are_missed() {
 }
 
 #[test]
-fn with_a_random_start_the_95_percent_of_v3_come_to_life() {
+fn with_a_random_start_the_95_percent_of_v3_can_end_a_lap() {
     use frmdn_car_racing::pursuit::{PurePursuit, PursuitConfig};
     let init = || {
         CarRacingConfig {
@@ -252,7 +252,7 @@ fn with_a_random_start_the_95_percent_of_v3_come_to_life() {
         }
         .init()
     };
-    // A start among the first tiles: tile 0 comes after more than 95 % of the others.
+    // With a start among the first tiles, tile 0 follows after more than 95 % of the others.
     let seed = (0..500).find(|&seed| {
         let mut env = init();
         reset(&mut env, seed);

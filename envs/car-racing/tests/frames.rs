@@ -1,5 +1,5 @@
-//! Pictures against Gymnasium's: seventeen frames of four drives, from the first zoom to
-//! turns with kerbs and the edge of the field.
+//! Frames compared with Gymnasium's: seventeen frames of four episodes, from the first zoom to turns
+//! with kerbs and the edge of the field.
 
 mod reader;
 
@@ -10,11 +10,11 @@ use reader::Reader;
 const SIDE: usize = 96;
 /// Rows above the bar of gauges.
 const SCENE: usize = 84;
-/// The score is written with other digits, left of this column of the bar.
+/// Left of this column the bar shows the score, whose digits are drawn in another font.
 const SCORE: usize = 13;
 const AGENT: usize = 64;
 
-/// One moment of a drive.
+/// One frame of an episode.
 struct Moment {
     what: String,
     reference: &'static [u8],
@@ -23,7 +23,7 @@ struct Moment {
     picture: Picture,
 }
 
-/// Drives both environments and collects what they show where Gymnasium's frames were kept.
+/// Drives both environments and collects their frames at the steps of Gymnasium's stored frames.
 fn moments() -> Vec<Moment> {
     let mut index = Reader(include_bytes!("reference/frames.bin"));
     let mut references = include_bytes!("reference/frames.rgb").chunks_exact(SIDE * SIDE * 3);
@@ -77,7 +77,7 @@ fn moments() -> Vec<Moment> {
     moments
 }
 
-/// Mean absolute error, and the share of values that are off by more than 16.
+/// Mean absolute error, and the share of values that differ by more than 16.
 fn errors(pairs: impl Iterator<Item = (f64, f64)>) -> (f64, f64) {
     let (mut sum, mut far, mut count) = (0.0, 0, 0);
     for (a, b) in pairs {
@@ -157,7 +157,7 @@ fn the_agents_view_is_the_definition_of_gymnasiums_frame_within_a_grey_level() {
     {
         let mut view = vec![0; definition.len()];
         definition.write(reference, &mut view);
-        // the reference is blurred twice, the view once: they differ at edges, most where the
+        // the reference is blurred twice, the view once: they differ at edges, and most while the
         // camera shows the whole track
         let (mean, far) = byte_errors(&agent, &view);
         println!(

@@ -1,4 +1,4 @@
-//! Each perturbation changes what it says, always in the same way, and nothing else.
+//! Each perturbation changes what its description says and nothing else, and does so repeatably.
 
 use frmdn_car_racing::{
     CarRacing, CarRacingConfig, CarState, Observation, Perturbation,
@@ -17,7 +17,8 @@ fn make(perturbation: Option<Perturbation>) -> CarRacing {
     .init()
 }
 
-/// The two with chances of their own, as every environment.
+/// A short episode; the two perturbations that draw random numbers must pass the conformance tests
+/// too.
 fn short(perturbation: Perturbation) -> CarRacing {
     CarRacingConfig {
         perturbation: Some(perturbation),
@@ -30,13 +31,11 @@ fn short(perturbation: Perturbation) -> CarRacing {
 conformance_tests!(mod colour, short(Perturbation::Colour), rewards = -100.0..=100.0);
 conformance_tests!(mod noise, short(Perturbation::Noise), rewards = -100.0..=100.0);
 
-/// What a driver who knows the track lives through: frames, the car, steps; with `action` in his
-/// place where there is one.
-fn drive(
-    env: &mut CarRacing,
-    seed: u64,
-    action: Option<[f32; 3]>,
-) -> Vec<(Vec<u8>, CarState, Option<Step>)> {
+/// Frame and car after a step, and the step; the first moment is that of the reset.
+type Moment = (Vec<u8>, CarState, Option<Step>);
+
+/// Frames, car states and steps of the scripted driver, or of a constant `action`.
+fn drive(env: &mut CarRacing, seed: u64, action: Option<[f32; 3]>) -> Vec<Moment> {
     let mut driver = PurePursuit::new(PursuitConfig::default());
     let mut frame = vec![0; env.observation_space().len()];
     env.reset(seed, ObservationMut::Frame(&mut frame))
@@ -68,91 +67,102 @@ fn every_one_repeats() {
     }
 }
 
-#[test]
-fn pictures_change_where_they_say_and_the_car_does_not() {
+/// The frames of an episode without and with `perturbation`; car and steps must be equal.
+fn frame_pairs(perturbation: Perturbation) -> Vec<(Vec<u8>, Vec<u8>)> {
     let plain = drive(&mut make(None), SEED, None);
-    for perturbation in [
-        Perturbation::Colour,
-        Perturbation::Bars,
-        Perturbation::Blob,
-        Perturbation::Noise,
-    ] {
-        let changed = drive(&mut make(Some(perturbation)), SEED, None);
-        let mut errors = (0.0, 0.0, 0.0);
-        for ((a, car_a, step_a), (b, car_b, step_b)) in plain.iter().zip(&changed) {
-            assert!(car_a == car_b && step_a == step_b, "{perturbation:?}");
-            // The road may hide the disc.
-            assert!(
-                a != b || perturbation == Perturbation::Blob,
-                "{perturbation:?}"
-            );
-            for (i, (p, q)) in a
-                .as_chunks::<3>()
-                .0
-                .iter()
-                .zip(b.as_chunks::<3>().0)
-                .enumerate()
-            {
-                let (row, column) = (i / 64, i % 64);
-                match perturbation {
-                    // An eighth of 64 columns at either side, all of it.
-                    Perturbation::Bars if !(8..56).contains(&column) => assert_eq!(q, &[0; 3]),
-                    Perturbation::Bars => assert_eq!(p, q, "row {row}, column {column}"),
-                    // The disc's middle is at (16, 36.6) of 64 × 64, 5.1 wide and 7.3 high; it
-                    // covers nothing but the ground.
-                    Perturbation::Blob if p != q => {
-                        errors.0 += 1.0;
-                        let (x, y) = (
-                            (column as f64 + 0.5 - 16.0) / 6.2,
-                            (row as f64 + 0.5 - 36.57) / 8.4,
-                        );
-                        assert!(
-                            x * x + y * y < 1.0 && q[0] > p[0] && q[1] <= p[1],
-                            "row {row}, column {column}: {p:?} {q:?}"
-                        );
-                    }
-                    // Road and grass alone: black, white and red stay, and so does the car.
-                    Perturbation::Colour
-                        if [[0; 3], [253; 3], [253, 0, 0], [202, 0, 0]].contains(p) =>
-                    {
-                        assert_eq!(p, q)
-                    }
-                    // No channel by more than 0.2 of the range, and rounding.
-                    Perturbation::Colour => assert!(
-                        p.iter().zip(q).all(|(a, b)| a.abs_diff(*b) <= 52),
-                        "{p:?} {q:?}"
-                    ),
-                    // Where the range does not cut it: mean 0, standard deviation 25.5.
-                    Perturbation::Noise => {
-                        for (a, b) in p.iter().zip(q).filter(|(a, _)| (100..156).contains(*a)) {
-                            let error = f64::from(*b) - f64::from(*a);
-                            errors = (errors.0 + 1.0, errors.1 + error, errors.2 + error * error);
-                        }
-                    }
-                    _ => {}
-                }
+    let changed = drive(&mut make(Some(perturbation)), SEED, None);
+    let mut frames = Vec::new();
+    for ((a, car_a, step_a), (b, car_b, step_b)) in plain.into_iter().zip(changed) {
+        assert!(car_a == car_b && step_a == step_b, "{perturbation:?}");
+        frames.push((a, b));
+    }
+    frames
+}
+
+/// Row, column and the two colours of every pixel of two frames of 64 × 64.
+fn pixels<'a>(
+    a: &'a [u8],
+    b: &'a [u8],
+) -> impl Iterator<Item = (usize, usize, &'a [u8; 3], &'a [u8; 3])> {
+    let pairs = a.as_chunks::<3>().0.iter().zip(b.as_chunks::<3>().0);
+    pairs.enumerate().map(|(i, (p, q))| (i / 64, i % 64, p, q))
+}
+
+#[test]
+fn bars_are_black_and_change_nothing_else() {
+    for (a, b) in frame_pairs(Perturbation::Bars) {
+        assert_ne!(a, b);
+        for (row, column, p, q) in pixels(&a, &b) {
+            // An eighth of 64 columns on either side.
+            if (8..56).contains(&column) {
+                assert_eq!(p, q, "row {row}, column {column}");
+            } else {
+                assert_eq!(q, &[0; 3]);
             }
         }
-        assert!(
-            perturbation != Perturbation::Blob || errors.0 > 1e4,
-            "{errors:?}"
-        );
-        if perturbation == Perturbation::Noise {
-            let (n, mean) = (errors.0, errors.1 / errors.0);
+    }
+}
+
+#[test]
+fn the_blob_is_a_disc_on_the_ground() {
+    let mut changed = 0;
+    // The road may hide the disc in some frames.
+    for (a, b) in frame_pairs(Perturbation::Blob) {
+        for (row, column, p, q) in pixels(&a, &b).filter(|(_, _, p, q)| p != q) {
+            changed += 1;
+            // Its middle is at (16, 36.6) of 64 × 64, its radii are 5.1 and 7.3.
+            let x = (column as f64 + 0.5 - 16.0) / 6.2;
+            let y = (row as f64 + 0.5 - 36.57) / 8.4;
             assert!(
-                n > 1e5 && mean.abs() < 0.3 && ((errors.2 / n).sqrt() - 25.5).abs() < 0.3,
-                "{errors:?}"
+                x * x + y * y < 1.0 && q[0] > p[0] && q[1] <= p[1],
+                "row {row}, column {column}: {p:?} {q:?}"
             );
-            assert!(changed[3].0 != changed[4].0, "new in every frame");
         }
     }
-    let colours =
+    assert!(changed > 10_000, "{changed} pixels changed");
+}
+
+#[test]
+fn colours_of_road_and_grass_change_and_differ_between_episodes() {
+    for (a, b) in frame_pairs(Perturbation::Colour) {
+        assert_ne!(a, b);
+        for (_, _, p, q) in pixels(&a, &b) {
+            // Black, white and red stay, and so does the car.
+            if [[0; 3], [253; 3], [253, 0, 0], [202, 0, 0]].contains(p) {
+                assert_eq!(p, q);
+            }
+            // No channel changes by more than 0.2 of the range, and rounding.
+            assert!(
+                p.iter().zip(q).all(|(a, b)| a.abs_diff(*b) <= 52),
+                "{p:?} {q:?}"
+            );
+        }
+    }
+    let colour =
         |seed: u64| drive(&mut make(Some(Perturbation::Colour)), seed, None)[60].0[..3].to_vec();
-    assert_ne!(
-        colours(SEED),
-        colours(SEED + 1),
-        "drawn anew in every episode"
+    assert_ne!(colour(SEED), colour(SEED + 1));
+}
+
+#[test]
+fn noise_is_normal_and_new_in_every_frame() {
+    let frames = frame_pairs(Perturbation::Noise);
+    let (mut n, mut sum, mut square) = (0.0, 0.0, 0.0);
+    for (a, b) in &frames {
+        assert_ne!(a, b);
+        // Of middle values, which the range does not clip.
+        for (p, q) in a.iter().zip(b).filter(|(p, _)| (100..156).contains(*p)) {
+            let error = f64::from(*q) - f64::from(*p);
+            n += 1.0;
+            sum += error;
+            square += error * error;
+        }
+    }
+    let (mean, deviation): (f64, f64) = (sum / n, f64::sqrt(square / n));
+    assert!(
+        n > 1e5 && mean.abs() < 0.3 && (deviation - 25.5).abs() < 0.3,
+        "{n} {mean} {deviation}"
     );
+    assert_ne!(frames[3].1, frames[4].1);
 }
 
 #[test]
@@ -175,7 +185,7 @@ fn the_whole_picture_shows_bars_too() {
     assert_eq!(env.picture().expect("a picture").rgb, frames[STEPS].0);
 }
 
-/// Car positions alone differ; the first frame, before anyone acts, is the same.
+/// Only the car's motion differs; the first frame is the same.
 #[test]
 fn throttle_caps_the_gas_and_friction_the_grip() {
     let rear = |state: &CarState| state.wheels[2].gas;
@@ -184,15 +194,14 @@ fn throttle_caps_the_gas_and_friction_the_grip() {
     assert_eq!(plain[0], capped[0]);
     assert_eq!((rear(&plain[STEPS].1), rear(&capped[STEPS].1)), (1.0, 0.5));
     let half = drive(&mut make(None), SEED, Some([0.0, 0.5, 0.0]));
-    assert!(capped == half, "full gas is half gas");
+    assert!(capped == half, "full gas has the effect of half gas");
     let gentle = |perturbation| drive(&mut make(perturbation), SEED, Some([0.0, 0.4, 0.0]));
     assert!(
         gentle(None) == gentle(Some(Perturbation::Throttle)),
-        "less gas than that is as it was"
+        "less gas is not changed"
     );
 
-    // The car stands with all wheels on the road and brakes lock: what slows the hull is the limit
-    // of friction alone.
+    // All wheels are on the road and locked, so the hull is slowed by the limit of friction only.
     let braking = |perturbation| {
         let mut env = make(perturbation);
         let mut frame = vec![0; env.observation_space().len()];

@@ -17,7 +17,7 @@ fn body_bits(body: &BodyState) -> [u32; 6] {
     [x, y, body.angle, vx, vy, body.angular_velocity].map(f32::to_bits)
 }
 
-/// Compares the environment with one row, whose action was read already.
+/// Compares the environment with one row of the trace, whose action was already read.
 fn compare(env: &CarRacing, step: Option<Step>, row: &mut Reader<'_>, at: usize) {
     let state = env.state().expect("the episode has begun");
     let bodies = state.wheels.iter().map(|w| &w.body).chain([&state.hull]);
@@ -78,8 +78,7 @@ fn compare(env: &CarRacing, step: Option<Step>, row: &mut Reader<'_>, at: usize)
     }
 }
 
-/// Replays a trace; returns the last step and the number of steps on which a wheel was off the
-/// road.
+/// Replays a trace; returns the last step and the number of steps with a wheel off the road.
 fn replay(data: &[u8]) -> (Step, usize) {
     replay_with(Actions::Continuous, data)
 }

@@ -1,4 +1,4 @@
-//! Tracks against Gymnasium's, and what every track has in common.
+//! Tracks compared with Gymnasium's, and properties of all tracks.
 
 mod reader;
 

@@ -4,11 +4,10 @@ use rayon::prelude::*;
 
 use crate::{ActionSpace, Env, EnvError, ObservationMut, ObservationSpace, Step};
 
-/// A batch of environments with equal spaces, stepped on all cores.
+/// A batch of environments with equal spaces, stepped on all threads of the current rayon pool.
 ///
-/// Actions are `[batch, action length]` and observations `[batch, observation length]`, one
-/// environment after the other. What an environment does depends on its own seed and actions only,
-/// never on the number of threads.
+/// Actions are `[batch, action length]` and observations `[batch, observation length]`. An
+/// environment depends on its own seed and actions only, not on the number of threads.
 pub struct VecEnv {
     envs: Vec<Slot>,
     action_space: ActionSpace,
@@ -21,7 +20,10 @@ struct Slot {
 }
 
 impl VecEnv {
-    /// A batch of `envs`. Refuses an empty batch and environments whose spaces differ.
+    /// A batch of `envs`.
+    ///
+    /// # Errors
+    /// If there is none, or if their spaces differ.
     pub fn new(envs: Vec<Box<dyn Env>>) -> Result<Self, EnvError> {
         let first = envs
             .first()
@@ -54,7 +56,7 @@ impl VecEnv {
         self.envs.len()
     }
 
-    /// Whether there is no environment: never, see [`VecEnv::new`].
+    /// Always false, see [`VecEnv::new`].
     pub fn is_empty(&self) -> bool {
         self.envs.is_empty()
     }
@@ -74,13 +76,16 @@ impl VecEnv {
         self.envs[i].running
     }
 
-    /// Environment `i`, to look at.
+    /// Environment `i`, for example for its picture.
     pub fn env_mut(&mut self, i: usize) -> &mut dyn Env {
         self.envs[i].env.as_mut()
     }
 
-    /// Starts an episode of `seeds[i]` in every environment `i` that has a seed; the observations
-    /// of the others stay as they are.
+    /// Starts the episode of `seeds[i]` in every environment `i` that has a seed; the observations of
+    /// the others stay as they are.
+    ///
+    /// # Errors
+    /// If a length does not fit the batch, or if an environment fails.
     pub fn reset(
         &mut self,
         seeds: &[Option<u64>],
@@ -102,10 +107,12 @@ impl VecEnv {
             })
     }
 
-    /// Steps every running environment; `steps[i]` is `None` for the others, whose actions and
-    /// observations are left alone.
+    /// Steps every running environment. For the others `steps[i]` is `None`, and their actions and
+    /// observations are ignored.
     ///
-    /// An action outside of the space refuses the whole step before any environment moves.
+    /// # Errors
+    /// If a length does not fit the batch, if an action is invalid (before any environment moves), or
+    /// if an environment fails.
     pub fn step(
         &mut self,
         actions: &[f32],
@@ -121,13 +128,13 @@ impl VecEnv {
             }
         }
         let rows = self.rows(observations)?;
-        let work = self
+        let slots = self
             .envs
             .par_iter_mut()
             .zip(actions.par_chunks_exact(width))
             .zip(rows)
             .zip(steps);
-        work.try_for_each(|(((slot, action), row), step)| {
+        slots.try_for_each(|(((slot, action), row), step)| {
             *step = None;
             if slot.running {
                 let taken = slot.env.step(action, row)?;

@@ -1,4 +1,4 @@
-//! What every environment promises, as tests.
+//! The contract of [`Env`] as tests.
 //!
 //! [`conformance_tests!`](crate::conformance_tests) turns these functions into the tests of one
 //! environment. Each takes a function that makes a fresh one.
@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 
 use crate::{ActionSpace, Env, EnvError, ObservationMut, ObservationSpace, Step};
 
-/// Steps after which an environment that never ends is given up.
-const PATIENCE: u32 = 100_000;
+/// Number of steps after which a test fails because the episode has not ended.
+const MAX_STEPS: u32 = 100_000;
 
 /// Makes the conformance tests of an environment, in a module of their own.
 ///
@@ -19,8 +19,8 @@ const PATIENCE: u32 = 100_000;
 /// conformance_tests!(mod named, DummyEnv::new(ActionSpace::Discrete(2), ObservationSpace::Latent(1)), rewards = 0.0..=1.0);
 /// ```
 ///
-/// The first form names the module `conformance` and asks of the rewards only that they are finite.
-/// Choose a configuration whose episodes end soon: the tests run some of them to the end.
+/// The first form names the module `conformance` and only requires finite rewards. Choose a
+/// configuration with short episodes: the tests run some of them to the end.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:expr) => {
@@ -86,7 +86,7 @@ enum Buffer {
 }
 
 impl Buffer {
-    /// A buffer filled with a value that the environment has to overwrite.
+    /// A buffer filled with a value that the environment must overwrite.
     fn new(space: ObservationSpace, len: usize) -> Self {
         match space {
             ObservationSpace::Frame { .. } => Self::Frame(vec![170; len]),
@@ -137,16 +137,16 @@ impl<E: Env> Play<E> {
 
     /// Steps until the episode ends.
     fn finish(&mut self, actions: &mut Actions) {
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_STEPS {
             if self.step(&actions.next()).done() {
                 return;
             }
         }
-        panic!("the episode has not ended after {PATIENCE} steps");
+        panic!("the episode has not ended after {MAX_STEPS} steps");
     }
 }
 
-/// Valid actions from a small generator of random numbers (a linear congruence, high bits).
+/// Valid actions from a small random number generator (the high bits of a linear congruence).
 struct Actions {
     space: ActionSpace,
     state: u64,
@@ -217,7 +217,7 @@ fn assert_equal_play<E: Env>(a: &mut Play<E>, b: &mut Play<E>) {
         "the observations after reset differ"
     );
     let mut actions = Actions::new(&a.env, 5);
-    for at in 1..=PATIENCE {
+    for at in 1..=MAX_STEPS {
         let action = actions.next();
         let (x, y) = (a.step(&action), b.step(&action));
         assert_eq!(x, y, "step {at} differs");
@@ -234,10 +234,10 @@ fn assert_equal_play<E: Env>(a: &mut Play<E>, b: &mut Play<E>) {
             return;
         }
     }
-    panic!("the episode has not ended after {PATIENCE} steps");
+    panic!("the episode has not ended after {MAX_STEPS} steps");
 }
 
-/// Two environments with the same seed and the same actions give the same bytes, rewards and ends.
+/// Two environments with the same seed and actions give the same observations, rewards and ends.
 pub fn same_seed_same_bytes<E: Env>(make: impl Fn() -> E) {
     for seed in [0, 1, u64::MAX] {
         assert_equal_play(
@@ -247,7 +247,7 @@ pub fn same_seed_same_bytes<E: Env>(make: impl Fn() -> E) {
     }
 }
 
-/// Two seeds give other observations within 20 steps.
+/// Two seeds give different observations within 20 steps.
 pub fn other_seed_other_bytes<E: Env>(make: impl Fn() -> E) {
     let history = |seed: u64| {
         let mut play = Play::start(make(), seed);
@@ -265,8 +265,7 @@ pub fn other_seed_other_bytes<E: Env>(make: impl Fn() -> E) {
     assert!(history(1) != history(2), "seeds 1 and 2 look the same");
 }
 
-/// A buffer of the wrong length or kind is an error, and the episode goes on as if it had not been
-/// offered.
+/// A buffer of the wrong length or kind is an error and does not change the episode.
 pub fn refuses_other_buffers<E: Env>(make: impl Fn() -> E) {
     let (mut bothered, mut quiet) = (Play::start(make(), 3), Play::start(make(), 3));
     let space = bothered.env.observation_space();
@@ -305,13 +304,13 @@ pub fn refuses_other_buffers<E: Env>(make: impl Fn() -> E) {
     assert_equal_play(&mut bothered, &mut quiet);
 }
 
-/// Rewards are finite and within the range, steps are counted, and progress is never above what
-/// there is.
+/// Rewards are finite and within the range, steps are counted, and progress is at most the largest
+/// possible.
 pub fn rewards_stay_in_range<E: Env>(make: impl Fn() -> E, range: RangeInclusive<f64>) {
     for seed in 0..3 {
         let mut play = Play::start(make(), seed);
         let mut actions = Actions::new(&play.env, seed);
-        for count in 1..=PATIENCE {
+        for count in 1..=MAX_STEPS {
             let step = play.step(&actions.next());
             assert!(
                 step.reward.is_finite() && range.contains(&step.reward),
@@ -356,8 +355,8 @@ pub fn needs_reset<E: Env>(make: impl Fn() -> E) {
     }
 }
 
-/// After an episode's end, and in the middle of one, a reset leads to the same episode as in a
-/// fresh environment.
+/// After the end of an episode, and in the middle of one, a reset gives the same episode as in a fresh
+/// environment.
 pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
     let mut used = Play::start(make(), 7);
     let mut actions = Actions::new(&used.env, 7);
@@ -370,8 +369,8 @@ pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
     assert_equal_play(&mut used, &mut Play::start(make(), 10));
 }
 
-/// An action out of range, not a number or of the wrong length is an error, and the episode goes on
-/// as if it had not been given.
+/// An action that is out of range, not a number or of the wrong length is an error and does not change
+/// the episode.
 pub fn refused_actions_change_nothing<E: Env>(make: impl Fn() -> E) {
     let (mut bothered, mut quiet) = (Play::start(make(), 4), Play::start(make(), 4));
     for action in invalid(bothered.env.action_space()) {
@@ -384,7 +383,7 @@ pub fn refused_actions_change_nothing<E: Env>(make: impl Fn() -> E) {
     assert_equal_play(&mut bothered, &mut quiet);
 }
 
-/// Looking at an environment does not change it, and a picture has as many bytes as it says.
+/// A picture does not change the environment and has the right number of bytes.
 pub fn pictures_change_nothing<E: Env>(make: impl Fn() -> E) {
     let (mut watched, mut alone) = (Play::start(make(), 6), Play::start(make(), 6));
     let action = Actions::new(&alone.env, 3).next();

@@ -4,8 +4,8 @@ use crate::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, 
 
 /// An environment of a few integers, with any action space and any observation space.
 ///
-/// Its observation is noise that depends on the seed and on every action so far. An episode ends in
-/// a terminal state when the noise says so, at the latest it is truncated after 20 steps.
+/// Its observation is noise that depends on the seed and on every action so far. An episode ends in a
+/// terminal state with probability 1/32 per step, and is truncated after 20 steps.
 #[derive(Clone, Debug)]
 pub struct DummyEnv {
     action_space: ActionSpace,
@@ -16,7 +16,7 @@ pub struct DummyEnv {
 }
 
 impl DummyEnv {
-    /// Steps after which an episode is truncated.
+    /// Number of steps after which an episode is truncated.
     pub const MAX_STEPS: u32 = 20;
 
     /// An environment with these spaces.
@@ -121,7 +121,7 @@ impl Env for DummyEnv {
     }
 }
 
-/// A bijection of 64 bits that looks random (the finaliser of SplitMix64).
+/// The step and finaliser of SplitMix64, a pseudo-random bijection of 64 bits.
 fn scramble(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,8 +1,8 @@
 //! Environments: the [`Env`] trait, spaces, batches of environments, and the conformance tests
-//! every environment passes.
+//! that every environment passes.
 //!
-//! Environments know nothing of agents. An observation is a frame (`u8`) or a latent (`f32`) and is
-//! written into the caller's buffer, so that a step allocates nothing.
+//! Environments are independent of agents. An observation is a frame (`u8`) or a latent (`f32`) and is
+//! written into the caller's buffer, so that a step needs no allocation.
 
 mod batch;
 pub mod conformance;
@@ -15,42 +15,42 @@ pub use dummy::DummyEnv;
 pub use spaces::{ActionSpace, ObservationMut, ObservationSpace};
 pub use view::AgentView;
 
-/// What one [`Env::step`] returns beside the observation.
+/// The result of one [`Env::step`] beside the observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Reward of this step, `f64` as in Gymnasium.
+    /// Reward of this step; `f64` as in Gymnasium.
     pub reward: f64,
-    /// The task is over (a terminal state of the decision process).
+    /// The task is over: a terminal state of the decision process.
     pub terminated: bool,
-    /// The episode was cut off (a limit on steps), the state is not terminal.
+    /// The episode was cut off, for example by a limit on steps; the state is not terminal.
     pub truncated: bool,
-    /// What else the environment knows.
+    /// Extra information.
     pub info: Info,
 }
 
 impl Step {
-    /// The episode is over, for whichever reason.
+    /// Whether the episode is over: terminated or truncated.
     pub fn done(&self) -> bool {
         self.terminated || self.truncated
     }
 }
 
-/// Typed extra information of a step. It is for logs, early stops and scores, never for the agent.
+/// Extra information of a step, for logs, early stops and scores; agents must not use it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Info {
     /// Steps since reset, this one included.
     pub steps: u32,
-    /// Progress made so far and the most there is, in the environment's unit (Car-Racing: tiles
-    /// visited, tiles in all).
+    /// Progress so far and the largest possible, in the environment's unit (Car-Racing: tiles
+    /// visited, all tiles); (0, 0) where the environment measures none.
     pub progress: (u32, u32),
-    /// The task was completed (Car-Racing: a lap was finished).
+    /// Whether the task was completed (Car-Racing: a lap was finished).
     pub completed: bool,
-    /// Nothing moves (Car-Racing: its hull is slower than 0.1 world units a second); false where
-    /// the environment cannot tell.
+    /// Whether nothing moves (Car-Racing: the hull is slower than 0.1 world units per second); false
+    /// where the environment cannot tell.
     pub still: bool,
 }
 
-/// A picture for people: RGB rows from the top, 3 bytes a pixel.
+/// A picture for people: RGB rows from the top, 3 bytes per pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// Width in pixels.
@@ -64,10 +64,10 @@ pub struct Picture {
 /// Why an environment refused a call.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
-    /// The action has the wrong length or a value outside of its range (or not a number).
+    /// The action has the wrong length, a value outside of its range, or one that is not a number.
     #[error("action {action:?} is outside of the action space: {allowed}")]
     Action {
-        /// What was given.
+        /// The given one.
         action: Vec<f32>,
         /// The ranges that are allowed, in words.
         allowed: String,
@@ -75,20 +75,20 @@ pub enum EnvError {
     /// The buffer for the observation has the wrong kind or length.
     #[error("the observation buffer holds {found}, the environment writes {expected}")]
     Buffer {
-        /// What was given.
+        /// The given one.
         found: String,
-        /// What is needed.
+        /// The needed one.
         expected: String,
     },
     /// A step before the first reset or after the end of an episode.
     #[error("the episode is over or was never started: call reset first")]
     NeedsReset,
-    /// Anything the environment itself reports.
+    /// An error of the environment itself.
     #[error("{0}")]
     Other(String),
 }
 
-/// One environment. Equal seeds and equal actions give equal bytes.
+/// One environment. Equal seeds and actions give equal observations, bit for bit.
 pub trait Env: Send {
     /// The actions that [`Env::step`] accepts.
     fn action_space(&self) -> &ActionSpace;
@@ -97,20 +97,30 @@ pub trait Env: Send {
     fn observation_space(&self) -> ObservationSpace;
 
     /// Starts the episode of `seed` and writes its first observation.
+    ///
+    /// # Errors
+    /// If the buffer has another kind or length than [`Env::observation_space`], or if the
+    /// environment fails.
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError>;
 
-    /// Tells the action of the next [`Env::step`] ahead, so that an environment that works
-    /// elsewhere can start on it while others are told theirs. That step must then bring the same
-    /// action. Others do nothing here.
+    /// Announces the action of the next [`Env::step`], so that an environment in another process can
+    /// begin while the caller does something else. That step must have the same action. Other
+    /// environments do nothing here.
+    ///
+    /// # Errors
+    /// If the action is invalid.
     fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
         let _ = action;
         Ok(())
     }
 
-    /// Applies `action` and writes the next observation. After a step whose [`Step::done`] is true
-    /// only [`Env::reset`] is allowed.
+    /// Applies `action` and writes the next observation. After a step with [`Step::done`] only
+    /// [`Env::reset`] is allowed.
+    ///
+    /// # Errors
+    /// If the action or the buffer is invalid, if no episode is running, or if the environment fails.
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError>;
 
-    /// The present state as a picture for people, if the environment can be looked at.
+    /// The present state as a picture for people, if the environment has one.
     fn picture(&mut self) -> Option<Picture>;
 }

@@ -5,14 +5,14 @@ use crate::EnvError;
 /// The set of valid actions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ActionSpace {
-    /// Real vectors between `low` and `high`, element by element, ends included.
+    /// Real vectors between `low` and `high`, element by element, with both ends.
     Box {
         /// Smallest values.
         low: Vec<f32>,
         /// Largest values.
         high: Vec<f32>,
     },
-    /// One of `0..n`, given as a vector of one integral value.
+    /// One of `0..n`, as a vector of one integral value.
     Discrete(usize),
 }
 
@@ -30,7 +30,10 @@ impl ActionSpace {
         self.len() == 0
     }
 
-    /// Refuses an action of the wrong length, out of range or not a number.
+    /// Checks an action.
+    ///
+    /// # Errors
+    /// If it has the wrong length, a value out of range, or one that is not a number.
     pub fn check(&self, action: &[f32]) -> Result<(), EnvError> {
         let fits = action.len() == self.len()
             && match self {
@@ -81,7 +84,7 @@ pub enum ObservationSpace {
         /// Channels, 3 for RGB.
         channels: usize,
     },
-    /// A vector of that many `f32`.
+    /// A vector of this many `f32`.
     Latent(usize),
 }
 
@@ -114,7 +117,10 @@ pub enum ObservationMut<'a> {
 }
 
 impl<'a> ObservationMut<'a> {
-    /// The bytes of a frame of `expected` bytes, or the error that says what was given instead.
+    /// The bytes of a frame of `expected` bytes.
+    ///
+    /// # Errors
+    /// If it is a latent, or has another length.
     pub fn frame(self, expected: usize) -> Result<&'a mut [u8], EnvError> {
         match self {
             Self::Frame(bytes) if bytes.len() == expected => Ok(bytes),
@@ -128,7 +134,11 @@ impl<'a> ObservationMut<'a> {
             }),
         }
     }
-    /// The values of a latent of `expected` values, or the error that says what was given instead.
+
+    /// The values of a latent of `expected` values.
+    ///
+    /// # Errors
+    /// If it is a frame, or has another length.
     pub fn latent(self, expected: usize) -> Result<&'a mut [f32], EnvError> {
         match self {
             Self::Latent(values) if values.len() == expected => Ok(values),

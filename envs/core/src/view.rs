@@ -1,15 +1,14 @@
-//! The agent's view: the one definition of how a frame of any size becomes the square picture an
-//! agent sees.
+//! The agent's view: how a frame of any size becomes the square picture that an agent sees.
 
 use std::ops::Range;
 
 use crate::EnvError;
 
-/// Makes `[side, side, 3]` out of some rows of a frame `[height, width, channels]`, by averaging
-/// over areas: each pixel of the view is the mean of the part of the frame that it covers, rounded
-/// to the nearest value.
+/// Scales some rows of a frame `[height, width, channels]` to `[side, side, 3]` by averaging over
+/// areas: each pixel of the view is the mean of the part of the frame that it covers, rounded to the
+/// nearest value.
 ///
-/// One channel is shown as grey; a fourth (alpha) is left out.
+/// One channel becomes grey; a fourth (alpha) is ignored.
 #[derive(Clone, Debug)]
 pub struct AgentView {
     frame: (usize, usize, usize),
@@ -18,8 +17,8 @@ pub struct AgentView {
     columns: Vec<Span>,
 }
 
-/// What one row (or column) of the view is made of: its first row of the frame, and the share of
-/// each from there on.
+/// The rows (or columns) of the frame under one row (or column) of the view: the first of them, and
+/// the share of each from there on.
 #[derive(Clone, Debug)]
 struct Span {
     first: usize,
@@ -27,7 +26,11 @@ struct Span {
 }
 
 impl AgentView {
-    /// The view of `rows` of frames of `height` × `width` pixels of 1, 3 or 4 channels.
+    /// The view of `rows` of frames `[height, width, channels]` with 1, 3 or 4 channels.
+    ///
+    /// # Errors
+    /// If the frame has another number of channels, if one of the sizes is 0, or if the rows lie
+    /// outside of the frame.
     pub fn new(
         (height, width, channels): (usize, usize, usize),
         rows: Range<usize>,
@@ -71,22 +74,22 @@ impl AgentView {
         })
     }
 
-    /// Rows, and columns, of the view.
+    /// Side of the view in pixels.
     pub fn side(&self) -> usize {
         self.side
     }
 
-    /// Bytes of a frame.
+    /// Number of bytes of a frame.
     pub fn frame_len(&self) -> usize {
         self.frame.0 * self.frame.1 * self.frame.2
     }
 
-    /// Bytes of the view.
+    /// Number of bytes of the view.
     pub fn len(&self) -> usize {
         self.side * self.side * 3
     }
 
-    /// Whether the view has no pixels: never, see [`AgentView::new`].
+    /// Always false, see [`AgentView::new`].
     pub fn is_empty(&self) -> bool {
         self.side == 0
     }
@@ -133,7 +136,7 @@ impl AgentView {
 mod tests {
     use super::*;
 
-    /// Hand calculation: 3 × 3 pixels onto 2 × 2; each pixel of the view covers 1.5 × 1.5, so the
+    /// By hand: 3 × 3 pixels are scaled to 2 × 2. Each pixel of the view covers 1.5 × 1.5, so the
     /// corner has the share 4/9, the edges 2/9 each, the middle 1/9.
     #[test]
     fn areas_are_averaged() {

@@ -1,5 +1,4 @@
-//! Batches: what comes out does not depend on the threads, and one environment does not disturb
-//! another.
+//! Batches: results do not depend on the threads, and environments do not affect one another.
 
 use frmdn_env::{
     ActionSpace, DummyEnv, Env, EnvError, ObservationMut, ObservationSpace, Step, VecEnv,
@@ -97,7 +96,7 @@ fn restarts_some_and_leaves_the_others() {
     assert_eq!([0, 1, 2].map(|i| batch.is_running(i)), [true, false, true]);
     assert_eq!(observations[WIDTH..2 * WIDTH], [0.0; WIDTH]);
     let mut steps = [None; 3];
-    // the action of an environment that does not run is not looked at
+    // the action of an environment that is not running is not checked
     batch
         .step(
             &[0.0, f32::NAN, 1.0],

@@ -1,4 +1,4 @@
-//! The conformance tests notice an environment that breaks its promises.
+//! The conformance tests fail for environments that break the contract.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use frmdn_env::{
     conformance,
 };
 
-/// Ways to be wrong.
+/// Faults of an environment.
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
     IgnoresSeed,

@@ -1,8 +1,8 @@
 """Serves environments of Gymnasium, and of gym-super-mario-bros 7.4.0, to frmdn over standard input and output.
 
-Every message is `<u32 length> <u8 kind> <u32 ticket> <body>`, little-endian; the length counts what follows it. A reply carries
-the ticket of its request and its kind + 128, or the kind 255 and a JSON object that says what went wrong. Replies come in the
-order of their requests. Bodies:
+Every message is `<u32 length> <u8 kind> <u32 ticket> <body>`, little-endian; the length is that of the rest. A reply has the
+ticket of its request and its kind + 128, or the kind 255 and a JSON object that describes the error. Replies have the order of
+their requests. Bodies:
 
     HELLO  request JSON {"protocol": 1}                    reply JSON {"protocol", "versions"}
     MAKE   request JSON {"id", "kwargs", "draw"}           reply JSON {"slot", "action", "observation", "max_steps", "autoreset", "versions"}
@@ -11,11 +11,11 @@ order of their requests. Bodies:
     PROBE  request <u32 slot> <name>                       reply raw numbers, see `Slot.probe`
     CLOSE  request <u32 slot>                              reply empty
 
-Flags: 1 terminated, 2 truncated, 4 the task was completed. A frame is height * width * channels bytes. One process holds any
-number of environments, each in a slot of its own, and steps them in the order of the requests.
+Flags: 1 terminated, 2 truncated, 4 the task was completed. A frame is height * width * channels bytes. One process has any
+number of environments, each in its own slot, and steps them in the order of the requests.
 
-No environment is ever reset but by RESET (what Gymnasium calls autoreset "disabled"): after the end of an episode STEP is
-refused, so that no frame of the next episode is taken for one of the last.
+Only RESET resets an environment (Gymnasium's autoreset mode "disabled"): after the end of an episode STEP is an error, so that
+no frame of the next episode is mistaken for one of the last.
 """
 
 import importlib
@@ -38,7 +38,7 @@ ACTION_SETS = {"right_only": "RIGHT_ONLY", "simple": "SIMPLE_MOVEMENT", "complex
 
 
 class Refused(Exception):
-    """An environment, space or request that this server does not serve."""
+    """An environment, space or request that this server does not support."""
 
 
 class Missing(Exception):
@@ -56,7 +56,7 @@ def load(module, package):
 
 
 def versions():
-    """Versions of Python and of the packages that matter, those that are there."""
+    """Versions of Python and of those packages of `PACKAGES` that are installed."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -67,7 +67,7 @@ def versions():
 
 
 def make_gymnasium(name, kwargs):
-    """An environment of Gymnasium, and the most steps of its episodes."""
+    """An environment of Gymnasium, and the largest number of steps of its episodes."""
     gymnasium = load("gymnasium", "gymnasium")
     try:
         env = gymnasium.make(name, disable_env_checker=True, **kwargs)
@@ -79,7 +79,7 @@ def make_gymnasium(name, kwargs):
 
 
 def make_mario(name, kwargs):
-    """An environment of gym-super-mario-bros 7.4.0: made by hand, because gym's wrappers want the interface it has not."""
+    """An environment of gym-super-mario-bros 7.4.0, made without gym's wrappers, which need a newer interface."""
     kwargs = dict(kwargs)
     chosen = kwargs.pop("actions", "simple")
     if chosen not in ACTION_SETS:
@@ -115,7 +115,7 @@ class Slot:
             self.blind()
 
     def action_space(self):
-        """The action space in plain numbers; `self.to_env` turns the client's vector into an action."""
+        """The action space as JSON; `self.to_env` converts the client's vector to an action."""
         import numpy as np
 
         space = self.env.action_space
@@ -146,7 +146,7 @@ class Slot:
         )
 
     def blind(self):
-        """Stops Car-Racing from drawing, which takes nearly all of its time and changes no state; `probe("frame")` still draws."""
+        """Disables Car-Racing's drawing, which takes most of its time and changes no state; `probe("frame")` still draws."""
         import numpy as np
 
         base = self.env.unwrapped
@@ -165,12 +165,12 @@ class Slot:
         return frame.tobytes()
 
     def reset(self, seed):
-        """Starts the episode of a seed; its first frame."""
+        """Starts the episode of a seed and returns its first frame."""
         self.running = False
         self.env.action_space.seed(seed % 2**32)
         try:
             result = self.env.reset(seed=seed)
-        except TypeError:  # the old interface has a method for it
+        except TypeError:  # the old interface has a method for the seed
             self.env.seed(seed)
             result = self.env.reset()
         observation = result[0] if isinstance(result, tuple) else result
@@ -187,7 +187,7 @@ class Slot:
         result = self.env.step(self.to_env(np.frombuffer(body, "<f4")))
         if len(result) == 5:
             observation, reward, terminated, truncated, info = result
-        else:  # the old interface: one flag, cut off or not as its TimeLimit wrapper says
+        else:  # the old interface: one flag; its TimeLimit wrapper says whether the episode was truncated
             observation, reward, done, info = result
             truncated = bool(done and info.get("TimeLimit.truncated", False))
             terminated = bool(done and not truncated)
@@ -197,14 +197,14 @@ class Slot:
         return struct.pack("<dBII", float(reward), flags, *self.progress()) + self.frame(observation)
 
     def progress(self):
-        """Progress and the most there is, zeros where the environment has no such thing."""
+        """Progress and the largest possible; zeros where the environment measures none."""
         base = self.env.unwrapped
         if hasattr(base, "tile_visited_count") and getattr(base, "track", None):
             return int(base.tile_visited_count), len(base.track)
         return 0, 0
 
     def probe(self, what):
-        """What lies behind Car-Racing's frames, for comparisons.
+        """The internal state of Car-Racing, for comparisons.
 
         "state": f64, per wheel and for the hull x, y, angle, vx, vy, spin; per wheel omega; per wheel phase; then u8, per wheel
         whether it is on the road, per tile whether it was visited. "track": f64, per tile alpha, beta, x, y. "frame": drawn now.
@@ -271,7 +271,7 @@ class Server:
             try:
                 reply = self.answer(kind, message[5:])
                 kind += REPLY
-            except Exception as error:  # whatever an environment does wrong is the client's to know
+            except Exception as error:  # every error of an environment is reported to the client
                 kind = ERROR
                 told = {"kind": type(error).__name__, "message": str(error), "trace": traceback.format_exc()}
                 reply = json.dumps(told).encode()
@@ -288,13 +288,13 @@ def end_with_parent():
 
 
 def main():
-    """Takes standard input and output for the protocol; what environments print goes to standard error."""
+    """Reserves standard input and output for the protocol; output of environments goes to standard error."""
     source, target = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    # no window, no sound: the frames are all that is wanted
+    # no window and no sound: only frames are needed
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")

@@ -1,4 +1,4 @@
-//! One environment of a fleet, behind the trait.
+//! One environment of a fleet, as an [`Env`].
 
 use std::sync::Arc;
 
@@ -8,36 +8,36 @@ use frmdn_env::{
 
 use crate::{
     Fleet, GymError, GymSpec,
-    fleet::Lease,
+    fleet::EnvSlot,
     process::Pending,
     protocol::{Request, Stepped},
 };
 
 /// An environment of Gymnasium.
 ///
-/// [`Env::begin`] sends an action without waiting for its outcome, so that many environments can be
-/// at work at once. If the process ends or hangs, another is started and the episode is played
-/// again, once an episode, up to the step that was lost.
+/// [`Env::begin`] sends an action without waiting for its outcome, so that many environments can
+/// work at the same time. If the process ends or hangs, another one is started and the episode is
+/// played again up to the lost step; this is done once per episode.
 pub struct GymEnv {
     fleet: Arc<Fleet>,
-    /// `None` only for a moment while another one is sought.
-    lease: Option<Lease>,
+    /// `None` only while a replacement is started.
+    slot: Option<EnvSlot>,
     spec: Arc<GymSpec>,
-    /// The last frame, as the environment gave it.
+    /// The last whole frame.
     frame: Vec<u8>,
     episode: Option<Episode>,
-    /// The action that was sent ahead, and its outcome to come.
+    /// The action of [`Env::begin`] with its pending outcome.
     begun: Option<(Vec<f32>, Pending)>,
 }
 
-/// All that is needed to play an episode again.
+/// What is needed to play an episode again.
 struct Episode {
     seed: u64,
     actions: Vec<f32>,
     rewards: Vec<f64>,
     running: bool,
-    /// A server was lost in this episode already.
-    lost: bool,
+    /// It was played again once already.
+    recovered: bool,
 }
 
 fn failed(error: GymError) -> EnvError {
@@ -45,11 +45,11 @@ fn failed(error: GymError) -> EnvError {
 }
 
 impl GymEnv {
-    pub(crate) fn new(fleet: Arc<Fleet>, lease: Lease, spec: Arc<GymSpec>) -> Self {
+    pub(crate) fn new(fleet: Arc<Fleet>, slot: EnvSlot, spec: Arc<GymSpec>) -> Self {
         let (height, width, channels) = spec.frame;
         Self {
             fleet,
-            lease: Some(lease),
+            slot: Some(slot),
             spec,
             frame: vec![0; height * width * channels],
             episode: None,
@@ -62,72 +62,75 @@ impl GymEnv {
         &self.spec
     }
 
-    /// The last frame as the environment gave it, `[height, width, channels]`; zeros before the
-    /// first reset.
+    /// The last whole frame `[height, width, channels]`; zeros before the first reset.
     pub fn frame(&self) -> &[u8] {
         &self.frame
     }
 
-    /// What lies behind the frames of Car-Racing, see `probe` in `server.py`.
+    /// The internal state of Car-Racing as bytes: `what` is one of the names of `probe` in
+    /// `server.py`.
+    ///
+    /// # Errors
+    /// If the server fails, or if there is nothing of that name.
     pub fn probe(&self, what: &str) -> Result<Vec<u8>, GymError> {
-        let Lease { server, slot } = self.lease();
-        let body = [&slot.to_le_bytes(), what.as_bytes()].concat();
+        let EnvSlot { server, number } = self.slot();
+        let body = [&number.to_le_bytes(), what.as_bytes()].concat();
         server
             .send(Request::Probe, &body)?
             .wait(server, self.fleet.config().deadline)
     }
 
-    fn lease(&self) -> &Lease {
-        self.lease.as_ref().expect(
-            "there is always one but while another is sought, which needs the whole of self",
-        )
+    fn slot(&self) -> &EnvSlot {
+        self.slot
+            .as_ref()
+            .expect("there is always a slot, except inside `recover`, which has `&mut self`")
     }
 
-    /// Starts the episode of `seed`; its frame.
-    fn ask_reset(&mut self, seed: u64) -> Result<(), GymError> {
-        let Lease { server, slot } = self.lease();
-        let body = [&slot.to_le_bytes()[..], &seed.to_le_bytes()].concat();
+    /// Starts the episode of `seed` and stores its frame.
+    fn request_reset(&mut self, seed: u64) -> Result<(), GymError> {
+        let EnvSlot { server, number } = self.slot();
+        let body = [&number.to_le_bytes()[..], &seed.to_le_bytes()].concat();
         let frame = server
             .send(Request::Reset, &body)?
             .wait(server, self.fleet.config().deadline)?;
-        self.keep(&frame)
+        self.store_frame(&frame)
     }
 
     fn send_step(&self, action: &[f32]) -> Result<Pending, GymError> {
-        let Lease { server, slot } = self.lease();
-        let body: Vec<u8> = slot
-            .to_le_bytes()
-            .into_iter()
-            .chain(action.iter().flat_map(|a| a.to_le_bytes()))
-            .collect();
+        let EnvSlot { server, number } = self.slot();
+        let mut body = number.to_le_bytes().to_vec();
+        for value in action {
+            body.extend(value.to_le_bytes());
+        }
         server.send(Request::Step, &body)
     }
 
     fn receive_step(&mut self, pending: Pending) -> Result<Stepped, GymError> {
-        let server = self.lease().server.clone();
+        let server = self.slot().server.clone();
         let body = pending.wait(&server, self.fleet.config().deadline)?;
         let (stepped, frame) =
             Stepped::read(&body).ok_or_else(|| server.garbled("its step is too short".into()))?;
-        self.keep(frame)?;
+        self.store_frame(frame)?;
         Ok(stepped)
     }
 
-    fn keep(&mut self, frame: &[u8]) -> Result<(), GymError> {
+    fn store_frame(&mut self, frame: &[u8]) -> Result<(), GymError> {
         if frame.len() != self.frame.len() {
             let what = format!(
                 "a frame of {} bytes instead of {}",
                 frame.len(),
                 self.frame.len()
             );
-            return Err(self.lease().server.garbled(what));
+            return Err(self.slot().server.garbled(what));
         }
         self.frame.copy_from_slice(frame);
         Ok(())
     }
 
-    /// After `fault`: another server and the same episode up to the last step that was known.
+    /// After `fault`: gets a slot in another server and plays the episode again, up to the last step
+    /// with a known outcome.
     fn recover(&mut self, fault: GymError) -> Result<(), GymError> {
-        let first = self.episode.as_ref().is_some_and(|e| !e.lost);
+        let first = self.episode.as_ref().is_some_and(|e| !e.recovered);
         if !fault.is_crash() || !first {
             return Err(fault);
         }
@@ -135,20 +138,21 @@ impl GymEnv {
             "{fault}\nanother server is started and the episode played again up to here"
         );
         self.begun = None;
-        self.lease = None;
-        let (lease, _) = self.fleet.lease()?;
-        self.lease = Some(lease);
+        self.slot = None;
+        let (slot, _) = self.fleet.acquire()?;
+        self.slot = Some(slot);
         let Some(mut episode) = self.episode.take() else {
             return Err(fault);
         };
-        episode.lost = true;
+        episode.recovered = true;
         let outcome = self.replay(&episode, &fault);
         self.episode = Some(episode);
         outcome
     }
 
+    /// Plays `episode` again and compares its rewards.
     fn replay(&mut self, episode: &Episode, fault: &GymError) -> Result<(), GymError> {
-        self.ask_reset(episode.seed)?;
+        self.request_reset(episode.seed)?;
         let width = self.spec.action_space.len();
         for (i, (action, reward)) in episode
             .actions
@@ -178,6 +182,7 @@ impl GymEnv {
         }
     }
 
+    /// Applies `action`, which may have been sent by [`Env::begin`] already.
     fn advance(&mut self, action: &[f32]) -> Result<Stepped, GymError> {
         let sent = match self.begun.take() {
             Some((begun, pending)) => {
@@ -234,9 +239,9 @@ impl Env for GymEnv {
             actions: Vec::new(),
             rewards: Vec::new(),
             running: false,
-            lost: false,
+            recovered: false,
         });
-        if let Err(fault) = self.ask_reset(seed) {
+        if let Err(fault) = self.request_reset(seed) {
             self.recover(fault).map_err(failed)?;
         }
         if let Some(episode) = &mut self.episode {
@@ -249,7 +254,7 @@ impl Env for GymEnv {
     fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
         self.spec.action_space.check(action)?;
         if self.begun.is_none() && self.episode.as_ref().is_some_and(|e| e.running) {
-            // What goes wrong here comes to light in the step.
+            // An error here is reported by the next step.
             self.begun = self
                 .send_step(action)
                 .ok()
@@ -290,24 +295,22 @@ impl Env for GymEnv {
     fn picture(&mut self) -> Option<Picture> {
         self.episode.as_ref()?;
         let (height, width, channels) = self.spec.frame;
-        let pixels = self.frame.chunks_exact(channels);
-        let rgb = pixels
-            .flat_map(|p| {
-                if channels == 1 {
-                    [p[0]; 3]
-                } else {
-                    [p[0], p[1], p[2]]
-                }
-            })
-            .collect();
+        let mut rgb = Vec::with_capacity(height * width * 3);
+        for pixel in self.frame.chunks_exact(channels) {
+            if channels == 1 {
+                rgb.extend([pixel[0]; 3]);
+            } else {
+                rgb.extend_from_slice(&pixel[..3]);
+            }
+        }
         Some(Picture { width, height, rgb })
     }
 }
 
 impl Drop for GymEnv {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take().filter(|lease| lease.server.is_alive()) {
-            self.fleet.release(lease);
+        if let Some(slot) = self.slot.take().filter(|slot| slot.server.is_alive()) {
+            self.fleet.release(slot);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What can go wrong with a server. Each error says what to do next.
+//! Errors of servers. Each says what to do next.
 
 use std::{path::PathBuf, time::Duration};
 
-/// Why an environment of Gymnasium cannot be had, or has stopped.
+/// Why an environment of Gymnasium cannot be used, or has failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GymError {
     /// No interpreter was found.
@@ -11,9 +11,9 @@ pub enum GymError {
         crate::python::install("python3", id)
     )]
     NoPython {
-        /// Where it was looked for.
+        /// The places that were searched.
         looked: String,
-        /// The environment it was wanted for.
+        /// The environment that needs it.
         id: String,
     },
     /// The interpreter cannot be started.
@@ -38,7 +38,7 @@ pub enum GymError {
         program: PathBuf,
         /// What is missing.
         package: String,
-        /// The environment it was wanted for.
+        /// The environment that needs it.
         id: String,
     },
     /// The server speaks another version of the protocol.
@@ -47,12 +47,12 @@ pub enum GymError {
          {expected}: use the server that comes with it"
     )]
     Version {
-        /// The server's.
+        /// The server's version.
         found: u64,
-        /// Ours.
+        /// The version of this program.
         expected: u64,
     },
-    /// The environment or one of its spaces is not served.
+    /// The environment, or one of its spaces, is not supported.
     #[error("gym:{id} cannot be used: {why}")]
     Refused {
         /// The environment.
@@ -65,13 +65,13 @@ pub enum GymError {
     Raised {
         /// The environment.
         id: String,
-        /// What was asked.
+        /// The request, as a verb.
         request: &'static str,
         /// The exception's class.
         kind: String,
         /// Its message.
         message: String,
-        /// Where it was raised.
+        /// The end of its traceback.
         trace: String,
     },
     /// The process ended.
@@ -82,14 +82,14 @@ pub enum GymError {
     Ended {
         /// The environment.
         id: String,
-        /// What was asked.
+        /// The request, as a verb.
         request: &'static str,
         /// Exit code or signal.
         status: String,
         /// The last lines of its standard error.
         stderr: String,
     },
-    /// No answer in time; the process was stopped.
+    /// No reply in time; the process was stopped.
     #[error(
         "gym:{id} gave no answer within {} s when it was asked to {request}, and was stopped. \
          If it is only slow, give it more with --env-timeout SECONDS.{}",
@@ -99,14 +99,14 @@ pub enum GymError {
     Hung {
         /// The environment.
         id: String,
-        /// What was asked.
+        /// The request, as a verb.
         request: &'static str,
-        /// How long it was waited for.
+        /// The deadline.
         after: Duration,
         /// The last lines of its standard error.
         stderr: String,
     },
-    /// The server sent something that is no answer.
+    /// The server sent something else than a reply.
     #[error(
         "the server of gym:{id} does not keep to the protocol: {what}.{}",
         said(stderr)
@@ -119,7 +119,7 @@ pub enum GymError {
         /// The last lines of its standard error.
         stderr: String,
     },
-    /// Played again after a crash, the episode went another way.
+    /// Played again after a crash, the episode had another reward.
     #[error(
         "gym:{id} does not repeat itself: played again after a crash, step {step} of seed {seed} \
          gave another reward. Its first fault was: {fault}"
@@ -137,7 +137,7 @@ pub enum GymError {
 }
 
 impl GymError {
-    /// Whether another process may do better: the environment itself did not refuse.
+    /// Whether the process failed, not the environment, so that another process may succeed.
     pub(crate) fn is_crash(&self) -> bool {
         matches!(
             self,
@@ -146,7 +146,7 @@ impl GymError {
     }
 }
 
-/// The server's last words, where there are any.
+/// The last lines of the server's standard error, if any.
 fn said(stderr: &str) -> String {
     if stderr.is_empty() {
         String::new()

@@ -1,4 +1,4 @@
-//! Some servers, and the environments in their slots.
+//! The servers of one environment, and the environments in their slots.
 
 use std::{
     collections::BTreeMap,
@@ -15,25 +15,25 @@ use crate::{
     protocol::{Action, Made, Request},
 };
 
-/// Which environment is served, and how.
+/// Settings of a [`Fleet`].
 #[derive(Clone, Debug)]
 pub struct GymConfig {
     /// Its name for `gymnasium.make`.
     pub id: String,
     /// Its keyword arguments.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
-    /// The rows of its frames that an agent sees (`None`: all), as a square of that many pixels;
-    /// without it observations are the frames as they are.
+    /// The agent's view: the rows of the frame that it covers (`None`: all), and its side in
+    /// pixels. Without a view, observations are whole frames.
     pub view: Option<(Option<Range<usize>>, usize)>,
-    /// Most processes; environments are spread over them.
+    /// Largest number of processes; environments are spread over them.
     pub processes: usize,
-    /// How long a reset or a step may take.
+    /// Longest time of a reset or a step.
     pub deadline: Duration,
-    /// How long the start of a server and the making of an environment may take: packages are
-    /// imported in that time.
+    /// Longest time for the start of a server, and for the making of an environment, in which
+    /// packages are imported.
     pub start_deadline: Duration,
-    /// Whether frames are drawn. Only Car-Racing can be run without: its state, rewards and ends
-    /// stay the same.
+    /// Whether frames are drawn. Only Car-Racing can run without drawing; its state, rewards and
+    /// ends stay the same.
     pub draw: bool,
 }
 
@@ -52,18 +52,18 @@ impl GymConfig {
     }
 }
 
-/// What an environment turned out to be.
+/// What the server reports about the environment.
 #[derive(Clone, Debug)]
 pub struct GymSpec {
     /// Its actions.
     pub action_space: ActionSpace,
     /// Height, width and channels of its frames.
     pub frame: (usize, usize, usize),
-    /// What an agent sees of them, where the configuration asks for that.
+    /// The agent's view of them, if [`GymConfig::view`] asks for one.
     pub view: Option<AgentView>,
-    /// Steps after which its episodes are cut off.
+    /// Number of steps after which its episodes are truncated.
     pub max_steps: Option<u32>,
-    /// Versions of Python and of the packages that matter.
+    /// Versions of Python and of the packages that determine what the environment does.
     pub versions: BTreeMap<String, String>,
 }
 
@@ -71,31 +71,32 @@ pub struct GymSpec {
 pub struct Fleet {
     config: GymConfig,
     launch: Launch,
-    crew: Mutex<ServerLoad>,
+    pool: Mutex<Pool>,
 }
 
 #[derive(Default)]
-struct ServerLoad {
-    /// Each with the number of its environments.
+struct Pool {
+    /// The servers, each with the number of its environments.
     servers: Vec<(Arc<Server>, usize)>,
-    /// Environments that nobody uses at the moment.
-    free: Vec<Lease>,
+    /// Environments that are not in use.
+    free: Vec<EnvSlot>,
     spec: Option<Arc<GymSpec>>,
 }
 
 /// One environment in one server.
-pub(crate) struct Lease {
+pub(crate) struct EnvSlot {
     pub server: Arc<Server>,
-    pub slot: u32,
+    /// Its number in the server.
+    pub number: u32,
 }
 
 impl Fleet {
-    /// The servers of `config`, started when they are needed.
+    /// A fleet without servers; they are started when they are needed.
     pub fn new(config: GymConfig, launch: Launch) -> Arc<Self> {
         Arc::new(Self {
             config,
             launch,
-            crew: Mutex::default(),
+            pool: Mutex::default(),
         })
     }
 
@@ -104,66 +105,73 @@ impl Fleet {
         &self.config
     }
 
-    /// An environment, before its first reset.
+    /// An environment before its first reset.
+    ///
+    /// # Errors
+    /// If a server cannot be started, or if it refuses to make the environment.
     pub fn make(self: &Arc<Self>) -> Result<GymEnv, GymError> {
-        let (lease, spec) = self.lease()?;
-        Ok(GymEnv::new(self.clone(), lease, spec))
+        let (slot, spec) = self.acquire()?;
+        Ok(GymEnv::new(self.clone(), slot, spec))
     }
 
-    /// What the environment is; a server is started to know it.
+    /// What the environment is. The first call starts a server.
+    ///
+    /// # Errors
+    /// As those of [`Fleet::make`].
     pub fn spec(&self) -> Result<Arc<GymSpec>, GymError> {
-        let (lease, spec) = self.lease()?;
-        self.release(lease);
+        let (slot, spec) = self.acquire()?;
+        self.release(slot);
         Ok(spec)
     }
 
-    /// An environment that nobody uses: one that was given back, or a new one in the server that
-    /// has the fewest.
-    pub(crate) fn lease(&self) -> Result<(Lease, Arc<GymSpec>), GymError> {
-        let mut crew = self
-            .crew
+    /// An environment that is not in use: a released one, or a new one in the server with the
+    /// fewest.
+    pub(crate) fn acquire(&self) -> Result<(EnvSlot, Arc<GymSpec>), GymError> {
+        let mut pool = self
+            .pool
             .lock()
             .expect("nothing panics while it holds this");
-        crew.free.retain(|lease| lease.server.is_alive());
-        if let (Some(lease), Some(spec)) = (crew.free.pop(), crew.spec.clone()) {
-            return Ok((lease, spec));
+        pool.free.retain(|slot| slot.server.is_alive());
+        if let (Some(slot), Some(spec)) = (pool.free.pop(), pool.spec.clone()) {
+            return Ok((slot, spec));
         }
-        crew.servers.retain(|(server, _)| server.is_alive());
-        if crew.servers.len() < self.config.processes.max(1) {
+        pool.servers.retain(|(server, _)| server.is_alive());
+        if pool.servers.len() < self.config.processes.max(1) {
             let server = Server::start(&self.config.id, &self.launch)?;
             let hello = server.hello(self.config.start_deadline)?;
             tracing::info!(pid = server.pid, versions = ?hello.versions, "started a server of \
                 gym:{}", self.config.id);
-            crew.servers.push((Arc::new(server), 0));
+            pool.servers.push((Arc::new(server), 0));
         }
-        let (server, load) = crew
+        let (server, load) = pool
             .servers
             .iter_mut()
             .min_by_key(|(_, load)| *load)
             .expect("one was just started");
-        let (lease, spec) = self.open_in(server.clone())?;
+        let (slot, spec) = self.open_in(server.clone())?;
         *load += 1;
-        let spec = crew.spec.get_or_insert(Arc::new(spec)).clone();
-        Ok((lease, spec))
+        let spec = pool.spec.get_or_insert(Arc::new(spec)).clone();
+        Ok((slot, spec))
     }
 
-    pub(crate) fn release(&self, lease: Lease) {
-        // Dropped instead if another thread panicked: its server ends with it.
-        if let Ok(mut crew) = self.crew.lock() {
-            crew.free.push(lease);
+    /// Gives an environment back for later use.
+    pub(crate) fn release(&self, slot: EnvSlot) {
+        // If another thread panicked the slot is dropped instead, and its server ends with it.
+        if let Ok(mut pool) = self.pool.lock() {
+            pool.free.push(slot);
         }
     }
 
     /// Makes an environment in `server`.
-    fn open_in(&self, server: Arc<Server>) -> Result<(Lease, GymSpec), GymError> {
+    fn open_in(&self, server: Arc<Server>) -> Result<(EnvSlot, GymSpec), GymError> {
         let refused = |why: String| GymError::Refused {
             id: self.config.id.clone(),
             why,
         };
-        let wish = serde_json::json!({ "id": self.config.id, "kwargs": self.config.kwargs,
+        let request = serde_json::json!({ "id": self.config.id, "kwargs": self.config.kwargs,
             "draw": self.config.draw });
         let body = server
-            .send(Request::Make, wish.to_string().as_bytes())?
+            .send(Request::Make, request.to_string().as_bytes())?
             .wait(&server, self.config.start_deadline);
         let body = body.map_err(|e| match e {
             GymError::Missing { package, id, .. } => GymError::Missing {
@@ -197,19 +205,17 @@ impl Fleet {
             }
             None => None,
         };
-        let lease = Lease {
+        let slot = EnvSlot {
             server,
-            slot: made.slot,
+            number: made.slot,
         };
-        Ok((
-            lease,
-            GymSpec {
-                action_space,
-                frame,
-                view,
-                max_steps: made.max_steps,
-                versions: made.versions,
-            },
-        ))
+        let spec = GymSpec {
+            action_space,
+            frame,
+            view,
+            max_steps: made.max_steps,
+            versions: made.versions,
+        };
+        Ok((slot, spec))
     }
 }

@@ -1,14 +1,14 @@
 //! Environments of Python's Gymnasium (and of gym-super-mario-bros 7.4.0) behind the
 //! [`Env`](frmdn_env::Env) trait.
 //!
-//! A small Python program, [`SERVER`], is compiled in and served by processes: nothing of Python at
-//! cargo's build, and a crash or a hang of an environment is an error, not the end of this program.
-//! A [`Fleet`] keeps as many processes as asked for and hands out [`GymEnv`]s, each in a slot of
-//! one of them. What an environment does depends on its seed and actions only, never on the process
-//! that runs it; so an episode that was lost with its process is played again up to where it was.
+//! A small Python program, [`SERVER`], is compiled in and run in processes of its own. So the build
+//! needs no Python, and a crash or a hang of an environment is an error, not the end of this
+//! program. A [`Fleet`] starts up to a given number of processes and makes [`GymEnv`]s, each in a
+//! slot of one of them. An episode depends on its seed and actions only, not on the process that
+//! runs it; so an episode whose process failed is played again in another one.
 //!
-//! Reading order: [`protocol`], `process` (one server), `fleet`, `env`; [`python`] finds
-//! interpreters and what they have.
+//! Reading order: [`protocol`], `process` (one server), `fleet`, `env`; [`python`] finds the
+//! interpreter.
 
 mod env;
 mod error;
@@ -23,9 +23,9 @@ pub use fleet::{Fleet, GymConfig, GymSpec};
 pub use process::Launch;
 pub use python::Python;
 
-/// The text of the server.
+/// The source of the server.
 pub const SERVER: &str = include_str!("../server/server.py");
-/// What the server needs for Gymnasium's environments, as pip wants it.
+/// Requirements of the server for Gymnasium's environments, in pip's format.
 pub const REQUIREMENTS: &str = include_str!("../server/requirements.txt");
-/// What the server needs for gym-super-mario-bros.
+/// Requirements of the server for gym-super-mario-bros, in pip's format.
 pub const REQUIREMENTS_MARIO: &str = include_str!("../server/requirements-mario.txt");

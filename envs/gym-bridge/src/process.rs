@@ -1,4 +1,4 @@
-//! One server: a child process, its pipes, and the requests that are under way.
+//! One server: a child process, its pipes, and the requests without a reply yet.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     runtime::Runtime,
     sync::{mpsc, oneshot, watch},
 };
@@ -24,32 +24,32 @@ use crate::{
     protocol::{self, ERROR, Failure, HEAD, Hello, LONGEST, REPLY, Request},
 };
 
-/// Lines of standard error that are kept.
-const LINES: usize = 20;
-/// Longest line that is kept, in bytes.
-const LINE: usize = 400;
-/// How long a server may take to end after its input was closed, before it is killed.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Number of lines of standard error that are kept for errors.
+const MAX_LINES: usize = 20;
+/// Bytes of a line that are kept.
+const MAX_LINE_LEN: usize = 400;
+/// Time for a server to end by itself after its input was closed; then it is killed.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The pipes of all servers are served by one thread of their own.
+/// One thread serves the pipes of all servers.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("gym-bridge")
         .enable_all()
         .build()
-        .expect("the system gives one more thread and its pipes")
+        .expect("the system can start one more thread")
 });
 
-/// How a server is started.
+/// The command that starts a server.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The interpreter.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// The folder of its script, which lives as long as any server may be started.
-    #[expect(dead_code, reason = "held, not read: dropping it deletes the folder")]
+    /// The folder of its script, which must exist as long as servers may be started.
+    #[expect(dead_code, reason = "never read: dropping it deletes the folder")]
     pub(crate) folder: Option<Arc<tempfile::TempDir>>,
 }
 
@@ -68,33 +68,34 @@ impl Launch {
 pub(crate) struct Server {
     /// What it serves, for errors.
     id: String,
-    /// Requests on their way to its standard input. Dropping it closes the input, which ends the
+    /// Messages for its standard input. Dropping the sender closes the input, which ends the
     /// server.
     requests: mpsc::UnboundedSender<Vec<u8>>,
     shared: Arc<Shared>,
     ticket: AtomicU32,
-    /// How it ended, once it has.
+    /// How it ended; `None` while it runs.
     ended: watch::Receiver<Option<String>>,
     kill: mpsc::UnboundedSender<()>,
     /// Process number, for logs.
     pub pid: u32,
 }
 
-/// Kind and body.
+/// Kind and body of a reply.
 type Reply = (u8, Vec<u8>);
 
 #[derive(Default)]
 struct Shared {
-    /// Who waits for which reply; `None` once nothing more will come.
+    /// The receiver of each reply by its ticket; `None` once no reply can come any more.
     waiting: Mutex<Option<HashMap<u32, oneshot::Sender<Reply>>>>,
+    /// The last lines of standard error.
     stderr: Mutex<VecDeque<String>>,
-    /// What was wrong with its messages.
+    /// What the server sent instead of a reply.
     garbled: Mutex<Option<String>>,
-    /// It was told to end: nobody may start anything with it.
-    condemned: AtomicBool,
+    /// It is being stopped and takes no new requests.
+    stopping: AtomicBool,
 }
 
-/// A reply that is to come.
+/// A request whose reply has not been read.
 #[derive(Debug)]
 pub(crate) struct Pending {
     request: Request,
@@ -106,25 +107,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Server {
-    /// Starts a process; [`Server::hello`] tells whether it is a server.
+    /// Starts a process; [`Server::hello`] checks that it is a server.
     pub fn start(id: &str, launch: &Launch) -> Result<Self, GymError> {
-        let mut command = Command::new(&launch.program);
-        command
-            .args(&launch.args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        // Ctrl-C in a terminal goes to the whole process group; the server is to end when its input
-        // closes, not before.
-        #[cfg(unix)]
-        command.process_group(0);
         let _guard = RUNTIME.enter();
-        let mut child = command.spawn().map_err(|e| GymError::NotStarted {
-            program: launch.program.clone(),
-            why: e.to_string(),
-        })?;
-        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        let mut child = spawn(launch)?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             unreachable!("all three were piped");
@@ -134,50 +121,20 @@ impl Server {
             waiting: Mutex::new(Some(HashMap::new())),
             ..Shared::default()
         });
-
-        let (requests, mut outbox) = mpsc::unbounded_channel::<Vec<u8>>();
-        RUNTIME.spawn(async move {
-            while let Some(message) = outbox.recv().await {
-                if stdin.write_all(&message).await.is_err() {
-                    break;
-                }
-            }
-        });
-        let mut words = BufReader::new(stderr);
-        let said = shared.clone();
-        let listen = RUNTIME.spawn(async move {
-            let mut line = Vec::new();
-            while matches!(words.read_until(b'\n', &mut line).await, Ok(n) if n > 0) {
-                let text = String::from_utf8_lossy(&line[..line.len().min(LINE)])
-                    .trim_end()
-                    .to_owned();
-                tracing::debug!(pid, "{text}");
-                let mut kept = lock(&said.stderr);
-                if kept.len() == LINES {
-                    kept.pop_front();
-                }
-                kept.push_back(text);
-                drop(kept);
-                line.clear();
-            }
-        });
-        let inbox = shared.clone();
-        let read = RUNTIME.spawn(async move {
-            if let Err(what) = deliver(stdout, &inbox).await {
-                inbox.condemned.store(true, Ordering::Relaxed);
-                *lock(&inbox.garbled) = Some(what);
-            }
-        });
+        let (requests, outbox) = mpsc::unbounded_channel();
         let (kill, killed) = mpsc::unbounded_channel();
-        let (tell, ended) = watch::channel(None);
-        let all = shared.clone();
+        let (end_sender, ended) = watch::channel(None);
+        RUNTIME.spawn(write_requests(stdin, outbox));
+        let stderr_task = RUNTIME.spawn(keep_stderr(stderr, shared.clone(), pid));
+        let reply_task = RUNTIME.spawn(read_replies(stdout, shared.clone()));
+        let watched = shared.clone();
         RUNTIME.spawn(async move {
-            let status = supervise(child, killed, read).await;
-            // What it said last is part of the error; a grandchild may keep the pipe open, so not
-            // forever.
-            let _ = tokio::time::timeout(Duration::from_millis(200), listen).await;
-            let _ = tell.send(Some(status));
-            *lock(&all.waiting) = None;
+            let status = supervise(child, killed, reply_task).await;
+            // The last lines of standard error are part of the error. The wait is short, because a
+            // grandchild may keep the pipe open.
+            let _ = tokio::time::timeout(Duration::from_millis(200), stderr_task).await;
+            let _ = end_sender.send(Some(status));
+            *lock(&watched.waiting) = None;
         });
         Ok(Self {
             id: id.to_owned(),
@@ -190,11 +147,11 @@ impl Server {
         })
     }
 
-    /// Asks for versions and checks the protocol's.
+    /// Reads the versions and checks that of the protocol.
     pub fn hello(&self, deadline: Duration) -> Result<Hello, GymError> {
-        let wish = format!("{{\"protocol\": {}}}", protocol::VERSION);
+        let request = format!("{{\"protocol\": {}}}", protocol::VERSION);
         let body = self
-            .send(Request::Hello, wish.as_bytes())?
+            .send(Request::Hello, request.as_bytes())?
             .wait(self, deadline)?;
         let hello: Hello = serde_json::from_slice(&body)
             .map_err(|e| self.garbled(format!("its greeting is none: {e}")))?;
@@ -216,24 +173,24 @@ impl Server {
             Some(waiting) => waiting.insert(ticket, sender),
             None => return Err(self.ended(request)),
         };
-        // A closed outbox means a broken pipe: the process is about to end, and the reply will
-        // tell.
+        // A closed channel means a broken pipe: the process is about to end, and waiting for the
+        // reply returns that error.
         let _ = self
             .requests
             .send(protocol::message(request as u8, ticket, body));
         Ok(Pending { request, reply })
     }
 
-    /// Whether the process still answers.
+    /// Whether the process runs and takes requests.
     pub fn is_alive(&self) -> bool {
-        !self.shared.condemned.load(Ordering::Relaxed)
+        !self.shared.stopping.load(Ordering::Relaxed)
             && lock(&self.shared.waiting).is_some()
             && self.ended.borrow().is_none()
     }
 
     /// Stops the process at once.
     pub fn kill(&self) {
-        self.shared.condemned.store(true, Ordering::Relaxed);
+        self.shared.stopping.store(true, Ordering::Relaxed);
         let _ = self.kill.send(());
     }
 
@@ -246,6 +203,7 @@ impl Server {
             .join("\n")
     }
 
+    /// Stops the process and returns the error of a message that breaks the protocol.
     pub fn garbled(&self, what: String) -> GymError {
         self.kill();
         GymError::Garbled {
@@ -255,7 +213,7 @@ impl Server {
         }
     }
 
-    /// The error of a process that is gone: how it ended is waited for.
+    /// The error of a process that has ended or is ending. Waits for its exit status.
     fn ended(&self, request: Request) -> GymError {
         let mut ended = self.ended.clone();
         let wait = async {
@@ -266,7 +224,7 @@ impl Server {
                 .and_then(|status| status.clone())
         };
         let status = RUNTIME.block_on(async {
-            tokio::time::timeout(FAREWELL * 2, wait)
+            tokio::time::timeout(EXIT_TIMEOUT * 2, wait)
                 .await
                 .ok()
                 .flatten()
@@ -289,7 +247,7 @@ impl Server {
 }
 
 impl Pending {
-    /// The body of the reply, within `deadline`; a server that misses it is stopped.
+    /// Waits for the reply and returns its body. A server that misses `deadline` is stopped.
     pub fn wait(self, server: &Server, deadline: Duration) -> Result<Vec<u8>, GymError> {
         let request = self.request;
         let reply = RUNTIME.block_on(async { tokio::time::timeout(deadline, self.reply).await });
@@ -318,8 +276,8 @@ impl Pending {
     }
 }
 
-/// The error of an exception on the other side. What the server's own classes mean is the fleet's
-/// to say.
+/// The error of an exception in the server. The fleet fills in the program of
+/// [`GymError::Missing`].
 fn raised(server: &Server, request: Request, failure: Failure) -> GymError {
     let id = server.id.clone();
     let Failure {
@@ -336,7 +294,7 @@ fn raised(server: &Server, request: Request, failure: Failure) -> GymError {
         },
         _ => {
             let lines: Vec<&str> = trace.trim_end().lines().collect();
-            let tail = lines[lines.len().saturating_sub(LINES)..].join("\n");
+            let tail = lines[lines.len().saturating_sub(MAX_LINES)..].join("\n");
             GymError::Raised {
                 id,
                 request: request.verb(),
@@ -348,8 +306,72 @@ fn raised(server: &Server, request: Request, failure: Failure) -> GymError {
     }
 }
 
-/// Hands replies to those who wait, until the pipe closes; an error says what was no message.
-async fn deliver(stdout: ChildStdout, shared: &Shared) -> Result<(), String> {
+/// Starts the process with all of its pipes.
+fn spawn(launch: &Launch) -> Result<Child, GymError> {
+    let mut command = Command::new(&launch.program);
+    command
+        .args(&launch.args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    // Ctrl-C in a terminal goes to the whole process group; the server is to end when its input
+    // closes, not before.
+    #[cfg(unix)]
+    command.process_group(0);
+    command.spawn().map_err(|e| GymError::NotStarted {
+        program: launch.program.clone(),
+        why: e.to_string(),
+    })
+}
+
+/// Writes the messages of `outbox` to the server, until that is closed or the pipe breaks.
+async fn write_requests(mut stdin: ChildStdin, mut outbox: mpsc::UnboundedReceiver<Vec<u8>>) {
+    while let Some(message) = outbox.recv().await {
+        if stdin.write_all(&message).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Keeps the last lines of standard error, until the pipe closes.
+async fn keep_stderr(stderr: ChildStderr, shared: Arc<Shared>, pid: u32) {
+    let mut source = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while matches!(source.read_until(b'\n', &mut line).await, Ok(n) if n > 0) {
+        let text = String::from_utf8_lossy(&line[..line.len().min(MAX_LINE_LEN)])
+            .trim_end()
+            .to_owned();
+        tracing::debug!(pid, "{text}");
+        let mut kept = lock(&shared.stderr);
+        if kept.len() == MAX_LINES {
+            kept.pop_front();
+        }
+        kept.push_back(text);
+        drop(kept);
+        line.clear();
+    }
+}
+
+/// Reads replies until the pipe closes or something else than a reply arrives.
+async fn read_replies(stdout: ChildStdout, shared: Arc<Shared>) {
+    if let Err(fault) = deliver(stdout, &shared).await {
+        shared.stopping.store(true, Ordering::Relaxed);
+        *lock(&shared.garbled) = Some(fault.to_string());
+    }
+}
+
+/// What a server sent instead of a reply.
+#[derive(Debug, thiserror::Error)]
+enum StreamFault {
+    #[error("it announced a message of {0} bytes")]
+    Length(usize),
+    #[error("it answered request {0}, which was never made")]
+    Ticket(u32),
+}
+
+/// Hands each reply to the one who waits for it, until the pipe closes.
+async fn deliver(stdout: ChildStdout, shared: &Shared) -> Result<(), StreamFault> {
     let mut source = BufReader::with_capacity(1 << 16, stdout);
     loop {
         let mut length = [0; 4];
@@ -358,7 +380,7 @@ async fn deliver(stdout: ChildStdout, shared: &Shared) -> Result<(), String> {
         }
         let length = u32::from_le_bytes(length) as usize;
         if !(HEAD..=LONGEST).contains(&length) {
-            return Err(format!("it announced a message of {length} bytes"));
+            return Err(StreamFault::Length(length));
         }
         let mut head = [0; HEAD];
         let mut body = vec![0; length - HEAD];
@@ -372,40 +394,35 @@ async fn deliver(stdout: ChildStdout, shared: &Shared) -> Result<(), String> {
             .as_mut()
             .and_then(|waiting| waiting.remove(&ticket));
         match waiter {
-            // Whoever has stopped waiting does not want it.
+            // Sending fails if the receiver has timed out and no longer needs the reply.
             Some(waiter) => drop(waiter.send((head[0], body))),
-            None => {
-                return Err(format!(
-                    "it answered request {ticket}, which was never made"
-                ));
-            }
+            None => return Err(StreamFault::Ticket(ticket)),
         }
     }
 }
 
-/// Waits for the end of the process and reaps it: by itself, by [`Server::kill`], or some time
-/// after its input was closed.
+/// Waits until the process ends, which happens by itself, after [`Server::kill`], or within a
+/// timeout after its input was closed. Returns its exit status in words.
 async fn supervise(
     mut child: Child,
     mut killed: mpsc::UnboundedReceiver<()>,
-    read: tokio::task::JoinHandle<()>,
+    mut replies: tokio::task::JoinHandle<()>,
 ) -> String {
-    let mut read = read;
     let mut reading = true;
     loop {
         tokio::select! {
             status = child.wait() => {
-                // What it had answered is still read from the pipe.
+                // Replies that it sent before are still read from the pipe.
                 if reading {
-                    let _ = tokio::time::timeout(Duration::from_millis(200), &mut read).await;
+                    let _ = tokio::time::timeout(Duration::from_millis(200), &mut replies).await;
                 }
                 return status.map_or_else(|e| e.to_string(), |status| status.to_string());
             }
-            order = killed.recv() => match order {
+            request = killed.recv() => match request {
                 Some(()) => { let _ = child.start_kill(); }
                 // The server was dropped and its input closed with it.
                 None => {
-                    if let Ok(status) = tokio::time::timeout(FAREWELL, child.wait()).await {
+                    if let Ok(status) = tokio::time::timeout(EXIT_TIMEOUT, child.wait()).await {
                         return status.map_or_else(|e| e.to_string(), |status| status.to_string());
                     }
                     let _ = child.start_kill();
@@ -413,8 +430,8 @@ async fn supervise(
                     return status.map_or_else(|e| e.to_string(), |status| status.to_string());
                 }
             },
-            // It closed its output, or said something that is no message: nothing more will come.
-            _ = &mut read, if reading => {
+            // It closed its output or sent something else than a reply: no reply can follow.
+            _ = &mut replies, if reading => {
                 reading = false;
                 if tokio::time::timeout(Duration::from_millis(500), child.wait()).await.is_err() {
                     let _ = child.start_kill();

@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the protocol.
 pub const VERSION: u64 = 1;
-/// Added to the kind of a request by its reply.
+/// A reply's kind is that of its request plus this.
 pub const REPLY: u8 = 128;
 /// Kind of a reply that is an error.
 pub const ERROR: u8 = 255;
-/// Bytes of kind and ticket, which every message has.
+/// Bytes of kind and ticket, with which every message begins.
 pub const HEAD: usize = 5;
-/// Longest message that is believed; frames of 8,000 × 8,000 pixels fit.
+/// Longest message that is accepted, in bytes; frames of 8,000 × 8,000 pixels fit.
 pub const LONGEST: usize = 1 << 28;
 
-/// What can be asked of a server.
+/// Requests to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Request {
@@ -28,14 +28,14 @@ pub enum Request {
     Reset = 3,
     /// One step.
     Step = 4,
-    /// Look behind the frames.
+    /// Read the internal state.
     Probe = 5,
-    /// Give an environment up.
+    /// Close an environment.
     Close = 6,
 }
 
 impl Request {
-    /// In words, for errors.
+    /// The request as a verb, for errors.
     pub fn verb(self) -> &'static str {
         match self {
             Self::Hello => "start",
@@ -53,7 +53,7 @@ impl Request {
 pub struct Hello {
     /// The server's [`VERSION`].
     pub protocol: u64,
-    /// Version of each package that matters.
+    /// Versions of Python and of the packages that determine what environments do.
     #[serde(default)]
     pub versions: std::collections::BTreeMap<String, String>,
 }
@@ -67,12 +67,11 @@ pub struct Made {
     pub action: Action,
     /// `[height, width, channels]` of a frame.
     pub observation: [usize; 3],
-    /// Steps after which episodes are cut off.
+    /// Number of steps after which episodes are truncated.
     pub max_steps: Option<u32>,
-    /// Gymnasium's autoreset mode. Only "disabled" is understood: the server never resets by
-    /// itself.
+    /// Gymnasium's autoreset mode. Only "disabled" is supported: the server never resets by itself.
     pub autoreset: String,
-    /// Version of each package that matters, now that they are loaded.
+    /// The same versions, after the environment's packages were loaded.
     pub versions: std::collections::BTreeMap<String, String>,
 }
 
@@ -101,7 +100,7 @@ pub struct Failure {
     pub kind: String,
     /// Its message.
     pub message: String,
-    /// Where it was raised.
+    /// Its traceback.
     #[serde(default)]
     pub trace: String,
 }
@@ -111,17 +110,17 @@ pub struct Failure {
 pub struct Stepped {
     /// Reward.
     pub reward: f64,
-    /// 1 terminated, 2 truncated, 4 completed.
+    /// Sum of 1 if terminated, 2 if truncated, 4 if completed.
     pub flags: u8,
-    /// Progress and the most there is; zeros where there is no such thing.
+    /// Progress and the largest possible; zeros where the environment measures none.
     pub progress: (u32, u32),
 }
 
 impl Stepped {
-    /// Bytes before the frame.
+    /// Number of bytes before the frame.
     pub const LEN: usize = 17;
 
-    /// The head and the frame of a reply.
+    /// The head and the frame of a reply's body; `None` if it is too short.
     pub fn read(body: &[u8]) -> Option<(Self, &[u8])> {
         let (head, frame) = body.split_first_chunk::<{ Self::LEN }>()?;
         let word =

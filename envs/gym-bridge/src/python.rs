@@ -1,4 +1,4 @@
-//! Which Python serves, what it has, and how to install what it lacks.
+//! The Python interpreter, the versions of its packages, and how to install missing ones.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{GymError, Launch, REQUIREMENTS, REQUIREMENTS_MARIO, SERVER, process::Server};
 
-/// The virtual environment that [`install`] makes, looked for where the program is started.
+/// The virtual environment that [`install`] makes, searched in the current folder.
 const VENV: &str = "gym-env";
 
 /// An interpreter.
@@ -20,9 +20,11 @@ pub struct Python {
 }
 
 impl Python {
-    /// The interpreter to use for gym:`id`: the one that was named; else that of `FRMDN_PYTHON`, of
-    /// an activated virtual environment, of `gym-env` in the current folder, or `python3` or
-    /// `python` on the path.
+    /// The interpreter for gym:`id`: `named`, else that of `FRMDN_PYTHON`, of an activated virtual
+    /// environment, of `gym-env` in the current folder, or `python3` or `python` on the path.
+    ///
+    /// # Errors
+    /// If none of them exists.
     pub fn find(named: Option<&Path>, id: &str) -> Result<Self, GymError> {
         if let Some(program) = named {
             return Ok(Self {
@@ -53,11 +55,12 @@ impl Python {
         let on_path = names
             .iter()
             .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-        let all = active
+        let candidates = active
             .into_iter()
             .chain([inside(VENV.into())])
             .chain(on_path);
-        all.into_iter()
+        candidates
+            .into_iter()
             .find(|program| program.is_file())
             .map(|program| Self { program })
             .ok_or_else(|| GymError::NoPython {
@@ -69,13 +72,17 @@ impl Python {
             })
     }
 
-    /// The server, ready to be started with this interpreter.
+    /// The command that starts the server with this interpreter; writes the server's script to a
+    /// temporary folder.
+    ///
+    /// # Errors
+    /// If the script cannot be written.
     pub fn launch(&self) -> Result<Launch, GymError> {
         let failed = |e: std::io::Error| GymError::NotStarted {
             program: self.program.clone(),
             why: format!("its server cannot be written to the folder for temporary files: {e}"),
         };
-        // A folder of its own: Python looks for modules beside the script first.
+        // In a separate folder, because Python searches modules beside the script first.
         let folder = tempfile::Builder::new()
             .prefix("frmdn-gym-")
             .tempdir()
@@ -89,14 +96,17 @@ impl Python {
         })
     }
 
-    /// Versions of Python and of the packages that matter, by starting the server.
+    /// Versions of Python and of the packages that determine what environments do. Starts a server.
+    ///
+    /// # Errors
+    /// If the server cannot be started, or if it does not reply within `deadline`.
     pub fn versions(&self, deadline: Duration) -> Result<BTreeMap<String, String>, GymError> {
         let launch = self.launch()?;
         Ok(Server::start("(any)", &launch)?.hello(deadline)?.versions)
     }
 }
 
-/// The commands that install what gym:`id` needs, with `program` as the Python to begin with.
+/// The commands that install what gym:`id` needs into a virtual environment made with `program`.
 pub fn install(program: &str, id: &str) -> String {
     let requirements = if id.starts_with("SuperMarioBros") {
         REQUIREMENTS_MARIO

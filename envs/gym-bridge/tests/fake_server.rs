@@ -1,4 +1,4 @@
-//! The client against a server in Rust: the promises of an environment, and every fault.
+//! The client against a server in Rust: the conformance tests, and all faults of a server.
 
 use std::{
     path::Path,
@@ -138,19 +138,20 @@ fn a_batch_over_two_processes_equals_one_environment_alone() {
 }
 
 #[test]
-fn an_action_told_ahead_changes_nothing_and_has_to_be_kept_to() {
-    let (mut told, mut plain) = (good(), good());
+fn an_action_sent_ahead_changes_nothing_and_cannot_be_replaced() {
+    let (mut ahead, mut plain) = (good(), good());
     let mut frames = [vec![0; 72], vec![0; 72]];
     for seed in 0..3 {
-        told.reset(seed, ObservationMut::Frame(&mut frames[0]))
+        ahead
+            .reset(seed, ObservationMut::Frame(&mut frames[0]))
             .unwrap();
         plain
             .reset(seed, ObservationMut::Frame(&mut frames[1]))
             .unwrap();
         for t in 0..9 {
             let action = [0.1 * t as f32, 0.0];
-            told.begin(&action).unwrap();
-            let a = told
+            ahead.begin(&action).unwrap();
+            let a = ahead
                 .step(&action, ObservationMut::Frame(&mut frames[0]))
                 .unwrap();
             assert_eq!(
@@ -162,16 +163,18 @@ fn an_action_told_ahead_changes_nothing_and_has_to_be_kept_to() {
             assert_eq!(frames[0], frames[1]);
         }
         // A reset forgets it.
-        told.begin(&[1.0, 1.0]).unwrap();
+        ahead.begin(&[1.0, 1.0]).unwrap();
     }
-    told.reset(1, ObservationMut::Frame(&mut frames[0]))
+    ahead
+        .reset(1, ObservationMut::Frame(&mut frames[0]))
         .unwrap();
-    told.begin(&[1.0, 1.0]).unwrap();
+    ahead.begin(&[1.0, 1.0]).unwrap();
     assert!(
-        told.step(&[0.0, 1.0], ObservationMut::Frame(&mut frames[0]))
+        ahead
+            .step(&[0.0, 1.0], ObservationMut::Frame(&mut frames[0]))
             .is_err()
     );
-    assert!(told.begin(&[7.0, 1.0]).is_err());
+    assert!(ahead.begin(&[7.0, 1.0]).is_err());
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn a_lost_server_is_replaced_and_the_episode_goes_on_as_if_nothing_had_happened(
         let mut env = fleet.make().unwrap();
         assert_eq!(play(&mut env, 3).unwrap(), calm, "{n} {name}");
         assert!(mark.exists(), "{name} never happened");
-        // The environment is as good as before, and so are those made later.
+        // The environment still works, and so do those made later.
         assert_eq!(play(&mut env, 3).unwrap(), calm, "{name}");
         assert_eq!(play(&mut fleet.make().unwrap(), 3).unwrap(), calm, "{name}");
     }
@@ -241,7 +244,7 @@ fn a_server_that_fails_again_is_an_error_with_its_last_words() {
 }
 
 #[test]
-fn an_environment_that_does_not_repeat_itself_is_not_taken_for_the_same() {
+fn an_environment_that_does_not_repeat_itself_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let mark = dir.path().join("spent");
     let text = fault(&["crash", mark.to_str().unwrap(), "drift"], |_| ());
@@ -335,7 +338,7 @@ fn children(word: &str) -> Vec<(u32, char)> {
                 return None;
             }
             let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            // A zombie has no command line any more, but the name.
+            // A zombie has a name, but no command line.
             let named = String::from_utf8_lossy(&command).contains(word)
                 || state == 'Z' && head.contains("fake-gym");
             named.then(|| {
@@ -363,7 +366,7 @@ fn no_process_is_left_behind() {
         }
     }
     let dir = tempfile::tempdir().unwrap();
-    // Each with an argument of its own, to be told from those of the other tests.
+    // Each with its own argument, which tells it from the servers of the other tests.
     let own = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let mark = own("dropped");
     let fleet_ = fleet(&["good", &mark], |_| ());
@@ -374,14 +377,14 @@ fn no_process_is_left_behind() {
     for name in ["hang", "crash", "closed", "long"] {
         let mark = own(name);
         std::fs::write(&mark, "").unwrap();
-        // With the file there the third argument is the fault: it happens every time.
+        // The file exists, so the third argument is the fault, and it happens every time.
         let text = fault(&["good", &mark, name], |c| {
             c.deadline = Duration::from_millis(300)
         });
         assert!(!text.contains("no error"), "{name}");
         gone(&mark);
     }
-    // One that does not care whether its input was closed.
+    // One that goes on after its input was closed.
     let mark = own("silent");
     fault(&["silent", &mark], |c| {
         c.start_deadline = Duration::from_millis(200)

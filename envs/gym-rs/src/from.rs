@@ -19,21 +19,21 @@ use gym_rs::{
 /// An environment of gym-rs with discrete actions.
 ///
 /// gym-rs's environments hold the handle of a window and cannot be sent to another thread, so each
-/// lives in a thread of its own. gym-rs has no limits on steps: the one given here truncates.
-/// Nothing is drawn, [`Env::picture`] is `None`.
+/// runs in its own thread. gym-rs has no limit on steps; here episodes are truncated after a given
+/// number. Nothing is drawn, and [`Env::picture`] is `None`.
 pub struct FromGymRs {
     action_space: ActionSpace,
     width: usize,
     max_steps: u32,
-    /// Steps since reset; `None` when there is no episode.
+    /// Steps since reset; `None` if no episode is running.
     steps: Option<u32>,
-    /// Dropping it ends the thread.
-    orders: Option<Sender<Order>>,
+    /// Dropping the sender ends the thread.
+    requests: Option<Sender<Request>>,
     answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
 }
 
-enum Order {
+enum Request {
     Reset(u64),
     Step(usize),
 }
@@ -44,18 +44,18 @@ struct Answer {
     done: bool,
 }
 
-/// gym-rs's cart pole: keep the pole upright, at most 500 steps.
+/// gym-rs's cart pole: keep the pole upright; truncated after 500 steps.
 pub fn cart_pole() -> FromGymRs {
     FromGymRs::new(|| CartPoleEnv::new(RenderMode::None), 500)
 }
 
-/// gym-rs's mountain car: get up the hill, at most 200 steps.
+/// gym-rs's mountain car: drive up the hill; truncated after 200 steps.
 pub fn mountain_car() -> FromGymRs {
     FromGymRs::new(|| MountainCarEnv::new(RenderMode::None), 200)
 }
 
 impl FromGymRs {
-    /// The environment that `make` makes; episodes are truncated after `max_steps`.
+    /// The environment that `make` makes; episodes are truncated after `max_steps` steps.
     ///
     /// # Panics
     /// If `make` panics.
@@ -64,23 +64,23 @@ impl FromGymRs {
         E: Theirs<Action = usize> + EnvProperties<ActionSpace = Discrete>,
         E::Observation: Sample + Into<Vec<f64>>,
     {
-        let (orders, inbox) = channel();
+        let (requests, inbox) = channel();
         let (outbox, answers) = channel();
-        let (tell, spaces) = channel();
+        let (spaces_sender, spaces) = channel();
         let thread = std::thread::spawn(move || {
             let mut env = make();
             let Discrete(actions) = *env.action_space();
             let first: Vec<f64> = env.reset(Some(0), false, None).0.into();
-            // Nobody to tell: the adapter is gone already.
-            let _ = tell.send((actions, first.len()));
-            for order in inbox {
-                let answer = match order {
-                    Order::Reset(seed) => Answer {
+            // Fails if the adapter was dropped; there is no receiver then.
+            let _ = spaces_sender.send((actions, first.len()));
+            for request in inbox {
+                let answer = match request {
+                    Request::Reset(seed) => Answer {
                         observation: env.reset(Some(seed), false, None).0.into(),
                         reward: 0.0,
                         done: false,
                     },
-                    Order::Step(action) => {
+                    Request::Step(action) => {
                         let taken = env.step(action);
                         Answer {
                             observation: taken.observation.into(),
@@ -103,18 +103,18 @@ impl FromGymRs {
             width,
             max_steps,
             steps: None,
-            orders: Some(orders),
+            requests: Some(requests),
             answers,
             thread: Some(thread),
         }
     }
 
-    fn ask(&self, order: Order) -> Result<Answer, EnvError> {
+    fn ask(&self, request: Request) -> Result<Answer, EnvError> {
         let gone = || EnvError::Other("the environment of gym-rs panicked".into());
-        self.orders
+        self.requests
             .as_ref()
             .ok_or_else(gone)?
-            .send(order)
+            .send(request)
             .map_err(|_| gone())?;
         self.answers.recv().map_err(|_| gone())
     }
@@ -131,8 +131,8 @@ impl fmt::Debug for FromGymRs {
 
 impl Drop for FromGymRs {
     fn drop(&mut self) {
-        self.orders = None;
-        // A panic in the thread was an error already.
+        self.requests = None;
+        // A panic in the thread was already returned as an error.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -155,7 +155,7 @@ impl Env for FromGymRs {
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         let out = observation.latent(self.width)?;
         self.steps = None;
-        write(&self.ask(Order::Reset(seed))?.observation, out);
+        write(&self.ask(Request::Reset(seed))?.observation, out);
         self.steps = Some(0);
         Ok(())
     }
@@ -168,7 +168,7 @@ impl Env for FromGymRs {
             observation,
             reward,
             done,
-        } = self.ask(Order::Step(action[0] as usize))?;
+        } = self.ask(Request::Step(action[0] as usize))?;
         write(&observation, out);
         let steps = before + 1;
         let truncated = steps >= self.max_steps;

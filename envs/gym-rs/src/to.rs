@@ -22,7 +22,7 @@ use rand::{
 use rand_pcg::Pcg64;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-/// An observation: bytes of a frame as 0.0 to 255.0, or the values of a latent.
+/// An observation: the bytes of a frame as 0.0 to 255.0, or the values of a latent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Observed(pub Vec<f64>);
 
@@ -32,7 +32,7 @@ impl From<Observed> for Vec<f64> {
     }
 }
 
-/// Draws each value between those of two observations.
+/// Draws each value uniformly between those of two observations.
 pub struct UniformObserved(Vec<Uniform<f64>>);
 
 impl SampleUniform for Observed {
@@ -73,7 +73,7 @@ impl UniformSampler for UniformObserved {
 }
 
 impl Sample for Observed {
-    /// Between the bounds; without bounds there is nothing to tell its length by, and it is empty.
+    /// Uniform between the bounds; empty without bounds, which give the length.
     fn sample_between<R: Rng>(rng: &mut R, bounds: Option<BoxR<Self>>) -> Self {
         bounds.map_or(Self(Vec::new()), |BoxR { low, high }| {
             Uniform::new_inclusive(low, high).sample(rng)
@@ -85,9 +85,9 @@ type Make = Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>;
 
 /// One of our environments as `gym_rs::core::Env`.
 ///
-/// Its actions are vectors as [`Env::step`] takes them; its `info` is the whole [`Step`]. A clone
-/// is made by playing the episode again, which our environments repeat exactly. As in gym-rs, what
-/// cannot be done panics.
+/// Its actions are vectors as in [`Env::step`], its `info` is the whole [`Step`]. A clone is made by
+/// playing the episode again, which our environments repeat exactly. As in gym-rs, errors are
+/// panics.
 pub struct ToGymRs {
     make: Make,
     env: Box<dyn Env>,
@@ -125,7 +125,7 @@ impl Buffer {
 const RENDER_MODES: &[RenderMode] = &[RenderMode::SingleRgbArray, RenderMode::None];
 
 impl ToGymRs {
-    /// The environment that `make` makes, the same each time.
+    /// The environment that `make` makes; it must be the same each time.
     pub fn new(make: impl Fn() -> Box<dyn Env> + Send + Sync + 'static) -> Self {
         let make: Make = Arc::new(make);
         let env = make();
@@ -202,7 +202,7 @@ impl fmt::Debug for ToGymRs {
 }
 
 impl Serialize for ToGymRs {
-    /// Seed and actions: all that is needed to be there again.
+    /// Seed and actions, from which the episode can be played again.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut out = serializer.serialize_struct("ToGymRs", 2)?;
         out.serialize_field("seed", &self.episode.as_ref().map(|e| e.0))?;
@@ -228,7 +228,7 @@ impl Theirs for ToGymRs {
         }
     }
 
-    /// Without a seed one is drawn; the reset's info is the seed. Options are not known.
+    /// Draws a seed if there is none; the reset's info is the seed. Options are ignored.
     fn reset(
         &mut self,
         seed: Option<u64>,

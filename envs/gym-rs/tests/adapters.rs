@@ -1,4 +1,4 @@
-//! Both directions, against the environments themselves.
+//! The adapters of both directions, compared with the environments themselves.
 #![cfg(feature = "gym-rs")]
 
 use frmdn_car_racing::CarRacingConfig;
@@ -92,7 +92,7 @@ fn car_racing_is_the_same_through_gym_rs() {
             copy = Some(theirs.clone());
         }
     }
-    // The clone is where the original was when it was made.
+    // The clone has the state that the original had when it was made.
     let mut copy = copy.unwrap();
     let again: Vec<_> = (21..60)
         .map(|t| copy.step(vec![(t as f32 * 0.2).sin(), 0.5, 0.0]))

@@ -1,11 +1,14 @@
-//! What a preset cannot be.
+//! Validation of presets.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use frmdn_cma_es::Recombination;
 
-use super::{ControllerInputs, ControllerStart, Preset};
-use crate::run::{FINALISTS, FIRST, Result, RunError, seeds};
+use super::{
+    CollectConfig, ControllerConfig, ControllerInputs, ControllerStart, EvaluateConfig, FINALISTS,
+    FIRST, LateConfig, MemoryTraining, Preset, VisionTraining,
+};
+use crate::run::{Result, RunError, existing_folder, seeds, shipped_remedy};
 
 impl Preset {
     /// What it names must be there when the run begins; later the run has its own.
@@ -16,243 +19,285 @@ impl Preset {
         if let Some(first) = &self.first {
             first.check()?;
         }
-        let missing = |policy: &&str| {
-            !["brownian", "scripted", FIRST].contains(policy) && !Path::new(policy).is_dir()
-        };
-        self.collect.policies().into_iter().find(missing).map_or(Ok(()), |policy| {
-            Err(RunError::Config(format!(
-                "collect.policy: `{policy}` is neither brownian nor scripted, nor the folder of a \
-                 run or checkpoint"
-            )))
-        })
-    }
-
-    /// Impossible values, named by key.
-    pub(super) fn validate(&self) -> std::result::Result<(), String> {
-        let at_least = |key: &str, value: u64, least: u64| {
-            if value >= least {
-                Ok(())
-            } else {
-                Err(format!(
-                    "{key} = {value} is impossible: it must be at least {least}"
-                ))
-            }
-        };
-        let positive = |key: &str, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                Ok(())
-            } else {
-                Err(format!(
-                    "{key} = {value} is impossible: it must be a number above 0"
-                ))
-            }
-        };
-        crate::worlds::check(&self.environment)
-            .map_err(|e| format!("environment = \"{}\": {e}", self.environment))?;
-        if self.collect.random_start {
-            crate::worlds::check_random_start(&self.environment).map_err(|e| {
-                format!(
-                    "collect.random_start = true with environment = \"{}\": {e}. Add --set \
-                     collect.random_start=false",
-                    self.environment
-                )
-            })?;
-        }
         for policy in self.collect.policies() {
-            if policy == FIRST && self.first.is_none() {
-                return Err(
-                    "collect.policy: there is no `first` agent without a table [first] that \
-                    names its preset"
-                        .into(),
-                );
+            let named = ["brownian", "scripted", FIRST].contains(&policy);
+            if !named && existing_folder(Path::new(policy)).is_none() {
+                return Err(RunError::Config(format!(
+                    "collect.policy: `{policy}` is neither brownian nor scripted, nor the folder \
+                     of a run or checkpoint{}",
+                    shipped_remedy()
+                )));
             }
-        }
-        at_least("collect.episodes", self.collect.episodes as u64, 10)?;
-        if self.collect.episodes as u64 > seeds::COLLECT.end {
-            return Err(format!(
-                "collect.episodes = {} is impossible: there are {} seeds",
-                self.collect.episodes,
-                seeds::COLLECT.end
-            ));
-        }
-        at_least("collect.steps", self.collect.steps as u64, 2)?;
-        let v = &self.vision;
-        v.model
-            .validate()
-            .map_err(|e| format!("vision.model: {e}"))?;
-        positive("vision.target_kl", v.target_kl)?;
-        if !(0.0..=1.0).contains(&v.augment) {
-            return Err(format!(
-                "vision.augment = {} is impossible: it must be a number from 0 to 1",
-                v.augment
-            ));
-        }
-        at_least("vision.batch", v.batch as u64, 1)?;
-        at_least("vision.updates", v.updates, 1)?;
-        positive("vision.learning_rate", v.learning_rate)?;
-        at_least("vision.window_episodes", v.window_episodes as u64, 1)?;
-        at_least("vision.window_updates", v.window_updates, 1)?;
-        at_least("vision.evaluate_every", v.evaluate_every, 1)?;
-        at_least("vision.patience", v.patience, 1)?;
-        let m = &self.memory;
-        m.model
-            .validate()
-            .map_err(|e| format!("memory.model: {e}"))?;
-        if let Some(density) = m.model.density(v.model.latent) {
-            density.validate().map_err(|e| {
-                format!(
-                    "memory.model with vision.model.latent = {}: {e}",
-                    v.model.latent
-                )
-            })?;
-        }
-        at_least("memory.batch", m.batch as u64, 1)?;
-        at_least("memory.sequence", m.sequence as u64, 1)?;
-        if m.sequence > self.collect.steps {
-            return Err(format!(
-                "memory.sequence = {} is impossible: episodes have at most collect.steps = {}",
-                m.sequence, self.collect.steps
-            ));
-        }
-        at_least("memory.updates", m.updates, 1)?;
-        positive("memory.learning_rate", m.learning_rate)?;
-        at_least("memory.window_episodes", m.window_episodes as u64, 1)?;
-        at_least("memory.window_updates", m.window_updates, 1)?;
-        at_least("memory.evaluate_every", m.evaluate_every, 1)?;
-        at_least("memory.patience", m.patience, 1)?;
-        if !(m.final_rate > 0.0 && m.final_rate <= 1.0) {
-            return Err(format!(
-                "memory.final_rate = {} is impossible: it must be above 0 and at most 1",
-                m.final_rate
-            ));
-        }
-        for (key, value) in [
-            ("memory.noise", m.noise),
-            ("memory.input_noise", m.input_noise),
-        ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(format!(
-                    "{key} = {value} is impossible: it must be a number of at least 0"
-                ));
-            }
-        }
-        let c = &self.controller;
-        at_least("controller.population", c.population as u64, 4)?;
-        at_least("controller.generations", c.generations, 1)?;
-        at_least("controller.tracks", c.seeds as u64, 1)?;
-        positive("controller.sigma", c.sigma)?;
-        at_least("controller.select_every", c.select_every, 1)?;
-        at_least("controller.select_tracks", c.select_seeds as u64, 1)?;
-        let (tests, most) = (seeds::SELECTION.end - seeds::SELECTION.start, FINALISTS);
-        if c.finalists > most {
-            return Err(format!(
-                "controller.finalists = {} is impossible: {most} tested means are remembered",
-                c.finalists
-            ));
-        }
-        // Successive halving doubles the tracks with every round.
-        let halved = c.select_seeds as u64 * (2 * c.finalists.max(1)).next_power_of_two() as u64;
-        if halved > tests {
-            return Err(format!(
-                "controller.select_tracks = {} is impossible: the choice among \
-                 controller.finalists = {} would take {halved} selection tracks, and there are \
-                 {tests}",
-                c.select_seeds, c.finalists
-            ));
-        }
-        paired("controller", c.recombination, c.population, c.more_seeds)?;
-        if let Some(late) = &c.late {
-            paired(
-                "controller.late",
-                late.recombination.after(c.recombination),
-                late.population,
-                late.more_seeds,
-            )?;
-        }
-        at_least("controller.starts", c.starts, 1)?;
-        if c.starts > 1 && c.generations < c.starts * c.start_generations {
-            return Err(format!(
-                "controller.generations = {} is impossible: {} starts of {} generations take more",
-                c.generations, c.starts, c.start_generations
-            ));
-        }
-        if c.start == ControllerStart::First && !self.collect.policies().contains(&FIRST) {
-            return Err(
-                "controller.start = \"first\" needs episodes of that agent: name `first` in \
-                collect.policy too"
-                    .into(),
-            );
-        }
-        at_least("controller.start_generations", c.start_generations, 1)?;
-        if !(0.0..1.0).contains(&c.candidate_ratio) {
-            return Err(format!(
-                "controller.candidates_keep = {} is impossible: it must be at least 0 and below 1",
-                c.candidate_ratio
-            ));
-        }
-        if c.inputs == ControllerInputs::Principal {
-            at_least("controller.axes", c.axes as u64, 1)?;
-        }
-        if let Some(late) = &c.late {
-            if !(0.0..1.0).contains(&late.candidate_ratio) {
-                let value = late.candidate_ratio;
-                return Err(format!(
-                    "controller.late.candidates_keep = {value} is impossible: it must be at least \
-                     0 and below 1"
-                ));
-            }
-            if !(late.loss_limit.is_finite() && late.loss_limit >= 0.0) {
-                let value = late.loss_limit;
-                return Err(format!(
-                    "controller.late.loss_limit = {value} is impossible: it must be a number of at \
-                     least 0"
-                ));
-            }
-            at_least("controller.late.population", late.population as u64, 4)?;
-            at_least("controller.late.tracks", late.seeds as u64, 1)?;
-        }
-        let needed = c.generations
-            * (c.seeds + c.more_seeds).max(c.late.as_ref().map_or(0, |l| l.seeds + l.more_seeds))
-                as u64;
-        let there = seeds::EVOLVE.end - seeds::EVOLVE.start;
-        if needed > there {
-            return Err(format!(
-                "controller.generations × controller.tracks = {needed} is impossible: there are \
-                 {there} training tracks"
-            ));
-        }
-        at_least("evaluate.episodes", self.evaluate.episodes as u64, 2)?;
-        let tests = seeds::TEST.end - seeds::TEST.start;
-        if self.evaluate.episodes as u64 > tests {
-            return Err(format!(
-                "evaluate.episodes = {} is impossible: there are {tests} test tracks",
-                self.evaluate.episodes
-            ));
         }
         Ok(())
     }
+
+    /// Refuses impossible values.
+    pub(super) fn validate(&self) -> Checked {
+        crate::worlds::check(&self.environment).map_err(|e| Impossible::Environment {
+            name: self.environment.clone(),
+            cause: e.to_string(),
+        })?;
+        if self.collect.random_start {
+            crate::worlds::check_random_start(&self.environment).map_err(|e| {
+                Impossible::RandomStart {
+                    environment: self.environment.clone(),
+                    cause: e.to_string(),
+                }
+            })?;
+        }
+        if self.first.is_none() && self.collect.policies().contains(&FIRST) {
+            return Err(Impossible::NoFirstRound);
+        }
+        check_collect(&self.collect)?;
+        check_vision(&self.vision)?;
+        check_memory(&self.memory, self.vision.model.latent, self.collect.steps)?;
+        check_controller(&self.controller)?;
+        let first = ControllerStart::First;
+        if self.controller.start == first && !self.collect.policies().contains(&FIRST) {
+            return Err(Impossible::StartWithoutEpisodes);
+        }
+        check_evaluate(&self.evaluate)
+    }
 }
 
-/// Generations of pairs have an even number of candidates, all of which drive the same tracks.
+/// What a preset cannot be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Impossible {
+    #[error("environment = \"{name}\": {cause}")]
+    Environment { name: String, cause: String },
+    #[error(
+        "collect.random_start = true with environment = \"{environment}\": {cause}. Add --set \
+         collect.random_start=false"
+    )]
+    RandomStart { environment: String, cause: String },
+    #[error(
+        "collect.policy: there is no `first` agent without a table [first] that names its preset"
+    )]
+    NoFirstRound,
+    #[error(
+        "controller.start = \"first\" needs episodes of that agent: name `first` in \
+         collect.policy too"
+    )]
+    StartWithoutEpisodes,
+    /// A model refuses its settings.
+    #[error("{table}: {cause}")]
+    Model { table: String, cause: String },
+    #[error("{key} = {value} is impossible: {reason}")]
+    Value {
+        key: String,
+        value: String,
+        reason: String,
+    },
+}
+
+type Checked = std::result::Result<(), Impossible>;
+
+fn impossible(key: &str, value: impl Display, reason: impl Into<String>) -> Impossible {
+    Impossible::Value {
+        key: key.to_owned(),
+        value: value.to_string(),
+        reason: reason.into(),
+    }
+}
+
+fn at_least(key: &str, value: u64, least: u64) -> Checked {
+    if value >= least {
+        return Ok(());
+    }
+    Err(impossible(
+        key,
+        value,
+        format!("it must be at least {least}"),
+    ))
+}
+
+fn positive(key: &str, value: f64) -> Checked {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(impossible(key, value, "it must be a number above 0"))
+}
+
+fn not_negative(key: &str, value: f64) -> Checked {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(impossible(key, value, "it must be a number of at least 0"))
+}
+
+fn below_one(key: &str, value: f64) -> Checked {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(impossible(key, value, "it must be at least 0 and below 1"))
+}
+
+fn model(table: impl Into<String>, cause: impl Display) -> Impossible {
+    Impossible::Model {
+        table: table.into(),
+        cause: cause.to_string(),
+    }
+}
+
+fn check_collect(c: &CollectConfig) -> Checked {
+    at_least("collect.episodes", c.episodes as u64, 10)?;
+    let there = seeds::COLLECT.end;
+    if c.episodes as u64 > there {
+        let reason = format!("there are {there} seeds");
+        return Err(impossible("collect.episodes", c.episodes, reason));
+    }
+    at_least("collect.steps", c.steps as u64, 2)
+}
+
+fn check_vision(v: &VisionTraining) -> Checked {
+    v.model.validate().map_err(|e| model("vision.model", e))?;
+    positive("vision.target_kl", v.target_kl)?;
+    if !(0.0..=1.0).contains(&v.augment) {
+        let reason = "it must be a number from 0 to 1";
+        return Err(impossible("vision.augment", v.augment, reason));
+    }
+    at_least("vision.batch", v.batch as u64, 1)?;
+    at_least("vision.updates", v.updates, 1)?;
+    positive("vision.learning_rate", v.learning_rate)?;
+    at_least("vision.window_episodes", v.window_episodes as u64, 1)?;
+    at_least("vision.window_updates", v.window_updates, 1)?;
+    at_least("vision.evaluate_every", v.evaluate_every, 1)?;
+    at_least("vision.patience", v.patience, 1)
+}
+
+/// `latent` is V's, `steps` the most of an episode.
+fn check_memory(m: &MemoryTraining, latent: usize, steps: usize) -> Checked {
+    m.model.validate().map_err(|e| model("memory.model", e))?;
+    if let Some(density) = m.model.density(latent) {
+        let table = format!("memory.model with vision.model.latent = {latent}");
+        density.validate().map_err(|e| model(table, e))?;
+    }
+    at_least("memory.batch", m.batch as u64, 1)?;
+    at_least("memory.sequence", m.sequence as u64, 1)?;
+    if m.sequence > steps {
+        let reason = format!("episodes have at most collect.steps = {steps}");
+        return Err(impossible("memory.sequence", m.sequence, reason));
+    }
+    at_least("memory.updates", m.updates, 1)?;
+    positive("memory.learning_rate", m.learning_rate)?;
+    at_least("memory.window_episodes", m.window_episodes as u64, 1)?;
+    at_least("memory.window_updates", m.window_updates, 1)?;
+    at_least("memory.evaluate_every", m.evaluate_every, 1)?;
+    at_least("memory.patience", m.patience, 1)?;
+    if !(m.final_rate > 0.0 && m.final_rate <= 1.0) {
+        let reason = "it must be above 0 and at most 1";
+        return Err(impossible("memory.final_rate", m.final_rate, reason));
+    }
+    not_negative("memory.noise", m.noise)?;
+    not_negative("memory.input_noise", m.input_noise)
+}
+
+fn check_controller(c: &ControllerConfig) -> Checked {
+    at_least("controller.population", c.population as u64, 4)?;
+    at_least("controller.generations", c.generations, 1)?;
+    at_least("controller.tracks", c.seeds as u64, 1)?;
+    positive("controller.sigma", c.sigma)?;
+    at_least("controller.select_every", c.select_every, 1)?;
+    at_least("controller.select_tracks", c.select_seeds as u64, 1)?;
+    check_finalists(c)?;
+    paired("controller", c.recombination, c.population, c.more_seeds)?;
+    check_starts(c)?;
+    below_one("controller.candidates_keep", c.candidate_ratio)?;
+    if c.inputs == ControllerInputs::Principal {
+        at_least("controller.axes", c.axes as u64, 1)?;
+    }
+    if let Some(late) = &c.late {
+        check_late(late, c.recombination)?;
+    }
+    let late = c.late.as_ref().map_or(0, |l| l.seeds + l.more_seeds);
+    let needed = c.generations * (c.seeds + c.more_seeds).max(late) as u64;
+    let there = seeds::EVOLVE.end - seeds::EVOLVE.start;
+    if needed > there {
+        let key = "controller.generations × controller.tracks";
+        let reason = format!("there are {there} training tracks");
+        return Err(impossible(key, needed, reason));
+    }
+    Ok(())
+}
+
+fn check_finalists(c: &ControllerConfig) -> Checked {
+    if c.finalists > FINALISTS {
+        let reason = format!("{FINALISTS} tested means are remembered");
+        return Err(impossible("controller.finalists", c.finalists, reason));
+    }
+    // Successive halving doubles the tracks with every round.
+    let halved = c.select_seeds as u64 * (2 * c.finalists.max(1)).next_power_of_two() as u64;
+    let there = seeds::SELECTION.end - seeds::SELECTION.start;
+    if halved > there {
+        let reason = format!(
+            "the choice among controller.finalists = {} would take {halved} selection tracks, and \
+             there are {there}",
+            c.finalists
+        );
+        return Err(impossible(
+            "controller.select_tracks",
+            c.select_seeds,
+            reason,
+        ));
+    }
+    Ok(())
+}
+
+fn check_starts(c: &ControllerConfig) -> Checked {
+    at_least("controller.starts", c.starts, 1)?;
+    if c.starts > 1 && c.generations < c.starts * c.start_generations {
+        let reason = format!(
+            "{} starts of {} generations take more",
+            c.starts, c.start_generations
+        );
+        return Err(impossible("controller.generations", c.generations, reason));
+    }
+    at_least("controller.start_generations", c.start_generations, 1)
+}
+
+/// `before` is the recombination of the generations before.
+fn check_late(late: &LateConfig, before: Recombination) -> Checked {
+    paired(
+        "controller.late",
+        late.recombination.after(before),
+        late.population,
+        late.more_seeds,
+    )?;
+    below_one("controller.late.candidates_keep", late.candidate_ratio)?;
+    not_negative("controller.late.loss_limit", late.loss_limit)?;
+    at_least("controller.late.population", late.population as u64, 4)?;
+    at_least("controller.late.tracks", late.seeds as u64, 1)
+}
+
+fn check_evaluate(e: &EvaluateConfig) -> Checked {
+    at_least("evaluate.episodes", e.episodes as u64, 2)?;
+    let there = seeds::TEST.end - seeds::TEST.start;
+    if e.episodes as u64 > there {
+        let reason = format!("there are {there} test tracks");
+        return Err(impossible("evaluate.episodes", e.episodes, reason));
+    }
+    Ok(())
+}
+
+/// Mirrored generations have an even number of candidates, all of which drive the same tracks.
 fn paired(
     table: &str,
     recombination: Recombination,
     population: usize,
     more_seeds: usize,
-) -> std::result::Result<(), String> {
+) -> Checked {
     if recombination != Recombination::Mirrored {
         return Ok(());
     }
     if population % 2 == 1 {
-        return Err(format!(
-            "{table}.population = {population} is impossible: pairs need an even number"
-        ));
+        let key = format!("{table}.population");
+        return Err(impossible(&key, population, "pairs need an even number"));
     }
     if more_seeds > 0 {
-        return Err(format!(
-            "{table}.more_tracks = {more_seeds} is impossible: both sides of a pair drive the \
-             same tracks, write 0"
-        ));
+        let key = format!("{table}.more_tracks");
+        let reason = "both sides of a pair drive the same tracks, write 0";
+        return Err(impossible(&key, more_seeds, reason));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The state of an evolution: all that is needed to go on bit for bit.
+//! The state of an evolution: all that is needed to continue bit for bit.
 
 use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig};
 use frmdn_engine::{Params, random::stream};
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::seed_pool::SeedPool;
 use crate::{
     controller::{LinearController, Whitening},
-    run::{Checkpoint, CheckpointKind, ControllerConfig, Preset, Result, RunFolder},
+    run::{Checkpoint, CheckpointKind, ControllerConfig, LateConfig, Preset, Result, RunFolder},
 };
 
-/// What steps are multiplied by where candidates are too far from their mean.
+/// Factor of the step size where candidates score too far below their mean.
 const STEP_SHRINK: f64 = 0.8;
 
 /// A mean of the search distribution that was tested.
@@ -32,19 +32,19 @@ pub struct Evolution {
     pub optimiser: CmaEs,
     /// Checksum of the V and M that it is for.
     pub model: String,
-    /// Where its starts begin.
+    /// First mean of every start.
     pub origin: Vec<f64>,
-    /// What its parameters multiply.
+    /// Coordinates of [z, h] that its parameters multiply.
     #[serde(rename = "coordinates")]
     pub whitening: Whitening,
-    /// Generations driven so far, over all starts.
+    /// Generations so far, over all starts.
     pub generation: u64,
-    /// Frames driven so far, selection included.
+    /// Frames so far, selection included.
     pub frames: u64,
-    /// Tracks used and failed.
+    /// Tracks used so far, and the hard ones among them.
     #[serde(rename = "tracks")]
     pub seeds: SeedPool,
-    /// The population is past the score from which generations are larger.
+    /// Whether generations are larger, since a test passed the score of [`LateConfig`].
     pub late: bool,
     /// Sum of the distribution's means since the last test, and their number.
     pub means: (Vec<f64>, u64),
@@ -52,14 +52,13 @@ pub struct Evolution {
     pub fitness: f64,
     /// The best tested means, best first.
     pub finalists: Vec<Finalist>,
-    /// The score that each start that is over had reached, with its optimiser until the best of
-    /// them is chosen.
+    /// Last score of each start that has ended, with its optimiser until the best of them is chosen.
     pub starts: Vec<(f64, Option<CmaEs>)>,
     /// Tests since the best one.
     pub stale: u64,
     /// Restarts from the best mean.
     pub restarts: u64,
-    /// The final choice was made.
+    /// Whether the final choice is made.
     pub chosen: bool,
 }
 
@@ -123,7 +122,8 @@ impl Evolution {
         self.whitening.controller(actions, x)
     }
 
-    /// Tracks of all candidates, of which hard ones, and further tracks of the better half.
+    /// Tracks of all candidates, how many of them may be hard ones, and further tracks of the better
+    /// half.
     pub(super) fn generation_shape(&self, config: &ControllerConfig) -> [usize; 3] {
         match &config.late {
             Some(late) if self.late => [late.seeds, late.hard_seeds, late.more_seeds],
@@ -131,25 +131,24 @@ impl Evolution {
         }
     }
 
-    /// Points that a candidate can lose on a track against the median, where there is a limit.
+    /// Most points that a candidate can lose on a track against the median; infinite where there is
+    /// no limit.
     pub(super) fn loss_limit(&self, config: &ControllerConfig) -> f64 {
-        let late = config
-            .late
-            .as_ref()
-            .filter(|late| self.late && late.loss_limit > 0.0);
-        late.map_or(f64::INFINITY, |late| late.loss_limit)
+        match &config.late {
+            Some(late) if self.late && late.loss_limit > 0.0 => late.loss_limit,
+            _ => f64::INFINITY,
+        }
     }
 
     /// Part of the mean's score that its candidates should reach.
     fn target_ratio(&self, config: &ControllerConfig) -> f64 {
-        let late = config
-            .late
-            .as_ref()
-            .filter(|late| self.late && late.candidate_ratio > 0.0);
-        late.map_or(config.candidate_ratio, |late| late.candidate_ratio)
+        match &config.late {
+            Some(late) if self.late && late.candidate_ratio > 0.0 => late.candidate_ratio,
+            _ => config.candidate_ratio,
+        }
     }
 
-    /// Told a generation's losses and the mean of its fitness on fresh tracks, moves on.
+    /// Takes a generation's losses, and the mean of its fitness on fresh tracks.
     pub(super) fn tell(
         &mut self,
         losses: &[f64],
@@ -157,11 +156,9 @@ impl Evolution {
     ) -> std::result::Result<(), CmaError> {
         self.optimiser.tell(losses)?;
         self.generation += 1;
-        self.means
-            .0
-            .iter_mut()
-            .zip(self.optimiser.mean())
-            .for_each(|(sum, m)| *sum += m);
+        for (sum, m) in self.means.0.iter_mut().zip(self.optimiser.mean()) {
+            *sum += m;
+        }
         self.means.1 += 1;
         self.fitness += fitness;
         Ok(())
@@ -191,7 +188,7 @@ impl Evolution {
         (self.means, self.fitness) = ((vec![0.0; x.len()], 0), 0.0);
         let best = self.best().is_none_or(|(best, _)| score > best);
         self.stale = if best { 0 } else { self.stale + 1 };
-        // Behind those of the same score: the earlier one stays ahead.
+        // After those with the same score: the earlier one stays ahead.
         let at = self.finalists.partition_point(|f| f.score >= score);
         self.finalists.insert(
             at,
@@ -210,89 +207,101 @@ impl Evolution {
         self.finalists.first().map(|f| (f.score, f.generation))
     }
 
-    /// After a test that came to `score`: another start, the best of the starts, larger
-    /// generations, or a restart, as the preset says.
-    pub(super) fn next(
+    /// What follows from a test that came to `score`, as the preset says: another start, the best
+    /// of the starts, larger generations, or a restart. Returns a note of it for the metrics.
+    pub(super) fn after_test(
         &mut self,
         preset: &Preset,
         score: f64,
     ) -> std::result::Result<Option<String>, CmaError> {
         let config = &preset.controller;
-        let begun = self.starts.len() as u64;
-        let going_on = config.starts == 1 || begun == config.starts;
-        if !going_on && self.generation == (begun + 1) * config.start_generations {
-            self.starts.push((score, Some(self.optimiser.clone())));
-            if begun + 1 < config.starts {
-                self.optimiser = optimiser(
-                    preset,
-                    &self.origin,
-                    begun + 1,
-                    config.sigma,
-                    config.population,
-                )?;
-                return Ok(Some(format!(
-                    "start {} of {} ends at {score:.0}",
-                    begun + 1,
-                    config.starts
-                )));
-            }
-            let best = (0..self.starts.len()).fold(0, |best, i| {
-                if self.starts[i].0 > self.starts[best].0 {
-                    i
-                } else {
-                    best
-                }
-            });
-            if let Some(optimiser) = self.starts[best].1.take() {
-                self.optimiser = optimiser;
-            }
-            self.starts.iter_mut().for_each(|s| s.1 = None);
-            self.stale = 0;
-            return Ok(Some(format!(
-                "start {} of {} ends at {score:.0}; going on with start {}",
-                begun + 1,
-                config.starts,
-                best + 1
-            )));
+        let ended = self.starts.len() as u64;
+        if config.starts > 1 && ended < config.starts {
+            return if self.generation == (ended + 1) * config.start_generations {
+                self.end_start(preset, score).map(Some)
+            } else {
+                Ok(None)
+            };
         }
         if let Some(late) = &config.late
             && !self.late
-            && going_on
             && score >= late.score
         {
-            self.late = true;
-            let recombination = late.recombination.after(config.recombination);
-            self.optimiser = self
-                .optimiser
-                .clone()
-                .with_generations(late.population, recombination)?;
-            return Ok(Some(format!(
-                "past {:.0}: generations of {} candidates from here on",
-                late.score, late.population
-            )));
+            return self.turn_late(config, late).map(Some);
         }
-        if config.patience > 0 && going_on && self.stale >= config.patience {
-            self.stale = 0;
-            self.restarts += 1;
-            let sigma = self.optimiser.sigma() * 0.5;
-            let population = self.optimiser.population() * 2;
-            // Late generations stay what they are.
-            let recombination = self.optimiser.config().recombination;
-            self.optimiser = optimiser(
-                preset,
-                &self.finalists[0].x,
-                config.starts + self.restarts,
-                sigma,
-                population,
-            )?
-            .with_generations(population, recombination)?;
-            return Ok(Some(format!(
-                "no better for {} tests: again from the best mean, {population} candidates, sigma \
-                 {sigma:.3}",
-                config.patience
-            )));
+        if config.patience > 0 && self.stale >= config.patience {
+            return self.restart(preset).map(Some);
         }
         Ok(None)
+    }
+
+    /// Ends a start that reached `score`: the next one begins, or the best of all continues.
+    fn end_start(&mut self, preset: &Preset, score: f64) -> std::result::Result<String, CmaError> {
+        let config = &preset.controller;
+        self.starts.push((score, Some(self.optimiser.clone())));
+        let ended = self.starts.len() as u64;
+        if ended < config.starts {
+            let (sigma, population) = (config.sigma, config.population);
+            self.optimiser = optimiser(preset, &self.origin, ended, sigma, population)?;
+            return Ok(format!(
+                "start {ended} of {} ends at {score:.0}",
+                config.starts
+            ));
+        }
+        // The first of the best.
+        let mut best = 0;
+        for (i, start) in self.starts.iter().enumerate() {
+            if start.0 > self.starts[best].0 {
+                best = i;
+            }
+        }
+        if let Some(optimiser) = self.starts[best].1.take() {
+            self.optimiser = optimiser;
+        }
+        for start in &mut self.starts {
+            start.1 = None;
+        }
+        self.stale = 0;
+        Ok(format!(
+            "start {ended} of {} ends at {score:.0}; going on with start {}",
+            config.starts,
+            best + 1
+        ))
+    }
+
+    /// Larger generations from here on.
+    fn turn_late(
+        &mut self,
+        config: &ControllerConfig,
+        late: &LateConfig,
+    ) -> std::result::Result<String, CmaError> {
+        self.late = true;
+        let recombination = late.recombination.after(config.recombination);
+        let optimiser = self.optimiser.clone();
+        self.optimiser = optimiser.with_generations(late.population, recombination)?;
+        Ok(format!(
+            "past {:.0}: generations of {} candidates from here on",
+            late.score, late.population
+        ))
+    }
+
+    /// Starts again from the best mean, with twice the population and half the step size.
+    fn restart(&mut self, preset: &Preset) -> std::result::Result<String, CmaError> {
+        let config = &preset.controller;
+        self.stale = 0;
+        self.restarts += 1;
+        let sigma = self.optimiser.sigma() * 0.5;
+        let population = self.optimiser.population() * 2;
+        // Late generations stay late.
+        let recombination = self.optimiser.config().recombination;
+        let (best, start) = (&self.finalists[0].x, config.starts + self.restarts);
+        self.optimiser = optimiser(preset, best, start, sigma, population)?
+            .with_generations(population, recombination)?;
+        Ok(format!(
+            "no better for {} tests: again from the best mean, {population} candidates, sigma \
+             {sigma:.3}",
+            config.patience
+        ))
     }
 }
 
@@ -343,12 +352,15 @@ mod tests {
         let (late, mut state) = (preset.controller.late.clone().unwrap(), evolution(&preset));
         state.generation = preset.controller.start_generations;
         assert_eq!(
-            (state.next(&preset, late.score - 1.0).unwrap(), state.late),
+            (
+                state.after_test(&preset, late.score - 1.0).unwrap(),
+                state.late
+            ),
             (None, false)
         );
         assert!(
             state
-                .next(&preset, late.score)
+                .after_test(&preset, late.score)
                 .unwrap()
                 .unwrap()
                 .starts_with("past 850")
@@ -364,7 +376,7 @@ mod tests {
         let preset = Preset::resolve("car-racing-frmdn", &[]).unwrap();
         let mut state = evolution(&preset);
         assert_eq!(state.optimiser.config().recombination, Recombination::All);
-        state.next(&preset, 900.0).unwrap().unwrap();
+        state.after_test(&preset, 900.0).unwrap().unwrap();
         assert_eq!(
             state.optimiser.config().recombination,
             Recombination::Mirrored
@@ -384,13 +396,13 @@ mod tests {
         let preset =
             Preset::resolve("car-racing-frmdn", &["controller.patience=1".to_owned()]).unwrap();
         let mut state = evolution(&preset);
-        state.next(&preset, 900.0).unwrap().unwrap();
+        state.after_test(&preset, 900.0).unwrap().unwrap();
         let population = state.optimiser.population();
         state.record_test(vec![0.0; 15], 910.0, &preset.controller);
         state.record_test(vec![0.0; 15], 900.0, &preset.controller);
         assert!(
             state
-                .next(&preset, 900.0)
+                .after_test(&preset, 900.0)
                 .unwrap()
                 .unwrap()
                 .starts_with("no better for 1 tests")
@@ -415,7 +427,7 @@ mod tests {
             state.generation = start * config.start_generations;
             assert!(
                 state
-                    .next(&preset, score)
+                    .after_test(&preset, score)
                     .unwrap()
                     .unwrap()
                     .starts_with(&format!("start {start} of 2 ends at {score}"))
@@ -431,6 +443,6 @@ mod tests {
                     .all(|(_, optimiser)| optimiser.is_none())
         );
         state.generation += config.select_every;
-        assert!(state.next(&preset, 900.0).unwrap().is_some() && state.late);
+        assert!(state.after_test(&preset, 900.0).unwrap().is_some() && state.late);
     }
 }

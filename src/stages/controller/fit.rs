@@ -1,5 +1,5 @@
-//! A controller for new eyes and a new memory that does what an earlier agent did: ridge regression
-//! onto its outputs.
+//! First weights of C for a new V and M that imitate an earlier agent: ridge regression onto its
+//! outputs.
 
 use rayon::prelude::*;
 
@@ -15,10 +15,10 @@ use crate::{
     worlds::World,
 };
 
-/// Episodes that it is fitted to.
+/// Episodes of the fit.
 const EPISODES: usize = 200;
-/// Outputs are cut off here: tanh(2) is 0.96, and how far beyond a controller is says nothing.
-const MOST: f32 = 2.0;
+/// Outputs are clamped to ± this: tanh(2) is 0.96, and larger values carry no information.
+const MAX_OUTPUT: f32 = 2.0;
 /// Added to the diagonal of the normal equations, in parts of the number of steps: coordinates have
 /// a variance of about one.
 const RIDGE: f64 = 1e-2;
@@ -35,33 +35,28 @@ pub fn fit(
     let preset = folder.preset();
     let agent = Agent::load(&folder.path(FIRST))?;
     let (old, controller) = (agent.acting_model(world)?, agent.controller()?);
-    let driven = |i: usize| preset.collect.policies()[preset.collect.driver(i)] == FIRST;
-    let chosen: Vec<usize> = training_indices(preset.collect.episodes)
-        .filter(|&i| driven(i))
+    let collect = &preset.collect;
+    let is_of_first = |&i: &usize| collect.policies()[collect.driver(i)] == FIRST;
+    let chosen: Vec<usize> = training_indices(collect.episodes)
+        .filter(is_of_first)
         .take(EPISODES)
         .collect();
     let (n, actions) = (whitening.len() + 1, model.actions.width());
+    let sums_of = |&i: &usize| {
+        let episode = Episode::load(&folder.episodes().path(i))?;
+        let latents = LatentEpisode::load(&folder.latents().path(i))?;
+        let mut sums = Ridge::new(n, actions);
+        let imitated = (&old, &controller);
+        add(&mut sums, &episode, &latents, imitated, model, whitening);
+        Ok(sums)
+    };
     let mut all = Ridge::new(n, actions);
     // A few episodes at a time, added in their order, so that the sums do not depend on threads.
     for chunk in chosen.chunks(8) {
-        let parts: Vec<Ridge> = chunk
-            .par_iter()
-            .map(|&i| {
-                let mut sums = Ridge::new(n, actions);
-                let episode = Episode::load(&folder.episodes().path(i))?;
-                let latents = LatentEpisode::load(&folder.latents().path(i))?;
-                add(
-                    &mut sums,
-                    &episode,
-                    &latents,
-                    (&old, &controller),
-                    model,
-                    whitening,
-                );
-                Ok(sums)
-            })
-            .collect::<Result<_>>()?;
-        parts.into_iter().for_each(|part| all.merge(part));
+        let parts: Vec<Ridge> = chunk.par_iter().map(sums_of).collect::<Result<_>>()?;
+        for part in parts {
+            all.merge(part);
+        }
     }
     let unsolvable = || {
         RunError::Failed(
@@ -85,32 +80,30 @@ fn add(
 ) {
     let actions = controller.actions();
     let mut z = vec![0.0; old.latent];
-    let (mut eyes, mut scratch) = (
-        EncoderScratch::default(),
-        [Scratch::default(), Scratch::default()],
-    );
-    let (mut before, mut now) = (
-        vec![0.0; old.memory.state_len()],
-        vec![0.0; new.memory.state_len()],
-    );
+    let mut encoder_scratch = EncoderScratch::default();
+    let mut scratch = [Scratch::default(), Scratch::default()];
+    let mut old_state = vec![0.0; old.memory.state_len()];
+    let mut new_state = vec![0.0; new.memory.state_len()];
     let mut raw = vec![0.0; actions];
     for t in 0..episode.steps() {
         let action = &episode.actions[t * actions..(t + 1) * actions];
         old.encoder.encode(
-            &mut eyes,
+            &mut encoder_scratch,
             &episode.frames[t * episode.frame_len..(t + 1) * episode.frame_len],
             &mut z,
         );
-        controller.outputs(&z, old.memory.hidden(&before), &mut raw);
+        controller.outputs(&z, old.memory.hidden(&old_state), &mut raw);
         let wanted: Vec<f64> = raw
             .iter()
-            .map(|w| f64::from(w.clamp(-MOST, MOST)))
+            .map(|w| f64::from(w.clamp(-MAX_OUTPUT, MAX_OUTPUT)))
             .collect();
-        let seen = &latents.mean[t * new.latent..(t + 1) * new.latent];
-        let mut row = whitening.of(&[seen, new.memory.hidden(&now)].concat());
+        let new_z = &latents.mean[t * new.latent..(t + 1) * new.latent];
+        let mut row = whitening.of(&[new_z, new.memory.hidden(&new_state)].concat());
         row.push(1.0);
         sums.add(&row, &wanted);
-        old.memory.step(1, &z, action, &mut before, &mut scratch[0]);
-        new.memory.step(1, seen, action, &mut now, &mut scratch[1]);
+        old.memory
+            .step(1, &z, action, &mut old_state, &mut scratch[0]);
+        new.memory
+            .step(1, new_z, action, &mut new_state, &mut scratch[1]);
     }
 }

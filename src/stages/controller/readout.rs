@@ -1,5 +1,4 @@
-//! What a linear controller can know of the car: how well its motion is read off z, and off [z, h],
-//! by a linear map.
+//! How well a linear map reads the car's motion off z and off [z, h], which bounds what C can use.
 
 use frmdn_env::{Env, ObservationMut};
 use rayon::prelude::*;
@@ -15,7 +14,7 @@ use crate::{
     worlds::World,
 };
 
-/// Episodes that the map is fitted to, and held-out ones that it is judged on.
+/// Episodes that the map is fitted to, and held-out ones that it is tested on.
 const EPISODES: [usize; 2] = [80, 20];
 /// Added to the diagonal of the normal equations, in parts of the number of steps.
 const RIDGE: f64 = 1e-4;
@@ -28,18 +27,18 @@ const MOTION: [(&str, &str); 4] = [
     ("sharpest bend in the next 16 tiles", "rad/unit"),
 ];
 
-/// How well one quantity is read, on held-out episodes.
+/// How well one quantity is predicted, on held-out episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearReadout {
-    /// What it is.
+    /// The quantity.
     pub name: &'static str,
     /// Its unit.
     pub unit: &'static str,
     /// Its standard deviation.
     pub sd: f64,
-    /// Of z, and of [z, h]: the part of its variance that a linear map of them explains.
+    /// Part of its variance that a linear map of z explains, and one of [z, h].
     pub explained: [f64; 2],
-    /// Of z, and of [z, h]: mean absolute error of that map.
+    /// Mean absolute errors of these maps.
     pub error: [f64; 2],
 }
 
@@ -49,8 +48,8 @@ struct Rows {
     motion: Vec<[f64; MOTION.len()]>,
 }
 
-/// Reads the car's motion off what the controller of `folder` sees. The recorded episodes are
-/// driven again for the car's state, their rewards compared on the way.
+/// Predicts the car's motion from the inputs of the controller of `folder`. The recorded episodes
+/// are driven again for the car's state, and their rewards compared.
 ///
 /// # Errors
 ///
@@ -67,67 +66,73 @@ pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearRe
     }
     let model = Agent::load_model(folder, &world)?;
     if preset.collect.random_start {
-        world = world.with_random_start().map_err(RunError::Config)?;
+        world = world.with_random_start()?;
     }
     let standard = Whitening::standard(&moments(folder, &model)?);
-    let chosen = |held: bool, count: usize| {
-        (0..preset.collect.episodes)
-            .filter(move |&i| held_out(i) == held)
+    let load = |is_held_out: bool, count: usize| -> Result<Vec<Rows>> {
+        let chosen: Vec<usize> = (0..preset.collect.episodes)
+            .filter(|&i| held_out(i) == is_held_out)
             .take(count)
+            .collect();
+        let rows = |index: usize| rows(folder, &world, &model, &standard, index);
+        chosen.into_par_iter().map(rows).collect()
     };
-    let rows = |index: usize| rows(folder, &world, &model, &standard, index);
-    let latent = model.latent;
-    let fitted: Vec<Rows> = chosen(false, EPISODES[0])
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(rows)
-        .collect::<Result<_>>()?;
-    let judged: Vec<Rows> = chosen(true, EPISODES[1])
-        .collect::<Vec<_>>()
-        .into_par_iter()
-        .map(rows)
-        .collect::<Result<_>>()?;
-    let maps = [latent, standard.len()].map(|width| {
-        let mut sums = Ridge::new(width + 1, MOTION.len());
-        for rows in &fitted {
-            for (row, motion) in rows.features.iter().zip(&rows.motion) {
-                sums.add(&[&row[..width], &[1.0]].concat(), motion);
-            }
-        }
-        sums.solve(RIDGE).map(|(weights, _)| weights)
-    });
-    let [Some(eyes), Some(all)] = maps else {
+    let (training, test) = (load(false, EPISODES[0])?, load(true, EPISODES[1])?);
+    let (Some(of_z), Some(of_zh)) = (
+        linear_map(&training, model.latent),
+        linear_map(&training, standard.len()),
+    ) else {
         return Err(RunError::Failed("the episodes are empty".into()));
     };
-    let count = judged.iter().map(|r| r.motion.len()).sum::<usize>() as f64;
-    let every = || judged.iter().flat_map(|r| r.features.iter().zip(&r.motion));
-    Ok((0..MOTION.len())
-        .map(|i| {
-            let mean = every().map(|(_, m)| m[i]).sum::<f64>() / count;
-            let variance = every().map(|(_, m)| (m[i] - mean).powi(2)).sum::<f64>() / count;
-            let errors = |map: &[Vec<f64>]| -> [f64; 2] {
-                let mut sums = [0.0; 2];
-                for (row, motion) in every() {
-                    let (offset, weights) = map[i]
-                        .split_last()
-                        .expect("a weight for every value and one more");
-                    let error = motion[i]
-                        - offset
-                        - weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
-                    sums = [sums[0] + error * error, sums[1] + error.abs()];
-                }
-                sums.map(|s| s / count)
-            };
-            let [z, zh] = [errors(&eyes), errors(&all)];
-            LinearReadout {
-                name: MOTION[i].0,
-                unit: MOTION[i].1,
-                sd: variance.sqrt(),
-                explained: [z, zh].map(|e| 1.0 - e[0] / variance),
-                error: [z, zh].map(|e| e[1]),
-            }
-        })
-        .collect())
+    let readout = |i: usize| {
+        let variance = variance(&test, i);
+        let errors = [&of_z, &of_zh].map(|map| errors(&test, &map[i], i));
+        LinearReadout {
+            name: MOTION[i].0,
+            unit: MOTION[i].1,
+            sd: variance.sqrt(),
+            explained: errors.map(|[squared, _]| 1.0 - squared / variance),
+            error: errors.map(|[_, absolute]| absolute),
+        }
+    };
+    Ok((0..MOTION.len()).map(readout).collect())
+}
+
+/// For each quantity the weights of the first `width` features and an offset. `None` without rows.
+fn linear_map(episodes: &[Rows], width: usize) -> Option<Vec<Vec<f64>>> {
+    let mut sums = Ridge::new(width + 1, MOTION.len());
+    for rows in episodes {
+        for (row, motion) in rows.features.iter().zip(&rows.motion) {
+            sums.add(&[&row[..width], &[1.0]].concat(), motion);
+        }
+    }
+    sums.solve(RIDGE).map(|(weights, _)| weights)
+}
+
+/// Variance of quantity `i`.
+fn variance(episodes: &[Rows], i: usize) -> f64 {
+    let values = || episodes.iter().flat_map(|r| &r.motion).map(|m| m[i]);
+    let count = values().count() as f64;
+    let mean = values().sum::<f64>() / count;
+    values().map(|v| (v - mean).powi(2)).sum::<f64>() / count
+}
+
+/// Mean squared and mean absolute error of the linear map `weights` of quantity `i`.
+fn errors(episodes: &[Rows], weights: &[f64], i: usize) -> [f64; 2] {
+    let (offset, weights) = weights
+        .split_last()
+        .expect("a weight for every value and one more");
+    let (mut squares, mut absolute, mut count) = (0.0, 0.0, 0.0);
+    for rows in episodes {
+        for (row, motion) in rows.features.iter().zip(&rows.motion) {
+            let predicted = weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
+            let error = motion[i] - offset - predicted;
+            squares += error * error;
+            absolute += error.abs();
+            count += 1.0;
+        }
+    }
+    [squares / count, absolute / count]
 }
 
 fn rows(

@@ -1,4 +1,4 @@
-//! Ridge regression by sums, which may be made in parts.
+//! Ridge regression by the sums of its normal equations, which can be made in parts.
 
 use frmdn_engine::cholesky::Cholesky;
 
@@ -13,7 +13,7 @@ pub struct Ridge {
 }
 
 impl Ridge {
-    /// Of no rows yet; a row has `n` values.
+    /// Sums over no rows yet, for rows of `n` values.
     pub fn new(n: usize, outputs: usize) -> Self {
         Self {
             n,
@@ -24,62 +24,63 @@ impl Ridge {
         }
     }
 
-    /// Adds a row, whose last value is 1, and what is wanted there.
-    pub fn add(&mut self, row: &[f64], wanted: &[f64]) {
-        let n = self.n;
+    /// Adds a row, whose last value is 1, with its targets.
+    pub fn add(&mut self, row: &[f64], targets: &[f64]) {
+        let (n, outputs) = (self.n, targets.len());
         for (i, x) in row.iter().enumerate() {
-            self.gram[i * n..=i * n + i]
-                .iter_mut()
-                .zip(row)
-                .for_each(|(s, y)| *s += x * y);
-            let right = &mut self.right[i * wanted.len()..(i + 1) * wanted.len()];
-            right.iter_mut().zip(wanted).for_each(|(s, w)| *s += x * w);
+            // The lower triangle.
+            for (sum, y) in self.gram[i * n..=i * n + i].iter_mut().zip(row) {
+                *sum += x * y;
+            }
+            let right = &mut self.right[i * outputs..(i + 1) * outputs];
+            for (sum, target) in right.iter_mut().zip(targets) {
+                *sum += x * target;
+            }
         }
-        self.outputs
-            .iter_mut()
-            .zip(wanted)
-            .for_each(|(s, w)| *s = [s[0] + w, s[1] + w * w]);
+        for ([sum, squares], target) in self.outputs.iter_mut().zip(targets) {
+            *sum += target;
+            *squares += target * target;
+        }
         self.rows += 1.0;
     }
 
     /// Adds the rows of `other`.
     pub fn merge(&mut self, other: Self) {
-        self.gram
-            .iter_mut()
-            .zip(other.gram)
-            .for_each(|(s, p)| *s += p);
-        self.right
-            .iter_mut()
-            .zip(other.right)
-            .for_each(|(s, p)| *s += p);
-        self.outputs
-            .iter_mut()
-            .zip(other.outputs)
-            .for_each(|(s, p)| *s = [s[0] + p[0], s[1] + p[1]]);
+        for (sum, part) in self.gram.iter_mut().zip(other.gram) {
+            *sum += part;
+        }
+        for (sum, part) in self.right.iter_mut().zip(other.right) {
+            *sum += part;
+        }
+        for ([sum, squares], part) in self.outputs.iter_mut().zip(other.outputs) {
+            *sum += part[0];
+            *squares += part[1];
+        }
         self.rows += other.rows;
     }
 
-    /// The weights of every output, with `ridge` times the number of rows on the diagonal but for
-    /// the last value, and the part of the outputs' variance that they explain on these rows.
-    /// Nothing where there are no rows.
+    /// The weights of every output, with `ridge` times the number of rows on the diagonal except
+    /// for the last value, and the part of the outputs' variance that they explain on these rows.
+    /// `None` where there are no rows.
     pub fn solve(mut self, ridge: f64) -> Option<(Vec<Vec<f64>>, f64)> {
         let (n, outputs) = (self.n, self.outputs.len());
-        (0..n - 1).for_each(|i| self.gram[i * n + i] += ridge * self.rows);
+        for i in 0..n - 1 {
+            self.gram[i * n + i] += ridge * self.rows;
+        }
         let gram = Cholesky::new(self.gram, n)?;
         let (mut explained, mut total) = (0.0, 0.0);
-        let weights = (0..outputs).map(|output| {
+        let mut all = Vec::with_capacity(outputs);
+        for (output, [sum, squares]) in self.outputs.into_iter().enumerate() {
             let right: Vec<f64> = (0..n).map(|i| self.right[i * outputs + output]).collect();
             let mut weights = right.clone();
             gram.solve(&mut weights);
-            let [sum, squares] = self.outputs[output];
             // Σ y ŷ less the mean's part: with a ridge a little less than what is explained.
             explained += right.iter().zip(&weights).map(|(r, w)| r * w).sum::<f64>()
                 - sum * sum / self.rows.max(1.0);
             total += squares - sum * sum / self.rows.max(1.0);
-            weights
-        });
-        let weights = weights.collect();
-        Some((weights, explained / total.max(f64::MIN_POSITIVE)))
+            all.push(weights);
+        }
+        Some((all, explained / total.max(f64::MIN_POSITIVE)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which tracks a generation drives on: fresh ones, and some that the population still fails.
+//! Choice of a generation's tracks: new ones, and hard ones from before.
 
 use frmdn_engine::random::stream;
 use rand::RngExt;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::seeds;
 
-/// Most tracks that are remembered: the latest.
+/// Largest number of hard tracks; the oldest are dropped.
 const POOL: usize = 128;
 
 /// The tracks used so far, and those that are hard.
@@ -18,8 +18,8 @@ pub struct SeedPool {
 }
 
 impl SeedPool {
-    /// `count` tracks, of which `hard` come from those that were failed as far as there are such,
-    /// every other one from the first on.
+    /// `count` tracks. Every other one from the first on is a hard one, at most `hard` of them and
+    /// no more than there are; the others are new.
     pub fn choose(&mut self, seed: u64, generation: u64, count: usize, hard: usize) -> Vec<u64> {
         let mut rng = stream(seed, "controller/tracks", &[generation]);
         let mut pool = self.hard.clone();
@@ -27,8 +27,8 @@ impl SeedPool {
         let span = seeds::EVOLVE.end - seeds::EVOLVE.start;
         let (mut left, mut chosen) = (hard, Vec::with_capacity(count));
         while chosen.len() < count {
-            let must = count - chosen.len() == left;
-            if left > 0 && (chosen.len() % 2 == 0 || must) {
+            let only_hard_left = count - chosen.len() == left;
+            if left > 0 && (chosen.len() % 2 == 0 || only_hard_left) {
                 chosen.push(pool.swap_remove(rng.random_range(0..pool.len())));
                 left -= 1;
             } else {

@@ -148,7 +148,7 @@ struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     fn new(data: &'a Data) -> Result<Self> {
-        let env = data.recorded.make().map_err(RunError::Failed)?;
+        let env = data.recorded.make()?;
         let frame = vec![0; env.observation_space().len()];
         Ok(Self { data, env, frame })
     }

@@ -196,9 +196,7 @@ impl Score {
         options: DriveOptions,
         context: &Context<'_>,
     ) -> Result<Vec<Outcome>> {
-        let outcomes = model
-            .drive(world, jobs, options, context.stop, &AtomicU64::new(0))
-            .map_err(RunError::Failed)?;
+        let outcomes = model.drive(world, jobs, options, context.stop, &AtomicU64::new(0))?;
         outcomes.ok_or_else(|| context.interrupted())
     }
 }
@@ -360,16 +358,16 @@ fn prepare(plan: &Score, folder: RunFolder, preset: Preset, context: &Context<'_
     }
     let world = context.world(&preset.environment)?;
     let recorded = if preset.collect.random_start {
-        world.with_random_start().map_err(RunError::Config)?
+        world.with_random_start()?
     } else {
         world.clone()
     };
     let (weights, vision) = Agent::load_vision(&folder)?;
     let vae = Vae::from_params(preset.vision.model, &weights)
         .map_err(|e| RunError::Failed(format!("compare: {e}")))?;
-    let actions = Actions::of(&world.action_space().map_err(RunError::Failed)?);
+    let actions = Actions::of(&world.action_space()?);
     let name = data::name(&folder);
-    let max_steps = world.max_steps().map_err(RunError::Failed)?.unwrap_or(0);
+    let max_steps = world.max_steps()?.unwrap_or(0);
     let dreams = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4));
     let ends = dreams && bank_dreams::ends(&folder)?;
     Ok(Data {
@@ -494,7 +492,7 @@ fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Resul
         directory,
         latents,
         training,
-        held,
+        held_out: held,
     };
     train_memory(job, &context)?;
     keep(&arm.finished(plan, data), &settings, ())

@@ -46,7 +46,7 @@ class CarRacing(gymnasium.Env):
         self._all = np.ones(1, np.bool_)
 
     def reset(self, *, seed=None, options=None):
-        """Starts an episode; ``options`` has no meaning here."""
+        """Starts an episode; ``options`` is ignored."""
         if seed is not None:
             native.check_seed(seed)
         super().reset(seed=seed)
@@ -54,7 +54,10 @@ class CarRacing(gymnasium.Env):
         return self._batch.observations[0].copy(), self._info()
 
     def step(self, action):
-        """Applies ``[steer, gas, brake]``, or the number of a discrete action. An action outside of the space is an error, it is not clipped."""
+        """Applies ``[steer, gas, brake]``, or the number of a discrete action.
+
+        An action outside of the space is an error; it is not clipped.
+        """
         batch = self._batch
         batch.step(np.asarray(action)[None])
         terminated, truncated = bool(batch.terminated[0]), bool(batch.truncated[0])

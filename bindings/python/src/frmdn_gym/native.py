@@ -1,4 +1,4 @@
-"""The shared library through ctypes, and a batch of environments with the buffers that the library writes."""
+"""The shared library through ctypes, and a batch of environments with the buffers it writes."""
 
 import ctypes
 import json
@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 ABI_VERSION = 2
 NO_LIMIT = 2**32 - 1
-"""As ``max_steps``: episodes are never cut off."""
+"""As ``max_steps``: episodes are never truncated."""
 
 
 class NativeError(RuntimeError):
@@ -116,12 +116,12 @@ class Batch:
         self.terminated = np.zeros(n, np.bool_)
         self.truncated = np.zeros(n, np.bool_)
         self.progress = np.zeros((n, 3), np.uint32)
-        """Tiles visited, tiles in all, 1 if the lap was finished."""
+        """Tiles visited, all tiles, 1 if the lap was finished; ``[n, 3]``."""
         self._actions = np.zeros((n, 3), np.float32)
         self._seeds = np.zeros(n, np.uint64)
         self._mask = np.zeros(n, np.bool_)
         self._picture = np.zeros(tuple(sizes.picture), np.uint8)
-        # Addresses are looked up once: the arrays live as long as the batch and are never replaced.
+        # Addresses are computed once: the arrays live as long as the batch and are never replaced.
         written = [self.observations, self.rewards, self.terminated, self.truncated, self.progress]
         self._written = [array.ctypes.data for array in written]
         self._given = [array.ctypes.data for array in (self._actions, self._mask, self._seeds)]
@@ -133,7 +133,7 @@ class Batch:
         _check(self._library.frmdn_car_racing_reset(self._open(), mask_at, seeds_at, self._written[0], self._written[4]))
 
     def step(self, actions, resets=None, seeds=None):
-        """Steps every environment but those with a mark in ``resets``, which start the episode of their seed."""
+        """Steps every environment, except those marked in ``resets``, which start the episode of their seed."""
         actions = np.asarray(actions)
         wanted = self._actions if isinstance(self.action_space, spaces.Box) else self._actions[:, 0]
         if actions.shape != wanted.shape:
@@ -171,19 +171,19 @@ class Batch:
 
 
 def check_seed(seed):
-    """Refuses a seed that the library cannot take."""
+    """Raises an error for a seed that the library does not accept."""
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed {seed} is outside of 0..2**64")
     return int(seed)
 
 
 def draw_seed(np_random):
-    """The seed of an episode that was asked for without one."""
+    """A random seed, for an episode without a given one."""
     return int(np_random.integers(2**31))
 
 
 def max_steps(max_episode_steps):
-    """Gymnasium's limit as the library takes it: ``None`` and ``-1`` mean none."""
+    """Gymnasium's limit on steps in the library's form: ``None`` and ``-1`` mean no limit."""
     if max_episode_steps is None or max_episode_steps == -1:
         return NO_LIMIT
     if not 0 < max_episode_steps <= NO_LIMIT:

@@ -74,7 +74,10 @@ class VectorCarRacing(VectorEnv):
         return self._batch.observations.copy(), self._info(mask)
 
     def step(self, actions):
-        """Steps the batch with actions ``[num_envs, 3]`` (``[num_envs]`` if they are discrete), resets where the last step ended an episode."""
+        """Steps the batch with actions ``[num_envs, 3]``, or ``[num_envs]`` if they are discrete.
+
+        An environment whose episode ended in the last step is reset instead.
+        """
         batch = self._batch
         if self._ended.any():
             seeds = np.zeros(self.num_envs, np.uint64)
@@ -84,7 +87,7 @@ class VectorCarRacing(VectorEnv):
             try:
                 batch.step(actions, self._ended, seeds)
             except ValueError:
-                # A refused action moves nothing, so the step can be tried again: give the draws back.
+                # A refused action changes no environment, so the step can be repeated: restore the draws.
                 for i, state in states.items():
                     self._generators[i].bit_generator.state = state
                 raise

@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Definition {
-    /// x = f(y) and log|det ∂f/∂y| `[rows, 1]`, data to base; `h` `[rows, features]` is looked at
-    /// by conditional flows only.
+    /// x = f(y) and log|det ∂f/∂y| `[rows, 1]`, data to base; `h` `[rows, features]` is used by
+    /// conditional flows only.
     pub fn forward(&self, h: &Tensor<2>, y: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let [rows, dim] = y.dims();
         let log_det = Tensor::zeros([rows, 1], &y.device());
@@ -36,8 +36,8 @@ impl Definition {
                     log_det + log_diagonal.sum_dim(1),
                 )
             }
-            // The halves stay apart until the end: y itself is not tracked, so that cutting it
-            // costs nothing on the way back.
+            // The halves stay apart until the end: y itself is not tracked, so that slicing it
+            // costs nothing in the backward pass.
             (Some(flow), _) => {
                 let mut log_det = log_det;
                 let mut halves = self.halves(y);
@@ -141,7 +141,7 @@ impl Definition {
     }
 }
 
-/// LeakyReLU as a sum: burn's own masks branch at every element, at several times the cost.
+/// LeakyReLU as a sum: burn's own masks branch at every element and cost several times as much.
 fn leaky_relu(x: Tensor<2>) -> Tensor<2> {
     burn::tensor::activation::relu(x.clone()) * (1.0 - f64::from(LEAK)) + x * f64::from(LEAK)
 }
@@ -199,7 +199,7 @@ pub(super) fn solve_unit(n: Tensor<3>, w: Tensor<3>, upper: bool) -> Tensor<3> {
 
 /// Equation 9 on each value of `x` `[rows, moved]` with the numbers `raw` `[rows, moved · (3 bins −
 /// 1)]`, or its inverse; and the sum of the logarithms of a row's slopes `[rows, 1]` (of the map
-/// from data to base, also on the way back).
+/// from data to base, also for the inverse).
 fn spline(raw: Tensor<2>, x: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<2>) {
     let ([rows, moved], device) = (x.dims(), x.device());
     let n = rows * moved;
@@ -223,7 +223,7 @@ fn spline(raw: Tensor<2>, x: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<2>)
 
     let x = x.reshape([n, 1]);
     let inside = x.clone().abs().lower_elem(TAIL).float();
-    // Values outside go through the middle and are replaced afterwards.
+    // Values outside are computed as 0 and replaced afterwards.
     let at = x.clone() * inside.clone();
     let from = if inverse { y0.clone() } else { x0.clone() };
     let reached = at

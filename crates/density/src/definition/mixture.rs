@@ -186,12 +186,12 @@ pub(super) fn back_substitution(l: &[Vec<Tensor<2>>], t: &mut [Tensor<2>]) {
     }
 }
 
-/// log d within its limits. Clamping is three masks on the way there and back, more than the
-/// likelihood itself, and in practice nothing ever is outside: so one look first.
+/// log d within its limits. A clamp costs three masks, forward and backward, more than the likelihood
+/// itself, and in practice no value is outside: so the range is checked first.
 fn clamped(log_d: Tensor<3>) -> Tensor<3> {
     let limit = LOG_PRECISION_LIMIT;
     let most: f32 = log_d.clone().detach().abs().max().into_scalar();
-    // Written so that NaN takes the way of the masks.
+    // Written so that NaN is clamped too.
     if most <= limit {
         log_d
     } else {
@@ -199,7 +199,7 @@ fn clamped(log_d: Tensor<3>) -> Tensor<3> {
     }
 }
 
-/// Row-wise log Σ exp; the maximum is a constant of the way back, where it cancels.
+/// Row-wise log Σ exp; the maximum is a constant in the backward pass, where it cancels.
 fn log_sum_exp(x: Tensor<2>) -> Tensor<2> {
     let most = x.clone().detach().max_dim(1);
     (x - most.clone()).exp().sum_dim(1).log() + most

@@ -63,14 +63,14 @@ fn every_instruction_set_agrees_with_plain_loops() {
             product(&a, &windows(), rows, &packed, false, &mut c);
             let mut transposed = Packed::default();
             transposed.pack_transposed(&w, columns, 10);
-            let mut back = vec![f32::NAN; rows * 10];
+            let mut backward = vec![f32::NAN; rows * 10];
             product(
                 &g,
                 &Windows::dense(columns),
                 rows,
                 &transposed,
                 true,
-                &mut back,
+                &mut backward,
             );
             let mut sum = vec![1.0; 10 * columns];
             gram(&a, &windows(), rows, &g, columns, &mut sum);
@@ -89,7 +89,7 @@ fn every_instruction_set_agrees_with_plain_loops() {
                         .sum::<f32>()
                         .max(0.0);
                     assert!(
-                        (back[i * 10 + k] - want).abs() < 1e-4,
+                        (backward[i * 10 + k] - want).abs() < 1e-4,
                         "{set:?} transposed {rows}×{columns} at {i},{k}"
                     );
                 }

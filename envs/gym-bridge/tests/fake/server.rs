@@ -1,18 +1,22 @@
-//! A server without Python: an environment of arithmetic, and every fault there is. The first
-//! argument names the fault, the second a file that it leaves when a fault is to happen once only.
+//! A server without Python: an environment of integer arithmetic, and all faults of a server. The
+//! first argument names the fault, the second a file that it leaves when it is to happen once only,
+//! the third the fault of processes that find this file.
 
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use frmdn_gym_bridge::protocol::{Action, ERROR, Hello, Made, REPLY, Stepped, VERSION, message};
+use frmdn_gym_bridge::protocol::{
+    Action, ERROR, Hello, Made, REPLY, Request, Stepped, VERSION, message,
+};
 
 /// Height, width and channels of a frame.
 const FRAME: [usize; 3] = [6, 4, 3];
 
-/// An environment: 12 steps or more, ended by the seed or cut off after 20.
+/// An environment: an episode has 12 steps or more, ends by the seed, and is truncated after 20.
 #[derive(Default)]
 struct World {
     state: u64,
@@ -54,172 +58,238 @@ impl World {
     }
 }
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let fault = args.get(1).map_or("good", String::as_str);
-    // A fault that is to happen once leaves a file behind, so that the next server is a good one.
-    let once = args.get(2).map(Path::new);
-    let spent = once.is_some_and(Path::exists);
-    let fault = if spent {
-        args.get(3).map_or("good", String::as_str)
-    } else {
-        fault
-    };
-    let strike = || {
-        if let Some(path) = once {
+/// The fault of this process.
+struct Fault {
+    name: String,
+    /// The file that a fault leaves when it is to happen once only.
+    mark: Option<PathBuf>,
+}
+
+impl Fault {
+    /// The fault of the first argument. If the file of the second argument exists, that fault has
+    /// happened, and the third argument is the fault; without it this is a good server.
+    fn from_args() -> Self {
+        let args: Vec<String> = std::env::args().collect();
+        let mark = args.get(2).map(PathBuf::from);
+        let happened = mark.as_deref().is_some_and(Path::exists);
+        let name = args.get(if happened { 3 } else { 1 });
+        Self {
+            name: name.map_or("good", String::as_str).to_owned(),
+            mark,
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// Leaves the file.
+    fn mark(&self) {
+        if let Some(path) = &self.mark {
             std::fs::write(path, "").expect("a folder for tests can be written");
         }
-    };
-    eprintln!("fake server: {fault}");
-    match fault {
-        "exit" => {
-            eprintln!("SyntaxError: this is no Python");
-            std::process::exit(3)
-        }
-        "silent" => loop {
-            std::thread::sleep(Duration::from_secs(1));
-        },
-        "chatter" => {
-            println!("Hello, I print to standard output.");
-            std::thread::sleep(Duration::from_secs(30));
-        }
-        _ => {}
     }
+
+    /// The faults of a process that never answers.
+    fn at_start(&self) {
+        match self.name.as_str() {
+            "exit" => {
+                eprintln!("SyntaxError: this is no Python");
+                std::process::exit(3)
+            }
+            "silent" => loop {
+                std::thread::sleep(Duration::from_secs(1));
+            },
+            "chatter" => {
+                println!("Hello, I print to standard output.");
+                std::thread::sleep(Duration::from_secs(30));
+            }
+            _ => {}
+        }
+    }
+
+    /// The faults of step 7 of an episode; the answer where there is another one than the step's.
+    fn at_step(&self, ticket: u32) -> Option<Answer> {
+        match self.name.as_str() {
+            "crash" => {
+                self.mark();
+                eprintln!("terminate called after throwing an instance of 'std::bad_alloc'");
+                std::process::abort();
+            }
+            "hang" => {
+                self.mark();
+                eprintln!("waiting for a lock that nobody gives back");
+                std::thread::sleep(Duration::from_secs(600));
+                None
+            }
+            "closed" => {
+                self.mark();
+                std::process::exit(0);
+            }
+            "raise" => Some(Answer::failure("ZeroDivisionError", "division by zero")),
+            "long" => {
+                self.mark();
+                Some(Answer::Bytes(u32::MAX.to_le_bytes().to_vec()))
+            }
+            "ticket" => {
+                self.mark();
+                Some(Answer::Bytes(message(
+                    Request::Step as u8 + REPLY,
+                    ticket + 1000,
+                    &[],
+                )))
+            }
+            "short" => {
+                self.mark();
+                Some(Answer::Reply(vec![1, 2, 3]))
+            }
+            _ => None,
+        }
+    }
+}
+
+enum Answer {
+    /// The body of a reply.
+    Reply(Vec<u8>),
+    /// The body of an error.
+    Error(Vec<u8>),
+    /// Bytes that are written as they are.
+    Bytes(Vec<u8>),
+}
+
+impl Answer {
+    fn failure(kind: &str, message: &str) -> Self {
+        let trace = "Traceback\n  line 7";
+        let body = serde_json::json!({ "kind": kind, "message": message, "trace": trace });
+        Self::Error(body.to_string().into_bytes())
+    }
+
+    fn json(value: &impl serde::Serialize) -> Self {
+        Self::Reply(serde_json::to_vec(value).expect("plain data"))
+    }
+}
+
+struct Server {
+    fault: Fault,
+    worlds: Vec<World>,
+}
+
+impl Server {
+    fn answer(&mut self, kind: u8, ticket: u32, body: &[u8]) -> Answer {
+        match kind {
+            1 => Answer::json(&Hello {
+                protocol: VERSION + if self.fault.is("version") { 8 } else { 0 },
+                versions: versions(),
+            }),
+            2 => self.make(),
+            3 => self.reset(body),
+            4 => self.step(ticket, body),
+            5 => {
+                if self.fault.is("late") {
+                    std::thread::sleep(Duration::from_millis(300));
+                    return Answer::Reply(Vec::new());
+                }
+                Answer::Reply(body[4..].to_vec())
+            }
+            _ => Answer::Reply(Vec::new()),
+        }
+    }
+
+    fn make(&mut self) -> Answer {
+        if self.fault.is("missing") {
+            return Answer::failure("Missing", "gymnasium");
+        }
+        if self.fault.is("refused") {
+            return Answer::failure("Refused", "its action space is Text(4)");
+        }
+        self.worlds.push(World::default());
+        let action = if self.fault.is("discrete") {
+            Action::Discrete { n: 3 }
+        } else {
+            Action::Box {
+                low: vec![-1.0, 0.0],
+                high: vec![1.0, 2.0],
+            }
+        };
+        let autoreset = if self.fault.is("autoreset") {
+            "next_step"
+        } else {
+            "disabled"
+        };
+        Answer::json(&Made {
+            slot: self.worlds.len() as u32 - 1,
+            action,
+            observation: FRAME,
+            max_steps: Some(20),
+            autoreset: autoreset.into(),
+            versions: versions(),
+        })
+    }
+
+    fn reset(&mut self, body: &[u8]) -> Answer {
+        let world = &mut self.worlds[slot(body)];
+        world.reset(u64::from_le_bytes(
+            body[4..12].try_into().expect("eight bytes"),
+        ));
+        if self.fault.is("crash-reset") {
+            self.fault.mark();
+            std::process::exit(9);
+        }
+        Answer::Reply(world.frame())
+    }
+
+    fn step(&mut self, ticket: u32, body: &[u8]) -> Answer {
+        let action: Vec<f32> = body[4..]
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect();
+        let world = &mut self.worlds[slot(body)];
+        if world.steps == 6
+            && let Some(answer) = self.fault.at_step(ticket)
+        {
+            return answer;
+        }
+        let drift = u64::from(self.fault.is("drift"));
+        let mut bytes = world.step(&action, drift).bytes();
+        bytes.extend(world.frame());
+        Answer::Reply(bytes)
+    }
+}
+
+fn versions() -> BTreeMap<String, String> {
+    [("python".to_owned(), "0.0-fake".to_owned())].into()
+}
+
+/// The environment that a request is for.
+fn slot(body: &[u8]) -> usize {
+    u32::from_le_bytes(body[..4].try_into().expect("four bytes")) as usize
+}
+
+fn main() {
+    let fault = Fault::from_args();
+    eprintln!("fake server: {}", fault.name);
+    fault.at_start();
+    let mut server = Server {
+        fault,
+        worlds: Vec::new(),
+    };
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-    let mut worlds: Vec<World> = Vec::new();
     let mut length = [0; 4];
     while input.read_exact(&mut length).is_ok() {
         let mut request = vec![0; u32::from_le_bytes(length) as usize];
         if input.read_exact(&mut request).is_err() {
             return;
         }
-        let (kind, ticket) = (
-            request[0],
-            u32::from_le_bytes(request[1..5].try_into().expect("four bytes")),
-        );
-        let body = &request[5..];
-        let slot = || u32::from_le_bytes(body[..4].try_into().expect("four bytes")) as usize;
-        let failure = |kind: &str, message: &str| {
-            serde_json::json!({ "kind": kind, "message": message, "trace": "Traceback\n  line 7" })
-                .to_string()
-                .into_bytes()
+        let kind = request[0];
+        let ticket = u32::from_le_bytes(request[1..5].try_into().expect("four bytes"));
+        let bytes = match server.answer(kind, ticket, &request[5..]) {
+            Answer::Reply(body) => message(kind + REPLY, ticket, &body),
+            Answer::Error(body) => message(ERROR, ticket, &body),
+            Answer::Bytes(bytes) => bytes,
         };
-        let mut answer = (kind + REPLY, Vec::new());
-        match kind {
-            1 => {
-                let protocol = if fault == "version" {
-                    VERSION + 8
-                } else {
-                    VERSION
-                };
-                let versions = [("python".to_owned(), "0.0-fake".to_owned())].into();
-                answer.1 = serde_json::to_vec(&Hello { protocol, versions }).expect("plain data");
-            }
-            2 if fault == "missing" => answer = (ERROR, failure("Missing", "gymnasium")),
-            2 if fault == "refused" => {
-                answer = (ERROR, failure("Refused", "its action space is Text(4)"))
-            }
-            2 => {
-                worlds.push(World::default());
-                let action = if fault == "discrete" {
-                    Action::Discrete { n: 3 }
-                } else {
-                    Action::Box {
-                        low: vec![-1.0, 0.0],
-                        high: vec![1.0, 2.0],
-                    }
-                };
-                let autoreset = if fault == "autoreset" {
-                    "next_step"
-                } else {
-                    "disabled"
-                };
-                let slot = worlds.len() as u32 - 1;
-                let versions = [("python".to_owned(), "0.0-fake".to_owned())].into();
-                let made = Made {
-                    slot,
-                    action,
-                    observation: FRAME,
-                    max_steps: Some(20),
-                    autoreset: autoreset.into(),
-                    versions,
-                };
-                answer.1 = serde_json::to_vec(&made).expect("plain data");
-            }
-            3 => {
-                let world = &mut worlds[slot()];
-                world.reset(u64::from_le_bytes(
-                    body[4..12].try_into().expect("eight bytes"),
-                ));
-                if fault == "crash-reset" {
-                    strike();
-                    std::process::exit(9);
-                }
-                answer.1 = world.frame();
-            }
-            4 => {
-                let action: Vec<f32> = body[4..]
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|b| f32::from_le_bytes(*b))
-                    .collect();
-                let world = &mut worlds[slot()];
-                if world.steps == 6 {
-                    match fault {
-                        "crash" => {
-                            strike();
-                            eprintln!(
-                                "terminate called after throwing an instance of 'std::bad_alloc'"
-                            );
-                            std::process::abort();
-                        }
-                        "hang" => {
-                            strike();
-                            eprintln!("waiting for a lock that nobody gives back");
-                            std::thread::sleep(Duration::from_secs(600));
-                        }
-                        "closed" => {
-                            strike();
-                            return;
-                        }
-                        "raise" => {
-                            answer = (ERROR, failure("ZeroDivisionError", "division by zero"));
-                            write(&mut output, &message(answer.0, ticket, &answer.1));
-                            continue;
-                        }
-                        "long" => {
-                            strike();
-                            write(&mut output, &u32::MAX.to_le_bytes());
-                            continue;
-                        }
-                        "ticket" => {
-                            strike();
-                            write(&mut output, &message(kind + REPLY, ticket + 1000, &[]));
-                            continue;
-                        }
-                        "short" => {
-                            strike();
-                            write(&mut output, &message(kind + REPLY, ticket, &[1, 2, 3]));
-                            continue;
-                        }
-                        _ => {}
-                    }
-                }
-                let drift = u64::from(fault == "drift");
-                let mut bytes = world.step(&action, drift).bytes();
-                bytes.extend(world.frame());
-                answer.1 = bytes;
-            }
-            5 if fault == "late" => std::thread::sleep(Duration::from_millis(300)),
-            5 => answer.1 = body[4..].to_vec(),
-            _ => {}
-        }
-        write(&mut output, &message(answer.0, ticket, &answer.1));
+        // The client may be gone: then the next read ends the loop.
+        let _ = output.write_all(&bytes).and_then(|()| output.flush());
     }
-}
-
-fn write(output: &mut impl Write, bytes: &[u8]) {
-    // The client may be gone: then the next read ends the loop.
-    let _ = output.write_all(bytes).and_then(|()| output.flush());
 }

@@ -1,46 +1,47 @@
-//! Drivers that see nothing: the floor every score is read against, and the first data.
+//! Policies that ignore the observation: a lower reference for scores, and the source of the first
+//! data.
 
 use frmdn_engine::random::{Pcg64, fill_normal, fill_uniform, stream};
 
 use crate::controller::Actions;
 
-/// A policy that sees nothing.
+/// A policy that ignores the observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blind {
-    /// Uniform actions, new at each step.
+pub enum OpenLoop {
+    /// An independent uniform action at each step.
     Random,
-    /// Actions that wander: see [`Brownian`].
+    /// A random walk, see [`Brownian`].
     Brownian,
-    /// The action closest to none.
+    /// No action, or the one closest to it, at every step.
     Noop,
 }
 
-/// One episode's stream of actions of a [`Blind`] policy.
+/// The actions of an [`OpenLoop`] policy in one episode.
 #[derive(Clone, Debug)]
-pub enum BlindDriver {
-    /// Of [`Blind::Random`].
+pub enum OpenLoopDriver {
+    /// Of [`OpenLoop::Random`].
     Random(Pcg64, Actions),
-    /// Of [`Blind::Brownian`].
+    /// Of [`OpenLoop::Brownian`].
     Brownian(Brownian),
-    /// Of [`Blind::Noop`].
+    /// Of [`OpenLoop::Noop`].
     Noop(Actions),
 }
 
-impl Blind {
-    /// The driver of an episode: a function of the root seed and the episode's own.
-    pub fn driver(self, actions: &Actions, root: u64, seed: u64) -> BlindDriver {
+impl OpenLoop {
+    /// The actions of an episode, a function of the root seed `root` and the episode's `seed`.
+    pub fn driver(self, actions: &Actions, root: u64, seed: u64) -> OpenLoopDriver {
         match self {
             Self::Random => {
-                BlindDriver::Random(stream(root, "rollout/random", &[seed]), actions.clone())
+                OpenLoopDriver::Random(stream(root, "rollout/random", &[seed]), actions.clone())
             }
-            Self::Brownian => BlindDriver::Brownian(Brownian::new(actions, root, seed)),
-            Self::Noop => BlindDriver::Noop(actions.clone()),
+            Self::Brownian => OpenLoopDriver::Brownian(Brownian::new(actions, root, seed)),
+            Self::Noop => OpenLoopDriver::Noop(actions.clone()),
         }
     }
 }
 
-impl BlindDriver {
-    /// The next action.
+impl OpenLoopDriver {
+    /// Writes the next action, in the agent's form ([`Actions::width`] values).
     pub fn act(&mut self, action: &mut [f32]) {
         match self {
             Self::Random(rng, actions) => {
@@ -53,10 +54,10 @@ impl BlindDriver {
     }
 }
 
-/// Brownian actions: as many values as an action has walk in [-1, 1] with steps of 0.14 (√(1/50
-/// s)), reflected at the ends. Each is stretched over its range, or the largest of them chosen.
-/// Only Car-Racing's brake is what its value has above a half: braking is rare, or the car would
-/// hardly ever get up speed.
+/// Brownian actions: each value of an action is a random walk in [-1, 1] with normal steps of
+/// standard deviation 0.14 (√(1/50 s)), reflected at the ends. The walks are scaled to the range of
+/// their values; with discrete actions the largest one is chosen. Car-Racing's brake is max(x − 0.5,
+/// 0) of its walk x: with more braking the car would rarely gain speed.
 #[derive(Clone, Debug)]
 pub struct Brownian {
     at: Vec<f32>,
@@ -69,7 +70,7 @@ impl Brownian {
     /// Standard deviation of one step.
     const STEP: f32 = 0.141_421_36;
 
-    /// The walk of an episode: a function of the root seed and the episode's own.
+    /// The walk of an episode, a function of the root seed `root` and the episode's `seed`.
     pub fn new(actions: &Actions, root: u64, seed: u64) -> Self {
         let mut rng = stream(root, "rollout/brownian", &[seed]);
         let mut at = vec![0.0; actions.width()];
@@ -82,7 +83,7 @@ impl Brownian {
         }
     }
 
-    /// The next action.
+    /// Writes the next action, in the agent's form ([`Actions::width`] values).
     pub fn act(&mut self, action: &mut [f32]) {
         fill_normal(&mut self.rng, &mut self.noise);
         for (x, n) in self.at.iter_mut().zip(&self.noise) {

@@ -1,0 +1,196 @@
+//! `frmdn env parity`: our Car-Racing beside Gymnasium's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{
+    cli::table::table,
+    parity::{self, Difference, FramePair, Parity, ParityConfig},
+    pictures::Panel,
+    run::RunError,
+    stages::Context,
+};
+
+#[derive(Args, Debug)]
+pub struct ParityArgs {
+    /// Episodes, spread over five drivers.
+    #[arg(long, default_value_t = 100)]
+    episodes: usize,
+    /// Tracks compared tile for tile.
+    #[arg(long, default_value_t = 1000)]
+    tracks: usize,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Steps between two frames that are compared.
+    #[arg(long, default_value_t = 25)]
+    frames_every: u32,
+    /// Options of both environments, for example continuous=false,domain_randomize=true.
+    #[arg(long, default_value = "")]
+    options: String,
+    /// A picture of the pair of frames with the largest error: ours, Gymnasium's, the difference
+    /// eightfold.
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Largest mean error of a value in frames on the track, of 255.
+const MEAN: f64 = 0.35;
+/// Largest share of their values that may be off by more than 16.
+const FAR: f64 = 0.005;
+
+pub fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
+    if args.episodes == 0 && args.tracks == 0 {
+        bail!("--episodes 0 --tracks 0 leaves nothing to compare");
+    }
+    let config = ParityConfig {
+        options: args.options.clone(),
+        episodes: args.episodes,
+        tracks: args.tracks,
+        seed: args.seed,
+        frames_every: args.frames_every,
+    };
+    let outcome = parity::compare(&config, context.bridge, context.report, context.stop)?;
+    let Some(outcome) = outcome else {
+        return Err(RunError::Stopped.into());
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&outcome)?);
+    } else {
+        show(&outcome);
+    }
+    if let (Some(path), Some(worst)) = (&args.out, &outcome.worst) {
+        draw(worst, path)?;
+    }
+    if !outcome.holds(MEAN, FAR) {
+        bail!("the two are not the same: see above. Please report this with the versions shown");
+    }
+    Ok(())
+}
+
+/// Writes the pair of frames and their difference as one picture.
+fn draw(worst: &FramePair, path: &Path) -> Result<()> {
+    let difference: Vec<u8> = worst
+        .ours
+        .iter()
+        .zip(&worst.theirs)
+        .map(|(a, b)| a.abs_diff(*b).saturating_mul(8))
+        .collect();
+    let panel =
+        |rgb: &[u8], title: &str| Panel::new(96, 96, rgb.to_vec()).enlarged(3).titled(title);
+    Panel::row(vec![
+        panel(&worst.ours, "OURS"),
+        panel(&worst.theirs, "GYMNASIUM"),
+        panel(&difference, "DIFFERENCE TIMES 8"),
+    ])
+    .save(path)?;
+    eprintln!(
+        "the worst pair of frames, seed {} after {} steps, is in {}",
+        worst.seed,
+        worst.step,
+        path.display()
+    );
+    Ok(())
+}
+
+fn show(outcome: &Parity) {
+    let versions: Vec<String> = outcome
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    println!(
+        "{} beside {} ({})\n",
+        outcome.names[0],
+        outcome.names[1],
+        versions.join(", ")
+    );
+    if outcome.tracks > 0 {
+        println!(
+            "tracks: {} compared, largest difference of a tile {:e}; differing: {}\n",
+            outcome.tracks,
+            outcome.track_error,
+            described(outcome.track_difference.as_ref())
+        );
+    }
+    if outcome.drives.iter().any(|drive| drive.episodes > 0) {
+        show_drives(outcome);
+        show_frames(outcome);
+    }
+}
+
+fn described(difference: Option<&Difference>) -> String {
+    match difference {
+        None => "none".to_owned(),
+        Some(d) => format!(
+            "seed {}, step {}: {} is {}, Gymnasium's {}",
+            d.seed, d.step, d.what, d.ours, d.theirs
+        ),
+    }
+}
+
+fn show_drives(outcome: &Parity) {
+    let driven = outcome.drives.iter().filter(|d| d.episodes > 0);
+    let rows: Vec<Vec<String>> = driven
+        .map(|d| {
+            vec![
+                d.drive.name().to_owned(),
+                d.episodes.to_string(),
+                d.steps.to_string(),
+                d.laps.to_string(),
+                d.off_field.to_string(),
+                described(d.difference.as_ref()),
+            ]
+        })
+        .collect();
+    println!("rewards, flags, progress, contacts and the car's state, bit for bit:");
+    let heads = [
+        "driver",
+        "episodes",
+        "steps",
+        "laps",
+        "off the field",
+        "first difference",
+    ];
+    println!("{}\n", table(&heads, &rows));
+}
+
+fn show_frames(outcome: &Parity) {
+    let f = &outcome.frames;
+    let parts = [
+        ("scene, on the track", &f.on_track),
+        ("scene, all frames", &f.scene),
+        ("scene, while zooming in", &f.zooming),
+        ("gauges", &f.gauges),
+        ("agent's view, drawn directly", &f.view),
+    ];
+    let rows: Vec<Vec<String>> = parts
+        .iter()
+        .map(|(name, e)| {
+            vec![
+                (*name).to_owned(),
+                e.frames.to_string(),
+                format!("{:.3}", e.mean()),
+                format!("{:.3}", e.worst),
+                format!("{:.3} %", 100.0 * e.far()),
+            ]
+        })
+        .collect();
+    println!(
+        "frames (of 255; on the track at most {MEAN} on average and {} % off by more than 16):",
+        100.0 * FAR
+    );
+    let heads = [
+        "part",
+        "frames",
+        "mean error",
+        "worst frame",
+        "off by more than 16",
+    ];
+    println!("{}", table(&heads, &rows));
+}

@@ -1,0 +1,41 @@
+//! Errors of driving.
+
+use frmdn_env::EnvError;
+
+use crate::{memory::NoPrediction, run::RunError, worlds::WorldError};
+
+/// Why an episode could not be driven.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The environment could not be made.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// The environment refused a call.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// A blackout with a memory that predicts nothing.
+    #[error(transparent)]
+    NoPrediction(#[from] NoPrediction),
+    /// The observer of the episode failed.
+    #[error(transparent)]
+    Observer(#[from] RunError),
+    /// The environment of that name has no car to look at.
+    #[error("how a car is driven can be seen in car-racing only, not in {0}")]
+    NotCarRacing(String),
+    /// The car was looked at before the first reset.
+    #[error("the car has no state")]
+    NoState,
+}
+
+impl From<DriveError> for RunError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::World(error) => Self::World(error),
+            DriveError::Env(error) => Self::Env(error),
+            DriveError::Observer(error) => error,
+            DriveError::NoPrediction(_) | DriveError::NotCarRacing(_) | DriveError::NoState => {
+                Self::Failed(error.to_string())
+            }
+        }
+    }
+}

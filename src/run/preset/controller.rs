@@ -1,0 +1,183 @@
+//! Settings of the evolution of C.
+
+use frmdn_cma_es::{Covariance, Recombination};
+use serde::{Deserialize, Serialize};
+
+/// Number of tested means that an evolution remembers.
+pub const FINALISTS: usize = 8;
+
+/// Evolution of C.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerConfig {
+    /// Candidates per generation.
+    pub population: usize,
+    /// Number of generations. It can be raised for a run that was begun, which then goes on from
+    /// its last one. If that was a multiple of `select_every`, the run ends as if it had had the
+    /// larger number from the start.
+    pub generations: u64,
+    /// Episodes per candidate, on seeds common to a generation.
+    #[serde(rename = "tracks", alias = "seeds")]
+    pub seeds: usize,
+    /// Initial step size of CMA-ES.
+    pub sigma: f64,
+    /// Form of the covariance.
+    pub covariance: Covariance,
+    /// What moves the mean: the better half, all candidates, or mirrored samples.
+    #[serde(default)]
+    pub recombination: Recombination,
+    /// In training only: an episode without progress for that many steps ends and is charged the
+    /// time that remains. 0: never.
+    pub give_up_after: u32,
+    /// Number of generations between tests of the distribution's mean on selection tracks.
+    pub select_every: u64,
+    /// Selection seeds of such a test.
+    #[serde(rename = "select_tracks", alias = "select_seeds")]
+    pub select_seeds: usize,
+    /// What the evolved weights multiply.
+    #[serde(default)]
+    pub inputs: ControllerInputs,
+    /// Where the evolution begins.
+    #[serde(default)]
+    pub start: ControllerStart,
+    /// Axes of h, where `inputs` are principal ones.
+    #[serde(default)]
+    pub axes: usize,
+    /// At most so many of the seeds are hard ones: a quarter of the candidates scored less than
+    /// nine tenths of their average on them.
+    #[serde(default, rename = "hard_tracks", alias = "hard_seeds")]
+    pub hard_seeds: usize,
+    /// Further seeds of a generation's better half.
+    #[serde(default, rename = "more_tracks", alias = "more_seeds")]
+    pub more_seeds: usize,
+    /// Number of evolutions that are started; the best after `start_generations` goes on.
+    #[serde(default = "default_starts")]
+    pub starts: u64,
+    /// Number of generations of a start.
+    #[serde(default = "default_start_generations")]
+    pub start_generations: u64,
+    /// Number of tests without an improvement after which the evolution starts again from the best
+    /// mean, with half the step size and twice the population. 0: never.
+    #[serde(default)]
+    pub patience: u64,
+    /// Number of tested means that the final choice is made from, by successive halving on further
+    /// selection tracks, 8 at most. 0 and 1: the best of the tests.
+    #[serde(default)]
+    pub finalists: usize,
+    /// Share of the mean's score that its candidates should reach on average, on seeds that are
+    /// not hard ones; where they reach less between two tests, the step size is reduced by a
+    /// fifth. CMA-ES itself takes hundreds of generations for that where there are hundreds of
+    /// parameters. 0: the step size is left to CMA-ES.
+    #[serde(default, rename = "candidates_keep", alias = "candidate_ratio")]
+    pub candidate_ratio: f64,
+    /// What a step of the evolution moves.
+    #[serde(default)]
+    pub outputs: ControllerOutputs,
+    /// Settings of late generations, used from `score` on.
+    #[serde(default)]
+    pub late: Option<LateConfig>,
+}
+
+/// What the evolved weights multiply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControllerInputs {
+    /// [z, h] as they are.
+    #[default]
+    Raw,
+    /// Whitened: each value less its mean, in units of its standard deviation.
+    #[serde(rename = "standard", alias = "whitened")]
+    Whitened,
+    /// z whitened, and h along its widest principal axes.
+    Principal,
+}
+
+/// What a step of the evolution moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControllerOutputs {
+    /// All outputs of the controller alike.
+    #[default]
+    Raw,
+    /// Those of Car-Racing's gas and brake three times as far
+    /// ([`crate::controller::Actions::output_scale`]); of other actions all alike.
+    #[serde(rename = "even", alias = "scaled")]
+    Scaled,
+}
+
+/// Where an evolution begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControllerStart {
+    /// At weights of zero.
+    #[default]
+    Origin,
+    /// At the weights that come closest, by ridge regression, to what the agent in `first` did.
+    First,
+}
+
+/// Settings of late generations: larger ones, for good controllers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateConfig {
+    /// Score on the selection tracks from which they are used.
+    pub score: f64,
+    /// Candidates per generation.
+    pub population: usize,
+    /// Episodes per candidate.
+    #[serde(rename = "tracks", alias = "seeds")]
+    pub seeds: usize,
+    /// At most so many of their seeds are hard ones.
+    #[serde(rename = "hard_tracks", alias = "hard_seeds")]
+    pub hard_seeds: usize,
+    /// Further seeds of the better half.
+    #[serde(rename = "more_tracks", alias = "more_seeds")]
+    pub more_seeds: usize,
+    /// As the evolution's `candidate_ratio`, and larger: the noise of the mean grows with the
+    /// distance of its candidates. 0: as before.
+    #[serde(default, rename = "candidates_keep", alias = "candidate_ratio")]
+    pub candidate_ratio: f64,
+    /// What moves the mean from here on.
+    #[serde(default)]
+    pub recombination: LateRecombination,
+    /// Limit of a candidate's loss on one track against the median candidate there, in points: an
+    /// accident would outweigh small gains in speed on all other tracks. 0: no limit.
+    #[serde(default)]
+    pub loss_limit: f64,
+}
+
+/// What moves the mean in late generations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LateRecombination {
+    /// What moved it before.
+    #[default]
+    AsBefore,
+    /// [`Recombination::BetterHalf`].
+    BetterHalf,
+    /// [`Recombination::All`].
+    All,
+    /// [`Recombination::Mirrored`].
+    #[serde(rename = "pairs", alias = "mirrored")]
+    Mirrored,
+}
+
+impl LateRecombination {
+    /// What it is after `before`.
+    pub fn after(self, before: Recombination) -> Recombination {
+        match self {
+            Self::AsBefore => before,
+            Self::BetterHalf => Recombination::BetterHalf,
+            Self::All => Recombination::All,
+            Self::Mirrored => Recombination::Mirrored,
+        }
+    }
+}
+
+fn default_starts() -> u64 {
+    1
+}
+
+fn default_start_generations() -> u64 {
+    10
+}

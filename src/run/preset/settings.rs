@@ -1,0 +1,85 @@
+//! Changes of single settings, as `--set` and the studies make them.
+
+use toml::{Table, Value};
+
+use super::{Preset, spelling};
+use crate::run::{Result, RunError};
+
+impl Preset {
+    /// This preset with `sets` (`key=value`, dotted keys) applied.
+    ///
+    /// # Errors
+    /// If a key does not exist, or a value is of another type or impossible.
+    pub fn with(self, sets: &[String]) -> Result<Self> {
+        let mut table = self.table();
+        for set in sets {
+            apply(&mut table, set)
+                .map_err(|what| RunError::Config(format!("--set {set}: {what}")))?;
+        }
+        let resolved: Self = table.try_into().map_err(|e: toml::de::Error| {
+            RunError::Config(format!(
+                "--set {}: {}",
+                sets.join(" --set "),
+                e.to_string().trim()
+            ))
+        })?;
+        resolved
+            .validate()
+            .map_err(|e| RunError::Config(e.to_string()))?;
+        Ok(resolved)
+    }
+}
+
+/// A setting that cannot be applied.
+#[derive(Debug, thiserror::Error)]
+enum SetError {
+    #[error("write it as key=value, for example vision.updates=500")]
+    Syntax,
+    #[error("there is no table `{table}`; allowed here: {allowed}")]
+    UnknownTable { table: String, allowed: String },
+    #[error("there is no key `{key}`; allowed here: {allowed}")]
+    UnknownKey { key: String, allowed: String },
+}
+
+/// Applies `set` (`key=value`) to the table of a preset. A key must be there already: a preset's
+/// table holds all of them.
+fn apply(preset: &mut Table, set: &str) -> std::result::Result<(), SetError> {
+    let (path, text) = set.split_once('=').ok_or(SetError::Syntax)?;
+    let (parent, key) = path.trim().rsplit_once('.').unwrap_or(("", path.trim()));
+    let mut table = preset;
+    for part in parent.split('.').filter(|_| !parent.is_empty()) {
+        let allowed = keys(table);
+        table = table
+            .get_mut(part)
+            .and_then(Value::as_table_mut)
+            .ok_or_else(|| SetError::UnknownTable {
+                table: part.to_owned(),
+                allowed,
+            })?;
+    }
+    let allowed = keys(table);
+    let slot = table
+        .get_mut(spelling::on_disk(parent, key))
+        .ok_or_else(|| SetError::UnknownKey {
+            key: key.to_owned(),
+            allowed,
+        })?;
+    *slot = match (&*slot, value(text)) {
+        (Value::Float(_), Value::Integer(i)) => Value::Float(i as f64),
+        (_, value) => value,
+    };
+    Ok(())
+}
+
+fn keys(table: &Table) -> String {
+    table.keys().cloned().collect::<Vec<_>>().join(", ")
+}
+
+/// A value as TOML writes it. A bare word is a string, so that nobody has to quote quotes in a
+/// shell.
+fn value(text: &str) -> Value {
+    toml::from_str::<Table>(&format!("v = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}

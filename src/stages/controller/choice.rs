@@ -1,0 +1,91 @@
+//! The final choice of the controller.
+
+use super::{CandidateEvaluator, Evolution, evolution::Finalist, frames, mean};
+use crate::{
+    agent::Agent,
+    controller::LinearController,
+    rollout::DriveOptions,
+    run::{Result, RunFolder, seeds},
+};
+
+/// The final choice among the best tested means and their average, by successive halving: each
+/// round adds as many selection tracks as all rounds before, and the better half stays. The tracks
+/// of the earlier tests do not count: the means were selected by them.
+pub(super) fn choose(
+    folder: &RunFolder,
+    evaluator: &CandidateEvaluator<'_>,
+    state: &mut Evolution,
+) -> Result<()> {
+    let (config, actions) = (
+        &evaluator.preset.controller,
+        evaluator.model.actions.width(),
+    );
+    let mut finalists: Vec<Finalist> = state
+        .finalists
+        .iter()
+        .take(config.finalists.max(1))
+        .cloned()
+        .collect();
+    let average = finalists.len();
+    if average > 1 {
+        // All of them estimate the same optimum; their average is one more candidate.
+        let x = average_of(&finalists);
+        finalists.push(Finalist {
+            generation: state.generation,
+            score: 0.0,
+            x,
+        });
+    }
+    let mut left: Vec<(usize, f64)> = (0..finalists.len()).map(|i| (i, 0.0)).collect();
+    let first = seeds::SELECTION.start + config.select_seeds as u64;
+    let (mut driven, mut count) = (0, 0);
+    while left.len() > 1 {
+        let controllers: Vec<LinearController> = left
+            .iter()
+            .map(|(i, _)| state.controller(actions, &finalists[*i].x))
+            .collect();
+        let more = driven.max(config.select_seeds as u64);
+        let further: Vec<u64> = (first + driven..first + driven + more).collect();
+        let all: Vec<&LinearController> = controllers.iter().collect();
+        let Some(outcomes) = evaluator.drive(&all, &further, DriveOptions::default())? else {
+            return evaluator.context.check();
+        };
+        count += frames(&outcomes);
+        let (old, all) = (driven as f64, (driven + more) as f64);
+        for ((_, score), outcomes) in left.iter_mut().zip(&outcomes) {
+            *score = (old * *score + more as f64 * mean(outcomes, |o| o.score)) / all;
+        }
+        driven += more;
+        left.sort_by(|a, b| b.1.total_cmp(&a.1));
+        left.truncate(left.len().div_ceil(2));
+    }
+    if let Some(&(best, score)) = left.first() {
+        let finalist = &finalists[best];
+        Agent::save_controller(folder, &state.controller(actions, &finalist.x))?;
+        let whose = if average > 1 && best == average {
+            format!("the average of {average} means")
+        } else {
+            format!("the mean of generation {}", finalist.generation)
+        };
+        let (score, driven) = if average > 1 {
+            (score, driven)
+        } else {
+            (finalist.score, config.select_seeds as u64)
+        };
+        let frames = state.frames + count;
+        evaluator.context.report.say(&format!(
+            "controller: {whose} is chosen, {score:.1} on {driven} selection tracks; \
+                {frames} frames in all"
+        ));
+    }
+    state.chosen = true;
+    state.save(folder)
+}
+
+/// The average of the parameters of `finalists`.
+fn average_of(finalists: &[Finalist]) -> Vec<f64> {
+    let count = finalists.len() as f64;
+    (0..finalists[0].x.len())
+        .map(|i| finalists.iter().map(|f| f.x[i]).sum::<f64>() / count)
+        .collect()
+}

@@ -1,0 +1,291 @@
+//! The latents of a run as batches of sequences.
+
+use frmdn_engine::random::{Pcg64, fill_normal, stream};
+use rand::RngExt;
+
+use crate::{
+    memory::{SequenceBatch, posterior_entropy},
+    run::{EpisodeStore, Inputs, LatentEpisode, MemoryTraining, Result, RunFolder},
+};
+
+/// Episodes that the spread of latents is measured on.
+const SPREAD_EPISODES: usize = 100;
+
+/// The latents of a run, and how values are drawn from them.
+#[derive(Clone)]
+pub struct Latents {
+    store: EpisodeStore,
+    /// Standard deviation of the draws of each dimension; `None`: V's posterior.
+    sd: Option<Vec<f32>>,
+    /// What M is fed.
+    inputs: Inputs,
+    /// Standard deviation of the noise that is added to M's inputs; `None`: no noise.
+    input_sd: Option<Vec<f32>>,
+    /// Most steps of an episode.
+    pub(super) longest: usize,
+}
+
+impl Latents {
+    /// Latents of `folder` with the noise of `config`; its unit is the spread of the means in the
+    /// episodes `training`.
+    pub fn new(folder: &RunFolder, config: &MemoryTraining, training: &[usize]) -> Result<Self> {
+        let store = folder.latents();
+        let mut latents = Self {
+            store,
+            sd: None,
+            inputs: config.inputs,
+            input_sd: None,
+            longest: folder.preset().collect.steps,
+        };
+        if config.noise > 0.0 || config.input_noise > 0.0 {
+            let sd = latents.spread(training)?;
+            let scaled = |noise: f64| -> Option<Vec<f32>> {
+                (noise > 0.0).then(|| sd.iter().map(|sd| (noise * sd) as f32).collect())
+            };
+            (latents.sd, latents.input_sd) = (scaled(config.noise), scaled(config.input_noise));
+        }
+        Ok(latents)
+    }
+
+    /// The latents of episode `index`.
+    pub fn load(&self, index: usize) -> Result<LatentEpisode> {
+        LatentEpisode::load(&self.store.path(index))
+    }
+
+    /// Standard deviation of each dimension of V's means.
+    pub fn spread(&self, training: &[usize]) -> Result<Vec<f64>> {
+        let (mut n, mut sums) = (0.0, Vec::new());
+        for &index in training.iter().take(SPREAD_EPISODES) {
+            let episode = self.load(index)?;
+            sums.resize(episode.latent, [0.0; 2]);
+            for row in episode.mean.chunks_exact(episode.latent) {
+                n += 1.0;
+                for ([sum, squares], &v) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(v);
+                    *squares += f64::from(v) * f64::from(v);
+                }
+            }
+        }
+        Ok(sums
+            .into_iter()
+            .map(|[sum, squares]| (squares / n - (sum / n) * (sum / n)).max(0.0).sqrt())
+            .collect())
+    }
+
+    /// Entropy of the draws of an episode's targets, summed over steps: the floor of their
+    /// likelihood.
+    pub fn floor(&self, episode: &LatentEpisode) -> f64 {
+        match &self.sd {
+            None => posterior_entropy(&episode.log_variance[episode.latent..]),
+            Some(sd) => {
+                let log_variance: Vec<f32> = sd.iter().map(|sd| 2.0 * sd.ln()).collect();
+                posterior_entropy(&log_variance) * episode.steps() as f64
+            }
+        }
+    }
+
+    /// Draws z_t for `frames` frames of an episode from `first` on: mean + standard deviation · ε.
+    fn sample(
+        &self,
+        episode: &LatentEpisode,
+        first: usize,
+        frames: usize,
+        rng: &mut Pcg64,
+    ) -> Vec<f32> {
+        let d = episode.latent;
+        let mut z = vec![0.0; frames * d];
+        fill_normal(rng, &mut z);
+        let mean = &episode.mean[first * d..][..frames * d];
+        let log_variance = &episode.log_variance[first * d..][..frames * d];
+        for (i, z) in z.iter_mut().enumerate() {
+            let sd = match &self.sd {
+                Some(sd) => sd[i % d],
+                None => (0.5 * log_variance[i]).exp(),
+            };
+            *z = mean[i] + sd * *z;
+        }
+        z
+    }
+
+    /// Copies a segment of `steps` steps from `first` into column `column` of `batch`. Inputs and
+    /// targets share their samples: the target z of one step is the input z of the next, unless M
+    /// is fed means.
+    pub fn fill(
+        &self,
+        batch: &mut SequenceBatch,
+        column: usize,
+        episode: &LatentEpisode,
+        first: usize,
+        steps: usize,
+        rng: &mut Pcg64,
+    ) {
+        if steps == 0 {
+            return;
+        }
+        let (d, a, b) = (episode.latent, episode.action_len, batch.batch);
+        let mut z = self.sample(episode, first, steps + 1, rng);
+        for t in 0..steps {
+            let row = t * b + column;
+            let fed = if self.inputs == Inputs::Means {
+                &episode.mean[(first + t) * d..][..d]
+            } else {
+                &z[t * d..(t + 1) * d]
+            };
+            batch.z[row * d..(row + 1) * d].copy_from_slice(fed);
+            batch.z_next[row * d..(row + 1) * d].copy_from_slice(&z[(t + 1) * d..(t + 2) * d]);
+            let from = (first + t) * a;
+            batch.actions[row * a..(row + 1) * a].copy_from_slice(&episode.actions[from..from + a]);
+            batch.reward[row] = episode.rewards[first + t];
+            batch.done[row] = f32::from(episode.terminated && first + t + 1 == episode.steps());
+            batch.mask[row] = 1.0;
+        }
+        if let Some(sd) = &self.input_sd {
+            for t in 0..steps {
+                fill_normal(rng, &mut z[..d]);
+                let row = &mut batch.z[(t * b + column) * d..][..d];
+                for (v, (e, sd)) in row.iter_mut().zip(z.iter().zip(sd)) {
+                    *v += sd * e;
+                }
+            }
+        }
+    }
+
+    /// Random segments of random episodes; an episode shorter than a sequence is padded and masked.
+    pub(super) fn sequences(
+        &self,
+        episodes: &[LatentEpisode],
+        size: usize,
+        steps: usize,
+        rng: &mut Pcg64,
+    ) -> SequenceBatch {
+        let first = &episodes[0];
+        let mut batch = SequenceBatch::zeros(steps, size, first.latent, first.action_len);
+        let total: usize = episodes.iter().map(LatentEpisode::steps).sum();
+        for column in 0..size {
+            // An episode in proportion to its length. Within it every segment is equally likely, so
+            // that the first and the last steps are seen less often than those in the middle;
+            // carried states (`memory.carry`) have no such edge.
+            let mut at = rng.random_range(0..total);
+            let mut episode = first;
+            for candidate in episodes {
+                episode = candidate;
+                if at < candidate.steps() {
+                    break;
+                }
+                at -= candidate.steps();
+            }
+            let length = steps.min(episode.steps());
+            let start = rng.random_range(0..=episode.steps() - length);
+            self.fill(&mut batch, column, episode, start, length, rng);
+        }
+        batch
+    }
+}
+
+/// Whole episodes, with samples that never change, and the floor: the mean entropy of their
+/// targets.
+pub fn held_out_batches(
+    latents: &Latents,
+    indices: &[usize],
+    seed: u64,
+) -> Result<(Vec<SequenceBatch>, f64)> {
+    let mut batches = Vec::new();
+    let (mut entropy, mut steps) = (0.0, 0usize);
+    for &index in indices {
+        let episode = latents.load(index)?;
+        let mut batch =
+            SequenceBatch::zeros(episode.steps(), 1, episode.latent, episode.action_len);
+        latents.fill(
+            &mut batch,
+            0,
+            &episode,
+            0,
+            episode.steps(),
+            &mut stream(seed, "memory/held-out", &[index as u64]),
+        );
+        entropy += latents.floor(&episode);
+        steps += episode.steps();
+        batches.push(batch);
+    }
+    Ok((batches, entropy / steps as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn episode(steps: usize) -> LatentEpisode {
+        let mean: Vec<f32> = (0..=steps).flat_map(|t| [t as f32, -(t as f32)]).collect();
+        LatentEpisode {
+            seed: 0,
+            latent: 2,
+            action_len: 1,
+            log_variance: vec![-60.0; mean.len()],
+            mean,
+            actions: (0..steps).map(|t| 100.0 + t as f32).collect(),
+            rewards: (0..steps).map(|t| 200.0 + t as f32).collect(),
+            terminated: true,
+            vision: 0,
+        }
+    }
+
+    fn latents() -> Latents {
+        Latents {
+            store: EpisodeStore::new(PathBuf::new()),
+            sd: None,
+            inputs: Inputs::Draws,
+            input_sd: None,
+            longest: 9,
+        }
+    }
+
+    /// The action that leads from z_t to z_{t+1} is a_t; `done` belongs to the step that ended the
+    /// episode.
+    #[test]
+    fn inputs_targets_actions_and_ends_are_aligned() {
+        let mut rng = stream(1, "t", &[]);
+        let latents = latents();
+        for _ in 0..20 {
+            let batch = latents.sequences(&[episode(9)], 3, 5, &mut rng);
+            for row in 0..15 {
+                let t = batch.z[row * 2];
+                assert!((batch.z_next[row * 2] - (t + 1.0)).abs() < 1e-6);
+                assert!(
+                    (batch.actions[row] - (100.0 + t)).abs() < 1e-5
+                        && (batch.reward[row] - (200.0 + t)).abs() < 1e-5
+                );
+                assert_eq!(batch.done[row], f32::from(t > 7.5), "{t}");
+                assert_eq!(batch.mask[row], 1.0);
+            }
+        }
+    }
+
+    /// Fed means, M sees no noise; what it predicts stays a draw.
+    #[test]
+    fn means_are_fed_where_they_are_asked_for() {
+        let mut noisy = episode(9);
+        noisy.log_variance.fill(0.0);
+        let latents = Latents {
+            inputs: Inputs::Means,
+            ..latents()
+        };
+        let batch = latents.sequences(&[noisy], 3, 5, &mut stream(1, "t", &[]));
+        for row in 0..15 {
+            let t = batch.actions[row] - 100.0;
+            assert_eq!(batch.z[row * 2..row * 2 + 2], [t, -t]);
+            assert!((batch.z_next[row * 2] - (t + 1.0)).abs() > 1e-4);
+        }
+    }
+
+    #[test]
+    fn short_episodes_are_padded_and_masked() {
+        let batch = latents().sequences(&[episode(3)], 2, 5, &mut stream(1, "t", &[]));
+        assert_eq!(
+            batch.mask,
+            [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+        );
+        assert_eq!(batch.z[6 * 2..], [0.0; 8]);
+    }
+}
