@@ -18,7 +18,7 @@ use super::{
     progress::{Part, Progress},
     queue::one_per_core,
     report,
-    store::{begin, differs, read},
+    store::{Results, begin_training, read},
 };
 use crate::{
     agent::Agent,
@@ -169,6 +169,7 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
         .into_iter()
         .map(|(folder, preset)| prepare(folder, preset, plan, context))
         .collect::<Result<Vec<_>>>()?;
+    let mut results = Results::open(&plan.out)?;
     let trials: Vec<Planned> = ["rmdn", "frmdn"]
         .iter()
         .filter(|_| plan.grid)
@@ -186,10 +187,10 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
         })
         .collect::<Result<_>>()?;
     if plan.train {
-        run_all(plan, &data, &trials, None, context)?;
+        run_all(plan, &data, &trials, None, &results, context)?;
     }
     let chosen = if plan.grid {
-        choose(plan, &data, &trials)?
+        choose(&data, &trials, &results)?
     } else {
         None
     };
@@ -242,16 +243,17 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
         }
     }
     if plan.train {
-        run_all(plan, &data, &runs, chosen, context)?;
+        run_all(plan, &data, &runs, chosen, &results, context)?;
     }
-    let trials = finished(plan, &data, &trials, None)?;
-    let finished = finished(plan, &data, &runs, chosen)?;
+    let trials = finished(plan, &data, &trials, None, &results)?;
+    let finished = finished(plan, &data, &runs, chosen, &results)?;
     if finished.is_empty() {
         return Err(RunError::Config(format!(
             "no run of these is finished in {}: type the command without --report",
             plan.out.display()
         )));
     }
+    results.pack()?;
     let linear = data
         .iter()
         .map(|data| plain(plan, data))
@@ -357,12 +359,6 @@ fn settings(data: &Data, run: &Planned, chosen: Option<[usize; 2]>) -> Result<Me
     Ok(memory)
 }
 
-fn result_path(plan: &Likelihood, data: &[Data], run: &Planned) -> PathBuf {
-    plan.out
-        .join("runs")
-        .join(format!("{}.json", run.name(&data[run.data].name)))
-}
-
 /// The run, if it is finished. One that was made with other settings or judged on other episodes is
 /// refused.
 fn done(
@@ -370,24 +366,25 @@ fn done(
     data: &[Data],
     run: &Planned,
     chosen: Option<[usize; 2]>,
+    results: &Results,
 ) -> Result<Option<Finished>> {
-    let path = result_path(plan, data, run);
-    if !path.exists() {
+    let of = &data[run.data];
+    let name = run.name(&of.name);
+    let Some(done) = results.load::<Finished>(&name)? else {
         return Ok(None);
-    }
-    let (done, of): (Finished, _) = (read(&path)?, &data[run.data]);
+    };
     let judged = run.trial.is_none() && done.diverged.is_none();
     if done.settings != settings(of, run, chosen)?
         || done.vision != format!("{:016x}", of.vision)
         || done.format != FORMAT
     {
-        return Err(differs(&path));
+        return Err(results.other_settings(&name));
     }
     if judged && done.measured.episodes.len() != plan.test_episodes {
         return Err(RunError::Config(format!(
             "{} was judged on {1} test episodes, not {2}: type --test-episodes {1}, or choose \
              another folder with --out DIR",
-            path.display(),
+            results.place(&name),
             done.measured.episodes.len(),
             plan.test_episodes
         )));
@@ -401,25 +398,26 @@ fn finished(
     data: &[Data],
     runs: &[Planned],
     chosen: Option<[usize; 2]>,
+    results: &Results,
 ) -> Result<Vec<Finished>> {
     runs.iter()
-        .filter_map(|run| done(plan, data, run, chosen).transpose())
+        .filter_map(|run| done(plan, data, run, chosen, results).transpose())
         .collect()
 }
 
 /// The best of the grid for `rmdn` and for `frmdn`, by held-out nats, once all of it is there.
-fn choose(plan: &Likelihood, data: &[Data], trials: &[Planned]) -> Result<Option<[usize; 2]>> {
-    if trials
-        .iter()
-        .any(|run| !result_path(plan, data, run).exists())
-    {
-        return Ok(None);
+fn choose(data: &[Data], trials: &[Planned], results: &Results) -> Result<Option<[usize; 2]>> {
+    let mut finished = Vec::new();
+    for run in trials {
+        match results.load::<Finished>(&run.name(&data[run.data].name))? {
+            Some(done) => finished.push((run, done)),
+            None => return Ok(None),
+        }
     }
     let mut chosen = [0; 2];
-    for (family, trials) in trials.chunks(GRID.len()).enumerate() {
+    for (family, trials) in finished.chunks(GRID.len()).enumerate() {
         let mut best = f64::INFINITY;
-        for run in trials {
-            let done: Finished = read(&result_path(plan, data, run))?;
+        for (run, done) in trials {
             if done.diverged.is_some() {
                 continue;
             }
@@ -443,13 +441,14 @@ fn run_all(
     data: &[Data],
     runs: &[Planned],
     chosen: Option<[usize; 2]>,
+    results: &Results,
     context: &Context<'_>,
 ) -> Result<()> {
     let mut queue = Vec::new();
     let mut total = 0;
     for run in runs {
         let settings = settings(&data[run.data], run, chosen)?;
-        if done(plan, data, run, chosen)?.is_none() {
+        if done(plan, data, run, chosen, results)?.is_none() {
             total += settings.updates;
             queue.push((run, settings));
         }
@@ -460,7 +459,7 @@ fn run_all(
     context.report.begin("compare", "updates", 0, total);
     let progress = Progress::new(context);
     let outcome = one_per_core(queue, |(run, settings)| {
-        execute(plan, data, run, &settings, &progress)
+        execute(plan, data, run, &settings, results, &progress)
     });
     context.report.end();
     outcome?;
@@ -473,6 +472,7 @@ fn execute(
     data: &[Data],
     run: &Planned,
     settings: &MemoryTraining,
+    results: &Results,
     progress: &Progress<'_>,
 ) -> Result<()> {
     let Data {
@@ -486,7 +486,7 @@ fn execute(
     } = &data[run.data];
     let key = run.name(name);
     let directory = plan.work.join(&key);
-    begin(
+    begin_training(
         &directory,
         &json!({ "format": FORMAT, "vision": format!("{vision:016x}"), "split": run.split(),
             "memory": settings }),
@@ -549,7 +549,7 @@ fn execute(
         let test = test_batches(&latents, test, plan.test_episodes, preset, spread)?;
         finished.measured = judge(settings, *actions, &weights.tensors, &test)?;
     }
-    write_json(&result_path(plan, data, run), &finished)
+    results.save(&key, &finished)
 }
 
 /// The linear predictor on `data`, kept in linear.json.

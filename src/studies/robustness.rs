@@ -6,7 +6,10 @@ use frmdn_car_racing::Perturbation;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::report::{Block, markdown};
+use super::{
+    report::{Block, markdown},
+    store::Results,
+};
 use crate::{
     agent::Agent,
     rollout::{Evaluation, Summary},
@@ -76,6 +79,7 @@ pub fn robustness(plan: &Robustness, context: &Context<'_>) -> Result<PathBuf> {
         agent.acting_model(&world)?;
         columns.push((path, agent, name));
     }
+    let mut results = Results::open(&plan.out)?;
     let columns = columns.into_iter().map(|(path, agent, name)| {
         let label = path.display().to_string();
         let checksum = agent.checksum();
@@ -88,14 +92,10 @@ pub fn robustness(plan: &Robustness, context: &Context<'_>) -> Result<PathBuf> {
             let folder = path
                 .file_name()
                 .map_or_else(|| "agent".into(), |n| n.to_string_lossy());
-            let file = plan
-                .out
-                .join("runs")
-                .join(format!("{folder}-{}-{row}.json", &checksum[..8]));
+            let run = format!("{folder}-{}-{row}", &checksum[..8]);
             let world = context.world(&name)?;
-            let known = std::fs::read_to_string(&file)
-                .ok()
-                .and_then(|text| serde_json::from_str::<Cell>(&text).ok());
+            // A damaged cell is driven anew, as one with other settings.
+            let known = results.load::<Cell>(&run).unwrap_or(None);
             if let Some(cell) = known.filter(|cell| answers(cell, plan, &world, &checksum)) {
                 return Ok(Cell {
                     agent: label.clone(),
@@ -110,7 +110,7 @@ pub fn robustness(plan: &Robustness, context: &Context<'_>) -> Result<PathBuf> {
                 perturbation: row.into(),
                 evaluation,
             };
-            write_json(&file, &cell)?;
+            results.save(&run, &cell)?;
             Ok(cell)
         });
         let cells = cells.collect::<Result<Vec<_>>>()?;
@@ -120,7 +120,9 @@ pub fn robustness(plan: &Robustness, context: &Context<'_>) -> Result<PathBuf> {
             cells,
         })
     });
-    write(plan, &columns.collect::<Result<Vec<_>>>()?)
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    results.pack()?;
+    write(plan, &columns)
 }
 
 fn tracks(plan: &Robustness) -> std::ops::Range<u64> {

@@ -1,16 +1,14 @@
 //! The bank: controllers of all skills on [z_t, z_{t−1}], which no memory has a part in, and their
 //! real scores.
 
-use std::path::PathBuf;
-
 use frmdn_engine::Params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    BANK_TRACKS, Data, FORMAT, Score,
+    BANK_TRACKS, Data, FORMAT, Results, Score,
     evolve::{SIGMA, SIGMA_AT_DRIVER, Search, TRACKS},
-    jobs, keep, kept,
+    jobs,
 };
 use crate::{
     controller::LinearController,
@@ -18,7 +16,7 @@ use crate::{
     rollout::{DriveOptions, Job},
     run::{Checkpoint, CheckpointKind, Result, RunError},
     stages::Context,
-    studies::store::differs,
+    studies::store::made_with_other_settings,
 };
 
 /// Candidates of a generation of the evolutions.
@@ -67,21 +65,20 @@ pub fn settings(plan: &Score, data: &Data) -> Value {
         "sigma": [SIGMA, SIGMA_AT_DRIVER] })
 }
 
-/// The file of the real scores of evolution number `start`.
-fn path(plan: &Score, data: &Data, start: usize) -> PathBuf {
-    plan.out
-        .join("runs")
-        .join(format!("{}-bank-{}.json", data.name, start + 1))
+/// The name of the real scores of evolution number `start`.
+fn name(data: &Data, start: usize) -> String {
+    format!("{}-bank-{}", data.name, start + 1)
 }
 
 /// The real scores, if all of them are there.
-pub fn scored(plan: &Score, data: &Data) -> Result<Option<Scored>> {
+pub fn scored(plan: &Score, data: &Data, results: &Results) -> Result<Option<Scored>> {
+    let settings = settings(plan, data);
     let mut all = Scored {
         scores: Vec::new(),
         origin: Vec::new(),
     };
     for start in 0..plan.scale.bank_starts {
-        let Some(part) = kept::<Scored>(&path(plan, data, start), &settings(plan, data))? else {
+        let Some(part) = results.load_settled::<Scored>(&name(data, start), &settings)? else {
             return Ok(None);
         };
         all.scores.extend(part.scores);
@@ -91,7 +88,7 @@ pub fn scored(plan: &Score, data: &Data) -> Result<Option<Scored>> {
 }
 
 /// The bank of `data`, made as far as it is missing: each evolution, then its controllers' scores.
-pub fn make(plan: &Score, data: &Data, context: &Context<'_>) -> Result<Bank> {
+pub fn make(plan: &Score, data: &Data, results: &Results, context: &Context<'_>) -> Result<Bank> {
     let scale = &plan.scale;
     let mut bank = Bank {
         controllers: Vec::new(),
@@ -104,8 +101,8 @@ pub fn make(plan: &Score, data: &Data, context: &Context<'_>) -> Result<Bank> {
         let count =
             scale.bank / scale.bank_starts + usize::from(start < scale.bank % scale.bank_starts);
         let evolved = evolved(plan, data, start as u64, count, context)?;
-        let (path, settings) = (path(plan, data, start), settings(plan, data));
-        let part = match kept::<Scored>(&path, &settings)? {
+        let (name, settings) = (name(data, start), settings(plan, data));
+        let part = match results.load_settled::<Scored>(&name, &settings)? {
             Some(part) => part,
             None => {
                 let controllers: Vec<&LinearController> = evolved.iter().map(|(_, c)| c).collect();
@@ -117,7 +114,7 @@ pub fn make(plan: &Score, data: &Data, context: &Context<'_>) -> Result<Bank> {
                         .map(|(generation, _)| [start as u64 + 1, *generation])
                         .collect(),
                 };
-                keep(&path, &settings, &part)?;
+                results.save_settled(&name, &settings, &part)?;
                 part
             }
         };
@@ -237,7 +234,7 @@ fn evolved(
         "Delete it and type the same command again.",
     )?;
     if file.state.settings != settings {
-        return Err(differs(&path));
+        return Err(made_with_other_settings(&path));
     }
     let weights = file
         .tensors

@@ -1,7 +1,7 @@
 //! E1, the bank: every memory scores the bank's controllers in its dreams, from real states and
 //! with common chances.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use frmdn_engine::random::stream;
 use frmdn_env::{Env, ObservationMut};
@@ -210,18 +210,13 @@ pub fn ends(folder: &RunFolder) -> Result<bool> {
     Ok(false)
 }
 
-/// Where the piece of `arm` is kept, and what decides it.
-pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (PathBuf, Value) {
+/// The name of the piece of `arm`, and what decides it.
+pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (String, Value) {
     let scale = &plan.scale;
     let e1 = json!({ "temperatures": TEMPERATURES, "starts": scale.starts,
         "replayed": scale.replayed, "steps": scale.steps, "ends": ENDS });
     let more = json!({ "e1": e1, "bank": bank::settings(plan, data) });
-    (
-        plan.out
-            .join("runs")
-            .join(format!("e1-{}.json", arm.name(data))),
-        arm.settings(data, more),
-    )
+    (format!("e1-{}", arm.name(data)), arm.settings(data, more))
 }
 
 /// One piece for each memory that dreams.
@@ -232,10 +227,10 @@ pub fn pieces<'a>(
     bank: &Arc<Bank>,
 ) -> Vec<Piece<'a>> {
     let piece = |arm: &'a Arm| {
-        let (path, settings) = key(plan, data, arm);
+        let (name, settings) = key(plan, data, arm);
         let bank = Arc::clone(bank);
         Piece {
-            path,
+            name,
             settings,
             make: Box::new(move |context| {
                 let memory = Stacked::new(arm.memory(plan, data)?, data.latent());

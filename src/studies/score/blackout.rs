@@ -1,6 +1,6 @@
 //! E2, blackout: good drivers of the bank, whose eyes the memory replaces for some steps.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -42,24 +42,18 @@ enum Filler<'a> {
 }
 
 /// The piece of the memory of `arm`.
-pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (PathBuf, Value) {
+pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (String, Value) {
     (
-        plan.out
-            .join("runs")
-            .join(format!("e2-{}.json", arm.name(data))),
+        format!("e2-{}", arm.name(data)),
         arm.settings(data, more(plan, data)),
     )
 }
 
 /// The piece of a baseline, [`HOLD`] or [`SEEN`].
-pub fn baseline(plan: &Score, data: &Data, name: &str) -> (PathBuf, Value) {
-    let path = plan.out.join("runs").join(format!(
-        "e2-{}-{}.json",
-        data.name,
-        if name == HOLD { "hold" } else { "seen" }
-    ));
+pub fn baseline(plan: &Score, data: &Data, name: &str) -> (String, Value) {
+    let short = if name == HOLD { "hold" } else { "seen" };
     (
-        path,
+        format!("e2-{}-{short}", data.name),
         json!({ "baseline": name, "experiment": more(plan, data) }),
     )
 }
@@ -84,10 +78,10 @@ pub fn pieces<'a>(
         (baseline(plan, data, SEEN), Filler::Seen),
         (baseline(plan, data, HOLD), Filler::Hold),
     ];
-    let piece = |((path, settings), filler): ((PathBuf, Value), Filler<'a>)| {
+    let piece = |((name, settings), filler): ((String, Value), Filler<'a>)| {
         let bank = Arc::clone(bank);
         Piece {
-            path,
+            name,
             settings,
             make: Box::new(move |context| Ok(json!(drive(plan, data, &filler, &bank, context)?))),
         }

@@ -1,8 +1,6 @@
 //! E4, trained in the dream, in its first plain form: controllers on [z, h] evolved by predicted
 //! return alone, then driven.
 
-use std::path::PathBuf;
-
 use frmdn_engine::random::stream;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -38,17 +36,15 @@ pub struct Dreamt {
     pub scores: Vec<f64>,
 }
 
-/// Where the evolution number `controller` of `arm` is kept, and what decides it.
-pub fn key(plan: &Score, data: &Data, arm: &Arm, controller: u64) -> (PathBuf, Value) {
+/// The name of the evolution number `controller` of `arm`, and what decides it.
+pub fn key(plan: &Score, data: &Data, arm: &Arm, controller: u64) -> (String, Value) {
     let scale = &plan.scale;
     let more = json!({ "e4": { "controller": controller, "sigma": SIGMA, "temperature": PRIMARY,
         "steps": scale.steps, "population": scale.dream_population,
         "generations": scale.dream_generations, "starts": scale.dream_starts,
         "held_out": [scale.starts, scale.replayed], "tracks": scale.tracks, "ends": ENDS } });
     (
-        plan.out
-            .join("runs")
-            .join(format!("e4-{}-{controller}.json", arm.name(data))),
+        format!("e4-{}-{controller}", arm.name(data)),
         arm.settings(data, more),
     )
 }
@@ -61,9 +57,9 @@ pub fn pieces<'a>(plan: &'a Score, data: &'a Data, arms: &'a [Arm]) -> Vec<Piece
             .map(move |arm| (controller, arm))
     };
     let piece = |(controller, arm): (u64, &'a Arm)| {
-        let (path, settings) = key(plan, data, arm, controller);
+        let (name, settings) = key(plan, data, arm, controller);
         Piece {
-            path,
+            name,
             settings,
             make: Box::new(move |context| Ok(json!(evolve(plan, data, arm, controller, context)?))),
         }

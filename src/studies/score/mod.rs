@@ -35,7 +35,7 @@ use super::{
     distinct,
     progress::{Part, Progress},
     queue::one_per_core,
-    store::{begin, keep, kept},
+    store::{Results, begin_training, load_settled, save_settled},
 };
 use crate::{
     agent::Agent,
@@ -320,9 +320,9 @@ impl Arm {
 /// How a piece is made.
 type Make<'a> = dyn Fn(&Context<'_>) -> Result<Value> + Send + Sync + 'a;
 
-/// A piece of an experiment: where it is kept, what decides it, and how it is made.
+/// A piece of an experiment: its name, what decides it, and how it is made.
 struct Piece<'a> {
-    path: PathBuf,
+    name: String,
     settings: Value,
     make: Box<Make<'a>>,
 }
@@ -343,13 +343,15 @@ pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
         .iter()
         .map(|data| arms(plan, data))
         .collect::<Result<Vec<Vec<Arm>>>>()?;
+    let mut results = Results::open(&plan.out)?;
     let mut found = report::Found::default();
     if plan.train {
-        make(plan, &all, &arms, context)?;
+        make(plan, &all, &arms, &results, context)?;
     }
     for (data, arms) in all.iter().zip(&arms) {
-        found.collect(plan, data, arms)?;
+        found.collect(plan, data, arms, &results)?;
     }
+    results.pack()?;
     report::write(plan, &all, &found)
 }
 
@@ -402,11 +404,18 @@ fn arms(plan: &Score, data: &Data) -> Result<Vec<Arm>> {
 }
 
 /// Makes what is missing: memories first, then the banks, then all pieces, one on each core.
-fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) -> Result<()> {
+fn make(
+    plan: &Score,
+    all: &[Data],
+    arms: &[Vec<Arm>],
+    results: &Results,
+    context: &Context<'_>,
+) -> Result<()> {
     let mut trained: Vec<(&Data, &Arm)> = Vec::new();
     for (data, arms) in all.iter().zip(arms) {
         for arm in arms.iter().filter(|arm| arm.config().is_trained()) {
-            if kept::<()>(&arm.finished(plan, data), &arm.settings(data, Value::Null))?.is_none() {
+            let settings = arm.settings(data, Value::Null);
+            if load_settled::<()>(&arm.finished(plan, data), &settings)?.is_none() {
                 trained.push((data, arm));
             }
         }
@@ -426,7 +435,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
     let mut pieces = Vec::new();
     for (data, arms) in all.iter().zip(arms) {
         if needs_bank {
-            let bank = Arc::new(bank::make(plan, data, context)?);
+            let bank = Arc::new(bank::make(plan, data, results, context)?);
             if plan.does(Experiment::E1) {
                 pieces.extend(bank_dreams::pieces(plan, data, arms, &bank));
             }
@@ -444,7 +453,10 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
     let mut missing = Vec::new();
     let total = pieces.len() as u64;
     for piece in pieces {
-        if kept::<Value>(&piece.path, &piece.settings)?.is_none() {
+        if results
+            .load_settled::<Value>(&piece.name, &piece.settings)?
+            .is_none()
+        {
             missing.push(piece);
         }
     }
@@ -458,14 +470,10 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
             report: &(),
             ..*context
         };
-        keep(&piece.path, &piece.settings, (piece.make)(&quiet)?)?;
-        let name = piece
-            .path
-            .file_stem()
-            .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        results.save_settled(&piece.name, &piece.settings, (piece.make)(&quiet)?)?;
         context
             .report
-            .advance(done.fetch_add(1, Ordering::Relaxed) + 1, &name);
+            .advance(done.fetch_add(1, Ordering::Relaxed) + 1, &piece.name);
         Ok(())
     });
     context.report.end();
@@ -477,7 +485,7 @@ fn make(plan: &Score, all: &[Data], arms: &[Vec<Arm>], context: &Context<'_>) ->
 fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Result<()> {
     let directory = arm.directory(plan, data);
     let settings = arm.settings(data, Value::Null);
-    begin(&directory, &settings)?;
+    begin_training(&directory, &settings)?;
     let config = &arm.preset.memory;
     let episodes = data.preset.collect.episodes;
     let training: Vec<usize> = stages::training_indices(episodes).collect();
@@ -497,7 +505,7 @@ fn train(plan: &Score, data: &Data, arm: &Arm, progress: &Progress<'_>) -> Resul
         held,
     };
     train_memory(job, &context)?;
-    keep(&arm.finished(plan, data), &settings, ())
+    save_settled(&arm.finished(plan, data), &settings, ())
 }
 
 /// `controller` on each of `tracks` from `first`.

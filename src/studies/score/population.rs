@@ -1,7 +1,7 @@
 //! E3, small populations: controllers on [z, h] of each memory, evolved with equal numbers of
 //! early-stopped episodes.
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -40,22 +40,19 @@ pub struct Point {
     pub score: f64,
 }
 
-/// Where the evolution number `controller` of `arm` is kept, and what decides it.
+/// The name of the evolution number `controller` of `arm`, and what decides it.
 pub fn key(
     plan: &Score,
     data: &Data,
     arm: &Arm,
     population: usize,
     controller: u64,
-) -> (PathBuf, Value) {
-    let name = format!(
-        "e3-{}-population{population}-{controller}.json",
-        arm.name(data)
-    );
+) -> (String, Value) {
+    let name = format!("e3-{}-population{population}-{controller}", arm.name(data));
     let more = json!({ "e3": { "population": population, "controller": controller,
         "budget": plan.budget, "sigma": SIGMA, "tracks": TRACKS,
         "test_every": plan.scale.test_every, "test_tracks": plan.scale.test_tracks } });
-    (plan.out.join("runs").join(name), arm.settings(data, more))
+    (name, arm.settings(data, more))
 }
 
 /// One piece for each evolution, first controllers of all memories first.
@@ -65,9 +62,9 @@ pub fn pieces<'a>(plan: &'a Score, data: &'a Data, arms: &'a [Arm]) -> Vec<Piece
             .flat_map(move |arm| POPULATIONS.map(|population| (c, arm, population)))
     });
     let piece = |(controller, arm, population): (u64, &'a Arm, usize)| {
-        let (path, settings) = key(plan, data, arm, population, controller);
+        let (name, settings) = key(plan, data, arm, population, controller);
         Piece {
-            path,
+            name,
             settings,
             make: Box::new(move |context| {
                 Ok(json!(evolve(

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Arm, Data, Experiment, Score,
+    Arm, Data, Experiment, Results, Score,
     bank::{self, Scored},
     bank_dreams::{self, Dreams, PRIMARY, Ranked, TEMPERATURES},
     blackout::{self, Blind, HOLD, LENGTHS, SEEN},
     dream_training::{self, Dreamt},
     evolve::{SIGMA, SIGMA_AT_DRIVER, TRACKS},
     figures::{area, iqm, spearman},
-    kept,
     population::{self, Curve, POPULATIONS, Point},
 };
 use crate::{
@@ -70,17 +69,24 @@ pub struct Found {
 
 impl Found {
     /// Reads what is finished of `data`.
-    pub fn collect(&mut self, plan: &Score, data: &Data, arms: &[Arm]) -> Result<()> {
+    pub fn collect(
+        &mut self,
+        plan: &Score,
+        data: &Data,
+        arms: &[Arm],
+        results: &Results,
+    ) -> Result<()> {
         let at = self.banks.len();
-        self.banks.push(bank::scored(plan, data)?);
+        self.banks.push(bank::scored(plan, data, results)?);
         fn add<T: serde::de::DeserializeOwned>(
+            results: &Results,
             to: &mut Vec<Of<T>>,
-            (path, settings): (PathBuf, Value),
+            (name, settings): (String, Value),
             of: (usize, &str, u64),
             (population, controller): (usize, u64),
         ) -> Result<()> {
             let (data, variant, seed) = of;
-            to.extend(kept(&path, &settings)?.map(|outcome| Of {
+            to.extend(results.load_settled(&name, &settings)?.map(|outcome| Of {
                 data,
                 variant: variant.to_owned(),
                 seed,
@@ -92,6 +98,7 @@ impl Found {
         }
         for baseline in [SEEN, HOLD] {
             add(
+                results,
                 &mut self.e2,
                 blackout::baseline(plan, data, baseline),
                 (at, baseline, 1),
@@ -101,14 +108,27 @@ impl Found {
         for arm in arms {
             let variant = arm.spec.to_string();
             let of = (at, variant.as_str(), arm.seed);
-            add(&mut self.e1, bank_dreams::key(plan, data, arm), of, (0, 0))?;
-            add(&mut self.e2, blackout::key(plan, data, arm), of, (0, 0))?;
+            add(
+                results,
+                &mut self.e1,
+                bank_dreams::key(plan, data, arm),
+                of,
+                (0, 0),
+            )?;
+            add(
+                results,
+                &mut self.e2,
+                blackout::key(plan, data, arm),
+                of,
+                (0, 0),
+            )?;
             for controller in 1..=plan.controllers {
                 for population in POPULATIONS {
                     let key = population::key(plan, data, arm, population, controller);
-                    add(&mut self.e3, key, of, (population, controller))?;
+                    add(results, &mut self.e3, key, of, (population, controller))?;
                 }
                 add(
+                    results,
                     &mut self.e4,
                     dream_training::key(plan, data, arm, controller),
                     of,
