@@ -6,9 +6,7 @@
 //! runs.
 
 mod data;
-mod judge;
 mod likelihood;
-mod linear;
 mod progress;
 mod queue;
 mod report;

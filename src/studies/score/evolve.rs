@@ -4,7 +4,7 @@ use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Covariance, Recombination};
 use frmdn_engine::random::stream;
 use rand::RngExt;
 
-use super::{Data, Score, imitate};
+use super::{Score, data::Data, imitate};
 use crate::{
     controller::{LinearController, Whitening},
     rollout::{ActingModel, DriveOptions, Job},

@@ -1,7 +1,7 @@
 //! A controller that comes closest to the drivers of the recorded episodes: ridge regression onto
 //! the outputs behind their actions.
 
-use super::Data;
+use super::data::Data;
 use crate::{
     controller::Whitening,
     memory::Scratch,

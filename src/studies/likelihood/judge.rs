@@ -26,7 +26,7 @@ const RANKED: usize = 12;
 /// Acting steps that are timed.
 const TIMED: usize = 3000;
 
-/// A finished run of a comparison, as it is kept.
+/// The result of a finished run, as it is on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
     /// Version of this form.
@@ -58,6 +58,14 @@ pub struct Finished {
     /// What was measured on test episodes; nothing of trials and of runs that diverged.
     #[serde(flatten)]
     pub measured: Measured,
+}
+
+impl Finished {
+    /// The least held-out nats above the floor in training.
+    pub fn best_held_out(&self) -> f64 {
+        let nats = self.curve.iter().map(|[_, nats]| *nats);
+        nats.fold(f64::INFINITY, f64::min)
+    }
 }
 
 /// What is measured of a trained memory.
