@@ -23,11 +23,11 @@ pub struct RobustnessArgs {
         value_parser = clap::value_parser!(u64).range(2..=1000)
     )]
     episodes: u64,
-    /// Another environment than the agents' own: car-racing, with options after commas
-    /// (car-racing,rule=v4).
+    /// Environment to use instead of the agents' own: car-racing, with options after commas, for
+    /// example car-racing,rule=v4.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
-    /// Folder of the report and of finished cells.
+    /// Folder of the report and of finished runs.
     #[arg(long, value_name = "DIR", default_value = "runs/robustness")]
     out: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! What is measured of one trained memory, on episodes that nothing else has seen.
+//! Measurements of one trained memory on episodes that nothing else uses.
 
 use std::time::Instant;
 
@@ -29,13 +29,13 @@ const TIMED: usize = 3000;
 /// The result of a finished run, as it is on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
-    /// Version of this form.
+    /// Version of the form.
     pub format: u32,
     /// Name of the data's folder.
     pub data: String,
     /// KL target of the V that made the latents.
     pub target_kl: f64,
-    /// Number of V's weights: results of another V are not comparable.
+    /// Checksum of V's weights: results of another V are not comparable.
     pub vision: String,
     /// Variant and settings.
     pub variant: String,
@@ -43,19 +43,18 @@ pub struct Finished {
     pub seed: u64,
     /// `all`, or `shifted`: trained without the last driver.
     pub split: String,
-    /// Everything that decided the training.
+    /// Settings of the training.
     pub settings: MemoryTraining,
     /// Number of parameters.
     pub parameters: usize,
-    /// What stopped it, if a loss or gradient was not finite.
+    /// The error, if a loss or gradient was not finite.
     pub diverged: Option<String>,
-    /// Seconds of one update on one core: the lower decile, which other work on the machine hardly
-    /// touches. 0 if they are unknown, because the run was judged only after it had been
-    /// interrupted.
+    /// Seconds of one update on one core, lower decile. 0 if unknown, because the run was
+    /// interrupted between training and judging.
     pub seconds_per_update: f64,
     /// Update and held-out nats above the floor.
     pub curve: Vec<[f64; 2]>,
-    /// What was measured on test episodes; nothing of trials and of runs that diverged.
+    /// Measurements on test episodes; empty for trials and runs that diverged.
     #[serde(flatten)]
     pub measured: Measured,
 }
@@ -68,15 +67,15 @@ impl Finished {
     }
 }
 
-/// What is measured of a trained memory.
+/// Measurements of a trained memory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
     /// One entry a test episode.
     pub episodes: Vec<TestEpisode>,
     /// Ranks among draws.
     pub calibration: Calibration,
-    /// Mean squared error at each of the horizons over the latents' variance: of the memory, and of
-    /// `copy`.
+    /// For each horizon: steps ahead, and the mean squared errors of the memory and of `copy` over
+    /// the latents' variance.
     pub open_loop: Vec<[f64; 3]>,
     /// Median and 99 % quantile of one step with a draw of the next latent, microseconds.
     pub step_us: [f64; 2],
@@ -87,7 +86,7 @@ pub struct Measured {
 pub struct TestEpisode {
     /// Seed of its track.
     pub seed: u64,
-    /// Who drove: the number in `collect.policy`.
+    /// Number of the driver in `collect.policy`.
     pub driver: usize,
     /// Entropy of the targets, nats: the floor of the likelihood.
     pub floor: f64,
@@ -110,7 +109,10 @@ pub struct Test {
     pub spread: Vec<f64>,
 }
 
-/// Everything that is measured of `weights`.
+/// Measures the memory with `weights`.
+///
+/// # Errors
+/// If the weights do not fit `config`, or no episode is long enough for open-loop errors.
 pub fn judge(
     config: &MemoryTraining,
     actions: usize,
@@ -155,8 +157,7 @@ pub fn judge(
 fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> {
     let d = test.spread.len();
     let longest = HORIZONS[HORIZONS.len() - 1];
-    // Of dimensions that say nothing the spread is noise of V: they count with those that do, as
-    // they are.
+    // Inactive dimensions have only V's noise as spread. They are summed like the others.
     let variance: f64 = test.spread.iter().map(|sd| sd * sd).sum();
     let mut sums = vec![[0.0; 2]; HORIZONS.len()];
     let (mut n, mut scratch) = (0.0, Scratch::default());
@@ -196,9 +197,9 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
                                 .map(|&v| f64::from(v))
                                 .sum::<f64>()
                                 / ROLLOUTS as f64;
-                            let held = f64::from(episode.mean[t * d + i]);
+                            let last = f64::from(episode.mean[t * d + i]);
                             sums[h][0] += (mean - f64::from(*truth)).powi(2) / variance;
-                            sums[h][1] += (held - f64::from(*truth)).powi(2) / variance;
+                            sums[h][1] += (last - f64::from(*truth)).powi(2) / variance;
                         }
                     }
                 }

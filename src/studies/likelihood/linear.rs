@@ -1,5 +1,5 @@
-//! The plainest predictor, for scale: a linear map of the last latents and actions, with one
-//! Gaussian that never changes.
+//! A linear baseline, for scale: a linear map of the last latents and actions with one constant
+//! Gaussian.
 
 use frmdn_engine::{
     cholesky::Cholesky,
@@ -13,24 +13,24 @@ use crate::{
     run::{Inputs, Result, RunError},
 };
 
-/// Latents and actions that it sees.
+/// Numbers of the last latents and actions that it sees.
 pub const PAST: usize = 16;
 pub const ACTIONS: usize = 3;
-/// Training episodes that it is fitted to.
+/// Number of training episodes that it is fitted to.
 pub const EPISODES: usize = 300;
 /// Added to the diagonal of the normal equations, in parts of its mean.
 const RIDGE: f64 = 1e-5;
 /// Rows whose products are summed in single precision.
 const ROWS: usize = 512;
 
-/// Its nats above the floor on the test episodes.
+/// Nats a step above the floor on the test episodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Linear {
-    /// Number of V's weights.
+    /// Checksum of V's weights.
     pub vision: String,
-    /// What it is fed.
+    /// Whether it is fed draws or means.
     pub inputs: Inputs,
-    /// Test episodes.
+    /// Number of test episodes.
     #[serde(default)]
     pub test_episodes: usize,
     /// With a diagonal covariance.
@@ -77,13 +77,13 @@ fn add_gram(a: &[f32], m: usize, b: &[f32], n: usize, sum: &mut [f64]) {
     }
 }
 
-fn still() -> RunError {
+fn constant_latents() -> RunError {
     RunError::Failed(
         "the linear predictor's equations have no solution: the latents never change".into(),
     )
 }
 
-/// What the map with `weight` `[width, d]` leaves of every step's target.
+/// Targets less their predictions by the map `weight` `[width, d]`.
 fn residuals(batch: &SequenceBatch, weight: &[f32]) -> Vec<f32> {
     let (d, x) = (batch.z_next.len() / batch.steps, features(batch));
     let mut e = batch.z_next.clone();
@@ -115,7 +115,7 @@ pub fn linear(training: &[SequenceBatch], test: &Test) -> Result<[f64; 2]> {
     }
     let ridge = RIDGE * (0..w).map(|i| gram[i * w + i]).sum::<f64>() / w as f64;
     (0..w).for_each(|i| gram[i * w + i] += ridge);
-    let gram = Cholesky::new(gram, w).ok_or_else(still)?;
+    let gram = Cholesky::new(gram, w).ok_or_else(constant_latents)?;
     let mut weight = vec![0.0f32; w * d];
     for j in 0..d {
         let mut column: Vec<f64> = (0..w).map(|i| right[i * d + j]).collect();
@@ -136,7 +136,7 @@ pub fn linear(training: &[SequenceBatch], test: &Test) -> Result<[f64; 2]> {
         .collect();
     let mut above = [0.0; 2];
     for (above, covariance) in above.iter_mut().zip([diagonal, covariance]) {
-        let l = Cholesky::new(covariance, d).ok_or_else(still)?;
+        let l = Cholesky::new(covariance, d).ok_or_else(constant_latents)?;
         let (mut nats, mut steps) = (0.0, 0.0);
         for (_, batch, floor, _) in &test.episodes {
             for e in residuals(batch, &weight).chunks_exact(d) {

@@ -81,7 +81,8 @@ pub fn load_scores(plan: &Score, data: &Data, results: &Results) -> Result<Optio
     let settings = settings(plan, data);
     let mut all = Scored::default();
     for start in 0..plan.scale.bank_starts {
-        let Some(part) = results.load_settled::<Scored>(&name(data, start), &settings)? else {
+        let Some(part) = results.load_with_settings::<Scored>(&name(data, start), &settings)?
+        else {
             return Ok(None);
         };
         all.scores.extend(part.scores);
@@ -111,7 +112,7 @@ pub fn make(plan: &Score, data: &Data, results: &Results, context: &Context<'_>)
         }
         let (generations, controllers) = evolution.load()?;
         let name = name(data, start);
-        let part = match results.load_settled::<Scored>(&name, &settings)? {
+        let part = match results.load_with_settings::<Scored>(&name, &settings)? {
             Some(part) => part,
             None => {
                 let number = start as u64 + 1;
@@ -119,7 +120,7 @@ pub fn make(plan: &Score, data: &Data, results: &Results, context: &Context<'_>)
                     scores: real_scores(plan, data, start, &controllers, context)?,
                     origin: generations.iter().map(|g| [number, *g]).collect(),
                 };
-                results.save_settled(&name, &settings, &part)?;
+                results.save_with_settings(&name, &settings, &part)?;
                 part
             }
         };

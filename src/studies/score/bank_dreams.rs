@@ -24,9 +24,9 @@ use crate::{
     stages::{self, Context},
 };
 
-/// Temperatures; equal ones are not equal noise in different memories.
+/// Temperatures. The same one is not the same amount of noise in different memories.
 pub const TEMPERATURES: [f32; 4] = [0.1, 0.5, 1.0, 1.3];
-/// The one that was declared beforehand.
+/// The temperature of the primary contrast, declared beforehand.
 pub const PRIMARY: f32 = 1.0;
 /// Real steps before a dream: the first fifty show the track from far above.
 const WARM_UP: [usize; 2] = [60, 160];
@@ -52,7 +52,7 @@ pub struct Ranked {
     pub ended: f64,
 }
 
-/// A real state, and how the environment is brought to it.
+/// A real state, and the actions that lead to it.
 pub struct Real {
     pub start: Start,
     seed: u64,

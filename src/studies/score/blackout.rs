@@ -22,11 +22,11 @@ use crate::{
 
 /// Steps from one blackout to the next.
 const EVERY: u32 = 60;
-/// Steps that they last.
+/// Lengths of a blackout, steps.
 pub const LENGTHS: [u32; 3] = [5, 10, 20];
 /// Name of the baseline that holds the last latent.
 pub const HOLD: &str = "hold the last z";
-/// Name of the drivers that see everything.
+/// Name of the baseline without a blackout.
 pub const SEEN: &str = "no blackout";
 
 /// Scores under blackouts.

@@ -14,7 +14,7 @@ use crate::{
     studies::{
         Spec,
         progress::{Part, Progress},
-        store::{begin_training, load_settled, save_settled},
+        store::{begin_training, load_with_settings, save_with_settings},
     },
 };
 
@@ -75,7 +75,7 @@ impl Entry {
         self.directory(plan, data).join("finished.json")
     }
 
-    /// Whether the memory must be trained still.
+    /// Whether the memory is not trained yet.
     ///
     /// # Errors
     /// If it was trained with other settings, or a file is damaged.
@@ -84,7 +84,7 @@ impl Entry {
             return Ok(false);
         }
         let settings = self.settings(data, Value::Null);
-        let finished: Option<()> = load_settled(&self.finished_path(plan, data), &settings)?;
+        let finished: Option<()> = load_with_settings(&self.finished_path(plan, data), &settings)?;
         Ok(finished.is_none())
     }
 
@@ -140,6 +140,6 @@ impl Entry {
             held,
         };
         train_memory(job, &context)?;
-        save_settled(&self.finished_path(plan, data), &settings, ())
+        save_with_settings(&self.finished_path(plan, data), &settings, ())
     }
 }

@@ -26,7 +26,7 @@ pub const POPULATIONS: [usize; 3] = [8, 16, 32];
 /// A learning curve: the distribution's mean on fixed selection tracks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Curve {
-    /// From nothing learned to the last test.
+    /// From the untrained controller to the last test.
     pub points: Vec<Point>,
 }
 
@@ -35,9 +35,9 @@ pub struct Curve {
 pub struct Point {
     /// Episodes of the evolution so far.
     pub episodes: u64,
-    /// Frames of these.
+    /// Frames of these episodes.
     pub frames: u64,
-    /// Seconds of these on one core, tests left out: no result, and other on every machine.
+    /// Seconds of these on one core without the tests; depends on the machine.
     pub seconds: f64,
     /// Mean score of the distribution's mean.
     pub score: f64,

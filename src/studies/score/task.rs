@@ -43,7 +43,7 @@ pub fn make_all(
     let tasks = tasks(plan, all, results, context)?;
     let total = tasks.len() as u64;
     for task in tasks {
-        let finished: Option<Value> = results.load_settled(&task.name, &task.settings)?;
+        let finished: Option<Value> = results.load_with_settings(&task.name, &task.settings)?;
         if finished.is_none() {
             missing.push(task);
         }
@@ -57,7 +57,7 @@ pub fn make_all(
             report: &(),
             ..*context
         };
-        results.save_settled(&task.name, &task.settings, (task.make)(&quiet)?)?;
+        results.save_with_settings(&task.name, &task.settings, (task.make)(&quiet)?)?;
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         context.report.advance(done, &task.name);
         Ok(())

@@ -135,7 +135,7 @@ fn add<T: DeserializeOwned>(
     (name, settings): &(String, Value),
     subject: Subject,
 ) -> Result<()> {
-    if let Some(value) = results.load_settled(name, settings)? {
+    if let Some(value) = results.load_with_settings(name, settings)? {
         outcomes.push(Outcome { subject, value });
     }
     Ok(())

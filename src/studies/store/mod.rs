@@ -13,42 +13,29 @@
 //! equal then; in general the file is the newer one, and it is the one that is read. While another
 //! process works on the same study nothing is packed: the last one packs.
 
+mod line;
+mod settings;
+
 use std::{
     collections::BTreeMap,
     fs::{File, TryLockError},
-    io::{ErrorKind, Write},
+    io::Write,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
 
 use serde::{
-    Deserialize, Serialize,
+    Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
 use serde_json::Value;
 
 use crate::run::{Result, RunError, write_atomically, write_json};
-
-/// An outcome with the settings that decided it.
-#[derive(Serialize, Deserialize)]
-struct Settled<T> {
-    settings: Value,
-    outcome: T,
-}
-
-/// A line of `runs.jsonl`.
-#[derive(Serialize, Deserialize)]
-struct Line<N, T> {
-    run: N,
-    result: T,
-}
-
-/// A packed run.
-struct Packed {
-    /// Number of its line, from 1.
-    line: usize,
-    text: String,
-}
+use line::{Packed, read_packed};
+use settings::{WithSettings, damaged_file, other_settings};
+pub use settings::{
+    begin_training, load_with_settings, made_with_other_settings, read, save_with_settings,
+};
 
 /// Finished runs of a study by name. Threads may load and save at the same time.
 pub struct Results {
@@ -88,9 +75,7 @@ impl Results {
         let Some(packed) = self.packed.get(name) else {
             return Ok(None);
         };
-        serde_json::from_str::<Line<IgnoredAny, T>>(&packed.text)
-            .map(|line| Some(line.result))
-            .map_err(|e| damaged_line(&packed_path(&self.folder), packed.line, &e))
+        packed.result(&packed_path(&self.folder)).map(Some)
     }
 
     /// Writes the result of the run called `name`.
@@ -108,12 +93,12 @@ impl Results {
     ///
     /// # Errors
     /// As [`Results::load`]; and if it was made with other settings.
-    pub fn load_settled<T: DeserializeOwned>(
+    pub fn load_with_settings<T: DeserializeOwned>(
         &self,
         name: &str,
         settings: &Value,
     ) -> Result<Option<T>> {
-        let Some(found) = self.load::<Settled<T>>(name)? else {
+        let Some(found) = self.load::<WithSettings<T>>(name)? else {
             return Ok(None);
         };
         if &found.settings == settings {
@@ -127,14 +112,14 @@ impl Results {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save_settled(
+    pub fn save_with_settings(
         &self,
         name: &str,
         settings: &Value,
         outcome: impl Serialize,
     ) -> Result<()> {
         let settings = settings.clone();
-        self.save(name, &Settled { settings, outcome })
+        self.save(name, &WithSettings { settings, outcome })
     }
 
     /// Moves all finished runs into `runs.jsonl`, and removes the files and their folder. Does
@@ -161,14 +146,12 @@ impl Results {
         for (name, file) in &files {
             let text = std::fs::read_to_string(file).map_err(RunError::io("read", file))?;
             serde_json::from_str::<IgnoredAny>(&text).map_err(|e| damaged_file(file, &e))?;
-            let name_json = Value::from(name.as_str());
-            let text = format!("{{\"run\":{name_json},\"result\":{}}}", compact(&text));
-            packed.insert(name.clone(), Packed { line: 0, text });
-        }
-        for (i, run) in packed.values_mut().enumerate() {
-            run.line = i + 1;
+            packed.insert(name.clone(), Packed::new(name, &text));
         }
         if !files.is_empty() {
+            for (i, run) in packed.values_mut().enumerate() {
+                run.line = i + 1;
+            }
             write_atomically(&path, |w| {
                 packed
                     .values()
@@ -223,37 +206,6 @@ fn packed_path(folder: &Path) -> PathBuf {
     folder.join("runs.jsonl")
 }
 
-/// The runs packed in `path`; none if there is no such file.
-fn read_packed(path: &Path) -> Result<BTreeMap<String, Packed>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(e) => return Err(RunError::io("read", path)(e)),
-    };
-    let mut packed: BTreeMap<String, Packed> = BTreeMap::new();
-    for (i, text) in text.lines().enumerate() {
-        let line = i + 1;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let found: Line<String, IgnoredAny> =
-            serde_json::from_str(text).map_err(|e| damaged_line(path, line, &e))?;
-        if let Some(first) = packed.get(&found.run) {
-            return Err(RunError::damaged(
-                path,
-                format!(
-                    "lines {} and {line} are both of run {}",
-                    first.line, found.run
-                ),
-                "Delete one of them and type the same command again.",
-            ));
-        }
-        let text = text.to_owned();
-        packed.insert(found.run, Packed { line, text });
-    }
-    Ok(packed)
-}
-
 /// Names and paths of the finished runs in `folder`, sorted by name. A file that a kill caught half
 /// written has another ending.
 fn run_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
@@ -271,138 +223,11 @@ fn run_files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-/// `json` without the white space between its tokens: keys keep their order and numbers their
-/// digits.
-fn compact(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for c in json.chars() {
-        if in_string {
-            in_string = escaped || c != '"';
-            escaped = c == '\\' && !escaped;
-        } else if c.is_ascii_whitespace() {
-            continue;
-        } else {
-            in_string = c == '"';
-        }
-        out.push(c);
-    }
-    out
-}
-
-fn damaged_file(path: &Path, e: &serde_json::Error) -> RunError {
-    RunError::damaged(path, e, "Delete it and type the same command again.")
-}
-
-fn damaged_line(path: &Path, line: usize, e: &serde_json::Error) -> RunError {
-    // The text ends with the place in what was parsed, which is one line.
-    let text = e.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    RunError::damaged(
-        path,
-        format!("line {line}, column {}: {what}", e.column()),
-        "Delete that line and type the same command again.",
-    )
-}
-
-fn other_settings(place: &str, delete: &str) -> RunError {
-    RunError::Config(format!(
-        "{place} was made with other settings or another V. Choose another folder (--out DIR for \
-         results, --work DIR for memories), or delete {delete} to \
-         make it anew"
-    ))
-}
-
-/// The error of `path`, a file or folder that was made with other settings.
-pub fn made_with_other_settings(path: &Path) -> RunError {
-    other_settings(&path.display().to_string(), "it")
-}
-
-/// Reads a JSON file of results.
-///
-/// # Errors
-/// If it cannot be read, is damaged, or is the result of something else.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
-    serde_json::from_str(&text).map_err(|e| damaged_file(path, &e))
-}
-
-/// The outcome in `path`, if there is one.
-///
-/// # Errors
-/// As [`read`]; and if it was made with other settings.
-pub fn load_settled<T: DeserializeOwned>(path: &Path, settings: &Value) -> Result<Option<T>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let found: Settled<T> = read(path)?;
-    if &found.settings == settings {
-        Ok(Some(found.outcome))
-    } else {
-        Err(made_with_other_settings(path))
-    }
-}
-
-/// Writes an outcome with the settings that decided it.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn save_settled(path: &Path, settings: &Value, outcome: impl Serialize) -> Result<()> {
-    let settings = settings.clone();
-    write_json(path, &Settled { settings, outcome })
-}
-
-/// Makes `directory` ready for a training with `settings`, or checks that the one begun there has
-/// the same.
-///
-/// # Errors
-/// If it was begun with other or unknown settings.
-pub fn begin_training(directory: &Path, settings: &Value) -> Result<()> {
-    let path = directory.join("settings.json");
-    if path.exists() {
-        let found: Settled<()> = read(&path)?;
-        return if &found.settings == settings {
-            Ok(())
-        } else {
-            Err(made_with_other_settings(directory))
-        };
-    }
-    if directory.join("state.safetensors").exists() {
-        return Err(made_with_other_settings(directory));
-    }
-    save_settled(&path, settings, ())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_training_goes_on_with_its_own_settings_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let (folder, settings) = (dir.path().join("memory"), json!({ "updates": 3 }));
-        let state = folder.join("state.safetensors");
-        begin_training(&folder, &settings).unwrap();
-        std::fs::write(&state, "half done").unwrap();
-        begin_training(&folder, &settings).unwrap();
-        assert!(state.exists());
-        let refused = begin_training(&folder, &json!({ "updates": 4 }))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            refused.contains("other settings")
-                && refused.contains(folder.to_str().unwrap())
-                && state.exists(),
-            "{refused}"
-        );
-        // A state without a settings file cannot be matched to settings.
-        std::fs::remove_file(folder.join("settings.json")).unwrap();
-        assert!(begin_training(&folder, &settings).is_err() && state.exists());
-        std::fs::remove_dir_all(&folder).unwrap();
-        begin_training(&folder, &settings).unwrap();
-    }
 
     /// A folder with the runs b and a, whose results are 2 and 1, as files.
     fn two_runs() -> (tempfile::TempDir, Results) {
@@ -522,11 +347,13 @@ mod tests {
         let results = Results::open(dir.path()).unwrap();
         let error = results.load::<Vec<u8>>("b").unwrap_err().to_string();
         assert!(error.contains("line 2, column"), "{error}");
-        results.save_settled("c", &json!(1), 5).unwrap();
-        let loaded: Option<u8> = results.load_settled("c", &json!(1)).unwrap();
+        results.save_with_settings("c", &json!(1), 5).unwrap();
+        let loaded: Option<u8> = results.load_with_settings("c", &json!(1)).unwrap();
         assert_eq!(loaded, Some(5));
         let other = |results: &Results| {
-            let error = results.load_settled::<u8>("c", &json!(2)).unwrap_err();
+            let error = results
+                .load_with_settings::<u8>("c", &json!(2))
+                .unwrap_err();
             error.to_string()
         };
         let error = other(&results);
