@@ -5,7 +5,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{edit_run, error, files, finished_runs, frmdn, kill_until_done, unpack_runs};
+use common::{
+    edit_run, error, files, finished_runs, frmdn, kill_until_done, rename_stores, sections,
+    unpack_runs,
+};
 use serde_json::Value;
 
 const SETS: [&str; 15] = [
@@ -28,6 +31,9 @@ const SETS: [&str; 15] = [
 
 const TWO: &str = "rmdn,frmdn";
 const THREE: &str = "rmdn,frmdn,rmdn:components=2";
+
+/// What a report does not need of the data.
+const EPISODES: [&str; 3] = ["episodes", "latents", "test-latents"];
 
 /// Data with a trained V, and folders of comparisons on them.
 struct Study {
@@ -102,15 +108,6 @@ impl Study {
             assert!(text.contains(word), "{word}: {text}");
         }
     }
-
-    /// Renames what a report does not need.
-    fn rename_episodes(&self, from: &str, to: &str) {
-        let data = Path::new(&self.data);
-        for store in ["episodes", "latents", "test-latents"] {
-            let [from, to] = [from, to].map(|ending| data.join(format!("{store}{ending}")));
-            std::fs::rename(from, to).unwrap();
-        }
-    }
 }
 
 /// Everything of the finished runs that is no time.
@@ -121,14 +118,6 @@ fn figures(out: &Path) -> Vec<(String, Value)> {
         result["step_us"].take();
     }
     all
-}
-
-/// A printed report from its first section on: the head names the command.
-fn sections(report: &str) -> Vec<&str> {
-    report
-        .lines()
-        .skip_while(|line| !line.starts_with("## "))
-        .collect()
 }
 
 #[test]
@@ -194,13 +183,13 @@ fn extended(study: &Study, calm: &Path) -> String {
 /// The report alone is that of what is finished, and needs no episodes; without anything finished
 /// there is none.
 fn reported_without_training(study: &Study, calm: &Path, report: &str) {
-    study.rename_episodes("", "-aside");
+    rename_stores(&study.data, &EPISODES, "", "-aside");
     let again = study.run(calm, THREE, &["--report"]);
     assert_eq!(sections(&again), sections(report));
     let nothing = study.folder("nothing");
     study.refused(&nothing, THREE, &["--report"], &["without --report"]);
     assert!(!nothing.exists());
-    study.rename_episodes("-aside", "");
+    rename_stores(&study.data, &EPISODES, "-aside", "");
 }
 
 /// Files of single runs, as an older version left them or a kill, are packed by the report, which

@@ -5,7 +5,9 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{error, files, finished_runs, frmdn, kill_until_done, unpack_runs};
+use common::{
+    error, files, finished_runs, frmdn, kill_until_done, rename_stores, sections, unpack_runs,
+};
 use serde_json::Value;
 
 const SETS: [&str; 16] = [
@@ -28,6 +30,9 @@ const SETS: [&str; 16] = [
 ];
 
 const TWO: [&str; 2] = ["--variants", "rmdn,frmdn"];
+
+/// What a report does not need of the data.
+const EPISODES: [&str; 2] = ["episodes", "latents"];
 
 /// Data with a trained V, and folders of comparisons on them.
 struct Study {
@@ -71,15 +76,6 @@ impl Study {
         let text = error(&frmdn(&self.arguments(out, more)));
         assert!(text.contains(words), "{words}: {text}");
     }
-
-    /// Renames what a report does not need.
-    fn rename_episodes(&self, from: &str, to: &str) {
-        let data = Path::new(&self.data);
-        for store in ["episodes", "latents"] {
-            let [from, to] = [from, to].map(|ending| data.join(format!("{store}{ending}")));
-            std::fs::rename(from, to).unwrap();
-        }
-    }
 }
 
 fn train_vision(run: &str, more: &[&str]) {
@@ -107,14 +103,6 @@ fn figures(out: &Path) -> Vec<(String, Value)> {
         remove_times(result);
     }
     all
-}
-
-/// A printed report from its first section on: the head names the command.
-fn sections(report: &str) -> Vec<&str> {
-    report
-        .lines()
-        .skip_while(|line| !line.starts_with("## "))
-        .collect()
 }
 
 #[test]
@@ -193,11 +181,11 @@ fn extended(study: &Study, calm: &Path) {
 
 /// The report alone is that of what is finished, and needs no episodes.
 fn reported_without_training(study: &Study, calm: &Path, report: &str) {
-    study.rename_episodes("", "-aside");
+    rename_stores(&study.data, &EPISODES, "", "-aside");
     let again = study.run(calm, &[&TWO[..], &["--report"]].concat());
     assert_eq!(sections(&again), sections(report));
     study.refused(&study.folder("nothing"), &["--report"], "without --report");
-    study.rename_episodes("-aside", "");
+    rename_stores(&study.data, &EPISODES, "-aside", "");
 }
 
 /// Files of single runs, as an older version left them, are packed by the report, which does not

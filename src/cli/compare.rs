@@ -1,13 +1,13 @@
 //! `frmdn compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::{
     command_line::command_line,
     robustness::{self, RobustnessArgs},
-    score::ScoreArgs,
+    score::{self, ScoreArgs},
 };
 use crate::{
     stages::Context,
@@ -93,11 +93,21 @@ pub struct LikelihoodArgs {
 }
 
 pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Result<()> {
-    let args = match command {
-        CompareCommand::Likelihood(args) => args,
-        CompareCommand::Robustness(args) => return robustness::compare(args, context),
-        CompareCommand::Score(args) => return super::score::run(args, context),
-    };
+    match command {
+        CompareCommand::Likelihood(args) => compare_likelihood(args, context),
+        CompareCommand::Robustness(args) => robustness::compare(args, context),
+        CompareCommand::Score(args) => score::compare(args, context),
+    }
+}
+
+/// Prints a report; `beside` are the other files that were written.
+pub fn print_report(report: &Path, beside: &str) -> anyhow::Result<()> {
+    println!("{}", std::fs::read_to_string(report)?);
+    println!("report: {} (and {beside} beside it)", report.display());
+    Ok(())
+}
+
+fn compare_likelihood(args: &LikelihoodArgs, context: &Context<'_>) -> anyhow::Result<()> {
     let specs = |list: &[String]| -> anyhow::Result<Vec<Spec>> {
         list.iter()
             .filter(|s| !s.is_empty())
@@ -129,10 +139,5 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         command: command_line(),
     };
     let report = likelihood(&plan, context)?;
-    println!("{}", std::fs::read_to_string(&report)?);
-    println!(
-        "report: {} (and report.html, report.json, pictures beside it)",
-        report.display()
-    );
-    Ok(())
+    print_report(&report, "report.html, report.json, pictures")
 }

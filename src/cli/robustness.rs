@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::command_line::command_line;
+use super::{command_line::command_line, compare::print_report};
 use crate::{
     stages::Context,
     studies::{Robustness, robustness},
@@ -41,7 +41,5 @@ pub fn compare(args: &RobustnessArgs, context: &Context<'_>) -> anyhow::Result<(
         command: command_line(),
     };
     let report = robustness(&plan, context)?;
-    println!("{}", std::fs::read_to_string(&report)?);
-    println!("report: {} (and report.json beside it)", report.display());
-    Ok(())
+    print_report(&report, "report.json")
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::command_line::command_line;
+use super::{command_line::command_line, compare::print_report};
 use crate::{
     stages::Context,
     studies::{Experiment, Scale, Score, Spec, score},
@@ -58,7 +58,7 @@ pub struct ScoreArgs {
     work: Option<PathBuf>,
 }
 
-pub fn run(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
+pub fn compare(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
     let plan = Score {
         data: args.data.clone(),
         experiments: args.experiments.clone(),
@@ -81,10 +81,5 @@ pub fn run(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
         command: command_line(),
     };
     let report = score(&plan, context)?;
-    println!("{}", std::fs::read_to_string(&report)?);
-    println!(
-        "report: {} (and report.html, report.json, pictures beside it)",
-        report.display()
-    );
-    Ok(())
+    print_report(&report, "report.html, report.json, pictures")
 }

@@ -150,3 +150,19 @@ pub fn kill_until_done(args: &[&str], step_ms: u64) {
         child.wait().unwrap();
     }
 }
+
+/// A printed report from its first section on: the head names the command.
+pub fn sections(report: &str) -> Vec<&str> {
+    report
+        .lines()
+        .skip_while(|line| !line.starts_with("## "))
+        .collect()
+}
+
+/// Renames the stores of episodes in the run folder `data` from one ending to another.
+pub fn rename_stores(data: &str, stores: &[&str], from: &str, to: &str) {
+    for store in stores {
+        let [from, to] = [from, to].map(|end| Path::new(data).join(format!("{store}{end}")));
+        std::fs::rename(from, to).unwrap();
+    }
+}
