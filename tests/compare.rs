@@ -3,9 +3,12 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use common::{error, frmdn};
+use common::{
+    edit_run, error, files, finished_runs, frmdn, kill_until_done, rename_stores, sections,
+    unpack_runs,
+};
 use serde_json::Value;
 
 const SETS: [&str; 15] = [
@@ -26,88 +29,114 @@ const SETS: [&str; 15] = [
     "memory.model.hidden=16",
 ];
 
-fn vision(run: &Path) {
-    let mut args = vec!["vision", "tiny", "--run", run.to_str().unwrap()];
-    SETS.iter().for_each(|set| args.extend(["--set", set]));
-    let out = frmdn(&args);
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+const TWO: &str = "rmdn,frmdn";
+const THREE: &str = "rmdn,frmdn,rmdn:components=2";
+
+/// What a report does not need of the data.
+const EPISODES: [&str; 3] = ["episodes", "latents", "test-latents"];
+
+/// Data with a trained V, and folders of comparisons on them.
+struct Study {
+    dir: tempfile::TempDir,
+    data: String,
 }
 
-fn arguments<'a>(data: &'a str, out: &'a str, variants: &'a str) -> Vec<&'a str> {
-    let fixed = [
-        "--seeds",
-        "1",
-        "--test-episodes",
-        "6",
-        "--shifted",
-        "frmdn",
-        "--noisy",
-        "rmdn",
-        "--noises",
-        "0.1",
-    ];
-    [
-        &[
-            "compare",
-            "likelihood",
-            data,
-            "--out",
-            out,
+impl Study {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data").to_str().unwrap().to_owned();
+        let mut args = vec!["vision", "tiny", "--run", &data];
+        for set in SETS {
+            args.extend(["--set", set]);
+        }
+        let out = frmdn(&args);
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        Self { dir, data }
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn arguments<'a>(&'a self, out: &'a Path, variants: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        let out = out.to_str().unwrap();
+        let mut args = vec!["compare", "likelihood", &self.data, "--out", out];
+        args.extend([
             "--variants",
             variants,
-        ][..],
-        &fixed,
-    ]
-    .concat()
-}
+            "--seeds",
+            "1",
+            "--test-episodes",
+            "6",
+        ]);
+        args.extend(["--shifted", "frmdn", "--noisy", "rmdn", "--noises", "0.1"]);
+        args.extend(more);
+        args
+    }
 
-/// Everything of the finished runs that is no time.
-fn figures(out: &Path) -> Vec<(String, Value)> {
-    let mut all: Vec<(String, Value)> = std::fs::read_dir(out.join("runs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        // A file that a kill caught half written has another name.
-        .filter(|path| path.extension().is_some_and(|end| end == "json"))
-        .map(|path| {
-            let mut value: Value =
-                serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            value["seconds_per_update"].take();
-            value["step_us"].take();
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                value,
-            )
-        })
-        .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    all
-}
-
-#[test]
-fn killed_and_typed_again_it_comes_to_the_same_figures_and_is_extended_by_what_is_missing() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    let data = path("data");
-    vision(&data);
-    let (data, calm, killed) = (
-        data.to_str().unwrap().to_owned(),
-        path("calm"),
-        path("killed"),
-    );
-    let run = |out: &Path, variants: &str| {
-        let done = frmdn(&arguments(&data, out.to_str().unwrap(), variants));
+    /// What the command prints, which must succeed.
+    fn run(&self, out: &Path, variants: &str, more: &[&str]) -> String {
+        let done = frmdn(&self.arguments(out, variants, more));
         assert!(
             done.status.success(),
             "{}",
             String::from_utf8_lossy(&done.stderr)
         );
         String::from_utf8_lossy(&done.stdout).into_owned()
-    };
-    let report = run(&calm, "rmdn,frmdn");
+    }
+
+    /// Runs the command, which must fail with all of `words`.
+    fn refused(&self, out: &Path, variants: &str, more: &[&str], words: &[&str]) {
+        let text = error(&frmdn(&self.arguments(out, variants, more)));
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+
+    /// Runs the command on `rmdn` with default lists, which must fail with all of `words`.
+    fn refused_alone(&self, out: &Path, more: &[&str], words: &[&str]) {
+        let out = out.to_str().unwrap();
+        let mut args = vec!["compare", "likelihood", &self.data, "--out", out];
+        args.extend(["--seeds", "1", "--variants", "rmdn"]);
+        args.extend(more);
+        let text = error(&frmdn(&args));
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+}
+
+/// Everything of the finished runs that is no time.
+fn figures(out: &Path) -> Vec<(String, Value)> {
+    let mut all = finished_runs(out);
+    for (_, result) in &mut all {
+        result["seconds_per_update"].take();
+        result["step_us"].take();
+    }
+    all
+}
+
+#[test]
+fn killed_and_typed_again_it_comes_to_the_same_figures_and_is_extended_by_what_is_missing() {
+    let study = Study::new();
+    let (calm, killed) = (study.folder("calm"), study.folder("killed"));
+    let report = study.run(&calm, TWO, &[]);
+    check_report(&calm, &report);
+    kill_until_done(&study.arguments(&killed, TWO, &[]), 150);
+    assert_eq!(figures(&calm), figures(&killed));
+    let report = extended(&study, &calm);
+    reported_without_training(&study, &calm, &report);
+    packed_results_give_the_same_report(&study, &calm);
+    trained_longer(&study, &study.folder("longer"));
+    refusals(&study, &calm);
+    results_are_not_mixed(&study, &calm, &study.folder("longer"));
+}
+
+fn check_report(out: &Path, report: &str) {
     assert!(
         report.contains("nats above the floor")
             && report.contains("not as expected") | report.contains("as expected"),
@@ -122,180 +151,142 @@ fn killed_and_typed_again_it_comes_to_the_same_figures_and_is_extended_by_what_i
         "pit-values.png",
         "pit-likelihoods.png",
     ] {
-        assert!(calm.join(file).is_file(), "{file}");
+        assert!(out.join(file).is_file(), "{file}");
     }
-    let json: Value =
-        serde_json::from_str(&std::fs::read_to_string(calm.join("report.json")).unwrap()).unwrap();
+    let json = std::fs::read_to_string(out.join("report.json")).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
     for variant in ["rmdn", "frmdn"] {
         let v = &json[variant];
-        let (above, raw, floor) = (
-            v["nats_above_floor"].as_f64().unwrap(),
-            v["nats_per_step"].as_f64().unwrap(),
-            v["floor"].as_f64().unwrap(),
-        );
+        let number = |name: &str| v[name].as_f64().unwrap();
+        let above = number("nats_above_floor");
         assert!(
-            (raw - floor - above).abs() < 1e-6
+            (number("nats_per_step") - number("floor") - above).abs() < 1e-6
                 && v["ci95"][0].as_f64().unwrap() <= above
                 && v["seeds"] == 1,
             "{v}"
         );
     }
-    // Killed again and again, a little later each time, until it comes through.
-    for wait in 1.. {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_frmdn"))
-            .args(arguments(&data, killed.to_str().unwrap(), "rmdn,frmdn"))
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(150 * wait));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success() && wait > 1, "it was never killed");
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    assert_eq!(figures(&calm), figures(&killed));
-    // Another variant costs its own run; the finished ones are not touched.
-    let before = std::fs::metadata(calm.join("runs/data-rmdn-1.json"))
-        .unwrap()
-        .modified()
-        .unwrap();
-    let report = run(&calm, "rmdn,frmdn,rmdn:components=2");
-    assert!(report.contains("rmdn:components=2"));
-    assert_eq!(
-        std::fs::metadata(calm.join("runs/data-rmdn-1.json"))
-            .unwrap()
-            .modified()
-            .unwrap(),
-        before
-    );
-    assert_eq!(figures(&calm).len(), figures(&killed).len() + 1);
+}
 
-    // The report alone is that of what is finished, and needs no episodes; without anything
-    // finished there is none.
-    let move_to = |from: &str, to: &str| {
-        for store in ["episodes", "latents", "test-latents"] {
-            std::fs::rename(
-                Path::new(&data).join(format!("{store}{from}")),
-                Path::new(&data).join(format!("{store}{to}")),
-            )
-            .unwrap();
-        }
-    };
-    move_to("", "-aside");
-    let only = |out: &Path, more: &[&str]| {
-        frmdn(
-            &[
-                &arguments(&data, out.to_str().unwrap(), "rmdn,frmdn,rmdn:components=2")[..],
-                more,
-            ]
-            .concat(),
-        )
-    };
-    let done = only(&calm, &["--report"]);
-    let same = |text: &str| {
-        text.lines()
-            .skip_while(|line| !line.starts_with("## "))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    assert!(done.status.success() && same(&String::from_utf8_lossy(&done.stdout)) == same(&report));
-    assert!(error(&only(&path("nothing"), &["--report"])).contains("without --report"));
-    move_to("-aside", "");
-    // Another length of training, with the rate as it is.
-    let longer = only(
-        &path("longer"),
-        &["--no-grid", "--set", "memory.updates=250"],
-    );
+/// Another variant costs its own run; the finished ones are not touched. Returns the new report.
+fn extended(study: &Study, calm: &Path) -> String {
+    let before = finished_runs(calm);
+    let report = study.run(calm, THREE, &[]);
+    assert!(report.contains("rmdn:components=2"));
+    // With their times: none was made anew.
+    let after = finished_runs(calm);
+    assert_eq!(after.len(), before.len() + 1);
+    assert!(before.iter().all(|run| after.contains(run)));
+    report
+}
+
+/// The report alone is that of what is finished, and needs no episodes; without anything finished
+/// there is none.
+fn reported_without_training(study: &Study, calm: &Path, report: &str) {
+    rename_stores(&study.data, &EPISODES, "", "-aside");
+    let again = study.run(calm, THREE, &["--report"]);
+    assert_eq!(sections(&again), sections(report));
+    let nothing = study.folder("nothing");
+    study.refused(&nothing, THREE, &["--report"], &["without --report"]);
+    assert!(!nothing.exists());
+    rename_stores(&study.data, &EPISODES, "-aside", "");
+}
+
+/// Files of single runs, as an older version left them or a kill, are packed by the report, which
+/// does not change by it.
+fn packed_results_give_the_same_report(study: &Study, calm: &Path) {
+    study.run(calm, THREE, &["--report"]);
+    let before = files(calm);
+    unpack_runs(calm);
+    study.run(calm, THREE, &["--report"]);
+    assert!(before == files(calm) && !calm.join("runs").exists());
+    // Killed before the files were removed.
+    let packed = std::fs::read(calm.join("runs.jsonl")).unwrap();
+    unpack_runs(calm);
+    std::fs::write(calm.join("runs.jsonl"), packed).unwrap();
+    study.run(calm, THREE, &["--report"]);
+    assert!(before == files(calm) && !calm.join("runs").exists());
+}
+
+/// Another length of training, with the rate as it is.
+fn trained_longer(study: &Study, longer: &Path) {
+    let sets = ["--no-grid", "--set", "memory.updates=250"];
+    let report = study.run(longer, THREE, &sets);
+    assert!(!report.contains("dropout"));
     assert!(
-        longer.status.success() && !String::from_utf8_lossy(&longer.stdout).contains("dropout")
-    );
-    assert!(
-        figures(&path("longer"))
+        figures(longer)
             .iter()
             .all(|(_, run)| run["settings"]["updates"] == 250)
     );
-    assert!(
-        error(&only(&path("longer"), &["--set", "vision.target_kl=16"]))
-            .contains("only keys of memory")
-    );
+}
 
-    let refused = |variants: &str, words: &[&str]| {
-        let text = error(&frmdn(&arguments(&data, calm.to_str().unwrap(), variants)));
-        words
-            .iter()
-            .for_each(|word| assert!(text.contains(word), "{text}"));
-    };
-    refused("rmdn,none", &["none", "no likelihood"]);
-    refused("rmdn:components=0", &["components = 0", "1..=40"]);
-    let refused_with = |out: &Path, more: &[&str], words: &[&str]| {
-        let fixed = [
-            "compare",
-            "likelihood",
-            &data,
-            "--out",
-            out.to_str().unwrap(),
-            "--seeds",
-            "1",
-            "--variants",
-            "rmdn",
-        ];
-        let text = error(&frmdn(&[&fixed[..], more].concat()));
-        words
-            .iter()
-            .for_each(|word| assert!(text.contains(word), "{text}"));
-    };
-    refused_with(
-        &calm,
-        &["--noisy", "rmdn,rmdn"],
-        &["--noisy names rmdn twice"],
-    );
-    refused_with(
-        &calm,
-        &["--set", "memory.noise=0.1"],
-        &["memory.noise = 0.1", "--noises 0.1"],
-    );
-    refused_with(
-        &calm,
-        &[
-            "--test-episodes",
-            "6",
-            "--report",
-            "--set",
-            "memory.updates=300",
-        ],
-        &["other settings"],
-    );
-    refused_with(
-        &calm,
+fn refusals(study: &Study, calm: &Path) {
+    let vision = ["--set", "vision.target_kl=16"];
+    study.refused(calm, THREE, &vision, &["only keys of memory"]);
+    study.refused(calm, "rmdn,none", &[], &["none", "no likelihood"]);
+    study.refused(
+        calm,
+        "rmdn:components=0",
         &[],
-        &["was judged on 6 test episodes, not 90: type --test-episodes 6"],
+        &["components = 0", "1..=40"],
     );
+    let twice = ["--noisy", "rmdn,rmdn"];
+    study.refused_alone(calm, &twice, &["--noisy names rmdn twice"]);
+    let noise = ["--set", "memory.noise=0.1"];
+    study.refused_alone(calm, &noise, &["memory.noise = 0.1", "--noises 0.1"]);
+    let updates = [
+        "--set",
+        "memory.updates=300",
+        "--test-episodes",
+        "6",
+        "--report",
+    ];
+    study.refused_alone(calm, &updates, &["other settings", "delete that line"]);
+    let episodes = "was judged on 6 test episodes, not 90: type --test-episodes 6";
+    study.refused_alone(calm, &[], &[episodes]);
+}
+
+fn results_are_not_mixed(study: &Study, calm: &Path, longer: &Path) {
     // A result that is deleted is not made again from a training with other settings.
-    let longer = path("longer");
-    std::fs::remove_file(longer.join("runs/data-rmdn-1.json")).unwrap();
-    let other = [
+    edit_run(longer, "data-rmdn-1", |_| String::new());
+    let mut other = vec![
         "--no-grid",
         "--test-episodes",
         "6",
         "--shifted=",
         "--noisy=",
-        "--set",
-        "memory.updates=260",
     ];
-    refused_with(&longer, &other, &["data-rmdn-1", "other settings"]);
+    other.extend(["--set", "memory.updates=260"]);
+    study.refused_alone(longer, &other, &["data-rmdn-1", "other settings"]);
     // Results of other settings are not mixed with new ones.
-    let file = calm.join("runs/data-rmdn-1.json");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("\"updates\": 240", "\"updates\": 241")).unwrap();
-    refused(
-        "rmdn,frmdn",
-        &["data-rmdn-1.json", "other settings", "--out"],
+    let text = std::fs::read(calm.join("runs.jsonl")).unwrap();
+    edit_run(calm, "data-rmdn-1", |line| {
+        line.replace("\"updates\":240", "\"updates\":241")
+    });
+    let words = [
+        "runs.jsonl, line ",
+        "(run data-rmdn-1)",
+        "other settings",
+        "--out",
+    ];
+    study.refused(calm, TWO, &[], &words);
+    std::fs::write(calm.join("runs.jsonl"), &text).unwrap();
+    edit_run(calm, "data-rmdn-1", |line| {
+        line[..line.len() / 2].to_owned()
+    });
+    let words = ["runs.jsonl", "damaged", "line ", "Delete that line"];
+    study.refused(calm, TWO, &[], &words);
+    study.refused(calm, TWO, &["--report"], &words);
+    // The same of a run in a file of its own.
+    std::fs::write(calm.join("runs.jsonl"), &text).unwrap();
+    std::fs::create_dir(calm.join("runs")).unwrap();
+    std::fs::write(calm.join("runs/data-rmdn-1.json"), "{\"format\":").unwrap();
+    study.refused(
+        calm,
+        TWO,
+        &[],
+        &["data-rmdn-1.json", "damaged", "Delete it"],
     );
-    std::fs::write(&file, &text[..text.len() / 2]).unwrap();
-    refused("rmdn,frmdn", &["data-rmdn-1.json", "damaged", "Delete it"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{error, frmdn};
+use common::{edit_run, error, files, finished_runs, frmdn, unpack_runs};
 use serde_json::Value;
 
 const AGENT: &str = "checkpoints/car-racing-tiny";
@@ -13,76 +13,68 @@ const ROWS: [&str; 7] = [
     "none", "colour", "bars", "blob", "noise", "throttle", "friction",
 ];
 
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+/// What the command prints on standard output and on standard error; it must succeed.
+fn run(threads: &str, out: &Path) -> [String; 2] {
+    let out = out.to_str().unwrap();
+    let mut args = vec!["compare", "robustness", AGENT, "--episodes", "2"];
+    args.extend(["--threads", threads, "--out", out]);
+    let done = frmdn(&args);
+    let [printed, log] =
+        [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(done.status.success(), "{log}");
+    [printed, log]
+}
+
+fn tables(report: &str) -> Vec<&str> {
+    report
+        .lines()
+        .skip_while(|line| !line.starts_with("## "))
+        .filter(|line| line.starts_with('|'))
+        .collect()
 }
 
 #[test]
 fn a_table_of_every_perturbation_that_is_driven_once() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let run = |threads: &str, out: &Path| {
-        let done = frmdn(&[
-            "compare",
-            "robustness",
-            AGENT,
-            "--episodes",
-            "2",
-            "--threads",
-            threads,
-            "--out",
-            out.to_str().unwrap(),
-        ]);
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        String::from_utf8_lossy(&done.stdout).into_owned()
-    };
-    let text = run("1", &out);
+    let [report, _] = run("1", &out);
     assert!(
-        text.contains("--episodes 2")
-            && text.contains("seeds 600000..600002")
-            && text.contains("stopped"),
-        "{text}"
+        report.contains("--episodes 2")
+            && report.contains("seeds 600000..600002")
+            && report.contains("stopped"),
+        "{report}"
     );
-    let report = json(&out.join("report.json"));
-    let cells = report["agents"][0]["cells"].as_array().unwrap();
-    assert_eq!(
-        cells
-            .iter()
-            .map(|c| c["perturbation"].as_str().unwrap())
-            .collect::<Vec<_>>(),
-        ROWS
-    );
+    let json = std::fs::read_to_string(out.join("report.json")).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let cells = json["agents"][0]["cells"].as_array().unwrap();
+    check_cells(cells, &report);
+    scores_are_those_of_evaluate(&cells[4]);
+    finished_cells_are_not_driven_again(&out, &report);
+}
+
+fn check_cells(cells: &[Value], report: &str) {
+    let names: Vec<&str> = cells
+        .iter()
+        .map(|cell| cell["perturbation"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ROWS);
+    let unperturbed = &cells[0]["evaluation"];
     for cell in cells {
         let (name, evaluation) = (cell["perturbation"].as_str().unwrap(), &cell["evaluation"]);
-        let (rule, environment) = (
-            evaluation["rule"].as_str().unwrap(),
-            evaluation["environment"].as_str().unwrap(),
-        );
-        let plain = &cells[0]["evaluation"];
-        assert_eq!(rule == plain["rule"], name == "none", "{rule}");
-        assert_eq!(
-            environment,
-            if name == "none" {
-                "car-racing".to_owned()
-            } else {
-                format!("car-racing,perturb={name}")
-            }
-        );
-        assert_eq!(
-            evaluation["scores"] == plain["scores"],
-            name == "none",
-            "{name} changes nothing"
-        );
+        let environment = if name == "none" {
+            "car-racing".to_owned()
+        } else {
+            format!("car-racing,perturb={name}")
+        };
+        assert_eq!(evaluation["environment"], environment);
+        for key in ["rule", "scores"] {
+            let same = evaluation[key] == unperturbed[key];
+            assert_eq!(same, name == "none", "{name}: {key}");
+        }
+        let mean = evaluation["mean"].as_f64().unwrap();
         assert!(
-            text.contains(&format!(
-                "| {name} | {:.1} [",
-                evaluation["mean"].as_f64().unwrap()
-            )),
-            "{name}: {text}"
+            report.contains(&format!("| {name} | {mean:.1} [")),
+            "{name}: {report}"
         );
         let [stopped, lost] = ["stopped", "lost"].map(|key| evaluation[key].as_f64().unwrap());
         assert!(
@@ -90,50 +82,62 @@ fn a_table_of_every_perturbation_that_is_driven_once() {
             "{evaluation}"
         );
     }
-    // The same score by the one path of scores.
-    let alone = frmdn(&[
-        "evaluate",
+}
+
+fn scores_are_those_of_evaluate(noise: &Value) {
+    let environment = "car-racing,perturb=noise";
+    let mut args = vec!["evaluate", AGENT, "--episodes", "2", "--json"];
+    args.extend(["--env", environment]);
+    let alone = frmdn(&args);
+    let alone: Value = serde_json::from_slice(&alone.stdout).unwrap();
+    assert_eq!(alone, noise["evaluation"]);
+}
+
+/// What is finished is read, packed or not; what is damaged, missing or was asked otherwise is
+/// driven.
+fn finished_cells_are_not_driven_again(out: &Path, report: &str) {
+    let before = files(out);
+    let names: Vec<String> = finished_runs(out).into_iter().map(|run| run.0).collect();
+    assert_eq!(names.len(), ROWS.len());
+    let driven = |log: &str| -> Vec<&str> {
+        let cells = ROWS.into_iter();
+        cells
+            .filter(|row| log.contains(&format!("under {row}")))
+            .collect()
+    };
+    let again = || {
+        let [printed, log] = run("2", out);
+        assert_eq!(tables(&printed), tables(report));
+        driven(&log).join(" ")
+    };
+    assert_eq!(again(), "");
+    unpack_runs(out);
+    assert_eq!(again(), "");
+    let name = |row: &str| names.iter().find(|name| name.ends_with(row)).unwrap();
+    edit_run(out, name("blob"), |_| String::new());
+    edit_run(out, name("none"), |line| line.replace("600002", "600003"));
+    std::fs::create_dir(out.join("runs")).unwrap();
+    let damaged = out.join("runs").join(format!("{}.json", name("bars")));
+    std::fs::write(damaged, "{\"agent\":").unwrap();
+    assert_eq!(again(), "none bars blob");
+    // All but the command's line, which names the threads.
+    let runs =
+        |files: Vec<(String, Vec<u8>)>| files.into_iter().find(|file| file.0 == "runs.jsonl");
+    assert_eq!(runs(files(out)), runs(before));
+    edit_run(out, name("blob"), |line| line[..line.len() / 2].to_owned());
+    let text = error(&frmdn(&[
+        "compare",
+        "robustness",
         AGENT,
         "--episodes",
         "2",
-        "--env",
-        "car-racing,perturb=noise",
-        "--json",
-    ]);
-    assert_eq!(
-        serde_json::from_slice::<Value>(&alone.stdout).unwrap(),
-        cells[4]["evaluation"]
+        "--out",
+        out.to_str().unwrap(),
+    ]));
+    assert!(
+        text.contains("runs.jsonl is damaged: line ") && text.contains("Delete that line"),
+        "{text}"
     );
-
-    // What is finished is read; what is damaged or was asked otherwise is driven.
-    let files: Vec<_> = std::fs::read_dir(out.join("runs"))
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .collect();
-    assert_eq!(files.len(), ROWS.len());
-    let modified = |path: &Path| std::fs::metadata(path).unwrap().modified().unwrap();
-    let before: Vec<_> = files.iter().map(|f| modified(f)).collect();
-    let damaged = files
-        .iter()
-        .position(|f| f.to_string_lossy().ends_with("-bars.json"))
-        .unwrap();
-    std::fs::write(&files[damaged], "{\"agent\":").unwrap();
-    let tables = |text: &str| {
-        text.lines()
-            .skip_while(|l| !l.starts_with("## "))
-            .filter(|l| l.starts_with('|'))
-            .map(String::from)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(tables(&run("2", &out)), tables(&text));
-    for (i, file) in files.iter().enumerate() {
-        assert_eq!(
-            modified(file) == before[i],
-            i != damaged,
-            "{}",
-            file.display()
-        );
-    }
 }
 
 #[test]
@@ -141,22 +145,13 @@ fn what_has_no_perturbations_is_refused_before_anything_is_driven() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let refused = |more: &[&str], words: &[&str]| {
-        let text = error(&frmdn(
-            &[
-                &[
-                    "compare",
-                    "robustness",
-                    AGENT,
-                    "--out",
-                    out.to_str().unwrap(),
-                ],
-                more,
-            ]
-            .concat(),
-        ));
-        words
-            .iter()
-            .for_each(|word| assert!(text.contains(word), "{text}"));
+        let out = out.to_str().unwrap();
+        let mut args = vec!["compare", "robustness", AGENT, "--out", out];
+        args.extend(more);
+        let text = error(&frmdn(&args));
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+        }
     };
     refused(
         &["--env", "car-racing,perturb=noise"],

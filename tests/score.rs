@@ -3,12 +3,11 @@
 
 mod common;
 
-use std::{
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::path::{Path, PathBuf};
 
-use common::{error, frmdn};
+use common::{
+    error, files, finished_runs, frmdn, kill_until_done, rename_stores, sections, unpack_runs,
+};
 use serde_json::Value;
 
 const SETS: [&str; 16] = [
@@ -30,89 +29,99 @@ const SETS: [&str; 16] = [
     "memory.model.hidden=8",
 ];
 
-fn arguments<'a>(data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let fixed = [
-        "compare",
-        "score",
-        data,
-        "--quick",
-        "--seeds",
-        "1",
-        "--controllers",
-        "1",
-        "--budget",
-        "64",
-        "--out",
-        out,
-    ];
-    [&fixed[..], more].concat()
+const TWO: [&str; 2] = ["--variants", "rmdn,frmdn"];
+
+/// What a report does not need of the data.
+const EPISODES: [&str; 2] = ["episodes", "latents"];
+
+/// Data with a trained V, and folders of comparisons on them.
+struct Study {
+    dir: tempfile::TempDir,
+    data: String,
 }
 
-/// All pieces with their bytes, times left out, and when they were written.
-fn pieces(out: &Path) -> Vec<(PathBuf, Value, SystemTime)> {
-    fn still(value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                map.remove("seconds");
-                map.values_mut().for_each(still);
-            }
-            Value::Array(all) => all.iter_mut().for_each(still),
-            _ => {}
-        }
+impl Study {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data").to_str().unwrap().to_owned();
+        train_vision(&data, &[]);
+        Self { dir, data }
     }
-    let mut all: Vec<_> = std::fs::read_dir(out.join("runs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "json"))
-        .map(|path| {
-            let mut value: Value =
-                serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            still(&mut value);
-            let name = PathBuf::from(path.file_name().unwrap());
-            (
-                name,
-                value,
-                std::fs::metadata(&path).unwrap().modified().unwrap(),
-            )
-        })
-        .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    all
-}
 
-fn figures(out: &Path) -> Vec<(PathBuf, Value)> {
-    pieces(out)
-        .into_iter()
-        .map(|(name, value, _)| (name, value))
-        .collect()
-}
+    fn folder(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
 
-#[test]
-fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
-    let data = path("data").to_str().unwrap().to_owned();
-    let mut vision = vec!["vision", "tiny", "--run", &data];
-    SETS.iter().for_each(|set| vision.extend(["--set", set]));
-    assert!(frmdn(&vision).status.success());
-    let run = |out: &Path, threads: &str, more: &[&str]| {
-        let done = frmdn(
-            &[
-                &["--threads", threads][..],
-                &arguments(&data, out.to_str().unwrap(), more),
-            ]
-            .concat(),
-        );
+    fn arguments<'a>(&'a self, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+        let out = out.to_str().unwrap();
+        let mut args = vec!["compare", "score", &self.data, "--out", out, "--quick"];
+        args.extend(["--seeds", "1", "--controllers", "1", "--budget", "64"]);
+        args.extend(more);
+        args
+    }
+
+    /// What the command prints, which must succeed.
+    fn run(&self, out: &Path, more: &[&str]) -> String {
+        let done = frmdn(&self.arguments(out, more));
         assert!(
             done.status.success(),
             "{}",
             String::from_utf8_lossy(&done.stderr)
         );
         String::from_utf8_lossy(&done.stdout).into_owned()
-    };
-    let (calm, killed) = (path("calm"), path("killed"));
-    let two = ["--variants", "rmdn,frmdn"];
-    let report = run(&calm, "1", &two);
+    }
+
+    /// Runs the command, which must fail with `words`.
+    fn refused(&self, out: &Path, more: &[&str], words: &str) {
+        let text = error(&frmdn(&self.arguments(out, more)));
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+fn train_vision(run: &str, more: &[&str]) {
+    let mut args = vec!["vision", "tiny", "--run", run];
+    for set in SETS.iter().chain(more) {
+        args.extend(["--set", *set]);
+    }
+    assert!(frmdn(&args).status.success());
+}
+
+/// Everything of the finished runs that is no time.
+fn figures(out: &Path) -> Vec<(String, Value)> {
+    fn remove_times(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                map.remove("seconds");
+                map.values_mut().for_each(remove_times);
+            }
+            Value::Array(all) => all.iter_mut().for_each(remove_times),
+            _ => {}
+        }
+    }
+    let mut all = finished_runs(out);
+    for (_, result) in &mut all {
+        remove_times(result);
+    }
+    all
+}
+
+#[test]
+fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
+    let study = Study::new();
+    let (calm, killed) = (study.folder("calm"), study.folder("killed"));
+    let report = study.run(&calm, &[&["--threads", "1"], &TWO[..]].concat());
+    check_report(&calm, &report);
+    // On another number of threads.
+    let args = study.arguments(&killed, &[&["--threads", "2"], &TWO[..]].concat());
+    kill_until_done(&args, 1500);
+    assert_eq!(figures(&calm), figures(&killed));
+    extended(&study, &calm);
+    reported_without_training(&study, &calm, &report);
+    packed_results_give_the_same_report(&study, &calm);
+    refusals(&study, &calm);
+}
+
+fn check_report(out: &Path, report: &str) {
     for word in [
         "E1",
         "E2",
@@ -127,8 +136,8 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
     ] {
         assert!(report.contains(word), "{word}: {report}");
     }
-    // One evolution tells of no interval.
-    let written = std::fs::read_to_string(calm.join("report.md")).unwrap();
+    // A single evolution has no interval.
+    let written = std::fs::read_to_string(out.join("report.md")).unwrap();
     let alone = written
         .lines()
         .find(|line| line.starts_with("| 8 | rmdn | 1 |"))
@@ -142,110 +151,83 @@ fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
         "e2-blackout.png",
         "e3-population8-seconds.png",
     ] {
-        assert!(calm.join(file).is_file(), "{file}");
+        assert!(out.join(file).is_file(), "{file}");
     }
     // Two parts of the bank; E1 and E4 of the two that dream, E2 of these and of two baselines, E3
     // of three populations.
-    assert_eq!(pieces(&calm).len(), 2 + 2 + 4 + 6 + 2);
+    let runs = finished_runs(out);
+    assert_eq!(runs.len(), 2 + 2 + 4 + 6 + 2);
     // No recorded episode came to an end, so no memory was taught what ends one: their dreams go on
     // to the last step.
-    let ended = |(name, piece, _): (PathBuf, Value, SystemTime)| {
-        let temperatures = if name.to_string_lossy().starts_with("e1-") {
-            piece["outcome"]["temperatures"].as_array().unwrap().clone()
-        } else {
-            Vec::new()
-        };
-        temperatures
-            .into_iter()
-            .map(|t| t["ended"].as_f64().unwrap())
-    };
-    let ended: Vec<f64> = pieces(&calm).into_iter().flat_map(ended).collect();
-    assert_eq!(ended, [0.0; 8]);
-
-    // Killed again and again, on another number of threads, until it comes through.
-    for wait in 1.. {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_frmdn"))
-            .args(["--threads", "2"])
-            .args(arguments(&data, killed.to_str().unwrap(), &two))
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(1500 * wait));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success() && wait > 1, "it was never killed");
-            break;
+    let mut ended = Vec::new();
+    for (_, run) in runs.iter().filter(|(name, _)| name.starts_with("e1-")) {
+        for temperature in run["outcome"]["temperatures"].as_array().unwrap() {
+            ended.push(temperature["ended"].as_f64().unwrap());
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
-    assert_eq!(figures(&calm), figures(&killed));
+    assert_eq!(ended, [0.0; 8]);
+}
 
-    // One more memory costs its own pieces: what is there is not touched.
-    let before = pieces(&calm);
-    let more = ["--variants", "rmdn,frmdn,untrained", "--experiments", "e3"];
-    run(&calm, "1", &more);
-    let after = pieces(&calm);
+/// One more memory costs its own runs: what is finished is not touched.
+fn extended(study: &Study, calm: &Path) {
+    let before = finished_runs(calm);
+    let variants = ["--variants", "rmdn,frmdn,untrained"];
+    study.run(calm, &[&variants[..], &["--experiments", "e3"]].concat());
+    let after = finished_runs(calm);
     assert_eq!(after.len(), before.len() + 3);
-    assert!(before.iter().all(|piece| after.contains(piece)));
+    // With their times: none was made anew.
+    assert!(before.iter().all(|run| after.contains(run)));
+}
 
-    // The report alone is that of what is finished, and needs no episodes.
-    let move_to = |from: &str, to: &str| {
-        for store in ["episodes", "latents"] {
-            std::fs::rename(
-                Path::new(&data).join(format!("{store}{from}")),
-                Path::new(&data).join(format!("{store}{to}")),
-            )
-            .unwrap();
-        }
-    };
-    move_to("", "-aside");
-    let only = |out: &Path, more: &[&str]| frmdn(&arguments(&data, out.to_str().unwrap(), more));
-    let again = only(&calm, &[&two[..], &["--report"]].concat());
-    let same = |text: &str| {
-        text.lines()
-            .skip_while(|line| !line.starts_with("## "))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    assert!(
-        again.status.success() && same(&String::from_utf8_lossy(&again.stdout)) == same(&report)
-    );
-    assert!(error(&only(&path("nothing"), &["--report"])).contains("without --report"));
-    move_to("-aside", "");
+/// The report alone is that of what is finished, and needs no episodes.
+fn reported_without_training(study: &Study, calm: &Path, report: &str) {
+    rename_stores(&study.data, &EPISODES, "", "-aside");
+    let again = study.run(calm, &[&TWO[..], &["--report"]].concat());
+    assert_eq!(sections(&again), sections(report));
+    study.refused(&study.folder("nothing"), &["--report"], "without --report");
+    rename_stores(&study.data, &EPISODES, "-aside", "");
+}
 
-    assert!(error(&only(&calm, &["--variants", "gru"])).contains("gru"));
-    assert!(error(&only(&calm, &["--variants", "rmdn,frmdn,rmdn"])).contains("names rmdn twice"));
-    assert!(error(&only(&calm, &[&data])).contains("two of the data folders are called data"));
-    let other = path("other").to_str().unwrap().to_owned();
-    assert!(
-        frmdn(
-            &[
-                &vision[..3],
-                &[&other],
-                &vision[4..],
-                &["--set", "memory.updates=30"]
-            ]
-            .concat()
-        )
-        .status
-        .success()
+/// Files of single runs, as an older version left them, are packed by the report, which does not
+/// change by it.
+fn packed_results_give_the_same_report(study: &Study, calm: &Path) {
+    let report = [&TWO[..], &["--report"]].concat();
+    study.run(calm, &report);
+    let before = files(calm);
+    unpack_runs(calm);
+    study.run(calm, &report);
+    assert!(before == files(calm) && !calm.join("runs").exists());
+}
+
+fn refusals(study: &Study, calm: &Path) {
+    study.refused(calm, &["--variants", "gru"], "gru");
+    study.refused(calm, &["--variants", "rmdn,frmdn,rmdn"], "names rmdn twice");
+    study.refused(
+        calm,
+        &[&study.data],
+        "two of the data folders are called data",
     );
-    assert!(
-        error(&only(&calm, &[&other]))
-            .contains("data and other train memories with other settings")
+    let other = study.folder("other").to_str().unwrap().to_owned();
+    train_vision(&other, &["memory.updates=30"]);
+    study.refused(
+        calm,
+        &[&other],
+        "data and other train memories with other settings",
     );
-    assert!(error(&only(&calm, &["--set", "vision.target_kl=16"])).contains("only keys of memory"));
-    let text = error(&only(
-        &calm,
-        &[&two[..], &["--set", "memory.updates=30"]].concat(),
-    ));
-    assert!(text.contains("other settings"), "{text}");
-    let experiment = frmdn(&arguments(
-        &data,
-        calm.to_str().unwrap(),
-        &["--experiments", "e5"],
-    ));
+    study.refused(
+        calm,
+        &["--set", "vision.target_kl=16"],
+        "only keys of memory",
+    );
+    let updates = [&TWO[..], &["--set", "memory.updates=30"]].concat();
+    study.refused(calm, &updates, "other settings");
+    // From the report alone the line of a run is named.
+    study.refused(
+        calm,
+        &[&updates[..], &["--report"]].concat(),
+        "runs.jsonl, line ",
+    );
+    let experiment = frmdn(&study.arguments(calm, &["--experiments", "e5"]));
     let text = String::from_utf8_lossy(&experiment.stderr).into_owned();
     assert!(
         !experiment.status.success() && text.contains("write e1, e2, e3 or e4"),

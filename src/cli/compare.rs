@@ -1,13 +1,13 @@
 //! `frmdn compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::{
     command_line::command_line,
     robustness::{self, RobustnessArgs},
-    score::ScoreArgs,
+    score::{self, ScoreArgs},
 };
 use crate::{
     stages::Context,
@@ -16,14 +16,14 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum CompareCommand {
-    /// Train memories on the same latents and compare their likelihoods by protocol. The same line
-    /// again resumes.
+    /// Train memories on the same latents and compare their likelihoods. The same command again
+    /// resumes.
     Likelihood(LikelihoodArgs),
-    /// Drive agents on test tracks under perturbations they were not trained with. The same line
+    /// Drive agents on test tracks under perturbations they were not trained with. The same command
     /// again resumes.
     Robustness(RobustnessArgs),
-    /// Compare what memories are worth to those who drive, by the experiments e1 to e4. The same
-    /// line again resumes.
+    /// Compare memories by the controllers that use them, in the experiments e1 to e4. The same
+    /// command again resumes.
     Score(ScoreArgs),
 }
 
@@ -40,14 +40,14 @@ pub struct LikelihoodArgs {
     /// one.
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
-    /// Memories, with commas between; settings after colons, for example rmdn:components=20.
+    /// Memories, separated by commas, with settings after colons, for example rmdn:components=20.
     #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = VARIANTS)]
     variants: Vec<Spec>,
-    /// Each memory is trained from this many seeds.
+    /// Number of seeds that each memory is trained from.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Memories that are also trained without the last driver's episodes and tested on them; none:
-    /// --shifted ''.
+    /// Memories that are also trained without the last driver's episodes and tested on them. For
+    /// none write --shifted ''.
     #[arg(
         long,
         value_delimiter = ',',
@@ -55,8 +55,7 @@ pub struct LikelihoodArgs {
         default_value = "rmdn,frmdn,frmdn-conditional"
     )]
     shifted: Vec<String>,
-    /// Memories that are also trained with the latents' noise set to parts of their standard
-    /// deviation; none: --noisy ''.
+    /// Memories that are also trained with other noises of the latents. For none write --noisy ''.
     #[arg(
         long,
         value_delimiter = ',',
@@ -64,7 +63,7 @@ pub struct LikelihoodArgs {
         default_value = "rmdn,frmdn,frmdn-conditional"
     )]
     noisy: Vec<String>,
-    /// Those parts.
+    /// Standard deviations of these noises, as fractions of the latents' standard deviation.
     #[arg(
         long,
         value_delimiter = ',',
@@ -72,7 +71,7 @@ pub struct LikelihoodArgs {
         default_value = "0.3,0.1,0.03"
     )]
     noises: Vec<f64>,
-    /// Test episodes, on tracks that nothing else uses, spread over the drivers.
+    /// Number of test episodes, on tracks that nothing else uses, spread over the drivers.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(3..=1000))]
     test_episodes: u64,
     /// Change a setting of all memories, for example memory.updates=12000. May be repeated.
@@ -82,24 +81,33 @@ pub struct LikelihoodArgs {
     /// grid.
     #[arg(long)]
     no_grid: bool,
-    /// Train nothing: write the report from the runs that are finished.
+    /// Train nothing; write the report from the runs that are finished.
     #[arg(long)]
     report: bool,
     /// Folder of the report and of finished runs.
     #[arg(long, value_name = "DIR", default_value = "runs/likelihood")]
     out: PathBuf,
-    /// Folder of runs that are not finished (weights and optimiser states). Default:
-    /// OUT/unfinished.
+    /// Folder of unfinished runs (weights and optimiser states). Default: OUT/unfinished.
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
 }
 
 pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Result<()> {
-    let args = match command {
-        CompareCommand::Likelihood(args) => args,
-        CompareCommand::Robustness(args) => return robustness::compare(args, context),
-        CompareCommand::Score(args) => return super::score::run(args, context),
-    };
+    match command {
+        CompareCommand::Likelihood(args) => compare_likelihood(args, context),
+        CompareCommand::Robustness(args) => robustness::compare(args, context),
+        CompareCommand::Score(args) => score::compare(args, context),
+    }
+}
+
+/// Prints a report; `beside` are the other files that were written.
+pub fn print_report(report: &Path, beside: &str) -> anyhow::Result<()> {
+    println!("{}", std::fs::read_to_string(report)?);
+    println!("report: {} (and {beside} beside it)", report.display());
+    Ok(())
+}
+
+fn compare_likelihood(args: &LikelihoodArgs, context: &Context<'_>) -> anyhow::Result<()> {
     let specs = |list: &[String]| -> anyhow::Result<Vec<Spec>> {
         list.iter()
             .filter(|s| !s.is_empty())
@@ -131,10 +139,5 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         command: command_line(),
     };
     let report = likelihood(&plan, context)?;
-    println!("{}", std::fs::read_to_string(&report)?);
-    println!(
-        "report: {} (and report.html, report.json, pictures beside it)",
-        report.display()
-    );
-    Ok(())
+    print_report(&report, "report.html, report.json, pictures")
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::command_line::command_line;
+use super::{command_line::command_line, compare::print_report};
 use crate::{
     stages::Context,
     studies::{Robustness, robustness},
@@ -23,11 +23,11 @@ pub struct RobustnessArgs {
         value_parser = clap::value_parser!(u64).range(2..=1000)
     )]
     episodes: u64,
-    /// Another environment than the agents' own: car-racing, with options after commas
-    /// (car-racing,rule=v4).
+    /// Environment to use instead of the agents' own: car-racing, with options after commas, for
+    /// example car-racing,rule=v4.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
-    /// Folder of the report and of finished cells.
+    /// Folder of the report and of finished runs.
     #[arg(long, value_name = "DIR", default_value = "runs/robustness")]
     out: PathBuf,
 }
@@ -41,7 +41,5 @@ pub fn compare(args: &RobustnessArgs, context: &Context<'_>) -> anyhow::Result<(
         command: command_line(),
     };
     let report = robustness(&plan, context)?;
-    println!("{}", std::fs::read_to_string(&report)?);
-    println!("report: {} (and report.json beside it)", report.display());
-    Ok(())
+    print_report(&report, "report.json")
 }

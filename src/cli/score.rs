@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::command_line::command_line;
+use super::{command_line::command_line, compare::print_report};
 use crate::{
     stages::Context,
     studies::{Experiment, Scale, Score, Spec, score},
@@ -15,8 +15,8 @@ pub struct ScoreArgs {
     /// Run folders with a trained V (frmdn vision likelihood --run DIR).
     #[arg(required = true, value_name = "DATA")]
     data: Vec<PathBuf>,
-    /// e1: a bank of drivers ranked in dreams; e2: driving while the memory stands in for the eyes;
-    /// e3: evolution with small populations; e4: evolution in dreams.
+    /// e1: a bank of controllers ranked in dreams; e2: driving while z is drawn by the memory; e3:
+    /// evolution with small populations; e4: evolution in dreams.
     #[arg(
         long,
         value_delimiter = ',',
@@ -24,7 +24,7 @@ pub struct ScoreArgs {
         default_value = "e1,e2,e3,e4"
     )]
     experiments: Vec<Experiment>,
-    /// Memories, with commas between; settings after colons, for example rmdn:components=20.
+    /// Memories, separated by commas, with settings after colons, for example rmdn:components=20.
     #[arg(
         long,
         value_delimiter = ',',
@@ -32,27 +32,25 @@ pub struct ScoreArgs {
         default_value = "none,stack2,untrained,rmdn,frmdn"
     )]
     variants: Vec<Spec>,
-    /// Each memory is trained from this many seeds.
+    /// Number of seeds that each memory is trained from.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Controllers that e3 and e4 evolve for each memory and seed: more of them say more of these
-    /// memories, more seeds more of all.
+    /// Number of controllers that e3 and e4 evolve for each memory and seed.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     controllers: u64,
-    /// Episodes of an evolution of e3.
+    /// Number of episodes of an evolution in e3.
     #[arg(long, default_value_t = 1920, value_parser = clap::value_parser!(u64).range(64..))]
     budget: u64,
-    /// A very small bank, few tracks and steps: to see that it goes through. Its figures say
-    /// nothing.
+    /// A smoke test with a very small bank, few tracks and few steps. Its figures have no meaning.
     #[arg(long)]
     quick: bool,
     /// Change a setting of all memories, for example memory.updates=12000. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Train and drive nothing: write the report from what is finished.
+    /// Train and drive nothing; write the report from what is finished.
     #[arg(long)]
     report: bool,
-    /// Folder of the report and of finished pieces.
+    /// Folder of the report and of finished runs.
     #[arg(long, value_name = "DIR", default_value = "runs/score")]
     out: PathBuf,
     /// Folder of trained memories. Default: OUT/memories.
@@ -60,7 +58,7 @@ pub struct ScoreArgs {
     work: Option<PathBuf>,
 }
 
-pub fn run(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
+pub fn compare(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
     let plan = Score {
         data: args.data.clone(),
         experiments: args.experiments.clone(),
@@ -83,10 +81,5 @@ pub fn run(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
         command: command_line(),
     };
     let report = score(&plan, context)?;
-    println!("{}", std::fs::read_to_string(&report)?);
-    println!(
-        "report: {} (and report.html, report.json, pictures beside it)",
-        report.display()
-    );
-    Ok(())
+    print_report(&report, "report.html, report.json, pictures")
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{Preset, Result, RunError, RunFolder};
 
-/// The run folders of a comparison with their settings, changed by `sets` (`memory.key=value`).
-/// Nothing is computed before `check` has seen all of the settings.
+/// Opens the run folders of a comparison, with their settings changed by `sets`
+/// (`memory.key=value`). `check` is called with the settings of each.
 ///
 /// # Errors
 /// If V is not trained in one of them, a key is not one of the memory's, or a value is impossible;
@@ -35,19 +35,19 @@ pub fn open_all(
         .map(changed)
         .collect::<Result<Vec<_>>>()?;
     for (i, (folder, preset)) in all.iter().enumerate() {
-        let (first, like) = &all[0];
+        let (first, first_preset) = &all[0];
         let [one, other] = [name(first), name(folder)];
         let refused = if all[..i].iter().any(|(earlier, _)| name(earlier) == other) {
             format!("two of the data folders are called {other}: rename one")
-        } else if preset.memory != like.memory {
+        } else if preset.memory != first_preset.memory {
             format!(
                 "{one} and {other} train memories with other settings: make both with the same \
                  --set memory.…"
             )
-        } else if preset.environment != like.environment {
+        } else if preset.environment != first_preset.environment {
             format!(
                 "{one} is of {}, {other} of {}: compare them apart",
-                like.environment, preset.environment
+                first_preset.environment, preset.environment
             )
         } else {
             continue;
@@ -57,7 +57,7 @@ pub fn open_all(
     Ok(all)
 }
 
-/// The name that the folder's results go by.
+/// The name of the folder in the names of results.
 pub fn name(folder: &RunFolder) -> String {
     folder
         .root()

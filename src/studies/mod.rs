@@ -1,14 +1,11 @@
-//! Memories side by side by protocol: which predicts best, and what for; and agents under changes
+//! Studies: memories compared in likelihood and in score by protocol, and agents under changes that
 //! they were not trained with.
 //!
-//! A comparison is a folder of finished runs, one JSON file each, and a report made from all there
-//! are: stopped, it goes on with the same command, and another variant or seed costs only its own
-//! runs.
+//! A study is a folder of finished runs and a report made from them. A stopped command resumes when
+//! it is typed again, and another variant or seed costs only its own runs.
 
 mod data;
-mod judge;
 mod likelihood;
-mod linear;
 mod progress;
 mod queue;
 mod report;

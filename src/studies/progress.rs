@@ -1,4 +1,4 @@
-//! Progress of many trainings at once, as that of one.
+//! Combined progress of parallel trainings.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{run::Reporter, stages::Context};
 
-/// Where the trainings of several threads tell of their progress.
+/// The sum of the progress of several trainings.
 pub struct Progress<'a> {
     context: &'a Context<'a>,
     done: AtomicU64,
@@ -25,7 +25,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What a training goes on in that tells of its progress through `part`.
+    /// The context of a training that reports its progress through `part`.
     pub fn context<'b>(&self, part: &'b Part<'b>) -> Context<'b>
     where
         'a: 'b,
@@ -37,7 +37,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// One training's part of it.
+/// The progress of one training.
 pub struct Part<'a> {
     all: &'a Progress<'a>,
     name: String,
@@ -57,12 +57,13 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The lower decile of the times of an update: what it takes where nothing else disturbs it.
+    /// The lower decile of the times of an update, which other work on the machine hardly changes;
+    /// 0 if none was timed.
     pub fn seconds_per_update(&self) -> f64 {
         let mut times = self
             .times
             .lock()
-            .expect("no thread panics while it looks at the clock")
+            .expect("no thread panics while it holds the times")
             .0
             .clone();
         times.sort_by(f64::total_cmp);
@@ -81,7 +82,7 @@ impl Reporter for Part<'_> {
             let (times, last) = &mut *self
                 .times
                 .lock()
-                .expect("no thread panics while it looks at the clock");
+                .expect("no thread panics while it holds the times");
             let now = Instant::now();
             times.extend(last.map(|last| (now - last).as_secs_f64()));
             *last = Some(now);

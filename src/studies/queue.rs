@@ -1,13 +1,15 @@
-//! Many pieces of work, one on each core: a single memory or controller gains little from a second
-//! one.
+//! Tasks in parallel, one on each core: a single memory or controller gains little from a second
+//! core.
 
 use std::{collections::VecDeque, sync::Mutex};
 
 use crate::run::{Result, RunError};
 
-/// Does all of `tasks`, in their order, each on one thread of its own, as many at a time as the
-/// pool has threads. The first failure ends it: what is under way is finished, nothing else is
-/// begun.
+/// Does all of `tasks` in their order, each on a single thread, as many at a time as the pool has
+/// threads.
+///
+/// # Errors
+/// The first failure. Tasks that have begun are finished, no other is begun.
 pub fn one_per_core<T: Send>(tasks: Vec<T>, work: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
     let (queue, failure) = (Mutex::new(VecDeque::from(tasks)), Mutex::new(None));
     let next = || {

@@ -35,16 +35,18 @@ impl std::fmt::Display for Spec {
 }
 
 /// Refuses a list that names a variant twice: it would count twice.
+///
+/// # Errors
+/// If it does.
 pub fn distinct(option: &str, specs: &[Spec]) -> Result<()> {
-    let twice = specs
-        .iter()
-        .enumerate()
-        .find(|(i, spec)| specs[..*i].contains(spec));
-    twice.map_or(Ok(()), |(_, spec)| {
-        Err(RunError::Config(format!(
-            "--{option} names {spec} twice: leave one out"
-        )))
-    })
+    for (i, spec) in specs.iter().enumerate() {
+        if specs[..i].contains(spec) {
+            return Err(RunError::Config(format!(
+                "--{option} names {spec} twice: leave one out"
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Spec {
@@ -59,7 +61,10 @@ impl Spec {
         self.variant().starts_with("frmdn") || self.variant() == "rmdn-linear"
     }
 
-    /// `preset` with this memory, whichever it is.
+    /// `preset` with this memory.
+    ///
+    /// # Errors
+    /// If the variant or a setting is unknown or impossible, or has several members.
     pub fn resolve(&self, preset: &Preset) -> Result<Preset> {
         let mut sets = vec![format!("memory.model.variant={}", self.variant())];
         sets.extend(
@@ -77,7 +82,10 @@ impl Spec {
         Ok(preset)
     }
 
-    /// `preset` with this memory, which must be one with a likelihood.
+    /// The same with a memory that must have a likelihood.
+    ///
+    /// # Errors
+    /// As [`Spec::resolve`], and if it has none.
     pub fn apply(&self, preset: &Preset) -> Result<Preset> {
         let preset = self.resolve(preset)?;
         if preset.memory.model.is_trained() {
@@ -98,8 +106,8 @@ mod tests {
     #[test]
     fn variants_with_settings_become_presets_and_others_are_refused() {
         let tiny = Preset::resolve("tiny", &[]).unwrap();
-        let of = |text: &str| text.parse::<Spec>().unwrap().apply(&tiny);
-        let model = of("rmdn:components=20:rank=1").unwrap().memory.model;
+        let preset_of = |text: &str| text.parse::<Spec>().unwrap().apply(&tiny);
+        let model = preset_of("rmdn:components=20:rank=1").unwrap().memory.model;
         assert_eq!(
             (model.variant.to_string(), model.components, model.rank),
             ("rmdn".into(), 20, 1)
@@ -111,12 +119,12 @@ mod tests {
                 .contains("rmdn:components=20")
         );
         assert!(
-            of("none")
+            preset_of("none")
                 .unwrap_err()
                 .to_string()
                 .contains("no likelihood")
         );
-        assert!(of("gru").unwrap_err().to_string().contains("gru"));
+        assert!(preset_of("gru").unwrap_err().to_string().contains("gru"));
         let twice = ["rmdn", "frmdn", "rmdn"].map(|name| name.parse().unwrap());
         assert!(
             distinct("variants", &twice)
@@ -126,7 +134,7 @@ mod tests {
                 && distinct("variants", &twice[1..]).is_ok()
         );
         assert!(
-            of("rmdn:cells=3")
+            preset_of("rmdn:cells=3")
                 .unwrap_err()
                 .to_string()
                 .contains("allowed here")

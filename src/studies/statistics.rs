@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use frmdn_engine::random::stream;
+use frmdn_engine::random::{Pcg64, stream};
 use rand::RngExt;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -12,15 +12,16 @@ use crate::rollout::student_t_975;
 /// Replicates of a bootstrap.
 const REPLICATES: u64 = 4000;
 
-/// Nats above the floor and steps of each test episode of one trained memory.
+/// Pairs of numbers of each episode of one trained memory: nats above the floor and steps, or
+/// whatever a statistic is made of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sample {
     /// Training run: the V it stands on and the memory's seed.
     pub cell: String,
-    /// Per episode: nats above the floor, and steps.
+    /// One pair an episode.
     pub episodes: Vec<[f64; 2]>,
     /// Name of what the episodes are the same of in every cell that has this name (test episodes,
-    /// tracks, a bank): they are drawn once for all of these cells, since their chances do not
+    /// tracks, a bank): they are drawn once for all of these cells, since their noise does not
     /// average out over memories. `None`: episodes of its own.
     pub common: Option<String>,
     /// Consecutive episodes that are drawn together, because they have a track in common.
@@ -38,7 +39,7 @@ impl Sample {
         }
     }
 
-    /// Episodes that are drawn apart.
+    /// Number of groups of episodes that are drawn apart.
     fn units(&self) -> usize {
         self.episodes.len() / self.unit
     }
@@ -54,23 +55,23 @@ impl Sample {
     }
 }
 
-/// A figure and how sure it is.
+/// A figure with its uncertainty.
 ///
-/// Of two or three memories the bootstrap has but a few different means, all of them between the
-/// memories' own: the middle 95 % of its replicates leave out the truth in every second to fourth
-/// case. So what the bootstrap gives is the variance, in two parts: of which cells there are, with
-/// n/(n − 1) for the mean being theirs, and, where cells have their episodes in common, of which
-/// these are. The interval is Student's t, its degrees of freedom Welch and Satterthwaite's (1946)
-/// of both parts. For the mean of cells with episodes of their own it is the usual t interval of
-/// the cells' means.
+/// With two or three memories the bootstrap has only a few different means, all between the
+/// memories' own: the middle 95 % of its replicates miss the true value in every second to fourth
+/// case. So the bootstrap only provides the variance, in two parts: between cells, times n/(n − 1)
+/// because the mean is estimated from the same cells, and, where cells have their episodes in
+/// common, between episodes. The interval is Student's t with the degrees of freedom of Welch and
+/// Satterthwaite (1946) for both parts. For the mean of cells with episodes of their own it is the
+/// usual t interval of the cells' means.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Interval {
-    /// On the data themselves.
+    /// The figure of the data themselves.
     pub value: f64,
     /// The 95 % interval; of a single number, that number.
     pub ci95: [f64; 2],
-    /// Two-sided probability of a figure as far from zero if there were nothing; 1 for a single
-    /// number. Of one cell it speaks of the episodes alone.
+    /// Two-sided p-value of the figure being zero; 1 for a single number. With one cell it is of
+    /// the episodes alone.
     pub p: f64,
 }
 
@@ -116,13 +117,13 @@ type Episodes = Vec<[f64; 2]>;
 /// Mean over cells of the ratio of the sums: nats above the floor a step, or, where the second
 /// number is 1, a plain mean.
 fn mean(cells: &[Episodes]) -> f64 {
-    let of = |episodes: &Episodes| {
+    let ratio = |episodes: &Episodes| {
         let sums = episodes
             .iter()
             .fold([0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
         sums[0] / sums[1].max(1.0)
     };
-    cells.iter().map(of).sum::<f64>() / cells.len() as f64
+    cells.iter().map(ratio).sum::<f64>() / cells.len() as f64
 }
 
 /// The interval of `figure` of the mean nats a step of `a` and, in the same cells and episodes, of
@@ -139,95 +140,151 @@ pub fn bootstrap_of(
     statistic: impl Fn(&[Episodes]) -> f64,
     figure: impl Fn(f64, f64) -> f64,
 ) -> Option<Interval> {
-    let pairs: Vec<(&Sample, &Sample)> = a
-        .iter()
-        .filter_map(|a| {
-            b.iter()
-                .find(|b| b.cell == a.cell && b.episodes.len() == a.episodes.len())
-                .map(|b| (a, b))
-        })
-        .filter(|(a, _)| !a.episodes.is_empty())
-        .collect();
-    if pairs.is_empty() {
+    let (a, b) = common_cells(a, b);
+    if a.is_empty() {
         return None;
     }
-    let (a, b): (Vec<&Sample>, Vec<&Sample>) = pairs.into_iter().unzip();
-    let all: Vec<(usize, Vec<usize>)> = a
-        .iter()
-        .enumerate()
-        .map(|(i, s)| (i, (0..s.episodes.len()).collect()))
-        .collect();
-    let of = |cells: &[&Sample], chosen: &[(usize, Vec<usize>)]| {
-        let drawn = chosen
-            .iter()
-            .map(|(cell, episodes)| episodes.iter().map(|&e| cells[*cell].episodes[e]).collect());
-        statistic(&drawn.collect::<Vec<Episodes>>())
+    let evaluate = |drawn: &[Cell]| {
+        let [a, b] = [&a, &b].map(|samples| statistic(&episodes_of(samples, drawn)));
+        figure(a, b)
     };
-    let value = figure(of(&a, &all), of(&b, &all));
+    let all: Vec<Cell> = (0..a.len())
+        .map(|cell| (cell, (0..a[cell].episodes.len()).collect()))
+        .collect();
+    let value = evaluate(&all);
     // Of every replicate the figure with the cells drawn, and with the cells as they are.
     let (mut drawn, mut fixed) = (Vec::new(), Vec::new());
     for i in 0..REPLICATES {
-        let mut rng = stream(0, "compare/bootstrap", &[i]);
-        let mut common: HashMap<(&str, usize), Vec<usize>> = HashMap::new();
-        let mut draw = |sample: &Sample| -> Vec<usize> {
-            let units = sample.units();
-            (0..units)
-                .map(|_| rng.random_range(0..units))
-                .flat_map(|i| i * sample.unit..(i + 1) * sample.unit)
-                .collect()
-        };
-        // The common ones first: what a cell is given does not depend on which cells were drawn
-        // before it.
-        for sample in &a {
-            if let Some(name) = &sample.common {
-                common
-                    .entry((name, sample.episodes.len()))
-                    .or_insert_with(|| draw(sample));
-            }
-        }
-        let mut cells = stream(0, "compare/bootstrap/cells", &[i]);
-        let mut chosen = |cell: usize| {
-            let sample = a[cell];
-            let shared = sample
-                .common
-                .as_deref()
-                .and_then(|name| common.get(&(name, sample.episodes.len())));
-            (cell, shared.cloned().unwrap_or_else(|| draw(sample)))
-        };
-        let of_cells: Vec<_> = (0..a.len())
-            .map(|_| chosen(cells.random_range(0..a.len())))
-            .collect();
-        drawn.push(figure(of(&a, &of_cells), of(&b, &of_cells)));
-        let as_they_are: Vec<_> = (0..a.len()).map(&mut chosen).collect();
-        fixed.push(figure(of(&a, &as_they_are), of(&b, &as_they_are)));
+        let mut replicate = Replicate::new(&a, i);
+        drawn.push(evaluate(&replicate.drawn_cells()));
+        fixed.push(evaluate(&replicate.all_cells()));
     }
-    for list in [&mut drawn, &mut fixed] {
-        list.retain(|v| v.is_finite());
+    for figures in [&mut drawn, &mut fixed] {
+        figures.retain(|v| v.is_finite());
     }
     if drawn.is_empty() || fixed.is_empty() {
         return None;
     }
-    let (inside, n, units) = (
-        variance(&fixed),
-        a.len() as f64,
-        a.iter().map(|s| s.units()).min().unwrap_or_default() as f64,
-    );
-    let between = if a.len() > 1 {
-        (variance(&drawn) - inside).max(0.0) * n / (n - 1.0)
+    Some(Interval::new(value, variances(&a, &drawn, &fixed)))
+}
+
+/// The samples of `a` and of `b` in the cells that both have with equally many episodes.
+fn common_cells<'a>(a: &'a [Sample], b: &'a [Sample]) -> (Vec<&'a Sample>, Vec<&'a Sample>) {
+    let mut common = (Vec::new(), Vec::new());
+    for a in a.iter().filter(|a| !a.episodes.is_empty()) {
+        let is_same = |b: &&Sample| b.cell == a.cell && b.episodes.len() == a.episodes.len();
+        if let Some(b) = b.iter().find(is_same) {
+            common.0.push(a);
+            common.1.push(b);
+        }
+    }
+    common
+}
+
+/// Number of a sample and numbers of the episodes that were drawn of it.
+type Cell = (usize, Vec<usize>);
+
+fn episodes_of(samples: &[&Sample], drawn: &[Cell]) -> Vec<Episodes> {
+    let mut out = Vec::new();
+    for (cell, episodes) in drawn {
+        let sample = &samples[*cell].episodes;
+        out.push(episodes.iter().map(|&e| sample[e]).collect());
+    }
+    out
+}
+
+/// The random numbers of one replicate.
+struct Replicate<'a> {
+    samples: &'a [&'a Sample],
+    episodes: Pcg64,
+    cells: Pcg64,
+    /// The episodes that were drawn once for all cells that have them in common, by the name and
+    /// the number of these episodes.
+    common: HashMap<(&'a str, usize), Vec<usize>>,
+}
+
+impl<'a> Replicate<'a> {
+    fn new(samples: &'a [&'a Sample], number: u64) -> Self {
+        let mut replicate = Self {
+            samples,
+            episodes: stream(0, "compare/bootstrap", &[number]),
+            cells: stream(0, "compare/bootstrap/cells", &[number]),
+            common: HashMap::new(),
+        };
+        // The common ones first: what a cell is given does not depend on which cells were drawn
+        // before it.
+        for sample in samples {
+            if let Some(name) = &sample.common {
+                let key = (name.as_str(), sample.episodes.len());
+                if !replicate.common.contains_key(&key) {
+                    let drawn = replicate.draw(sample);
+                    replicate.common.insert(key, drawn);
+                }
+            }
+        }
+        replicate
+    }
+
+    /// As many units of `sample` as it has, with replacement.
+    fn draw(&mut self, sample: &Sample) -> Vec<usize> {
+        let units = sample.units();
+        let mut drawn = Vec::with_capacity(sample.episodes.len());
+        for _ in 0..units {
+            let unit = self.episodes.random_range(0..units);
+            drawn.extend(unit * sample.unit..(unit + 1) * sample.unit);
+        }
+        drawn
+    }
+
+    fn cell(&mut self, cell: usize) -> Cell {
+        let sample = self.samples[cell];
+        let common = sample
+            .common
+            .as_deref()
+            .and_then(|name| self.common.get(&(name, sample.episodes.len())));
+        match common {
+            Some(episodes) => (cell, episodes.clone()),
+            None => (cell, self.draw(sample)),
+        }
+    }
+
+    /// As many cells as there are, with replacement, with their episodes.
+    fn drawn_cells(&mut self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for _ in 0..self.samples.len() {
+            let cell = self.cells.random_range(0..self.samples.len());
+            cells.push(self.cell(cell));
+        }
+        cells
+    }
+
+    /// Every cell once, with its episodes.
+    fn all_cells(&mut self) -> Vec<Cell> {
+        (0..self.samples.len())
+            .map(|cell| self.cell(cell))
+            .collect()
+    }
+}
+
+/// The variance of a figure by cells and by episodes, each with its degrees of freedom, from the
+/// figures of all replicates with the cells drawn and with the cells as they are.
+fn variances(samples: &[&Sample], drawn: &[f64], fixed: &[f64]) -> [(f64, f64); 2] {
+    let n = samples.len() as f64;
+    let units = samples.iter().map(|s| s.units()).min().unwrap_or_default() as f64;
+    let inside = variance(fixed);
+    let between = if samples.len() > 1 {
+        (variance(drawn) - inside).max(0.0) * n / (n - 1.0)
     } else {
         0.0
     };
-    // Chances of a cell's own episodes are part of how cells differ; those of common ones are not.
-    let shared = a.len() == 1 || a.iter().any(|s| s.common.is_some());
-    let inside = if shared && units > 1.0 {
+    // The noise of a cell's own episodes is part of how cells differ; that of common ones is not.
+    let is_shared = samples.len() == 1 || samples.iter().any(|s| s.common.is_some());
+    let inside = if is_shared && units > 1.0 {
         inside * units / (units - 1.0)
     } else {
         0.0
     };
-    Some(Interval::new(
-        value,
-        [(between, n - 1.0), (inside, units - 1.0)],
-    ))
+    [(between, n - 1.0), (inside, units - 1.0)]
 }
 
 /// A p-value as reports print it.

@@ -117,3 +117,103 @@ pub fn hashes(root: &Path) -> BTreeMap<String, String> {
     }
     found
 }
+
+/// Name and result of every finished run of a study that has come to its report, sorted by name.
+pub fn finished_runs(folder: &Path) -> Vec<(String, serde_json::Value)> {
+    assert!(!folder.join("runs").exists(), "not all runs were packed");
+    let text = std::fs::read_to_string(folder.join("runs.jsonl")).unwrap();
+    let run = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        (
+            line["run"].as_str().unwrap().to_owned(),
+            line["result"].take(),
+        )
+    };
+    text.lines().map(run).collect()
+}
+
+/// Changes the line of `run` in the `runs.jsonl` of `folder`; an empty line is left out.
+pub fn edit_run(folder: &Path, run: &str, edit: impl Fn(&str) -> String) {
+    let path = folder.join("runs.jsonl");
+    let start = format!("{{\"run\":\"{run}\",");
+    let mut out = String::new();
+    for line in std::fs::read_to_string(&path).unwrap().lines() {
+        let line = if line.starts_with(&start) {
+            edit(line)
+        } else {
+            line.to_owned()
+        };
+        if !line.is_empty() {
+            out.push_str(&line);
+            out.push('\n');
+        }
+    }
+    std::fs::write(&path, out).unwrap();
+}
+
+/// Writes every finished run of `folder` as a file of its own: how a study that is not packed lies
+/// on disk.
+pub fn unpack_runs(folder: &Path) {
+    let text = std::fs::read_to_string(folder.join("runs.jsonl")).unwrap();
+    std::fs::create_dir(folder.join("runs")).unwrap();
+    for line in text.lines() {
+        let (run, result) = line.split_once(",\"result\":").unwrap();
+        let name = run
+            .strip_prefix("{\"run\":\"")
+            .unwrap()
+            .trim_end_matches('"');
+        let result = result.strip_suffix('}').unwrap();
+        std::fs::write(folder.join("runs").join(format!("{name}.json")), result).unwrap();
+    }
+    std::fs::remove_file(folder.join("runs.jsonl")).unwrap();
+}
+
+/// Name and bytes of every file in `folder` itself.
+pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            files.push((name, std::fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Starts the program with `args` again and again and kills it, `step_ms` later each time, until it
+/// comes to its end.
+pub fn kill_until_done(args: &[&str], step_ms: u64) {
+    for wait in 1.. {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_frmdn"))
+            .args(args)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(step_ms * wait));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success() && wait > 1, "it was never killed");
+            return;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+/// A printed report from its first section on: the head names the command.
+pub fn sections(report: &str) -> Vec<&str> {
+    report
+        .lines()
+        .skip_while(|line| !line.starts_with("## "))
+        .collect()
+}
+
+/// Renames the stores of episodes in the run folder `data` from one ending to another.
+pub fn rename_stores(data: &str, stores: &[&str], from: &str, to: &str) {
+    for store in stores {
+        let [from, to] = [from, to].map(|end| Path::new(data).join(format!("{store}{end}")));
+        std::fs::rename(from, to).unwrap();
+    }
+}

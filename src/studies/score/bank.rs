@@ -1,5 +1,5 @@
-//! The bank: controllers of all skills on [z_t, z_{t−1}], which no memory has a part in, and their
-//! real scores.
+//! The bank: controllers of all skills on [z_t, z_{t−1}], which use no memory, and their real
+//! scores.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    BANK_TRACKS, Data, FORMAT, Score,
+    BANK_TRACKS, FORMAT, Results, Score,
+    data::Data,
     evolve::{SIGMA, SIGMA_AT_DRIVER, Search, TRACKS},
-    jobs, keep, kept,
+    jobs,
 };
 use crate::{
     controller::LinearController,
@@ -18,7 +19,7 @@ use crate::{
     rollout::{DriveOptions, Job},
     run::{Checkpoint, CheckpointKind, Result, RunError},
     stages::Context,
-    studies::store::differs,
+    studies::store::made_with_other_settings,
 };
 
 /// Candidates of a generation of the evolutions.
@@ -30,8 +31,8 @@ pub struct Bank {
     pub scored: Scored,
 }
 
-/// Real scores, whole episodes on the bank's selection tracks.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Real scores of whole episodes on the bank's selection tracks.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Scored {
     /// Of each controller on each track.
     pub scores: Vec<Vec<f64>>,
@@ -57,7 +58,7 @@ impl Scored {
     }
 }
 
-/// All that decides the bank.
+/// Everything that decides the bank.
 pub fn settings(plan: &Score, data: &Data) -> Value {
     let scale = &plan.scale;
     json!({ "format": FORMAT, "data": data.name, "vision": data.vision,
@@ -67,21 +68,21 @@ pub fn settings(plan: &Score, data: &Data) -> Value {
         "sigma": [SIGMA, SIGMA_AT_DRIVER] })
 }
 
-/// The file of the real scores of evolution number `start`.
-fn path(plan: &Score, data: &Data, start: usize) -> PathBuf {
-    plan.out
-        .join("runs")
-        .join(format!("{}-bank-{}.json", data.name, start + 1))
+/// The name of the real scores of evolution number `start`.
+fn name(data: &Data, start: usize) -> String {
+    format!("{}-bank-{}", data.name, start + 1)
 }
 
-/// The real scores, if all of them are there.
-pub fn scored(plan: &Score, data: &Data) -> Result<Option<Scored>> {
-    let mut all = Scored {
-        scores: Vec::new(),
-        origin: Vec::new(),
-    };
+/// The real scores; `None` before all of them are finished.
+///
+/// # Errors
+/// If they were made with other settings, or cannot be read.
+pub fn load_scores(plan: &Score, data: &Data, results: &Results) -> Result<Option<Scored>> {
+    let settings = settings(plan, data);
+    let mut all = Scored::default();
     for start in 0..plan.scale.bank_starts {
-        let Some(part) = kept::<Scored>(&path(plan, data, start), &settings(plan, data))? else {
+        let Some(part) = results.load_with_settings::<Scored>(&name(data, start), &settings)?
+        else {
             return Ok(None);
         };
         all.scores.extend(part.scores);
@@ -91,72 +92,70 @@ pub fn scored(plan: &Score, data: &Data) -> Result<Option<Scored>> {
 }
 
 /// The bank of `data`, made as far as it is missing: each evolution, then its controllers' scores.
-pub fn make(plan: &Score, data: &Data, context: &Context<'_>) -> Result<Bank> {
+///
+/// # Errors
+/// If a part was made with other settings, a file cannot be read or written, or the user
+/// interrupts.
+pub fn make(plan: &Score, data: &Data, results: &Results, context: &Context<'_>) -> Result<Bank> {
     let scale = &plan.scale;
+    let settings = settings(plan, data);
     let mut bank = Bank {
         controllers: Vec::new(),
-        scored: Scored {
-            scores: Vec::new(),
-            origin: Vec::new(),
-        },
+        scored: Scored::default(),
     };
     for start in 0..scale.bank_starts {
         let count =
             scale.bank / scale.bank_starts + usize::from(start < scale.bank % scale.bank_starts);
-        let evolved = evolved(plan, data, start as u64, count, context)?;
-        let (path, settings) = (path(plan, data, start), settings(plan, data));
-        let part = match kept::<Scored>(&path, &settings)? {
+        let evolution = Evolution::new(plan, data, start as u64, count);
+        if !evolution.path.exists() {
+            evolution.evolve(context)?;
+        }
+        let (generations, controllers) = evolution.load()?;
+        let name = name(data, start);
+        let part = match results.load_with_settings::<Scored>(&name, &settings)? {
             Some(part) => part,
             None => {
-                let controllers: Vec<&LinearController> = evolved.iter().map(|(_, c)| c).collect();
-                let scores = real_scores(plan, data, start, &controllers, context)?;
+                let number = start as u64 + 1;
                 let part = Scored {
-                    scores,
-                    origin: evolved
-                        .iter()
-                        .map(|(generation, _)| [start as u64 + 1, *generation])
-                        .collect(),
+                    scores: real_scores(plan, data, start, &controllers, context)?,
+                    origin: generations.iter().map(|g| [number, *g]).collect(),
                 };
-                keep(&path, &settings, &part)?;
+                results.save_with_settings(&name, &settings, &part)?;
                 part
             }
         };
-        bank.controllers.extend(evolved.into_iter().map(|(_, c)| c));
+        bank.controllers.extend(controllers);
         bank.scored.scores.extend(part.scores);
         bank.scored.origin.extend(part.origin);
     }
     Ok(bank)
 }
 
-/// Whole episodes of each of `controllers` on the bank's tracks.
+/// Scores of whole episodes of each of `controllers` on the bank's tracks.
 fn real_scores(
     plan: &Score,
     data: &Data,
     start: usize,
-    controllers: &[&LinearController],
+    controllers: &[LinearController],
     context: &Context<'_>,
 ) -> Result<Vec<Vec<f64>>> {
-    let model = data.model(data.plain(Variant::Stack2)?);
+    let model = data.model(data.memory_without_weights(Variant::Stack2)?);
     context.report.begin(
         &format!("bank, real scores {}", start + 1),
         "controllers",
         0,
         controllers.len() as u64,
     );
-    let one = |(i, controller): (usize, &&LinearController)| {
+    let score = |(i, controller): (usize, &LinearController)| {
         let jobs: Vec<Job<'_>> = jobs(controller, BANK_TRACKS, plan.scale.bank_tracks).collect();
         let outcomes = plan.drive(&model, &data.world, &jobs, DriveOptions::default(), context)?;
         let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
-        context.report.advance(
-            i as u64 + 1,
-            &format!(
-                "score {:.0}",
-                scores.iter().sum::<f64>() / scores.len() as f64
-            ),
-        );
+        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+        let note = format!("score {mean:.0}");
+        context.report.advance(i as u64 + 1, &note);
         Ok(scores)
     };
-    let scores = controllers.iter().enumerate().map(one).collect();
+    let scores = controllers.iter().enumerate().map(score).collect();
     context.report.end();
     scores
 }
@@ -168,88 +167,111 @@ struct Evolved {
     generations: Vec<u64>,
 }
 
-/// `count` controllers of one evolution, spread over its candidates and means, each the first of
-/// its generation: as many as there are generations are a candidate of each but the last, whose
-/// mean is taken.
-fn evolved(
-    plan: &Score,
-    data: &Data,
+/// One of the evolutions that the bank's controllers are taken from.
+struct Evolution<'a> {
+    plan: &'a Score,
+    data: &'a Data,
+    /// Number of the evolution, from 0.
     start: u64,
+    /// Number of controllers that are taken from it.
     count: usize,
-    context: &Context<'_>,
-) -> Result<Vec<(u64, LinearController)>> {
-    let path = plan
-        .out
-        .join("bank")
-        .join(format!("{}-{start}.safetensors", data.name));
-    let settings = settings(plan, data);
-    let features = 2 * data.latent();
-    let shape = [
-        count,
-        LinearController::count(features, data.actions.width()),
-    ];
-    let model = data.model(data.plain(Variant::Stack2)?);
-    if !path.exists() {
-        let generations = plan.scale.bank_generations as u64;
-        // Those that begin at a driver come further, the others are the weak ones.
-        let mut search = if start.is_multiple_of(2) {
-            Search::new(data, model, POPULATION, start + 1)?
-        } else {
-            Search::at_drivers(data, model, POPULATION, start + 1)?
-        };
-        let mut all = Vec::new();
-        context.report.begin(
-            &format!("bank, evolution {}", start + 1),
-            "generations",
-            0,
+    /// File of these controllers.
+    path: PathBuf,
+    settings: Value,
+}
+
+impl<'a> Evolution<'a> {
+    fn new(plan: &'a Score, data: &'a Data, start: u64, count: usize) -> Self {
+        let file = format!("{}-{start}.safetensors", data.name);
+        Self {
+            plan,
+            data,
+            start,
+            count,
+            path: plan.out.join("bank").join(file),
+            settings: settings(plan, data),
+        }
+    }
+
+    /// Number of what the controllers see: z of two steps.
+    fn features(&self) -> usize {
+        2 * self.data.latent()
+    }
+
+    /// Shape of the controllers' weights.
+    fn shape(&self) -> [usize; 2] {
+        let actions = self.data.actions.width();
+        [
+            self.count,
+            LinearController::count(self.features(), actions),
+        ]
+    }
+
+    /// Runs the evolution and writes `count` of its controllers, spread evenly over the first
+    /// candidates and the means of all generations: with as many as there are generations, a
+    /// candidate of each but the last, of which it is the mean.
+    fn evolve(&self, context: &Context<'_>) -> Result<()> {
+        let all = self.candidates_and_means(context)?;
+        let (mut weights, mut generations) = (Vec::new(), Vec::new());
+        for i in 0..self.count {
+            let at = (i * (all.len() - 1)) / self.count.saturating_sub(1).max(1);
+            let (generation, controller) = &all[at];
+            generations.push(*generation);
+            weights.extend_from_slice(controller.weights());
+        }
+        let mut tensors = Params::default();
+        tensors.push("weights", &self.shape(), weights);
+        let state = Evolved {
+            settings: self.settings.clone(),
             generations,
-        );
+        };
+        Checkpoint { tensors, state }.save(&self.path, CheckpointKind::Controller)
+    }
+
+    /// The first candidate of every generation and then its mean, with their generations.
+    fn candidates_and_means(&self, context: &Context<'_>) -> Result<Vec<(u64, LinearController)>> {
+        let data = self.data;
+        let model = data.model(data.memory_without_weights(Variant::Stack2)?);
+        let seed = self.start + 1;
+        // Those that begin at a driver come further, the others are the weak ones.
+        let mut search = if self.start.is_multiple_of(2) {
+            Search::new(data, model, POPULATION, seed)?
+        } else {
+            Search::at_drivers(data, model, POPULATION, seed)?
+        };
+        let generations = self.plan.scale.bank_generations as u64;
+        let title = format!("bank, evolution {seed}");
+        context.report.begin(&title, "generations", 0, generations);
+        let mut all = Vec::new();
         for generation in 0..generations {
             all.push((generation, search.candidates().swap_remove(0)));
             search
-                .generation(plan, context)
+                .generation(self.plan, context)
                 .inspect_err(|_| context.report.end())?;
             all.push((generation + 1, search.mean()));
             context.report.advance(generation + 1, "");
         }
         context.report.end();
-        let chosen: Vec<&(u64, LinearController)> = (0..count)
-            .map(|i| &all[(i * (all.len() - 1)) / count.saturating_sub(1).max(1)])
-            .collect();
-        let mut tensors = Params::default();
-        tensors.push(
-            "weights",
-            &shape,
-            chosen
-                .iter()
-                .flat_map(|(_, c)| c.weights().to_vec())
-                .collect(),
-        );
-        let state = Evolved {
-            settings: settings.clone(),
-            generations: chosen.iter().map(|c| c.0).collect(),
-        };
-        Checkpoint { tensors, state }.save(&path, CheckpointKind::Controller)?;
+        Ok(all)
     }
-    let file = Checkpoint::<Evolved>::load(
-        &path,
-        CheckpointKind::Controller,
-        "Delete it and type the same command again.",
-    )?;
-    if file.state.settings != settings {
-        return Err(differs(&path));
+
+    /// The controllers of a finished evolution, and the generation of each.
+    fn load(&self) -> Result<(Vec<u64>, Vec<LinearController>)> {
+        let remedy = "Delete it and type the same command again.";
+        let kind = CheckpointKind::Controller;
+        let file = Checkpoint::<Evolved>::load(&self.path, kind, remedy)?;
+        if file.state.settings != self.settings {
+            return Err(made_with_other_settings(&self.path));
+        }
+        let shape = self.shape();
+        let weights = file
+            .tensors
+            .get("weights", &shape)
+            .map_err(|e| RunError::damaged(&self.path, e, remedy))?;
+        let (features, actions) = (self.features(), self.data.actions.width());
+        let controllers = weights
+            .chunks_exact(shape[1])
+            .map(|w| LinearController::new(features, actions, w.to_vec()));
+        Ok((file.state.generations, controllers.collect()))
     }
-    let weights = file
-        .tensors
-        .get("weights", &shape)
-        .map_err(|e| RunError::damaged(&path, e, "Delete it and type the same command again."))?;
-    let controllers = weights
-        .chunks_exact(shape[1])
-        .map(|w| LinearController::new(features, data.actions.width(), w.to_vec()));
-    Ok(file
-        .state
-        .generations
-        .into_iter()
-        .zip(controllers)
-        .collect())
 }

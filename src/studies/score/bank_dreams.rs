@@ -1,17 +1,20 @@
 //! E1, the bank: every memory scores the bank's controllers in its dreams, from real states and
-//! with common chances.
+//! with common random numbers.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use frmdn_engine::random::stream;
-use frmdn_env::{Env, ObservationMut};
+use frmdn_env::{Env, EnvError, ObservationMut, Step};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Arm, Data, Piece, Score,
+    Score,
     bank::{self, Bank},
+    data::Data,
+    entry::Entry,
+    task::Task,
 };
 use crate::{
     controller::LinearController,
@@ -21,9 +24,9 @@ use crate::{
     stages::{self, Context},
 };
 
-/// Temperatures; equal ones are not equal noise in different memories.
+/// Temperatures. The same one is not the same amount of noise in different memories.
 pub const TEMPERATURES: [f32; 4] = [0.1, 0.5, 1.0, 1.3];
-/// The one that was declared beforehand.
+/// The temperature of the primary contrast, declared beforehand.
 pub const PRIMARY: f32 = 1.0;
 /// Real steps before a dream: the first fifty show the track from far above.
 const WARM_UP: [usize; 2] = [60, 160];
@@ -49,7 +52,7 @@ pub struct Ranked {
     pub ended: f64,
 }
 
-/// A real state, and how the environment is brought to it.
+/// A real state, and the actions that lead to it.
 pub struct Real {
     pub start: Start,
     seed: u64,
@@ -57,86 +60,96 @@ pub struct Real {
     rewards: Vec<f32>,
 }
 
-/// `count` real states of the episodes `indices` in turn, as `memory` remembers them.
-pub fn states(
-    data: &Data,
-    memory: &dyn Memory,
-    indices: &[usize],
-    count: usize,
-) -> Result<Vec<Real>> {
-    let latents = data.folder.latents();
-    let mut scratch = Scratch::default();
-    (0..count)
-        .map(|i| {
-            let episode = LatentEpisode::load(&latents.path(indices[i % indices.len()]))?;
+/// Dreams of one memory on some data.
+pub struct Dreamer<'a> {
+    pub plan: &'a Score,
+    pub data: &'a Data,
+    pub memory: &'a dyn Memory,
+}
+
+impl Dreamer<'_> {
+    /// `count` real states of the episodes `indices` in turn, with the memory's state there.
+    ///
+    /// # Errors
+    /// If an episode cannot be read.
+    pub fn states(&self, indices: &[usize], count: usize) -> Result<Vec<Real>> {
+        let mut scratch = Scratch::default();
+        let mut states = Vec::new();
+        for i in 0..count {
+            let index = indices[i % indices.len()];
+            let episode = LatentEpisode::load(&self.data.folder.latents().path(index))?;
             let most = WARM_UP[1].min(episode.steps().saturating_sub(1));
             let step = stream(0, "score/starts", &[i as u64])
                 .random_range(WARM_UP[0].min(most / 2)..=most);
-            let (d, a) = (episode.latent, episode.action_len);
-            let mut state = vec![0.0; memory.state_len()];
-            for (z, a) in episode
-                .mean
-                .chunks_exact(d)
-                .zip(episode.actions.chunks_exact(a))
-                .take(step)
-            {
-                memory.step(1, z, a, &mut state, &mut scratch);
-            }
-            let start = Start {
-                latent: episode.mean[step * d..(step + 1) * d].to_vec(),
-                state,
-            };
-            Ok(Real {
-                start,
-                seed: episode.seed,
-                actions: episode.actions[..step * a].to_vec(),
-                rewards: episode.rewards[..step].to_vec(),
-            })
-        })
-        .collect()
-}
-
-/// Dreams of each of `controllers` from all `real` states: mean predicted return; predicted and
-/// real return of the same actions from the first `replayed` states; part that the memory ended.
-pub fn dream_returns(
-    plan: &Score,
-    data: &Data,
-    memory: &dyn Memory,
-    controllers: &[LinearController],
-    real: &[Real],
-    temperature: f32,
-    context: &Context<'_>,
-) -> Result<Ranked> {
-    let starts: Vec<Start> = real.iter().map(|r| r.start.clone()).collect();
-    let config = DreamConfig {
-        steps: plan.scale.steps,
-        temperature,
-        seed: 0,
-        ends: data.ends,
-    };
-    let all: Vec<&LinearController> = controllers.iter().collect();
-    let dreams = dream_actions(memory, &data.actions, &all, &starts, config)
-        .map_err(|e| RunError::Failed(e.to_string()))?;
-    let replayed = plan.scale.replayed.min(real.len());
-    let mut replay = Replay::new(data)?;
-    let (mut predicted, mut same_actions) = (Vec::new(), Vec::new());
-    for of in dreams.chunks(real.len()) {
-        predicted.push(of.iter().map(|(d, _)| d.reward).sum::<f64>() / real.len() as f64);
-        let mut sums = [0.0; 2];
-        for ((dream_training, actions), real) in of.iter().zip(real).take(replayed) {
-            context.check()?;
-            sums[0] += dream_training.reward / replayed as f64;
-            sums[1] += replay.of(real, actions)? / replayed as f64;
+            states.push(self.state(&episode, step, &mut scratch));
         }
-        same_actions.push(sums);
+        Ok(states)
     }
-    let ended = dreams.iter().filter(|(d, _)| d.ended).count() as f64 / dreams.len() as f64;
-    Ok(Ranked {
-        temperature,
-        predicted,
-        same_actions,
-        ended,
-    })
+
+    /// The real state of `episode` after `steps` steps.
+    fn state(&self, episode: &LatentEpisode, steps: usize, scratch: &mut Scratch) -> Real {
+        let (d, a) = (episode.latent, episode.action_len);
+        let mut state = vec![0.0; self.memory.state_len()];
+        let latents = episode.mean.chunks_exact(d);
+        for (z, action) in latents.zip(episode.actions.chunks_exact(a)).take(steps) {
+            self.memory.step(1, z, action, &mut state, scratch);
+        }
+        Real {
+            start: Start {
+                latent: episode.mean[steps * d..(steps + 1) * d].to_vec(),
+                state,
+            },
+            seed: episode.seed,
+            actions: episode.actions[..steps * a].to_vec(),
+            rewards: episode.rewards[..steps].to_vec(),
+        }
+    }
+
+    /// Dreams of each of `controllers` from all `real` states: mean predicted return; predicted and
+    /// real return of the same actions from the first `plan.scale.replayed` states; part that the
+    /// memory ended.
+    ///
+    /// # Errors
+    /// If the memory predicts nothing, the environment fails or does not repeat what was recorded,
+    /// or the user interrupts.
+    pub fn returns(
+        &self,
+        controllers: &[LinearController],
+        real: &[Real],
+        temperature: f32,
+        context: &Context<'_>,
+    ) -> Result<Ranked> {
+        let starts: Vec<Start> = real.iter().map(|r| r.start.clone()).collect();
+        let config = DreamConfig {
+            steps: self.plan.scale.steps,
+            temperature,
+            seed: 0,
+            ends: self.data.ends,
+        };
+        let all: Vec<&LinearController> = controllers.iter().collect();
+        let dreams = dream_actions(self.memory, &self.data.actions, &all, &starts, config)
+            .map_err(|e| RunError::Failed(e.to_string()))?;
+        let replayed = self.plan.scale.replayed.min(real.len());
+        let mut replay = Replay::new(self.data)?;
+        let (mut predicted, mut same_actions) = (Vec::new(), Vec::new());
+        for dreams in dreams.chunks(real.len()) {
+            predicted.push(dreams.iter().map(|(d, _)| d.reward).sum::<f64>() / real.len() as f64);
+            let mut sums = [0.0; 2];
+            for ((dream, actions), real) in dreams.iter().zip(real).take(replayed) {
+                context.check()?;
+                sums[0] += dream.reward / replayed as f64;
+                sums[1] += replay.real_return(real, actions)? / replayed as f64;
+            }
+            same_actions.push(sums);
+        }
+        let ended = dreams.iter().filter(|(d, _)| d.ended).count() as f64 / dreams.len() as f64;
+        Ok(Ranked {
+            temperature,
+            predicted,
+            same_actions,
+            ended,
+        })
+    }
 }
 
 /// Drives given actions from real states.
@@ -154,22 +167,13 @@ impl<'a> Replay<'a> {
     }
 
     /// The real return of `actions` after `real`.
-    fn of(&mut self, real: &Real, actions: &[f32]) -> Result<f64> {
-        let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
-        let form = &self.data.actions;
-        let mut index = [0.0];
+    fn real_return(&mut self, real: &Real, actions: &[f32]) -> Result<f64> {
+        let width = self.data.actions.width();
         self.env
             .reset(real.seed, ObservationMut::Frame(&mut self.frame))
             .map_err(failed)?;
-        for (action, reward) in real.actions.chunks_exact(form.width()).zip(&real.rewards) {
-            let step = self
-                .env
-                .step(
-                    form.for_env(action, &mut index),
-                    ObservationMut::Frame(&mut self.frame),
-                )
-                .map_err(failed)?;
-            if step.reward as f32 != *reward {
+        for (action, reward) in real.actions.chunks_exact(width).zip(&real.rewards) {
+            if self.step(action)?.reward as f32 != *reward {
                 return Err(RunError::Failed(format!(
                     "the episode on track {} of {} brings other rewards than were recorded: make \
                      the data anew, in another folder, with this version",
@@ -179,14 +183,8 @@ impl<'a> Replay<'a> {
             }
         }
         let mut sum = 0.0;
-        for action in actions.chunks_exact(form.width()) {
-            let step = self
-                .env
-                .step(
-                    form.for_env(action, &mut index),
-                    ObservationMut::Frame(&mut self.frame),
-                )
-                .map_err(failed)?;
+        for action in actions.chunks_exact(width) {
+            let step = self.step(action)?;
             sum += step.reward;
             if step.done() {
                 break;
@@ -194,13 +192,29 @@ impl<'a> Replay<'a> {
         }
         Ok(sum)
     }
+
+    /// One step with an agent's action.
+    fn step(&mut self, action: &[f32]) -> Result<Step> {
+        let mut index = [0.0];
+        let action = self.data.actions.for_env(action, &mut index);
+        self.env
+            .step(action, ObservationMut::Frame(&mut self.frame))
+            .map_err(failed)
+    }
 }
 
-/// How dreams end, as part of what decides a piece: as [`ends`] says.
+fn failed(e: EnvError) -> RunError {
+    RunError::Failed(e.to_string())
+}
+
+/// How dreams end, as part of what decides a result: as [`ends`] says.
 pub const ENDS: &str = "as recorded";
 
 /// Whether any episode that memories learn from ended by itself. Where none did, nothing has taught
 /// a memory what ends one, and its dreams go on to their last step.
+///
+/// # Errors
+/// If an episode cannot be read.
 pub fn ends(folder: &RunFolder) -> Result<bool> {
     for i in stages::training_indices(folder.preset().collect.episodes) {
         if LatentEpisode::load(&folder.latents().path(i))?.terminated {
@@ -210,49 +224,54 @@ pub fn ends(folder: &RunFolder) -> Result<bool> {
     Ok(false)
 }
 
-/// Where the piece of `arm` is kept, and what decides it.
-pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (PathBuf, Value) {
+/// Name and settings of the result of `entry`.
+pub fn key(plan: &Score, data: &Data, entry: &Entry) -> (String, Value) {
     let scale = &plan.scale;
     let e1 = json!({ "temperatures": TEMPERATURES, "starts": scale.starts,
         "replayed": scale.replayed, "steps": scale.steps, "ends": ENDS });
     let more = json!({ "e1": e1, "bank": bank::settings(plan, data) });
-    (
-        plan.out
-            .join("runs")
-            .join(format!("e1-{}.json", arm.name(data))),
-        arm.settings(data, more),
-    )
+    let name = format!("e1-{}", entry.name(data));
+    (name, entry.settings(data, more))
 }
 
-/// One piece for each memory that dreams.
-pub fn pieces<'a>(
+/// One task for each memory that dreams.
+pub fn tasks<'a>(
     plan: &'a Score,
     data: &'a Data,
-    arms: &'a [Arm],
+    entries: &'a [Entry],
     bank: &Arc<Bank>,
-) -> Vec<Piece<'a>> {
-    let piece = |arm: &'a Arm| {
-        let (path, settings) = key(plan, data, arm);
+) -> Vec<Task<'a>> {
+    let mut tasks = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.config().is_trained()) {
+        let (name, settings) = key(plan, data, entry);
         let bank = Arc::clone(bank);
-        Piece {
-            path,
+        tasks.push(Task {
+            name,
             settings,
-            make: Box::new(move |context| {
-                let memory = Stacked::new(arm.memory(plan, data)?, data.latent());
-                let held: Vec<usize> =
-                    stages::held_out_indices(data.preset.collect.episodes).collect();
-                let real = states(data, &memory, &held, plan.scale.starts)?;
-                let ranked = TEMPERATURES.iter().map(|&t| {
-                    dream_returns(plan, data, &memory, &bank.controllers, &real, t, context)
-                });
-                Ok(json!(Dreams {
-                    temperatures: ranked.collect::<Result<_>>()?
-                }))
-            }),
-        }
+            make: Box::new(move |context| Ok(json!(rank(plan, data, entry, &bank, context)?))),
+        });
+    }
+    tasks
+}
+
+fn rank(
+    plan: &Score,
+    data: &Data,
+    entry: &Entry,
+    bank: &Bank,
+    context: &Context<'_>,
+) -> Result<Dreams> {
+    let memory = Stacked::new(entry.memory(plan, data)?, data.latent());
+    let dreamer = Dreamer {
+        plan,
+        data,
+        memory: &memory,
     };
-    arms.iter()
-        .filter(|arm| arm.config().is_trained())
-        .map(piece)
-        .collect()
+    let held_out: Vec<usize> = stages::held_out_indices(data.preset.collect.episodes).collect();
+    let real = dreamer.states(&held_out, plan.scale.starts)?;
+    let mut temperatures = Vec::new();
+    for temperature in TEMPERATURES {
+        temperatures.push(dreamer.returns(&bank.controllers, &real, temperature, context)?);
+    }
+    Ok(Dreams { temperatures })
 }

@@ -1,28 +1,32 @@
-//! E2, blackout: good drivers of the bank, whose eyes the memory replaces for some steps.
+//! E2, blackout: good controllers of the bank, for which z is drawn by the memory for some steps.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Arm, Data, Piece, Score,
+    Score,
     bank::{self, Bank},
+    data::Data,
+    entry::Entry,
     jobs,
+    task::Task,
 };
 use crate::{
     memory::{Stacked, Variant},
     rollout::{Blackout, DriveOptions, Job},
     run::{Result, seeds},
+    stages::Context,
 };
 
 /// Steps from one blackout to the next.
 const EVERY: u32 = 60;
-/// Steps that they last.
+/// Lengths of a blackout, steps.
 pub const LENGTHS: [u32; 3] = [5, 10, 20];
 /// Name of the baseline that holds the last latent.
 pub const HOLD: &str = "hold the last z";
-/// Name of the drivers that see everything.
+/// Name of the baseline without a blackout.
 pub const SEEN: &str = "no blackout";
 
 /// Scores under blackouts.
@@ -36,63 +40,55 @@ pub struct Blind {
 
 /// What fills the latents: a memory of the comparison, `copy` for the baseline, or nothing has to.
 enum Filler<'a> {
-    Memory(&'a Arm),
+    Memory(&'a Entry),
     Hold,
     Seen,
 }
 
-/// The piece of the memory of `arm`.
-pub fn key(plan: &Score, data: &Data, arm: &Arm) -> (PathBuf, Value) {
+/// Name and settings of the result of `entry`.
+pub fn key(plan: &Score, data: &Data, entry: &Entry) -> (String, Value) {
+    let name = format!("e2-{}", entry.name(data));
+    (name, entry.settings(data, experiment_settings(plan, data)))
+}
+
+/// Name and settings of the result of a baseline, [`HOLD`] or [`SEEN`].
+pub fn baseline_key(plan: &Score, data: &Data, baseline: &str) -> (String, Value) {
+    let short = if baseline == HOLD { "hold" } else { "seen" };
     (
-        plan.out
-            .join("runs")
-            .join(format!("e2-{}.json", arm.name(data))),
-        arm.settings(data, more(plan, data)),
+        format!("e2-{}-{short}", data.name),
+        json!({ "baseline": baseline, "experiment": experiment_settings(plan, data) }),
     )
 }
 
-/// The piece of a baseline, [`HOLD`] or [`SEEN`].
-pub fn baseline(plan: &Score, data: &Data, name: &str) -> (PathBuf, Value) {
-    let path = plan.out.join("runs").join(format!(
-        "e2-{}-{}.json",
-        data.name,
-        if name == HOLD { "hold" } else { "seen" }
-    ));
-    (
-        path,
-        json!({ "baseline": name, "experiment": more(plan, data) }),
-    )
-}
-
-fn more(plan: &Score, data: &Data) -> Value {
+fn experiment_settings(plan: &Score, data: &Data) -> Value {
     json!({ "e2": { "every": EVERY, "lengths": LENGTHS, "tracks": plan.scale.tracks },
         "bank": bank::settings(plan, data) })
 }
 
-/// One piece for each memory that predicts, and the baselines.
-pub fn pieces<'a>(
+/// One task for each baseline and each memory that predicts.
+pub fn tasks<'a>(
     plan: &'a Score,
     data: &'a Data,
-    arms: &'a [Arm],
+    entries: &'a [Entry],
     bank: &Arc<Bank>,
-) -> Vec<Piece<'a>> {
-    let memories = arms
-        .iter()
-        .filter(|arm| arm.config().is_trained())
-        .map(|arm| (key(plan, data, arm), Filler::Memory(arm)));
-    let baselines = [
-        (baseline(plan, data, SEEN), Filler::Seen),
-        (baseline(plan, data, HOLD), Filler::Hold),
+) -> Vec<Task<'a>> {
+    let mut fillers = vec![
+        (baseline_key(plan, data, SEEN), Filler::Seen),
+        (baseline_key(plan, data, HOLD), Filler::Hold),
     ];
-    let piece = |((path, settings), filler): ((PathBuf, Value), Filler<'a>)| {
+    for entry in entries.iter().filter(|entry| entry.config().is_trained()) {
+        fillers.push((key(plan, data, entry), Filler::Memory(entry)));
+    }
+    let mut tasks = Vec::new();
+    for ((name, settings), filler) in fillers {
         let bank = Arc::clone(bank);
-        Piece {
-            path,
+        tasks.push(Task {
+            name,
             settings,
             make: Box::new(move |context| Ok(json!(drive(plan, data, &filler, &bank, context)?))),
-        }
-    };
-    baselines.into_iter().chain(memories).map(piece).collect()
+        });
+    }
+    tasks
 }
 
 fn drive(
@@ -100,50 +96,40 @@ fn drive(
     data: &Data,
     filler: &Filler<'_>,
     bank: &Bank,
-    context: &crate::stages::Context<'_>,
+    context: &Context<'_>,
 ) -> Result<Blind> {
-    let inner = match filler {
-        Filler::Memory(arm) => arm.memory(plan, data)?,
-        Filler::Hold | Filler::Seen => data.plain(Variant::Copy)?,
+    let memory = match filler {
+        Filler::Memory(entry) => entry.memory(plan, data)?,
+        Filler::Hold | Filler::Seen => data.memory_without_weights(Variant::Copy)?,
     };
-    let model = data.model(Box::new(Stacked::new(inner, data.latent())));
+    let model = data.model(Box::new(Stacked::new(memory, data.latent())));
     let drivers = bank.scored.best();
+    let tracks = plan.scale.tracks;
     let all: Vec<Job<'_>> = drivers
         .iter()
-        .flat_map(|&d| jobs(&bank.controllers[d], seeds::TEST.start, plan.scale.tracks))
+        .flat_map(|&d| jobs(&bank.controllers[d], seeds::TEST.start, tracks))
         .collect();
-    let lengths: &[u32] = if matches!(filler, Filler::Seen) {
-        &[0]
-    } else {
-        &LENGTHS
+    let steps: &[u32] = match filler {
+        Filler::Seen => &[0],
+        Filler::Memory(_) | Filler::Hold => &LENGTHS,
     };
-    let of = |&steps: &u32| {
-        let blackout = Some(Blackout {
-            every: EVERY,
-            steps,
-            temperature: 1.0,
-            seed: 0,
-        });
-        let outcomes = plan.drive(
-            &model,
-            &data.world,
-            &all,
-            DriveOptions {
-                blackout,
-                ..DriveOptions::default()
-            },
-            context,
-        )?;
-        let scores = |driver: usize| {
-            outcomes[driver * plan.scale.tracks..][..plan.scale.tracks]
-                .iter()
-                .map(|o| o.score)
-                .collect()
+    let mut lengths = Vec::new();
+    for &steps in steps {
+        let options = DriveOptions {
+            blackout: Some(Blackout {
+                every: EVERY,
+                steps,
+                temperature: 1.0,
+                seed: 0,
+            }),
+            ..DriveOptions::default()
         };
-        Ok((steps, [scores(0), scores(1)]))
-    };
-    Ok(Blind {
-        drivers,
-        lengths: lengths.iter().map(of).collect::<Result<_>>()?,
-    })
+        let outcomes = plan.drive(&model, &data.world, &all, options, context)?;
+        let scores = |driver: usize| {
+            let outcomes = &outcomes[driver * tracks..][..tracks];
+            outcomes.iter().map(|o| o.score).collect()
+        };
+        lengths.push((steps, [scores(0), scores(1)]));
+    }
+    Ok(Blind { drivers, lengths })
 }

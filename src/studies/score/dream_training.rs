@@ -1,18 +1,19 @@
 //! E4, trained in the dream, in its first plain form: controllers on [z, h] evolved by predicted
 //! return alone, then driven.
 
-use std::path::PathBuf;
-
 use frmdn_engine::random::stream;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Arm, Data, Piece, Score,
-    bank_dreams::{ENDS, PRIMARY, dream_returns, states},
+    Score,
+    bank_dreams::{Dreamer, ENDS, PRIMARY, Real},
+    data::Data,
+    entry::Entry,
     evolve::{SIGMA, Search},
     jobs,
+    task::Task,
 };
 use crate::{
     controller::LinearController,
@@ -25,7 +26,7 @@ use crate::{
 /// Real states of training episodes that dreams start from.
 const POOL: usize = 256;
 
-/// A controller that has never driven before it is tested.
+/// A controller evolved in dreams only, with its test.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dreamt {
     /// Mean predicted return of the generation's candidates.
@@ -38,65 +39,87 @@ pub struct Dreamt {
     pub scores: Vec<f64>,
 }
 
-/// Where the evolution number `controller` of `arm` is kept, and what decides it.
-pub fn key(plan: &Score, data: &Data, arm: &Arm, controller: u64) -> (PathBuf, Value) {
+/// Name and settings of the evolution number `controller` in the dreams of `entry`.
+pub fn key(plan: &Score, data: &Data, entry: &Entry, controller: u64) -> (String, Value) {
     let scale = &plan.scale;
     let more = json!({ "e4": { "controller": controller, "sigma": SIGMA, "temperature": PRIMARY,
         "steps": scale.steps, "population": scale.dream_population,
         "generations": scale.dream_generations, "starts": scale.dream_starts,
         "held_out": [scale.starts, scale.replayed], "tracks": scale.tracks, "ends": ENDS } });
-    (
-        plan.out
-            .join("runs")
-            .join(format!("e4-{}-{controller}.json", arm.name(data))),
-        arm.settings(data, more),
-    )
+    let name = format!("e4-{}-{controller}", entry.name(data));
+    (name, entry.settings(data, more))
 }
 
-/// One piece for each evolution in a memory that dreams.
-pub fn pieces<'a>(plan: &'a Score, data: &'a Data, arms: &'a [Arm]) -> Vec<Piece<'a>> {
-    let dreaming = move |controller| {
-        arms.iter()
-            .filter(|arm| arm.config().is_trained())
-            .map(move |arm| (controller, arm))
-    };
-    let piece = |(controller, arm): (u64, &'a Arm)| {
-        let (path, settings) = key(plan, data, arm, controller);
-        Piece {
-            path,
-            settings,
-            make: Box::new(move |context| Ok(json!(evolve(plan, data, arm, controller, context)?))),
+/// One task for each evolution in a memory that dreams, first controllers of all memories first.
+pub fn tasks<'a>(plan: &'a Score, data: &'a Data, entries: &'a [Entry]) -> Vec<Task<'a>> {
+    let mut tasks = Vec::new();
+    for controller in 1..=plan.controllers {
+        for entry in entries.iter().filter(|entry| entry.config().is_trained()) {
+            let (name, settings) = key(plan, data, entry, controller);
+            tasks.push(Task {
+                name,
+                settings,
+                make: Box::new(move |context| {
+                    Ok(json!(evolve_and_test(
+                        plan, data, entry, controller, context
+                    )?))
+                }),
+            });
         }
-    };
-    (1..=plan.controllers)
-        .flat_map(dreaming)
-        .map(piece)
-        .collect()
+    }
+    tasks
 }
 
-fn evolve(
+fn evolve_and_test(
     plan: &Score,
     data: &Data,
-    arm: &Arm,
+    entry: &Entry,
     controller: u64,
     context: &Context<'_>,
 ) -> Result<Dreamt> {
     let scale = &plan.scale;
-    let failed = |e: crate::memory::NoPrediction| RunError::Failed(e.to_string());
-    // The same chances for every memory.
-    let seed = arm.root("score/dream_training", &[controller]);
-    let mut search = Search::new(
+    // The same random numbers for every memory.
+    let seed = entry.root_seed("score/dream_training", &[controller]);
+    let model = data.model(entry.memory(plan, data)?);
+    let mut search = Search::new(data, model, scale.dream_population, seed)?;
+    let curve = evolve(plan, data, &mut search, seed, context)?;
+    let mean = [search.mean()];
+    let held_out: Vec<usize> = stages::held_out_indices(data.preset.collect.episodes).collect();
+    let dreamer = Dreamer {
+        plan,
         data,
-        data.model(arm.memory(plan, data)?),
-        scale.dream_population,
-        seed,
-    )?;
-    let episodes = data.preset.collect.episodes;
-    let [training, held]: [Vec<usize>; 2] = [
-        stages::training_indices(episodes).collect(),
-        stages::held_out_indices(episodes).collect(),
-    ];
-    let pool = states(data, search.model.memory.as_ref(), &training, POOL)?;
+        memory: search.model.memory.as_ref(),
+    };
+    let real = dreamer.states(&held_out, scale.starts)?;
+    let returns = dreamer.returns(&mean, &real, PRIMARY, context)?;
+    let tracks: Vec<Job<'_>> = jobs(&mean[0], seeds::TEST.start, scale.tracks).collect();
+    let options = DriveOptions::default();
+    let outcomes = plan.drive(&search.model, &data.world, &tracks, options, context)?;
+    Ok(Dreamt {
+        curve,
+        dream_score: returns.predicted[0],
+        same_actions: returns.same_actions[0],
+        scores: outcomes.iter().map(|o| o.score).collect(),
+    })
+}
+
+/// All generations in dreams from states of training episodes. Returns the mean predicted return of
+/// each generation's candidates.
+fn evolve(
+    plan: &Score,
+    data: &Data,
+    search: &mut Search<'_>,
+    seed: u64,
+    context: &Context<'_>,
+) -> Result<Vec<f64>> {
+    let scale = &plan.scale;
+    let training: Vec<usize> = stages::training_indices(data.preset.collect.episodes).collect();
+    let dreamer = Dreamer {
+        plan,
+        data,
+        memory: search.model.memory.as_ref(),
+    };
+    let pool: Vec<Real> = dreamer.states(&training, POOL)?;
     let mut curve = Vec::new();
     for generation in 0..scale.dream_generations as u64 {
         context.check()?;
@@ -112,44 +135,15 @@ fn evolve(
         };
         let candidates = search.candidates();
         let all: Vec<&LinearController> = candidates.iter().collect();
-        let dreams = dream(
-            search.model.memory.as_ref(),
-            &data.actions,
-            &all,
-            &starts,
-            config,
-        )
-        .map_err(failed)?;
+        let memory = search.model.memory.as_ref();
+        let dreams = dream(memory, &data.actions, &all, &starts, config)
+            .map_err(|e| RunError::Failed(e.to_string()))?;
         let fitness: Vec<f64> = dreams
             .chunks(starts.len())
-            .map(|of| of.iter().map(|d| d.reward).sum::<f64>() / of.len() as f64)
+            .map(|dreams| dreams.iter().map(|d| d.reward).sum::<f64>() / dreams.len() as f64)
             .collect();
         curve.push(fitness.iter().sum::<f64>() / fitness.len() as f64);
         search.tell(&fitness)?;
     }
-    let mean = [search.mean()];
-    let real = states(data, search.model.memory.as_ref(), &held, scale.starts)?;
-    let ranked = dream_returns(
-        plan,
-        data,
-        search.model.memory.as_ref(),
-        &mean,
-        &real,
-        PRIMARY,
-        context,
-    )?;
-    let tracks: Vec<Job<'_>> = jobs(&mean[0], seeds::TEST.start, scale.tracks).collect();
-    let outcomes = plan.drive(
-        &search.model,
-        &data.world,
-        &tracks,
-        DriveOptions::default(),
-        context,
-    )?;
-    Ok(Dreamt {
-        curve,
-        dream_score: ranked.predicted[0],
-        same_actions: ranked.same_actions[0],
-        scores: outcomes.iter().map(|o| o.score).collect(),
-    })
+    Ok(curve)
 }

@@ -1,10 +1,11 @@
-//! A small evolution: CMA-ES in standardised coordinates of [z, h], candidates on common tracks.
+//! A small evolution: CMA-ES in standardised coordinates of [z, h]; all candidates of a generation
+//! drive the same tracks.
 
 use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Covariance, Recombination};
 use frmdn_engine::random::stream;
 use rand::RngExt;
 
-use super::{Data, Score, imitate};
+use super::{Score, data::Data, imitate};
 use crate::{
     controller::{LinearController, Whitening},
     rollout::{ActingModel, DriveOptions, Job},
@@ -12,7 +13,7 @@ use crate::{
     stages::{self, Context},
 };
 
-/// First step size from the origin. In standardised coordinates it means the same for every weight.
+/// First step size from the origin, in standardised coordinates.
 pub const SIGMA: f64 = 0.1;
 /// First step size of an evolution that begins at a driver.
 pub const SIGMA_AT_DRIVER: f64 = 0.05;
@@ -31,8 +32,11 @@ pub struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// At the origin, the controller that does nothing. The covariance is separable whatever the
-    /// number of weights, so that memories differ in what they show the controller alone.
+    /// Starts at the origin, the controller that does nothing. The covariance is separable whatever
+    /// the number of weights, so that memories differ only in what they show the controller.
+    ///
+    /// # Errors
+    /// If the statistics of the inputs cannot be read.
     pub fn new(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
         let whitening = Whitening::standard(&stages::moments(&data.folder, &model)?);
         let dimension = whitening.count(model.actions.width());
@@ -53,8 +57,11 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The same, but at the controller that comes closest to the recorded drivers who see where
-    /// they go; at the origin if there are none.
+    /// Starts at a controller that imitates the recorded drivers; at the origin if all of them
+    /// ignore the observation.
+    ///
+    /// # Errors
+    /// As [`Search::new`], and if an episode cannot be read.
     pub fn at_drivers(
         data: &'a Data,
         model: ActingModel,
@@ -62,7 +69,7 @@ impl<'a> Search<'a> {
         seed: u64,
     ) -> Result<Self> {
         let mut search = Self::new(data, model, population, seed)?;
-        if let Some(x) = imitate::drivers(data, &search.model, &search.whitening)? {
+        if let Some(x) = imitate::imitate_drivers(data, &search.model, &search.whitening)? {
             let config = CmaEsConfig {
                 sigma0: SIGMA_AT_DRIVER,
                 ..search.optimiser.config().clone()
@@ -91,15 +98,22 @@ impl<'a> Search<'a> {
         self.controller(self.optimiser.mean())
     }
 
-    /// A generation's fitnesses, the higher the better, in the candidates' order.
+    /// Updates the distribution by a generation's fitnesses, the higher the better, in the
+    /// candidates' order.
+    ///
+    /// # Errors
+    /// If they are too few or not finite.
     pub fn tell(&mut self, fitness: &[f64]) -> Result<()> {
         self.optimiser
             .tell(&fitness.iter().map(|f| -f).collect::<Vec<_>>())
             .map_err(failed)
     }
 
-    /// One generation in the real environment, on training tracks of its own. Returns its episodes
-    /// and frames.
+    /// One generation in the real environment, on training tracks of its own. Returns its numbers
+    /// of episodes and frames.
+    ///
+    /// # Errors
+    /// If the environment fails or the user interrupts.
     pub fn generation(&mut self, plan: &Score, context: &Context<'_>) -> Result<[u64; 2]> {
         let candidates = self.candidates();
         let mut rng = stream(self.seed, "score/tracks", &[self.optimiser.generation()]);

@@ -1,9 +1,9 @@
-//! Figures of lists of numbers: rank correlation, interquartile mean, area under a curve.
+//! Statistics of lists of numbers: rank correlation, interquartile mean, area under a curve.
 
 /// Spearman's rank correlation of pairs, ties at their mean rank; not a number where one side is
 /// all the same.
 pub fn spearman(pairs: &[[f64; 2]]) -> f64 {
-    let ranks = [0, 1].map(|side| ranked(&pairs.iter().map(|p| p[side]).collect::<Vec<f64>>()));
+    let ranks = [0, 1].map(|side| mid_ranks(&pairs.iter().map(|p| p[side]).collect::<Vec<f64>>()));
     let middle = (pairs.len() as f64 - 1.0) / 2.0;
     let product = |a: &[f64], b: &[f64]| {
         a.iter()
@@ -16,7 +16,7 @@ pub fn spearman(pairs: &[[f64; 2]]) -> f64 {
 }
 
 /// Ranks from 0; equal values share the mean of theirs.
-fn ranked(values: &[f64]) -> Vec<f64> {
+fn mid_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];
@@ -59,15 +59,20 @@ mod tests {
     /// 0 + 2.25 = 4.5 over √(4.5 · 5), that is 0.9486833.
     #[test]
     fn rank_correlations_by_hand() {
-        let of = |a: &[f64], b: &[f64]| {
+        let correlation = |a: &[f64], b: &[f64]| {
             spearman(&a.iter().zip(b).map(|(a, b)| [*a, *b]).collect::<Vec<_>>())
         };
         assert!(
-            (of(&[1.0, 2.0, 3.0, 4.0, 5.0], &[20.0, 10.0, 30.0, 500.0, 40.0]) - 0.8).abs() < 1e-12
+            (correlation(&[1.0, 2.0, 3.0, 4.0, 5.0], &[20.0, 10.0, 30.0, 500.0, 40.0]) - 0.8).abs()
+                < 1e-12
         );
-        assert!((of(&[1.0, 2.0, 2.0, 9.0], &[1.0, 2.0, 3.0, 4.0]) - 0.948_683_298).abs() < 1e-8);
-        assert!((of(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]) + 1.0).abs() < 1e-12);
-        assert!(of(&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]).is_nan() && of(&[], &[]).is_nan());
+        assert!(
+            (correlation(&[1.0, 2.0, 2.0, 9.0], &[1.0, 2.0, 3.0, 4.0]) - 0.948_683_298).abs()
+                < 1e-8
+        );
+        assert!((correlation(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]) + 1.0).abs() < 1e-12);
+        assert!(correlation(&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]).is_nan());
+        assert!(correlation(&[], &[]).is_nan());
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! A controller that comes closest to the drivers of the recorded episodes: ridge regression onto
-//! the outputs behind their actions.
+//! A controller that imitates the drivers of the recorded episodes: ridge regression onto the
+//! outputs behind their actions.
 
-use super::Data;
+use super::data::Data;
 use crate::{
     controller::Whitening,
     memory::Scratch,
@@ -10,15 +10,18 @@ use crate::{
     stages::{self, Ridge},
 };
 
-/// Episodes that it is fitted to.
+/// Number of episodes that it is fitted to.
 const EPISODES: usize = 200;
 /// Added to the diagonal of the normal equations, in parts of the number of steps: coordinates have
 /// a variance of about one.
 const RIDGE: f64 = 1e-2;
 
-/// The parameters of that controller in `coordinates`, from training episodes of all drivers but
-/// the blind one; `None` without such.
-pub fn drivers(
+/// The parameters of that controller in the coordinates of `whitening`, from training episodes of
+/// all drivers but the blind one; `None` if there are none.
+///
+/// # Errors
+/// If an episode cannot be read.
+pub fn imitate_drivers(
     data: &Data,
     model: &ActingModel,
     whitening: &Whitening,
@@ -27,7 +30,7 @@ pub fn drivers(
     let seeing = |&i: &usize| collect.policies()[collect.driver(i)] != "brownian";
     let (n, actions) = (whitening.len() + 1, model.actions.width());
     let mut sums = Ridge::new(n, actions);
-    let (mut wanted, mut scratch) = (vec![0.0; actions], Scratch::default());
+    let (mut outputs, mut scratch) = (vec![0.0; actions], Scratch::default());
     for index in stages::training_indices(collect.episodes)
         .filter(seeing)
         .take(EPISODES)
@@ -41,10 +44,10 @@ pub fn drivers(
         {
             let mut row = whitening.of(&[z, model.memory.hidden(&state)].concat());
             row.push(1.0);
-            model.actions.unsquash(action, &mut wanted);
+            model.actions.unsquash(action, &mut outputs);
             sums.add(
                 &row,
-                &wanted.iter().map(|w| f64::from(*w)).collect::<Vec<_>>(),
+                &outputs.iter().map(|o| f64::from(*o)).collect::<Vec<_>>(),
             );
             model.memory.step(1, z, action, &mut state, &mut scratch);
         }

@@ -1,15 +1,18 @@
 //! E3, small populations: controllers on [z, h] of each memory, evolved with equal numbers of
 //! early-stopped episodes.
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Arm, CURVE_TRACKS, Data, Piece, Score,
+    CURVE_TRACKS, Score,
+    data::Data,
+    entry::Entry,
     evolve::{SIGMA, Search, TRACKS},
     jobs,
+    task::Task,
 };
 use crate::{
     rollout::{DriveOptions, Job},
@@ -23,7 +26,7 @@ pub const POPULATIONS: [usize; 3] = [8, 16, 32];
 /// A learning curve: the distribution's mean on fixed selection tracks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Curve {
-    /// From nothing learned to the last test.
+    /// From the untrained controller to the last test.
     pub points: Vec<Point>,
 }
 
@@ -32,97 +35,91 @@ pub struct Curve {
 pub struct Point {
     /// Episodes of the evolution so far.
     pub episodes: u64,
-    /// Frames of these.
+    /// Frames of these episodes.
     pub frames: u64,
-    /// Seconds of these on one core, tests left out: no result, and other on every machine.
+    /// Seconds of these on one core without the tests; depends on the machine.
     pub seconds: f64,
     /// Mean score of the distribution's mean.
     pub score: f64,
 }
 
-/// Where the evolution number `controller` of `arm` is kept, and what decides it.
+/// Name and settings of the evolution number `controller` with the memory of `entry`.
 pub fn key(
     plan: &Score,
     data: &Data,
-    arm: &Arm,
+    entry: &Entry,
     population: usize,
     controller: u64,
-) -> (PathBuf, Value) {
+) -> (String, Value) {
     let name = format!(
-        "e3-{}-population{population}-{controller}.json",
-        arm.name(data)
+        "e3-{}-population{population}-{controller}",
+        entry.name(data)
     );
     let more = json!({ "e3": { "population": population, "controller": controller,
         "budget": plan.budget, "sigma": SIGMA, "tracks": TRACKS,
         "test_every": plan.scale.test_every, "test_tracks": plan.scale.test_tracks } });
-    (plan.out.join("runs").join(name), arm.settings(data, more))
+    (name, entry.settings(data, more))
 }
 
-/// One piece for each evolution, first controllers of all memories first.
-pub fn pieces<'a>(plan: &'a Score, data: &'a Data, arms: &'a [Arm]) -> Vec<Piece<'a>> {
-    let all = (1..=plan.controllers).flat_map(|c| {
-        arms.iter()
-            .flat_map(move |arm| POPULATIONS.map(|population| (c, arm, population)))
-    });
-    let piece = |(controller, arm, population): (u64, &'a Arm, usize)| {
-        let (path, settings) = key(plan, data, arm, population, controller);
-        Piece {
-            path,
-            settings,
-            make: Box::new(move |context| {
-                Ok(json!(evolve(
-                    plan, data, arm, population, controller, context
-                )?))
-            }),
+/// One task for each evolution, first controllers of all memories first.
+pub fn tasks<'a>(plan: &'a Score, data: &'a Data, entries: &'a [Entry]) -> Vec<Task<'a>> {
+    let mut tasks = Vec::new();
+    for controller in 1..=plan.controllers {
+        for entry in entries {
+            for population in POPULATIONS {
+                let (name, settings) = key(plan, data, entry, population, controller);
+                tasks.push(Task {
+                    name,
+                    settings,
+                    make: Box::new(move |context| {
+                        let curve = evolve(plan, data, entry, population, controller, context)?;
+                        Ok(json!(curve))
+                    }),
+                });
+            }
         }
-    };
-    all.map(piece).collect()
+    }
+    tasks
 }
 
 fn evolve(
     plan: &Score,
     data: &Data,
-    arm: &Arm,
+    entry: &Entry,
     population: usize,
     controller: u64,
     context: &Context<'_>,
 ) -> Result<Curve> {
-    // The same chances for every memory.
-    let seed = arm.root("score/population", &[population as u64, controller]);
-    let mut search = Search::new(data, data.model(arm.memory(plan, data)?), population, seed)?;
-    let (mut at, mut points) = (
-        Point {
-            episodes: 0,
-            frames: 0,
-            seconds: 0.0,
-            score: 0.0,
-        },
-        Vec::new(),
-    );
-    let mut next = 0;
+    // The same random numbers for every memory.
+    let seed = entry.root_seed("score/population", &[population as u64, controller]);
+    let model = data.model(entry.memory(plan, data)?);
+    let mut search = Search::new(data, model, population, seed)?;
+    let mut point = Point {
+        episodes: 0,
+        frames: 0,
+        seconds: 0.0,
+        score: 0.0,
+    };
+    let mut points = Vec::new();
+    let mut next_test = 0;
     loop {
-        let over = at.episodes >= plan.budget;
-        if at.episodes >= next || over {
+        let is_last = point.episodes >= plan.budget;
+        if point.episodes >= next_test || is_last {
             let mean = search.mean();
             let tracks: Vec<Job<'_>> = jobs(&mean, CURVE_TRACKS, plan.scale.test_tracks).collect();
-            let outcomes = plan.drive(
-                &search.model,
-                &data.world,
-                &tracks,
-                DriveOptions::default(),
-                context,
-            )?;
-            at.score = outcomes.iter().map(|o| o.score).sum::<f64>() / outcomes.len() as f64;
-            points.push(at);
-            next += plan.scale.test_every;
+            let options = DriveOptions::default();
+            let outcomes = plan.drive(&search.model, &data.world, &tracks, options, context)?;
+            point.score = outcomes.iter().map(|o| o.score).sum::<f64>() / outcomes.len() as f64;
+            points.push(point);
+            next_test += plan.scale.test_every;
         }
-        if over {
+        if is_last {
             return Ok(Curve { points });
         }
         let begun = Instant::now();
         let [episodes, frames] = search.generation(plan, context)?;
-        at.episodes += episodes;
-        at.frames += frames;
-        at.seconds += begun.elapsed().as_secs_f64();
+        point.episodes += episodes;
+        point.frames += frames;
+        point.seconds += begun.elapsed().as_secs_f64();
     }
 }
