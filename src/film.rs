@@ -97,7 +97,8 @@ pub fn drive(
 /// picture for people and the agent's view. Interrupted, it writes nothing.
 ///
 /// # Errors
-/// If the policy cannot drive in `world`, if the environment fails, or if the GIF cannot be written.
+/// If the policy cannot drive in `world`, if the environment fails, or if the GIF cannot be
+/// written.
 pub fn drive_policy(
     world: &World,
     policy: Policy,

@@ -1,7 +1,7 @@
 //! World models whose memory is a flow-based recurrent mixture density network (FRMDN).
 //!
 //! ```text
-//!  environment ──frame──▶ V (VAE encoder) ──z──┬─────────────▶ C (linear, evolved) ──action──▶ environment
+//!  environment ──frame──▶ V (VAE encoder) ──z──┬───────────▶ C (linear, evolved) ──action──▶
 //!                                              │                ▲
 //!                                              ▼                │ h
 //!                            M (LSTM + mixture density + flow) ─┘

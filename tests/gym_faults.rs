@@ -1,5 +1,5 @@
-//! gym: environments with a missing, broken or silent Python: each case is an error that says what to
-//! type next.
+//! gym: environments with a missing, broken or silent Python: each case is an error that says what
+//! to type next.
 #![cfg(unix)]
 
 mod common;

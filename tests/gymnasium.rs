@@ -382,7 +382,8 @@ fn servers_end_with_the_program_however_it_ends() {
     }
 }
 
-/// Modules with the old interface of gym 0.26, nes-py and gym-super-mario-bros 7.4.0, without a game.
+/// Modules with the old interface of gym 0.26, nes-py and gym-super-mario-bros 7.4.0, without a
+/// game.
 const OLD: [(&str, &str); 5] = [
     (
         "gym/__init__.py",

@@ -111,7 +111,7 @@ fn compare_likelihood(args: &LikelihoodArgs, context: &Context<'_>) -> anyhow::R
     let specs = |list: &[String]| -> anyhow::Result<Vec<Spec>> {
         list.iter()
             .filter(|s| !s.is_empty())
-            .map(|s| s.parse().map_err(anyhow::Error::msg))
+            .map(|s| Ok(s.parse()?))
             .collect()
     };
     if let Some(noise) = args.noises.iter().find(|n| !(n.is_finite() && **n > 0.0)) {

@@ -65,9 +65,9 @@ impl Actions {
         }
     }
 
-    /// Outputs of a controller that [`Actions::squash`] turns into `action`, none beyond ±2 (tanh(2)
-    /// is 0.96; larger values carry no information). Where many do, as for a brake that is not
-    /// touched, one of them.
+    /// Outputs of a controller that [`Actions::squash`] turns into `action`, none beyond ±2
+    /// (tanh(2) is 0.96; larger values carry no information). Where many do, as for a brake that is
+    /// not touched, one of them.
     pub fn unsquash(&self, action: &[f32], raw: &mut [f32]) {
         const MOST: f32 = 2.0;
         raw.copy_from_slice(action);
@@ -129,8 +129,8 @@ impl Actions {
         }
     }
 
-    /// The environment's form of an agent's action; `index` is a buffer for the number of a discrete
-    /// one.
+    /// The environment's form of an agent's action; `index` is a buffer for the number of a
+    /// discrete one.
     pub fn for_env<'a>(&self, action: &'a [f32], index: &'a mut [f32; 1]) -> &'a [f32] {
         match self {
             Self::Discrete(_) => {

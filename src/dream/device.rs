@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// Lets each of `controllers` drive from each of `starts` in the memory of `definition`, all at
-/// once on `device`; the outcomes are `[controllers, starts]`. Dreams that ended are still computed,
-/// but no longer counted.
+/// once on `device`; the outcomes are `[controllers, starts]`. Dreams that ended are still
+/// computed, but no longer counted.
 ///
 /// # Panics
 /// If a start's or a controller's sizes disagree with the memory.

@@ -212,8 +212,8 @@ pub struct LossConfig {
     /// (equation 18).
     pub dropout: f64,
     /// Part of the input latents that are the memory's own draws instead of the recorded ones: the
-    /// network runs once on the recorded latents, draws from its predictions, and learns on the mixed
-    /// inputs (parallel scheduled sampling, equation 19).
+    /// network runs once on the recorded latents, draws from its predictions, and learns on the
+    /// mixed inputs (parallel scheduled sampling, equation 19).
     pub scheduled_sampling: f64,
 }
 

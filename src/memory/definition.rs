@@ -119,9 +119,9 @@ impl MemoryDefinition {
         (head("reward"), head("done"))
     }
 
-    /// The loss (equation 17) of `batch`, divided by `count`, differentiated by all weights: what the
-    /// trainer's shards do on the engine. `dropout` `[T · B, hidden]` multiplies h where heads and
-    /// density see it (dropout); empty for all.
+    /// The loss (equation 17) of `batch`, divided by `count`, differentiated by all weights: what
+    /// the trainer's shards do on the engine. `dropout` `[T · B, hidden]` multiplies h where heads
+    /// and density see it (dropout); empty for all.
     pub(super) fn differentiate(
         &self,
         batch: &SequenceBatch,

@@ -338,8 +338,8 @@ struct EpisodeOutcome {
 }
 
 impl Pair<'_> {
-    /// The largest difference of a coordinate on the track of `seed`, and where it is if it is above
-    /// 1e-9.
+    /// The largest difference of a coordinate on the track of `seed`, and where it is if it is
+    /// above 1e-9.
     fn tracks(&mut self, seed: u64) -> Result<(f64, Option<Difference>), ParityError> {
         self.ours.reset(seed)?;
         self.theirs.reset(seed)?;

@@ -27,14 +27,14 @@ pub struct Series {
 }
 
 impl Series {
-    /// A curve through the points (x, y), with its name in the legend. Points that are not finite are
-    /// left out.
+    /// A curve through the points (x, y), with its name in the legend. Points that are not finite
+    /// are left out.
     pub fn new(name: &str, points: Vec<(f64, f64)>) -> Self {
         Self::of(name, points.into_iter().map(|(x, y)| [x, y, y, y]), false)
     }
 
-    /// A curve with a band, for example mean and standard deviation, or median and extremes. A point
-    /// is `[x, y, low, high]`; points that are not finite are left out.
+    /// A curve with a band, for example mean and standard deviation, or median and extremes. A
+    /// point is `[x, y, low, high]`; points that are not finite are left out.
     pub fn banded(name: &str, points: Vec<[f64; 4]>) -> Self {
         Self::of(name, points.into_iter(), true)
     }

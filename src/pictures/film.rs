@@ -28,8 +28,8 @@ pub struct Film {
 }
 
 impl Film {
-    /// A film at `path` with `milliseconds` between frames (truncated to hundredths of a second). It
-    /// repeats for ever.
+    /// A film at `path` with `milliseconds` between frames (truncated to hundredths of a second).
+    /// It repeats for ever.
     ///
     /// # Errors
     /// If the folder cannot be made or written.
@@ -45,7 +45,8 @@ impl Film {
             .try_clone()
             .map_err(RunError::io("write", path))?;
         let tape = Tape::new(BufWriter::new(copy));
-        // Speed 10: these pictures have few colours, so a slower search of the palette gains little.
+        // Speed 10: these pictures have few colours, so a slower search of the palette gains
+        // little.
         let mut encoder = GifEncoder::new_with_speed(tape.clone(), 10);
         encoder
             .set_repeat(Repeat::Infinite)

@@ -4,8 +4,8 @@
 /// Width and height of a glyph.
 pub const GLYPH: (usize, usize) = (5, 7);
 
-/// Seven rows of five bits; the highest bit is the leftmost pixel. Lower case is drawn as upper case,
-/// an unknown character as blank.
+/// Seven rows of five bits; the highest bit is the leftmost pixel. Lower case is drawn as upper
+/// case, an unknown character as blank.
 pub fn glyph(c: char) -> [u8; 7] {
     match c.to_ascii_uppercase() {
         'A' => [

@@ -39,8 +39,8 @@ pub struct Driving {
 /// Sums over steps: their number, speed, its square, gas, brake, steps beside the road.
 type Sums = [[f64; 6]; BANDS.len() + 1];
 
-/// Drives `controller` on `tracks` of the native Car-Racing and returns the means of the start phase,
-/// then of each band of curvature. `None` if interrupted.
+/// Drives `controller` on `tracks` of the native Car-Racing and returns the means of the start
+/// phase, then of each band of curvature. `None` if interrupted.
 ///
 /// # Errors
 /// If `world` is not the native Car-Racing, or if it refuses a call.

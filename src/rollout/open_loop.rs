@@ -56,8 +56,8 @@ impl OpenLoopDriver {
 
 /// Brownian actions: each value of an action is a random walk in [-1, 1] with normal steps of
 /// standard deviation 0.14 (√(1/50 s)), reflected at the ends. The walks are scaled to the range of
-/// their values; with discrete actions the largest one is chosen. Car-Racing's brake is max(x − 0.5,
-/// 0) of its walk x: with more braking the car would rarely gain speed.
+/// their values; with discrete actions the largest one is chosen. Car-Racing's brake is max(x −
+/// 0.5, 0) of its walk x: with more braking the car would rarely gain speed.
 #[derive(Clone, Debug)]
 pub struct Brownian {
     at: Vec<f32>,

@@ -17,8 +17,8 @@ use crate::{
 /// Episodes between two saves.
 const CHUNK: usize = 32;
 
-/// Outcomes of whole episodes on the seeds `range`, in their order; `None` after Ctrl-C. `save` gets
-/// each chunk as it is finished, with its first seed.
+/// Outcomes of whole episodes on the seeds `range`, in their order; `None` after Ctrl-C. `save`
+/// gets each chunk as it is finished, with its first seed.
 pub fn outcomes(
     world: &World,
     model: &ActingModel,

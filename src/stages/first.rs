@@ -34,7 +34,8 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if let Some(dir) = first.agent() {
         return Agent::keep(&dir, &copy);
     }
-    // A round that was begun continues with its own settings, even if the preset's text has changed.
+    // A round that was begun continues with its own settings, even if the preset's text has
+    // changed.
     let begun = folder.path(FIRST).join("run.toml").exists();
     let asked = if begun {
         None

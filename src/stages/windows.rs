@@ -69,7 +69,8 @@ impl<T: Send + 'static> Windows<T> {
             update / self.updates
         };
         if self.current.as_ref().is_none_or(|(at, _)| *at != window) {
-            // The old window is dropped before the wait for the new one: never more than two in memory.
+            // The old window is dropped before the wait for the new one: never more than two in
+            // memory.
             self.current = None;
             let loading = match self.next.take() {
                 Some((at, loading)) if at == window => loading,

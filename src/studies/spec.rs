@@ -12,15 +12,15 @@ pub struct Spec {
 }
 
 impl FromStr for Spec {
-    type Err = String;
+    type Err = RunError;
 
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.is_empty() || text.split(':').skip(1).any(|part| !part.contains('=')) {
-            return Err(format!(
+            return Err(RunError::Config(format!(
                 "`{text}` is no variant: write its name, and settings after colons, for example \
                  rmdn:components=20"
-            ));
+            )));
         }
         Ok(Self {
             text: text.to_owned(),
@@ -116,6 +116,7 @@ mod tests {
             "rmdn:components"
                 .parse::<Spec>()
                 .unwrap_err()
+                .to_string()
                 .contains("rmdn:components=20")
         );
         assert!(

@@ -2,8 +2,8 @@
 //! Schmidhuber 2018, A.1).
 //!
 //! ```text
-//! frame u8 [64, 64, 3] ─ conv 4×4 s2 ×4 ─ linear ─► mean, log-variance [latent]      Encoder: what acting runs
-//! latent ─ linear ─ transposed conv ×4 ─ sigmoid ─► frame [64, 64, 3]                 Decoder: previews, training
+//! frame u8 [64, 64, 3] ─ conv 4×4 s2 ×4 ─ linear ─► mean, log-variance [latent]   (acting: the encoder)
+//! latent ─ linear ─ transposed conv ×4 ─ sigmoid ─► frame [64, 64, 3]              (the decoder)
 //! ```
 //!
 //! [`definition`] is the burn module: the definition and the autodiff reference. [`Vae`],

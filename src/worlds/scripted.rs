@@ -9,8 +9,8 @@ use frmdn_env::Env;
 
 use super::{World, WorldError};
 
-/// An environment with the scripted driver. Its steering and throttle carry correlated noise, so that
-/// its data show more than the middle of the road.
+/// An environment with the scripted driver. Its steering and throttle carry correlated noise, so
+/// that its data show more than the middle of the road.
 pub struct Scripted {
     env: CarRacing,
     script: Script,
@@ -63,8 +63,8 @@ impl Script {
 }
 
 impl Scripted {
-    /// The scripted driver in `world`, for the episode of `seed`. `noise` is the standard deviation of
-    /// the noise on steering and throttle; 0 drives as well as it can.
+    /// The scripted driver in `world`, for the episode of `seed`. `noise` is the standard deviation
+    /// of the noise on steering and throttle; 0 drives as well as it can.
     ///
     /// # Errors
     /// If `world` is not the native Car-Racing with continuous actions.

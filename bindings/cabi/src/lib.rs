@@ -91,8 +91,8 @@ unsafe fn input<'a, T>(pointer: *const T, len: usize, what: &str) -> Result<&'a 
             Error::Argument(format!("{what} is not aligned"))
         });
     }
-    // SAFETY: not null and aligned; the caller promises that `len` values are there and that nothing
-    // writes them.
+    // SAFETY: not null and aligned; the caller promises that `len` values are there and that
+    // nothing writes them.
     Ok(unsafe { from_raw_parts(pointer, len) })
 }
 
@@ -108,8 +108,8 @@ unsafe fn output<'a, T>(pointer: *mut T, len: usize, what: &str) -> Result<&'a m
             Error::Argument(format!("{what} is not aligned"))
         });
     }
-    // SAFETY: not null and aligned; the caller promises that `len` values are there and that nothing
-    // else touches them.
+    // SAFETY: not null and aligned; the caller promises that `len` values are there and that
+    // nothing else touches them.
     Ok(unsafe { from_raw_parts_mut(pointer, len) })
 }
 
@@ -125,8 +125,8 @@ pub extern "C" fn frmdn_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// The message of the last failing call on this thread, UTF-8, empty if none failed. Valid until the
-/// next failing call on this thread.
+/// The message of the last failing call on this thread, UTF-8, empty if none failed. Valid until
+/// the next failing call on this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn frmdn_last_error() -> *const c_char {
     error::last()

@@ -27,16 +27,16 @@ pub enum Recombination {
     /// The steps of all candidates: those of the worse half have the negative weights of the better
     /// half (D. V. Arnold, "Weighted multirecombination evolution strategies", 2006, where they are
     /// the expected order statistics). All are divided by √2, so that under random ranking the mean
-    /// moves as far as with the better half, and √2 times as far where the loss is a slope that only
-    /// many candidates show: many parameters, steps that are short for the landscape, noise. With
-    /// long steps the worse candidates carry less information.
+    /// moves as far as with the better half, and √2 times as far where the loss is a slope that
+    /// only many candidates show: many parameters, steps that are short for the landscape, noise.
+    /// With long steps the worse candidates carry less information.
     All,
     /// Pairs: the second half of the candidates are the first half reflected at the mean (D.
     /// Brockhoff and others, "Mirrored Sampling and Sequential Selection for Evolution Strategies",
     /// PPSN 2010), and the mean moves towards the better of each pair, by the same length for all.
-    /// Effects that both sides of a pair share cancel out, and an outlier among the losses counts no
-    /// more than any other: for losses with heavy tails. Under random ranking the mean moves as far
-    /// as with the better half.
+    /// Effects that both sides of a pair share cancel out, and an outlier among the losses counts
+    /// no more than any other: for losses with heavy tails. Under random ranking the mean moves as
+    /// far as with the better half.
     #[serde(rename = "pairs", alias = "mirrored")]
     Mirrored,
 }

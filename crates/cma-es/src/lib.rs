@@ -8,7 +8,14 @@
 //! use frmdn_cma_es::{CmaEs, CmaEsConfig, Covariance, Recombination};
 //!
 //! let (covariance, recombination) = (Covariance::Full, Recombination::BetterHalf);
-//! let config = CmaEsConfig { dimension: 5, population: None, sigma0: 0.5, covariance, recombination, seed: 1 };
+//! let config = CmaEsConfig {
+//!     dimension: 5,
+//!     population: None,
+//!     sigma0: 0.5,
+//!     covariance,
+//!     recombination,
+//!     seed: 1,
+//! };
 //! let mut es = CmaEs::new(config)?;
 //! es.start_at(&[1.0; 5])?;
 //! for _ in 0..200 {

@@ -100,8 +100,8 @@ pub struct DensityConfig {
     pub residual: bool,
 }
 
-/// Parameters of a spline for each transformed value: widths and heights of its bins, and the slopes
-/// between bins.
+/// Parameters of a spline for each transformed value: widths and heights of its bins, and the
+/// slopes between bins.
 pub(crate) const SPLINE: usize = 3 * crate::BINS - 1;
 
 impl DensityConfig {

@@ -198,9 +198,9 @@ impl Definition {
     }
 }
 
-/// The linear maps of the head on the engine: nearly all of the likelihood's products. Between
-/// burn and these products tiny gradients are set to zero (see [`MIN_GRADIENT`]); where none is subnormal,
-/// burn's own products take the same time.
+/// The linear maps of the head on the engine: nearly all of the likelihood's products. Between burn
+/// and these products tiny gradients are set to zero (see [`MIN_GRADIENT`]); where none is
+/// subnormal, burn's own products take the same time.
 struct Head {
     layers: Vec<HeadLayer>,
 }

@@ -1,5 +1,5 @@
-//! One Gaussian, in every form: low-rank forms by an r × r Cholesky factor, never d × d. The full form
-//! needs no factorisation.
+//! One Gaussian, in every form: low-rank forms by an r × r Cholesky factor, never d × d. The full
+//! form needs no factorisation.
 
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;

@@ -162,7 +162,8 @@ impl Packed {
         });
     }
 
-    /// Calls `fill(first column, width, panel [depth, width])` for each panel, which is zero before.
+    /// Calls `fill(first column, width, panel [depth, width])` for each panel, which is zero
+    /// before.
     fn pack_with(
         &mut self,
         depth: usize,

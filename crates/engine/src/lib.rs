@@ -3,8 +3,8 @@
 //!
 //! Everything is `f32`, row-major and single-threaded inside one call; callers split a batch into
 //! shards of a fixed size, run the shards on any number of threads and add the results up in shard
-//! order, so that a result never depends on the number of threads. The crate depends neither on burn
-//! nor on reinforcement learning.
+//! order, so that a result never depends on the number of threads. The crate depends neither on
+//! burn nor on reinforcement learning.
 
 pub mod activation;
 pub mod adam;

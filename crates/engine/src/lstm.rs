@@ -2,7 +2,7 @@
 //! through time.
 //!
 //! ```text
-//! [i f g o] = [x h] W + b          i, f, o: logistic, g: tanh        (the order of PyTorch's gates)
+//! [i f g o] = [x h] W + b          i, f, o: logistic, g: tanh   (the order of PyTorch's gates)
 //! c' = f ∘ c + i ∘ g               h' = o ∘ tanh(c')
 //! ```
 //!
@@ -43,8 +43,8 @@ pub struct Tape {
     batch: usize,
     /// [x, h] of every step `[steps, batch, inputs + hidden]`.
     joint: Vec<f32>,
-    /// Gates after their activations `[steps, batch, 4 hidden]`; after the backward pass, the gradients
-    /// of their sums.
+    /// Gates after their activations `[steps, batch, 4 hidden]`; after the backward pass, the
+    /// gradients of their sums.
     gates: Vec<f32>,
     /// c' `[steps, batch, hidden]`.
     cells: Vec<f32>,
@@ -240,8 +240,8 @@ impl Lstm {
         }
     }
 
-    /// Backward through time: adds the gradients of W and b for a loss whose gradient by every hidden
-    /// state is `d_hidden` `[steps, batch, hidden]`. The gates in `tape` are overwritten.
+    /// Backward through time: adds the gradients of W and b for a loss whose gradient by every
+    /// hidden state is `d_hidden` `[steps, batch, hidden]`. The gates in `tape` are overwritten.
     ///
     /// # Panics
     /// If a length disagrees with the layer or the run.
@@ -327,7 +327,8 @@ fn advance(gates: &[f32], cells: &mut [f32], tanh: &mut [f32], hidden: &mut [f32
     }
 }
 
-/// One row, one step backward: the gates become the gradients of their sums, `dc` that of the c before.
+/// One row, one step backward: the gates become the gradients of their sums, `dc` that of the c
+/// before.
 fn row_backward(
     gates: &mut [f32],
     before: &[f32],

@@ -46,8 +46,8 @@ pub(crate) struct Winograd {
 }
 
 impl Winograd {
-    /// Whether this method is the faster one: a 4×4 kernel of stride 2, an even number of outputs in
-    /// both directions, and enough of them that reading nine matrices instead of four does not
+    /// Whether this method is the faster one: a 4×4 kernel of stride 2, an even number of outputs
+    /// in both directions, and enough of them that reading nine matrices instead of four does not
     /// dominate.
     pub fn is_faster([height, width]: [usize; 2], kernel: usize, stride: usize) -> bool {
         kernel == 4

@@ -1,5 +1,5 @@
-//! Prints the steps per second of one core with uniform random actions, with resets, as a JSON object:
-//! `cargo run --release -p frmdn-car-racing --example car_speed -- [SECONDS]`.
+//! Prints the steps per second of one core with uniform random actions, with resets, as a JSON
+//! object: `cargo run --release -p frmdn-car-racing --example car_speed -- [SECONDS]`.
 
 use std::time::{Duration, Instant};
 

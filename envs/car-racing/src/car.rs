@@ -74,8 +74,8 @@ pub(crate) struct Car {
 }
 
 impl Car {
-    /// A car at rest at a point of the track. The wheels are placed around the hull as if it were not
-    /// rotated, as in the reference; the joints pull them into place in the first step.
+    /// A car at rest at a point of the track. The wheels are placed around the hull as if it were
+    /// not rotated, as in the reference; the joints pull them into place in the first step.
     pub fn new(start: TrackPoint) -> Self {
         let scaled = |points: &[(f64, f64)]| {
             let points: Vec<Vec2> = points

@@ -73,8 +73,8 @@ pub struct CarRacingConfig {
     /// The observation.
     pub observation: Observation,
     /// Start at a random tile instead of the first one; the track of a seed stays the same. Then
-    /// tile 0 is not visited at reset, so that the 95 % of [`Rule::V3`] can apply. The start line of
-    /// [`Rule::V4`] is the tile of the start.
+    /// tile 0 is not visited at reset, so that the 95 % of [`Rule::V3`] can apply. The start line
+    /// of [`Rule::V4`] is the tile of the start.
     pub random_start: bool,
     /// When a lap is finished.
     pub rule: Rule,

@@ -1,10 +1,10 @@
 //! Which tiles the car touches (`FrictionDetector` in `car_racing.py`).
 //!
-//! Box2D updates its contacts at the start of a step, with the bodies as the previous step left them.
-//! The reference reacts to the begin and the end of contacts and stores three facts: whether a wheel
-//! stands on any tile, which tiles a wheel has ever touched, and which tiles the car has ever touched
-//! (those lose their shade). They are computed here from the present overlaps, without a list of
-//! contacts.
+//! Box2D updates its contacts at the start of a step, with the bodies as the previous step left
+//! them. The reference reacts to the begin and the end of contacts and stores three facts: whether
+//! a wheel stands on any tile, which tiles a wheel has ever touched, and which tiles the car has
+//! ever touched (those lose their shade). They are computed here from the present overlaps, without
+//! a list of contacts.
 
 use crate::car::Car;
 use crate::distance::overlap;
@@ -101,8 +101,8 @@ impl Tiles {
     /// Finds the tiles that the car touches now. `line` is the tile of the start line, `on_line` is
     /// updated to the wheels that stand on it.
     ///
-    /// Within a step Box2D reports contacts in the order of its lists; here the line is checked after
-    /// all others.
+    /// Within a step Box2D reports contacts in the order of its lists; here the line is checked
+    /// after all others.
     pub fn update(&mut self, car: &mut Car, line: usize, on_line: &mut [bool; 4]) -> Touched {
         let mut touched = Touched::default();
         for (i, on_line) in on_line.iter_mut().enumerate() {

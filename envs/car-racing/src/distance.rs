@@ -1,9 +1,9 @@
 //! Whether two convex polygons overlap, as Box2D decides it (`b2Distance.cpp`, `b2TestOverlap`).
 //!
-//! Box2D computes the distance of two polygons with the GJK algorithm in `f32`; they overlap if it is
-//! at most the sum of their skins (0.01 each). The reward depends on the step of the first contact
-//! with a tile, so the algorithm is followed operation by operation instead of replaced by an exact
-//! test.
+//! Box2D computes the distance of two polygons with the GJK algorithm in `f32`; they overlap if it
+//! is at most the sum of their skins (0.01 each). The reward depends on the step of the first
+//! contact with a tile, so the algorithm is followed operation by operation instead of replaced by
+//! an exact test.
 
 use crate::math::{Transform, Vec2};
 

@@ -29,8 +29,8 @@ const FRICTION: f64 = 0.8;
 const COLOR_STREAM: u32 = 1;
 const NOISE_STREAM: u32 = 2;
 
-/// One change of the picture or of the car's physics. The track of a seed stays the same, and so does
-/// the car's motion if only the picture changes.
+/// One change of the picture or of the car's physics. The track of a seed stays the same, and so
+/// does the car's motion if only the picture changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Perturbation {
@@ -39,8 +39,8 @@ pub enum Perturbation {
     Colour,
     /// Black bars cover an eighth of the picture on either side.
     Bars,
-    /// A red disc on the ground ahead of the car to its left. It moves with the car and is covered by
-    /// the road.
+    /// A red disc on the ground ahead of the car to its left. It moves with the car and is covered
+    /// by the road.
     Blob,
     /// Normal noise with a standard deviation of 0.1 of the range on every value of an observation,
     /// but not of a [`picture`](frmdn_env::Env::picture).

@@ -19,8 +19,8 @@ pub(crate) struct Mass {
 }
 
 impl Polygon {
-    /// The convex hull of at most eight points, wrapped from the rightmost one as in Box2D: the order
-    /// of the corners determines the rounding of later sums.
+    /// The convex hull of at most eight points, wrapped from the rightmost one as in Box2D: the
+    /// order of the corners determines the rounding of later sums.
     pub fn hull(points: &[Vec2]) -> Self {
         let mut first = 0;
         for (i, p) in points.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! A driver that reads the track: pure pursuit (Coulter 1992) of a point ahead on the centre line, at
-//! a speed that the next bends allow. It is an upper reference for scores, and a source of data with
-//! finished laps.
+//! A driver that reads the track: pure pursuit (Coulter 1992) of a point ahead on the centre line,
+//! at a speed that the next bends allow. It is an upper reference for scores, and a source of data
+//! with finished laps.
 
 use crate::{CarState, track::Track};
 

@@ -2,8 +2,8 @@
 //!
 //! The reference draws on a surface of 1000 × 800 pixels and shrinks it. Here each pixel of the
 //! small picture has 4 × 4 samples, each the index of a colour; a polygon is filled by spans of
-//! samples, and the samples of a pixel are averaged at the end. With indices instead of colours a span
-//! is a `memset`, and four comparisons find out whether a pixel has one colour.
+//! samples, and the samples of a pixel are averaged at the end. With indices instead of colours a
+//! span is a `memset`, and four comparisons find out whether a pixel has one colour.
 
 /// Samples per pixel, along each axis.
 const SAMPLES: usize = 4;
@@ -60,8 +60,8 @@ impl Palette {
     }
 }
 
-/// A colour value after the reference has shrunk its surface: the fixed-point arithmetic of pygame's
-/// smooth scaling rounds down twice.
+/// A colour value after the reference has shrunk its surface: the fixed-point arithmetic of
+/// pygame's smooth scaling rounds down twice.
 pub(crate) fn smoothscale_rounding(value: u8) -> u8 {
     value.saturating_sub(2)
 }

@@ -106,8 +106,8 @@ fn words(seed: u64) -> Vec<u32> {
     }
 }
 
-/// Mixes the entropy into a pool of four words and expands the pool to the 256 bits of PCG64's state
-/// and increment.
+/// Mixes the entropy into a pool of four words and expands the pool to the 256 bits of PCG64's
+/// state and increment.
 fn generate_state(entropy: &[u32]) -> [u64; 4] {
     let mut hash = Hash {
         constant: 0x43b0_d7e5,

@@ -2,8 +2,8 @@
 //! limit.
 //!
 //! This is the part of Box2D 2.3 that the car needs (`b2Island.cpp`, `b2RevoluteJoint.cpp`), in
-//! `f32` and in Box2D's order of operations, so that every bit of the state is the same. There are no
-//! collisions: tiles are sensors, and the wheels' masks exclude each other and the hull.
+//! `f32` and in Box2D's order of operations, so that every bit of the state is the same. There are
+//! no collisions: tiles are sensors, and the wheels' masks exclude each other and the hull.
 
 use std::f32::consts::PI;
 

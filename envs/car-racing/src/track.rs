@@ -77,8 +77,9 @@ impl Track {
 }
 
 impl Track {
-    /// Index of the point nearest to (`x`, `y`). With the index `last` of an earlier call only points
-    /// near it are searched, from 3 before to 14 after, because a track can come close to itself.
+    /// Index of the point nearest to (`x`, `y`). With the index `last` of an earlier call only
+    /// points near it are searched, from 3 before to 14 after, because a track can come close to
+    /// itself.
     pub fn nearest(&self, (x, y): Point, last: Option<usize>) -> usize {
         let n = self.points.len();
         let distance = |i: usize| (self.points[i % n].x - x).hypot(self.points[i % n].y - y);
@@ -93,8 +94,8 @@ impl Track {
         ) % n
     }
 
-    /// Curvature of the road over the three tiles from point `i` on, radians per world unit, positive
-    /// to the left. `i` may be beyond the last point and wraps around.
+    /// Curvature of the road over the three tiles from point `i` on, radians per world unit,
+    /// positive to the left. `i` may be beyond the last point and wraps around.
     pub fn curvature(&self, i: usize) -> f64 {
         let n = self.points.len();
         let (a, b) = (self.points[i % n], self.points[(i + 3) % n]);

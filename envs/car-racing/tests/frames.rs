@@ -1,5 +1,5 @@
-//! Frames compared with Gymnasium's: seventeen frames of four episodes, from the first zoom to turns
-//! with kerbs and the edge of the field.
+//! Frames compared with Gymnasium's: seventeen frames of four episodes, from the first zoom to
+//! turns with kerbs and the edge of the field.
 
 mod reader;
 

@@ -81,8 +81,8 @@ impl VecEnv {
         self.envs[i].env.as_mut()
     }
 
-    /// Starts the episode of `seeds[i]` in every environment `i` that has a seed; the observations of
-    /// the others stay as they are.
+    /// Starts the episode of `seeds[i]` in every environment `i` that has a seed; the observations
+    /// of the others stay as they are.
     ///
     /// # Errors
     /// If a length does not fit the batch, or if an environment fails.
@@ -111,8 +111,8 @@ impl VecEnv {
     /// observations are ignored.
     ///
     /// # Errors
-    /// If a length does not fit the batch, if an action is invalid (before any environment moves), or
-    /// if an environment fails.
+    /// If a length does not fit the batch, if an action is invalid (before any environment moves),
+    /// or if an environment fails.
     pub fn step(
         &mut self,
         actions: &[f32],

@@ -16,7 +16,11 @@ const MAX_STEPS: u32 = 100_000;
 /// use frmdn_env::{ActionSpace, DummyEnv, ObservationSpace, conformance_tests};
 ///
 /// conformance_tests!(DummyEnv::new(ActionSpace::Discrete(3), ObservationSpace::Latent(4)));
-/// conformance_tests!(mod named, DummyEnv::new(ActionSpace::Discrete(2), ObservationSpace::Latent(1)), rewards = 0.0..=1.0);
+/// conformance_tests!(
+///     mod named,
+///     DummyEnv::new(ActionSpace::Discrete(2), ObservationSpace::Latent(1)),
+///     rewards = 0.0..=1.0
+/// );
 /// ```
 ///
 /// The first form names the module `conformance` and only requires finite rewards. Choose a
@@ -355,8 +359,8 @@ pub fn needs_reset<E: Env>(make: impl Fn() -> E) {
     }
 }
 
-/// After the end of an episode, and in the middle of one, a reset gives the same episode as in a fresh
-/// environment.
+/// After the end of an episode, and in the middle of one, a reset gives the same episode as in a
+/// fresh environment.
 pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
     let mut used = Play::start(make(), 7);
     let mut actions = Actions::new(&used.env, 7);
@@ -369,8 +373,8 @@ pub fn reset_equals_a_fresh_one<E: Env>(make: impl Fn() -> E) {
     assert_equal_play(&mut used, &mut Play::start(make(), 10));
 }
 
-/// An action that is out of range, not a number or of the wrong length is an error and does not change
-/// the episode.
+/// An action that is out of range, not a number or of the wrong length is an error and does not
+/// change the episode.
 pub fn refused_actions_change_nothing<E: Env>(make: impl Fn() -> E) {
     let (mut bothered, mut quiet) = (Play::start(make(), 4), Play::start(make(), 4));
     for action in invalid(bothered.env.action_space()) {

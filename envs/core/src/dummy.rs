@@ -4,8 +4,8 @@ use crate::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, 
 
 /// An environment of a few integers, with any action space and any observation space.
 ///
-/// Its observation is noise that depends on the seed and on every action so far. An episode ends in a
-/// terminal state with probability 1/32 per step, and is truncated after 20 steps.
+/// Its observation is noise that depends on the seed and on every action so far. An episode ends in
+/// a terminal state with probability 1/32 per step, and is truncated after 20 steps.
 #[derive(Clone, Debug)]
 pub struct DummyEnv {
     action_space: ActionSpace,

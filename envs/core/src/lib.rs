@@ -1,8 +1,8 @@
 //! Environments: the [`Env`] trait, spaces, batches of environments, and the conformance tests
 //! that every environment passes.
 //!
-//! Environments are independent of agents. An observation is a frame (`u8`) or a latent (`f32`) and is
-//! written into the caller's buffer, so that a step needs no allocation.
+//! Environments are independent of agents. An observation is a frame (`u8`) or a latent (`f32`) and
+//! is written into the caller's buffer, so that a step needs no allocation.
 
 mod batch;
 pub mod conformance;
@@ -45,8 +45,8 @@ pub struct Info {
     pub progress: (u32, u32),
     /// Whether the task was completed (Car-Racing: a lap was finished).
     pub completed: bool,
-    /// Whether nothing moves (Car-Racing: the hull is slower than 0.1 world units per second); false
-    /// where the environment cannot tell.
+    /// Whether nothing moves (Car-Racing: the hull is slower than 0.1 world units per second);
+    /// false where the environment cannot tell.
     pub still: bool,
 }
 
@@ -103,8 +103,8 @@ pub trait Env: Send {
     /// environment fails.
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError>;
 
-    /// Announces the action of the next [`Env::step`], so that an environment in another process can
-    /// begin while the caller does something else. That step must have the same action. Other
+    /// Announces the action of the next [`Env::step`], so that an environment in another process
+    /// can begin while the caller does something else. That step must have the same action. Other
     /// environments do nothing here.
     ///
     /// # Errors
@@ -118,7 +118,8 @@ pub trait Env: Send {
     /// [`Env::reset`] is allowed.
     ///
     /// # Errors
-    /// If the action or the buffer is invalid, if no episode is running, or if the environment fails.
+    /// If the action or the buffer is invalid, if no episode is running, or if the environment
+    /// fails.
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError>;
 
     /// The present state as a picture for people, if the environment has one.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::EnvError;
 
 /// Scales some rows of a frame `[height, width, channels]` to `[side, side, 3]` by averaging over
-/// areas: each pixel of the view is the mean of the part of the frame that it covers, rounded to the
-/// nearest value.
+/// areas: each pixel of the view is the mean of the part of the frame that it covers, rounded to
+/// the nearest value.
 ///
 /// One channel becomes grey; a fourth (alpha) is ignored.
 #[derive(Clone, Debug)]

@@ -127,8 +127,8 @@ impl GymEnv {
         Ok(())
     }
 
-    /// After `fault`: gets a slot in another server and plays the episode again, up to the last step
-    /// with a known outcome.
+    /// After `fault`: gets a slot in another server and plays the episode again, up to the last
+    /// step with a known outcome.
     fn recover(&mut self, fault: GymError) -> Result<(), GymError> {
         let first = self.episode.as_ref().is_some_and(|e| !e.recovered);
         if !fault.is_crash() || !first {

@@ -85,8 +85,8 @@ type Make = Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>;
 
 /// One of our environments as `gym_rs::core::Env`.
 ///
-/// Its actions are vectors as in [`Env::step`], its `info` is the whole [`Step`]. A clone is made by
-/// playing the episode again, which our environments repeat exactly. As in gym-rs, errors are
+/// Its actions are vectors as in [`Env::step`], its `info` is the whole [`Step`]. A clone is made
+/// by playing the episode again, which our environments repeat exactly. As in gym-rs, errors are
 /// panics.
 pub struct ToGymRs {
     make: Make,

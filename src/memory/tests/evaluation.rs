@@ -33,8 +33,8 @@ fn figures_are_means_over_steps() {
     assert_eq!(evaluated([2.0; 3]).reward_correlation, 0.0);
 }
 
-/// Latents that a memory drew itself have uniform ranks, up to noise; latents it would never draw do
-/// not.
+/// Latents that a memory drew itself have uniform ranks, up to noise; latents it would never draw
+/// do not.
 #[test]
 fn ranks_of_a_memorys_own_draws_are_uniform() {
     let c = config(Variant::FrmdnConditional);

@@ -52,7 +52,8 @@ pub struct Evolution {
     pub fitness: f64,
     /// The best tested means, best first.
     pub finalists: Vec<Finalist>,
-    /// Last score of each start that has ended, with its optimiser until the best of them is chosen.
+    /// Last score of each start that has ended, with its optimiser until the best of them is
+    /// chosen.
     pub starts: Vec<(f64, Option<CmaEs>)>,
     /// Tests since the best one.
     pub stale: u64,
@@ -122,8 +123,8 @@ impl Evolution {
         self.whitening.controller(actions, x)
     }
 
-    /// Tracks of all candidates, how many of them may be hard ones, and further tracks of the better
-    /// half.
+    /// Tracks of all candidates, how many of them may be hard ones, and further tracks of the
+    /// better half.
     pub(super) fn generation_shape(&self, config: &ControllerConfig) -> [usize; 3] {
         match &config.late {
             Some(late) if self.late => [late.seeds, late.hard_seeds, late.more_seeds],

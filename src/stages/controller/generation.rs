@@ -132,8 +132,8 @@ fn evaluate_candidates(
     }))
 }
 
-/// Mean fitness on the tracks that are not hard ones. Scores on hard tracks are lower than usual, so
-/// they would bias the mean; without fresh tracks it is the mean of all.
+/// Mean fitness on the tracks that are not hard ones. Scores on hard tracks are lower than usual,
+/// so they would bias the mean; without fresh tracks it is the mean of all.
 fn fresh_mean(outcomes: &[Vec<Outcome>], tracks: &[u64], seeds: &SeedPool, fitness: &[f64]) -> f64 {
     let fresh: Vec<usize> = (0..tracks.len())
         .filter(|&i| !seeds.is_hard(tracks[i]))
@@ -201,9 +201,9 @@ impl Ranking {
         self.order[..half].sort_by(|a, b| b.1.total_cmp(&a.1));
     }
 
-    /// The rank of each candidate: CMA-ES uses the order alone. Equal fitness gets an equal rank, so
-    /// a pair with equal sides does not move the mean; but where there was a race, the halves drove
-    /// different tracks and are not compared.
+    /// The rank of each candidate: CMA-ES uses the order alone. Equal fitness gets an equal rank,
+    /// so a pair with equal sides does not move the mean; but where there was a race, the halves
+    /// drove different tracks and are not compared.
     fn losses(&self, raced: bool) -> Vec<f64> {
         let (mut losses, mut rank) = (vec![0.0; self.order.len()], 0);
         for (place, &(i, fitness)) in self.order.iter().enumerate() {

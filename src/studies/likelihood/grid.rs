@@ -2,7 +2,7 @@
 //! with, in a quarter of the updates, by held-out likelihood.
 
 use super::{judge::Finished, run::Run};
-use crate::run::{MemoryTraining, Result, RunError};
+use crate::run::{MemoryTraining, Result};
 
 /// Learning rates, in parts of the preset's, and dropouts.
 pub const POINTS: [(f64, f64); 6] = [
@@ -72,7 +72,7 @@ pub fn runs() -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for variant in ["rmdn", "frmdn"] {
         for point in 0..POINTS.len() {
-            let spec = variant.parse().map_err(RunError::Config)?;
+            let spec = variant.parse()?;
             runs.push(Run {
                 trial: Some(point),
                 ..Run::new(0, spec, 1)

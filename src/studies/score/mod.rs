@@ -55,17 +55,17 @@ pub enum Experiment {
 }
 
 impl FromStr for Experiment {
-    type Err = String;
+    type Err = RunError;
 
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self> {
         match text.trim() {
             "e1" => Ok(Self::E1),
             "e2" => Ok(Self::E2),
             "e3" => Ok(Self::E3),
             "e4" => Ok(Self::E4),
-            other => Err(format!(
+            other => Err(RunError::Config(format!(
                 "there is no experiment `{other}`: write e1, e2, e3 or e4, with commas between"
-            )),
+            ))),
         }
     }
 }

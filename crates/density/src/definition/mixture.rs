@@ -186,8 +186,8 @@ pub(super) fn back_substitution(l: &[Vec<Tensor<2>>], t: &mut [Tensor<2>]) {
     }
 }
 
-/// log d within its limits. A clamp costs three masks, forward and backward, more than the likelihood
-/// itself, and in practice no value is outside: so the range is checked first.
+/// log d within its limits. A clamp costs three masks, forward and backward, more than the
+/// likelihood itself, and in practice no value is outside: so the range is checked first.
 fn clamped(log_d: Tensor<3>) -> Tensor<3> {
     let limit = LOG_PRECISION_LIMIT;
     let most: f32 = log_d.clone().detach().abs().max().into_scalar();
