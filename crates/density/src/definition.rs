@@ -16,6 +16,14 @@ mod sample;
 /// Rows whose likelihoods and gradients are computed together in training.
 const TOGETHER: usize = 512;
 
+/// Longest sum in one product of burn's CPU backend. The `gemm` crate beneath it splits longer ones
+/// by the size of the first-level cache, and so rounds otherwise on another machine.
+const LONGEST: usize = 512;
+const _: () = assert!(
+    TOGETHER <= LONGEST,
+    "gradients of weights sum over the rows"
+);
+
 /// Smaller gradients by the head's outputs are set to zero. Those of components far from a row are
 /// subnormal numbers, for which an Intel core calls its microcode at every product.
 const MIN_GRADIENT: f32 = 1e-30;
@@ -42,6 +50,33 @@ pub fn tracked(values: &[f32], rows: usize, columns: usize, device: &Device) -> 
 /// An untracked tensor `[rows, columns]` from a slice.
 pub fn constant(values: &[f32], rows: usize, columns: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values.to_vec(), [rows, columns]), device)
+}
+
+/// `a` · `b` in blocks such that neither it nor its gradients sum over more than [`LONGEST`] values,
+/// where `a` has no more rows than that.
+fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    let [depth, columns] = b.dims();
+    if depth <= LONGEST && columns <= LONGEST {
+        return a.matmul(b);
+    }
+    let rows = a.dims()[0];
+    let mut blocks = Vec::new();
+    for j in (0..columns).step_by(LONGEST) {
+        let mut sum: Option<Tensor<2>> = None;
+        for k in (0..depth).step_by(LONGEST) {
+            let k = k..depth.min(k + LONGEST);
+            let part = a
+                .clone()
+                .slice([0..rows, k.clone()])
+                .matmul(b.clone().slice([k, j..columns.min(j + LONGEST)]));
+            sum = Some(match sum {
+                None => part,
+                Some(sum) => sum + part,
+            });
+        }
+        blocks.extend(sum);
+    }
+    Tensor::cat(blocks, 1)
 }
 
 /// The gradient of a tracked tensor, zeros where the loss does not depend on it.
@@ -194,7 +229,7 @@ impl Definition {
         if let Some((_, output)) = self.given.iter().find(|(n, _)| n == name) {
             return output.clone();
         }
-        x.matmul(self.get(&format!("{name}.weight"))) + self.get(&format!("{name}.bias"))
+        product(x, self.get(&format!("{name}.weight"))) + self.get(&format!("{name}.bias"))
     }
 }
 
@@ -280,6 +315,51 @@ impl HeadLayer {
         self.linear.backward_input(dy, rows, &mut dx);
         for (d, dx) in d_features.iter_mut().zip(dx) {
             *d += dx;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sums longer than a block, and more columns than one: the product and both its gradients, for
+    /// the loss Σ Wᵢⱼ (a b)ᵢⱼ, by plain loops.
+    #[test]
+    fn a_product_in_blocks_and_its_gradients_equal_the_loops() {
+        let (m, k, n) = (3, 2 * LONGEST + 5, LONGEST + 7);
+        let values = |count: usize, step: f32| -> Vec<f32> {
+            (0..count).map(|i| (i as f32 * step).sin()).collect()
+        };
+        let (a, b, w) = (
+            values(m * k, 0.37),
+            values(k * n, 0.71),
+            values(m * n, 0.13),
+        );
+        let device = Device::flex().autodiff();
+        let (ta, tb) = (tracked(&a, m, k, &device), tracked(&b, k, n, &device));
+        let c = product(ta.clone(), tb.clone());
+        let gradients = (c.clone() * constant(&w, m, n, &device)).sum().backward();
+        let sum = |terms: &mut dyn Iterator<Item = (f32, f32)>| -> f64 {
+            terms.map(|(x, y)| f64::from(x) * f64::from(y)).sum()
+        };
+        let c: Vec<f32> = c.into_data().try_to_vec().unwrap();
+        let (da, db) = (gradient(&ta, &gradients), gradient(&tb, &gradients));
+        for i in 0..m {
+            for j in 0..n {
+                let want = sum(&mut (0..k).map(|l| (a[i * k + l], b[l * n + j])));
+                assert!((f64::from(c[i * n + j]) - want).abs() < 1e-3);
+            }
+            for l in 0..k {
+                let want = sum(&mut (0..n).map(|j| (w[i * n + j], b[l * n + j])));
+                assert!((f64::from(da[i * k + l]) - want).abs() < 1e-3);
+            }
+        }
+        for l in 0..k {
+            for j in 0..n {
+                let want = sum(&mut (0..m).map(|i| (a[i * k + l], w[i * n + j])));
+                assert!((f64::from(db[l * n + j]) - want).abs() < 1e-4);
+            }
         }
     }
 }

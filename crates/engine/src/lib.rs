@@ -14,7 +14,6 @@ mod gather;
 pub mod limit;
 pub mod linear;
 pub mod lstm;
-pub mod matmul;
 pub mod params;
 pub mod random;
 mod simd;

@@ -13,8 +13,7 @@
 
 use crate::activation::{sigmoid_inplace, tanh_inplace};
 use crate::conv::add_columns;
-use crate::gather::{Packed, Windows, product};
-use crate::matmul::{Mat, matmul};
+use crate::gather::{Packed, Windows, gram, product};
 
 /// An LSTM whose weights are packed for the kernels.
 #[derive(Clone, Debug)]
@@ -292,12 +291,12 @@ impl Lstm {
                 );
             }
         }
-        let (rows, width) = (steps * batch, self.inputs + h);
-        matmul(
-            1.0,
-            Mat::new(&tape.joint, rows, width).t(),
-            Mat::new(&tape.gates, rows, g),
-            1.0,
+        gram(
+            &tape.joint,
+            &self.rows,
+            steps * batch,
+            &tape.gates,
+            g,
             weight,
         );
         add_columns(&tape.gates, bias);

@@ -1,10 +1,7 @@
 //! A linear baseline, for scale: a linear map of the last latents and actions with one constant
 //! Gaussian.
 
-use frmdn_engine::{
-    cholesky::Cholesky,
-    matmul::{Mat, matmul},
-};
+use frmdn_engine::{cholesky::Cholesky, linear::Linear as Layer};
 use serde::{Deserialize, Serialize};
 
 use super::judge::Test;
@@ -62,15 +59,11 @@ fn width(latent: usize, actions: usize) -> usize {
 
 /// `sum` += aᵀ b of matrices with rows of `m` and `n` values.
 fn add_gram(a: &[f32], m: usize, b: &[f32], n: usize, sum: &mut [f64]) {
-    let mut part = vec![0.0; m * n];
+    // The gradient of a layer's weights is such a product.
+    let layer = Layer::new(m, n);
     for (a, b) in a.chunks(ROWS * m).zip(b.chunks(ROWS * n)) {
-        matmul(
-            1.0,
-            Mat::new(a, a.len() / m, m).t(),
-            Mat::new(b, b.len() / n, n),
-            0.0,
-            &mut part,
-        );
+        let (mut part, mut columns) = (vec![0.0; m * n], vec![0.0; n]);
+        layer.backward_weights(a, b, a.len() / m, &mut part, &mut columns);
         sum.iter_mut()
             .zip(&part)
             .for_each(|(s, p)| *s += f64::from(*p));
@@ -86,14 +79,13 @@ fn constant_latents() -> RunError {
 /// Targets less their predictions by the map `weight` `[width, d]`.
 fn residuals(batch: &SequenceBatch, weight: &[f32]) -> Vec<f32> {
     let (d, x) = (batch.z_next.len() / batch.steps, features(batch));
-    let mut e = batch.z_next.clone();
-    matmul(
-        -1.0,
-        Mat::new(&x, batch.steps, x.len() / batch.steps),
-        Mat::new(weight, weight.len() / d, d),
-        1.0,
-        &mut e,
-    );
+    let mut layer = Layer::new(weight.len() / d, d);
+    layer.load(weight, &vec![0.0; d]);
+    let mut e = vec![0.0; batch.steps * d];
+    layer.forward(&x, batch.steps, false, &mut e);
+    for (e, target) in e.iter_mut().zip(&batch.z_next) {
+        *e = target - *e;
+    }
     e
 }
 

@@ -8,7 +8,7 @@ use burn::{
     },
 };
 
-use super::{Definition, constant};
+use super::{Definition, constant, product};
 use crate::{
     BINS, FlowKind, LEAK, LOG_PRECISION_LIMIT, TAIL,
     config::SPLINE,
@@ -32,7 +32,7 @@ impl Definition {
                 let lower =
                     self.get("flow.lower") * triangle(dim, false, &device) + identity(dim, &device);
                 (
-                    y.matmul(upper.transpose()).matmul(lower.transpose()),
+                    product(product(y, upper.transpose()), lower.transpose()),
                     log_det + log_diagonal.sum_dim(1),
                 )
             }

@@ -2,7 +2,7 @@
 
 use burn::{Tensor, tensor::Device};
 
-use super::{Definition, constant};
+use super::{Definition, constant, product};
 use crate::{DensityConfig, Form, LOG_PRECISION_LIMIT};
 
 impl Definition {
@@ -117,8 +117,10 @@ impl Definition {
             .reshape([rows * components, pairs]);
         let flat = e.reshape([rows * components, dim]);
         // Entry (i, j) of A, j < i, adds A_ij e_i to value j.
-        let moved = (flat.clone().matmul(places(dim, 0, &device).transpose()) * lower)
-            .matmul(places(dim, 1, &device));
+        let moved = product(
+            product(flat.clone(), places(dim, 0, &device).transpose()) * lower,
+            places(dim, 1, &device),
+        );
         (flat + moved).reshape([rows, components, dim])
     }
 }
