@@ -38,6 +38,7 @@
 //! assert!(score > -10.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 #[cfg(feature = "gym-rs")]
 pub use frmdn_gym_rs as gym_rs;

@@ -53,12 +53,12 @@ impl Actions {
     pub fn squash(&self, raw: &mut [f32]) {
         match self {
             Self::CarRacing => {
-                raw[0] = raw[0].tanh();
-                raw[1] = f32::midpoint(raw[1].tanh(), 1.0);
-                raw[2] = raw[2].tanh().clamp(0.0, 1.0);
+                raw[0] = libm::tanhf(raw[0]);
+                raw[1] = f32::midpoint(libm::tanhf(raw[1]), 1.0);
+                raw[2] = libm::tanhf(raw[2]).clamp(0.0, 1.0);
             }
             Self::Box { .. } => {
-                raw.iter_mut().for_each(|x| *x = x.tanh());
+                raw.iter_mut().for_each(|x| *x = libm::tanhf(*x));
                 self.scale_to_bounds(raw);
             }
             Self::Discrete(_) => one_hot(raw, largest(raw)),
@@ -85,7 +85,7 @@ impl Actions {
         }
         // The inverse of tanh.
         raw.iter_mut()
-            .for_each(|x| *x = (0.5 * ((1.0 + *x) / (1.0 - *x)).ln()).clamp(-MOST, MOST));
+            .for_each(|x| *x = (0.5 * libm::logf((1.0 + *x) / (1.0 - *x))).clamp(-MOST, MOST));
     }
 
     /// Scale of each output of C at which equal steps change every action by about the same amount.
@@ -169,7 +169,7 @@ mod tests {
         };
         let mut a = [0.85, 0.0, -3.0];
         Actions::of(&space).squash(&mut a);
-        assert_eq!(a, [0.85f32.tanh(), 0.5, 0.0]);
+        assert_eq!(a, [libm::tanhf(0.85), 0.5, 0.0]);
     }
 
     #[test]

@@ -216,7 +216,7 @@ fn principal_axes(matrix: &[f64], n: usize, count: usize) -> Vec<(f64, Vec<f64>)
     let mut axes: Vec<Vec<f64>> = (0..count.min(n))
         .map(|j| {
             (0..n)
-                .map(|i| (std::f64::consts::PI * (i as f64 + 0.5) * j as f64 / n as f64).cos())
+                .map(|i| libm::cos(std::f64::consts::PI * (i as f64 + 0.5) * j as f64 / n as f64))
                 .collect()
         })
         .collect();

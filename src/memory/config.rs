@@ -472,7 +472,7 @@ fn spectral_radius(matrix: &[f64], n: usize) -> f64 {
             return 0.0;
         }
         // The logarithm of ‖A^(2^step)‖ counts 2^-step times.
-        log_norm += norm.ln() / f64::from(1 << step);
+        log_norm += libm::log(norm) / f64::from(1 << step);
         a.iter_mut().for_each(|v| *v /= norm);
         if step < SQUARINGS {
             let mut square = vec![0.0; n * n];
@@ -484,13 +484,13 @@ fn spectral_radius(matrix: &[f64], n: usize) -> f64 {
             a = square;
         }
     }
-    log_norm.exp()
+    libm::exp(log_norm)
 }
 
 /// Entropy Σ ½ log(2πe σ²) of Gaussians with these log-variances, in nats: the floor of a
 /// likelihood of their draws (equation 21).
 pub fn posterior_entropy(log_variance: &[f32]) -> f64 {
-    let constant = (2.0 * std::f64::consts::PI * std::f64::consts::E).ln();
+    let constant = libm::log(2.0 * std::f64::consts::PI * std::f64::consts::E);
     log_variance
         .iter()
         .map(|&v| 0.5 * (constant + f64::from(v)))

@@ -174,7 +174,7 @@ impl MemoryDefinition {
         let softplus = |x: Tensor<2>| relu(x.clone()) + (x.abs().neg().exp() + 1.0).log();
         let loss = self.config.loss;
         let w = loss.done_positive_weight;
-        let moved = logit.clone() + w.ln();
+        let moved = logit.clone() + libm::log(w);
         let ends = softplus(moved.clone().neg()) * done.clone() * w
             + softplus(moved) * (done.clone().neg() + 1.0);
         let cross_entropy = softplus(logit.clone()) - logit * done;

@@ -26,7 +26,7 @@ struct Head {
 
 /// Cross-entropy of the logit l against d (0 or 1): log(1 + eˡ) − d l.
 pub(super) fn cross_entropy(logit: f64, done: f64) -> f64 {
-    logit.max(0.0) + (-logit.abs()).exp().ln_1p() - done * logit
+    logit.max(0.0) + libm::log1p(libm::exp(-logit.abs())) - done * logit
 }
 
 impl Head {
@@ -91,7 +91,7 @@ impl Heads {
     pub fn predict_step(&self, h: &[f32]) -> Prediction {
         Prediction {
             reward: self.reward.value(h),
-            done: 1.0 / (1.0 + (-self.done.value(h)).exp()),
+            done: 1.0 / (1.0 + libm::expf(-self.done.value(h))),
         }
     }
 
@@ -111,7 +111,7 @@ impl Heads {
             done_positive_weight: w,
             ..
         } = self.loss;
-        let p = 1.0 / (1.0 + (-(logit + w.ln())).exp());
+        let p = 1.0 / (1.0 + libm::exp(-(logit + libm::log(w))));
         self.reward.backward(
             h,
             2.0 * weight * reward_scale * reward_scale * error,

@@ -133,13 +133,13 @@ impl Driver {
                 if *step > 100 {
                     let hull = env.state().ok_or(ParityError::NotStarted)?.hull;
                     let [x, y] = hull.position;
-                    let (sin, cos) = hull.angle.sin_cos();
+                    let (sin, cos) = libm::sincosf(hull.angle);
                     // Away from the middle of the field, in the car's axes: it looks along +y.
                     let (right, ahead) = (x * cos + y * sin, y * cos - x * sin);
                     // Without gas at first, or the car spins on the grass and stays there.
                     let gas = if *step < 160 { 0.0 } else { 0.25 };
                     action.copy_from_slice(&[
-                        (0.5 * right.atan2(ahead)).clamp(-0.3, 0.3),
+                        (0.5 * libm::atan2f(right, ahead)).clamp(-0.3, 0.3),
                         gas,
                         0.0,
                     ]);

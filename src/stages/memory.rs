@@ -131,13 +131,13 @@ fn join(
         mixture.resize(log_prob.len(), f64::NEG_INFINITY);
         // log(eᵃ + eᵇ).
         for (a, b) in mixture.iter_mut().zip(log_prob) {
-            *a = a.max(b) + (-(*a - b).abs()).exp().ln_1p();
+            *a = a.max(b) + libm::log1p(libm::exp(-(*a - b).abs()));
         }
         all.push(trainer.evaluate(&batches));
         weights.push(tensors);
     }
     let n = members as f64;
-    let nll = n.ln() - mixture.iter().sum::<f64>() / mixture.len().max(1) as f64;
+    let nll = libm::log(n) - mixture.iter().sum::<f64>() / mixture.len().max(1) as f64;
     let mean = |of: fn(&MemoryEvaluation) -> f64| all.iter().map(of).sum::<f64>() / n;
     let line = json!({
         "update": member.updates,

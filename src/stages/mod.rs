@@ -90,7 +90,7 @@ pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
 /// Cosine from `start` at update 0 to `end` times it at `updates`.
 fn learning_rate(start: f64, end: f64, update: u64, updates: u64) -> f64 {
     let part = update as f64 / updates as f64;
-    start * (0.5 * (1.0 + end) + 0.5 * (1.0 - end) * (std::f64::consts::PI * part).cos())
+    start * (0.5 * (1.0 + end) + 0.5 * (1.0 - end) * libm::cos(std::f64::consts::PI * part))
 }
 
 #[cfg(test)]

@@ -342,7 +342,7 @@ fn posterior(folder: &RunFolder, weights: &Params, held_out: &[u8]) -> Result<()
         for (i, (m, v)) in mean.iter().zip(&log_variance).enumerate() {
             let (m, v) = (f64::from(*m), f64::from(*v));
             sums[i % d][0] += posterior_entropy(&[v as f32]);
-            sums[i % d][1] += 0.5 * (m * m + v.exp() - v - 1.0);
+            sums[i % d][1] += 0.5 * (m * m + libm::exp(v) - v - 1.0);
         }
     }
     for sum in &mut sums {

@@ -57,7 +57,7 @@ impl BetaState {
             .map_or(kl, |mean| mean + config.smoothing * (kl - mean));
         self.kl_mean = Some(mean);
         let error = (mean / config.target - 1.0).clamp(-1.0, 1.0);
-        self.beta = (self.beta * (config.rate * error).exp()).clamp(BETA_RANGE.0, BETA_RANGE.1);
+        self.beta = (self.beta * libm::exp(config.rate * error)).clamp(BETA_RANGE.0, BETA_RANGE.1);
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) struct Strategy {
 impl CmaEsConfig {
     pub(crate) fn population(&self) -> usize {
         self.population
-            .unwrap_or(4 + (3.0 * (self.dimension as f64).ln()).floor() as usize)
+            .unwrap_or(4 + (3.0 * libm::log(self.dimension as f64)).floor() as usize)
     }
 
     /// The constants that follow from the settings.
@@ -99,7 +99,7 @@ impl CmaEsConfig {
         let n = dimension as f64;
         // w'_i = ln((λ + 1)/2) − ln i, positive for the better half.
         let raw: Vec<f64> = (1..=lambda)
-            .map(|i| f64::midpoint(lambda as f64, 1.0).ln() - (i as f64).ln())
+            .map(|i| libm::log(f64::midpoint(lambda as f64, 1.0)) - libm::log(i as f64))
             .collect();
         let mu = raw.iter().filter(|w| **w > 0.0).count();
         let mu_eff = effective_mass(&raw[..mu]);
@@ -121,7 +121,7 @@ impl CmaEsConfig {
         let c_sigma = ((mu_eff + 2.0) / (n + mu_eff + 3.0)).min(0.5);
         // pycma 4.5 damps more than the tutorial where the population is large for the dimension,
         // up to threefold for large n.
-        let large = (3.0 * (1.0 - 0.5f64.powf(n / 9.0))).max(1.0);
+        let large = (3.0 * (1.0 - libm::exp2(-n / 9.0))).max(1.0);
         Ok(Strategy {
             weights,
             mean_weights,

@@ -25,6 +25,7 @@
 //! assert!(es.mean().iter().all(|x| x.abs() < 1e-6));
 //! # Ok::<(), frmdn_cma_es::CmaError>(())
 //! ```
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod config;
 mod covariance;

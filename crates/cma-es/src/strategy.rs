@@ -203,14 +203,12 @@ impl CmaEs {
             &old.shape.isotropic(z_w),
         );
         let length = path_sigma.iter().map(|p| p * p).sum::<f64>().sqrt();
-        let sigma = old.sigma
-            * ((s.c_sigma / s.d_sigma) * (length / s.chi_n - 1.0))
-                .min(1.0)
-                .exp();
+        let sigma =
+            old.sigma * libm::exp(((s.c_sigma / s.d_sigma) * (length / s.chi_n - 1.0)).min(1.0));
 
         // Equation 45: the path of the covariance stalls while the step size rises fast.
         let generations = 2.0 * (old.generation + 1) as f64;
-        let norm = length / (1.0 - (1.0 - s.c_sigma).powf(generations)).sqrt();
+        let norm = length / (1.0 - libm::pow(1.0 - s.c_sigma, generations)).sqrt();
         let stalls = norm >= (1.4 + 2.0 / (n as f64 + 1.0)) * s.chi_n;
         let path_c = path(
             &old.path_c,

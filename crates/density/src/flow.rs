@@ -323,7 +323,7 @@ impl Matrix {
                     let above = (i + 1..d)
                         .map(|j| self.upper[i * d + j] * f64::from(y[j]))
                         .sum::<f64>();
-                    self.log_diagonal[i].exp() * f64::from(y[i]) + above
+                    libm::exp(self.log_diagonal[i]) * f64::from(y[i]) + above
                 })
                 .collect();
             for (i, y) in y.iter_mut().enumerate() {
@@ -344,7 +344,7 @@ impl Matrix {
                     - (i + 1..d)
                         .map(|j| self.upper[i * d + j] * v[j])
                         .sum::<f64>())
-                    * (-self.log_diagonal[i]).exp();
+                    * libm::exp(-self.log_diagonal[i]);
             }
             x.iter_mut().zip(v).for_each(|(x, v)| *x = v as f32);
         }

@@ -67,7 +67,7 @@ impl Gaussian {
             rank,
         } = self;
         d.clear();
-        d.extend(log_d.map(f64::exp));
+        d.extend(log_d.map(libm::exp));
         columns.clear();
         columns.extend(u);
         let n = d.len();
@@ -110,14 +110,14 @@ impl Gaussian {
     pub fn log_det(&self) -> f64 {
         let capacitance: f64 = 2.0
             * (0..self.rank)
-                .map(|i| self.l[i * self.rank + i].ln())
+                .map(|i| libm::log(self.l[i * self.rank + i]))
                 .sum::<f64>();
         let sign = if self.form == Form::LowRankCovariance {
             -1.0
         } else {
             1.0
         };
-        self.d.iter().map(|d| d.ln()).sum::<f64>() + sign * capacitance
+        self.d.iter().map(|d| libm::log(*d)).sum::<f64>() + sign * capacitance
     }
 
     /// eᵀ P e. Equation 4: Σ dᵢ eᵢ² + ‖Uᵀ e‖²; of a covariance (equation 7) Σ dᵢ (e − U t)ᵢ² + ‖t‖²

@@ -282,7 +282,7 @@ impl Density {
                     for &(_, at) in group.iter().filter(|(_, at)| at / d == row) {
                         let i = at % d;
                         y[i] = component.mean()[i];
-                        logits[at * n] = (-0.5 * component.log_precision(i)).exp() as f32;
+                        logits[at * n] = libm::exp(-0.5 * component.log_precision(i)) as f32;
                     }
                     continue;
                 }
@@ -368,7 +368,7 @@ impl Density {
         for (k, component) in self.components.iter().enumerate() {
             component.forward(h, 1, false, &mut raw);
             for (i, (y, m)) in y.iter_mut().zip(&raw).enumerate() {
-                *y += weights[if choices == 1 { k } else { i * n + k }].exp() as f32 * m;
+                *y += libm::exp(weights[if choices == 1 { k } else { i * n + k }]) as f32 * m;
             }
         }
         let mut scratch = FlowScratch::default();

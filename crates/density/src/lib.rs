@@ -96,6 +96,7 @@
 //! }
 //! assert!(at_the_wrong_moon < 100, "{at_the_wrong_moon} of 2000 draws are off");
 //! ```
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod config;
 mod definition;

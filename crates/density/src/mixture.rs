@@ -46,7 +46,7 @@ impl<'a> Component<'a> {
             let scale = if power == 0.0 {
                 1.0
             } else {
-                (power * self.log_precision(i % self.dim)).exp()
+                libm::exp(power * self.log_precision(i % self.dim))
             };
             f64::from(v) * scale
         };
@@ -72,7 +72,7 @@ impl<'a> Component<'a> {
         );
         0.5 * (gaussian.log_det()
             - gaussian.quadratic(e, small)
-            - self.dim as f64 * (2.0 * PI).ln())
+            - self.dim as f64 * libm::log(2.0 * PI))
     }
 
     /// log N(xᵢ; μᵢ, 1/dᵢ) of value `i` alone.
@@ -81,7 +81,7 @@ impl<'a> Component<'a> {
             self.log_precision(i),
             f64::from(x[i]) - f64::from(self.raw[i]),
         );
-        0.5 * (log_d - log_d.exp() * e * e - (2.0 * PI).ln())
+        0.5 * (log_d - libm::exp(log_d) * e * e - libm::log(2.0 * PI))
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn choose(logits: &[f32], temperature: f64, rng: &mut Pcg64) -> usize
     }
     let scaled = logits.iter().map(|&l| f64::from(l) / temperature);
     let most = scaled.clone().fold(f64::MIN, f64::max);
-    let weights = scaled.map(|l| (l - most).exp());
+    let weights = scaled.map(|l| libm::exp(l - most));
     let mut at = rng.random::<f64>() * weights.clone().sum::<f64>();
     for (k, w) in weights.enumerate() {
         at -= w;
@@ -132,7 +132,7 @@ pub(crate) fn choose(logits: &[f32], temperature: f64, rng: &mut Pcg64) -> usize
 /// log Σ exp without overflow.
 pub(crate) fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let most = values.clone().fold(f64::MIN, f64::max);
-    most + values.map(|v| (v - most).exp()).sum::<f64>().ln()
+    most + libm::log(values.map(|v| libm::exp(v - most)).sum())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) const MIN_SLOPE: f64 = 1e-3;
 /// What is added to a raw slope before softplus: raw zeros give slopes of 1, and with equal bins
 /// the identity.
 pub(crate) fn slope_offset() -> f64 {
-    (1.0 - MIN_SLOPE).exp_m1().ln()
+    libm::log(libm::expm1(1.0 - MIN_SLOPE))
 }
 
 /// One value's spline.
@@ -31,7 +31,7 @@ pub(crate) struct Spline {
 /// Ends of bins whose widths are a softmax of `raw`.
 fn ends(raw: &[f32]) -> [f64; BINS + 1] {
     let most = raw.iter().fold(f32::MIN, |a, &b| a.max(b));
-    let exp: [f64; BINS] = std::array::from_fn(|k| f64::from(raw[k] - most).exp());
+    let exp: [f64; BINS] = std::array::from_fn(|k| libm::exp(f64::from(raw[k] - most)));
     let total: f64 = exp.iter().sum();
     let mut out = [-TAIL; BINS + 1];
     for k in 0..BINS {
@@ -48,7 +48,7 @@ impl Spline {
         let mut slope = [1.0; BINS + 1];
         for (slope, &raw) in slope[1..BINS].iter_mut().zip(&raw[2 * BINS..]) {
             let v = f64::from(raw) + slope_offset();
-            *slope = MIN_SLOPE + v.max(0.0) + (-v.abs()).exp().ln_1p();
+            *slope = MIN_SLOPE + v.max(0.0) + libm::log1p(libm::exp(-v.abs()));
         }
         Self {
             x: ends(&raw[..BINS]),
@@ -73,7 +73,10 @@ impl Spline {
         let below = s + (a + b - 2.0 * s) * both;
         let y = self.y[k] + h * (s * xi * xi + a * both) / below;
         let above = b * xi * xi + 2.0 * s * both + a * (1.0 - xi) * (1.0 - xi);
-        (y, 2.0 * (s.ln() - below.ln()) + above.ln())
+        (
+            y,
+            2.0 * (libm::log(s) - libm::log(below)) + libm::log(above),
+        )
     }
 
     /// x of y: the root of a quadratic in ξ.

@@ -3,14 +3,15 @@
 //!
 //! Every function treats each element by the same sequence of operations wherever it stands in the
 //! slice, so a value never depends on its neighbours. NaN stays NaN. The instruction set is chosen
-//! at run time (AVX-512, AVX2 + FMA, or the baseline); results may differ in the last bits between
-//! CPU types, never between calls.
+//! at run time; all that fuse multiply-adds give the same bits.
 #![expect(
     unsafe_code,
     reason = "calling functions compiled for a wider instruction set, after asking the CPU"
 )]
 
-/// a·b + c, fused where the CPU has it (elsewhere `mul_add` would be a library call).
+use crate::simd::{Set, set};
+
+/// a·b + c.
 #[inline(always)]
 fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
@@ -73,26 +74,25 @@ macro_rules! in_place {
         $(#[$doc])*
         pub fn $name(x: &mut [f32]) {
             #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx2,fma")]
-                fn avx512(x: &mut [f32]) {
-                    x.iter_mut().for_each(|v| *v = $scalar::<true>(*v));
-                }
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2(x: &mut [f32]) {
-                    x.iter_mut().for_each(|v| *v = $scalar::<true>(*v));
-                }
-                let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-                if fused && is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the CPU has just said that it has these instructions.
-                    return unsafe { avx512(x) };
-                }
-                if fused {
-                    // SAFETY: as above.
-                    return unsafe { avx2(x) };
-                }
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            fn avx512(x: &mut [f32]) {
+                x.iter_mut().for_each(|v| *v = $scalar::<true>(*v));
             }
-            x.iter_mut().for_each(|v| *v = $scalar::<false>(*v));
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2(x: &mut [f32]) {
+                x.iter_mut().for_each(|v| *v = $scalar::<true>(*v));
+            }
+            match set() {
+                Set::Portable => x.iter_mut().for_each(|v| *v = $scalar::<false>(*v)),
+                Set::Fused => x.iter_mut().for_each(|v| *v = $scalar::<true>(*v)),
+                // SAFETY: the CPU has said that it has these instructions.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx2 => unsafe { avx2(x) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512 => unsafe { avx512(x) },
+            }
         }
     };
 }
@@ -219,5 +219,26 @@ mod tests {
                 assert_eq!(one[0].to_bits(), y.to_bits());
             }
         }
+    }
+
+    /// All sets with fused multiply-adds give the same bits.
+    #[test]
+    fn an_element_does_not_depend_on_the_instruction_set() {
+        use crate::gather::tests::{FORCED, available};
+
+        let inputs: Vec<f32> = (-40_000..40_000).map(|i| i as f32 * 2.5e-3).collect();
+        for f in [exp_inplace, tanh_inplace, sigmoid_inplace] {
+            let mut fused: Option<Vec<f32>> = None;
+            for set in available().into_iter().filter(|s| *s != Set::Portable) {
+                FORCED.set(Some(set));
+                let mut outputs = inputs.clone();
+                f(&mut outputs);
+                assert!(
+                    *fused.get_or_insert_with(|| outputs.clone()) == outputs,
+                    "{set:?}"
+                );
+            }
+        }
+        FORCED.set(None);
     }
 }

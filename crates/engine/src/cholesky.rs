@@ -31,7 +31,9 @@ impl Cholesky {
 
     /// log |a|.
     pub fn log_det(&self) -> f64 {
-        (0..self.n).map(|i| 2.0 * self.l[i * self.n + i].ln()).sum()
+        (0..self.n)
+            .map(|i| 2.0 * libm::log(self.l[i * self.n + i]))
+            .sum()
     }
 
     /// L⁻¹ b in place.

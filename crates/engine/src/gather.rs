@@ -12,7 +12,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
-use crate::simd::{Portable, Simd};
+use crate::simd::{Portable, Set, Simd, set};
 
 /// Where the rows of the left matrix lie: row `i` starts at `(i / table.len()) · frame + table[i %
 /// table.len()]` and consists of one run of `run` values at each of the offsets in `segments`.
@@ -67,36 +67,10 @@ impl Windows {
     }
 }
 
-/// The instruction set in use; asked once per call, the answer is cached by the standard library.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Set {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-pub(crate) fn set() -> Set {
-    #[cfg(test)]
-    if let Some(forced) = tests::FORCED.get() {
-        return forced;
-    }
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        return if is_x86_feature_detected!("avx512f") {
-            Set::Avx512
-        } else {
-            Set::Avx2
-        };
-    }
-    Set::Portable
-}
-
 /// (vectors in the widest tile, values in a vector).
 fn widths() -> (usize, usize) {
     match set() {
-        Set::Portable => (Portable::WIDEST, Portable::LANES),
+        Set::Portable | Set::Fused => (Portable::<true>::WIDEST, Portable::<true>::LANES),
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => (Avx2::WIDEST, Avx2::LANES),
         #[cfg(target_arch = "x86_64")]
@@ -229,7 +203,8 @@ pub(crate) fn product(
     // instructions.
     unsafe {
         match set() {
-            Set::Portable => product_loop::<Portable>(call),
+            Set::Portable => product_loop::<Portable<false>>(call),
+            Set::Fused => product_loop::<Portable<true>>(call),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => product_avx2(call),
             #[cfg(target_arch = "x86_64")]
@@ -435,7 +410,8 @@ pub(crate) fn gram(
     // instructions.
     unsafe {
         match set() {
-            Set::Portable => gram_loop::<Portable>(call),
+            Set::Portable => gram_loop::<Portable<false>>(call),
+            Set::Fused => gram_loop::<Portable<true>>(call),
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => gram_avx2(call),
             #[cfg(target_arch = "x86_64")]

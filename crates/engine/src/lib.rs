@@ -5,6 +5,7 @@
 //! shards of a fixed size, run the shards on any number of threads and add the results up in shard
 //! order, so that a result never depends on the number of threads. The crate depends neither on
 //! burn nor on reinforcement learning.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod activation;
 pub mod adam;

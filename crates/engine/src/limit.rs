@@ -6,9 +6,8 @@ use std::{hint::black_box, time::Instant};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::{
-    gather::{Set, set},
     linear::Linear,
-    simd::{Portable, Simd},
+    simd::{Portable, Set, Simd, set},
 };
 
 /// Chains of fused multiply-adds that do not wait for each other: more than the latency times the
@@ -55,7 +54,8 @@ fn chains_avx2() {
 /// the best of five.
 pub fn fused_multiply_adds() -> (&'static str, f64) {
     let (name, lanes) = match set() {
-        Set::Portable => ("portable", Portable::LANES),
+        Set::Portable => ("portable", Portable::<false>::LANES),
+        Set::Fused => ("portable, fused", Portable::<true>::LANES),
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => ("AVX2 + FMA", Avx2::LANES),
         #[cfg(target_arch = "x86_64")]
@@ -66,7 +66,8 @@ pub fn fused_multiply_adds() -> (&'static str, f64) {
         // SAFETY: `set` has asked the CPU.
         unsafe {
             match set() {
-                Set::Portable => chains::<Portable>(),
+                Set::Portable => chains::<Portable<false>>(),
+                Set::Fused => chains::<Portable<true>>(),
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx2 => chains_avx2(),
                 #[cfg(target_arch = "x86_64")]

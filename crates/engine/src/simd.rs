@@ -4,6 +4,8 @@
     reason = "vector intrinsics; every caller is compiled for, and guarded by, the set it uses"
 )]
 
+use std::sync::OnceLock;
+
 /// One instruction set.
 ///
 /// # Safety
@@ -29,10 +31,50 @@ pub(crate) trait Simd {
     unsafe fn relu(v: Self::V) -> Self::V;
 }
 
-/// Whatever the build's baseline is (SSE2 on x86-64, NEON on ARM), by automatic vectorisation.
-pub(crate) struct Portable;
+/// The instruction set in use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Set {
+    /// The build's baseline without fused multiply-adds: x86-64 before 2013. Other last bits.
+    Portable,
+    /// The build's baseline with them: ARM.
+    Fused,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
 
-impl Simd for Portable {
+/// The widest set of this processor, or that which `FRMDN_INSTRUCTIONS` names: `fused` computes as
+/// an ARM processor does, slowly elsewhere.
+pub(crate) fn set() -> Set {
+    #[cfg(test)]
+    if let Some(forced) = crate::gather::tests::FORCED.get() {
+        return forced;
+    }
+    static SET: OnceLock<Set> = OnceLock::new();
+    *SET.get_or_init(|| {
+        if cfg!(target_arch = "aarch64")
+            || std::env::var_os("FRMDN_INSTRUCTIONS").is_some_and(|name| name == "fused")
+        {
+            return Set::Fused;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return if is_x86_feature_detected!("avx512f") {
+                Set::Avx512
+            } else {
+                Set::Avx2
+            };
+        }
+        Set::Portable
+    })
+}
+
+/// Whatever the build's baseline is (SSE2 on x86-64, NEON on ARM), by automatic vectorisation; with
+/// fused multiply-adds if `FUSED` (a call of a library where the baseline has none).
+pub(crate) struct Portable<const FUSED: bool>;
+
+impl<const FUSED: bool> Simd for Portable<FUSED> {
     type V = [f32; 4];
     const LANES: usize = 4;
     const WIDEST: usize = 2;
@@ -68,11 +110,12 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let one = |a: f32, b: f32, c: f32| if FUSED { a.mul_add(b, c) } else { a * b + c };
         [
-            a[0] * b[0] + c[0],
-            a[1] * b[1] + c[1],
-            a[2] * b[2] + c[2],
-            a[3] * b[3] + c[3],
+            one(a[0], b[0], c[0]),
+            one(a[1], b[1], c[1]),
+            one(a[2], b[2], c[2]),
+            one(a[3], b[3], c[3]),
         ]
     }
     #[inline(always)]

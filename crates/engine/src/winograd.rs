@@ -20,8 +20,8 @@
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::{
-    gather::{Packed, Set, Windows, product, set},
-    simd::{Portable, Simd},
+    gather::{Packed, Windows, product},
+    simd::{Portable, Set, Simd, set},
 };
 
 /// Products of a tile.
@@ -176,7 +176,8 @@ macro_rules! for_each_set {
             // its instructions.
             unsafe {
                 match set() {
-                    Set::Portable => self.$body::<Portable>(from, to),
+                    Set::Portable => self.$body::<Portable<false>>(from, to),
+                    Set::Fused => self.$body::<Portable<true>>(from, to),
                     #[cfg(target_arch = "x86_64")]
                     Set::Avx2 => avx2(self, from, to),
                     #[cfg(target_arch = "x86_64")]
@@ -345,8 +346,10 @@ mod tests {
     #[test]
     fn every_instruction_set_agrees_with_the_windows() {
         let (height, width, frames) = (15, 18, 11);
+        let mut fused: Option<Vec<f32>> = None;
         for set in available() {
             FORCED.set(Some(set));
+            let mut all = Vec::new();
             for (channels, filters) in [(3, 5), (16, 16), (21, 35), (32, 64)] {
                 let (weight, bias) = (normals("w", 16 * channels * filters), normals("b", filters));
                 let x = normals("x", frames * height * width * channels);
@@ -388,6 +391,11 @@ mod tests {
                     y[last * rows * filters..],
                     "{set:?} {channels}→{filters}: a frame by itself"
                 );
+                all.extend(y);
+            }
+            if set != Set::Portable {
+                let first = fused.get_or_insert_with(|| all.clone());
+                assert!(*first == all, "{set:?} and {:?} differ", Set::Fused);
             }
         }
         FORCED.set(None);

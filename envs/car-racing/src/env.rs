@@ -273,7 +273,7 @@ impl Env for CarRacing {
             steps: episode.steps,
             progress: (episode.visited, total),
             completed,
-            still: velocity.x.hypot(velocity.y) < STILL,
+            still: libm::hypotf(velocity.x, velocity.y) < STILL,
         };
         self.running = !(terminated || truncated);
         self.observe(out);

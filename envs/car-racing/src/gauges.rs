@@ -38,7 +38,7 @@ pub(crate) fn draw(out: &mut [u8], width: usize, car: &Car, score: f64) {
         }
     };
     let hull = car.hull();
-    let speed = f64::from(hull.velocity.x).hypot(f64::from(hull.velocity.y));
+    let speed = libm::hypot(f64::from(hull.velocity.x), f64::from(hull.velocity.y));
     upright(5.0, speed, 0.02, WHITE);
     for (wheel, (place, color)) in
         car.wheels

@@ -19,6 +19,7 @@
 //!
 //! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene`
 //! and `gauges` on `raster`, `perturbation`, and `env`, which puts them together.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod car;
 mod config;
@@ -34,6 +35,7 @@ pub mod pursuit;
 mod raster;
 pub mod rng;
 mod scene;
+mod sincos;
 mod solver;
 mod state;
 pub mod track;

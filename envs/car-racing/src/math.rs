@@ -2,6 +2,8 @@
 
 use std::ops::{Add, AddAssign, Mul, Neg, Sub, SubAssign};
 
+use crate::sincos::sin_cos;
+
 /// A vector of the plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Vec2 {
@@ -87,10 +89,8 @@ pub(crate) struct Rot {
 
 impl Rot {
     pub fn new(angle: f32) -> Self {
-        Self {
-            sin: angle.sin(),
-            cos: angle.cos(),
-        }
+        let (sin, cos) = sin_cos(angle);
+        Self { sin, cos }
     }
 
     pub fn apply(self, v: Vec2) -> Vec2 {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::raster::{BAR, WINDOW};
 use crate::rng::Rng;
 use crate::scene::Colors;
+use crate::sincos::sin_cos;
 use crate::track::Point;
 
 /// Largest change of a colour, as a share of the range.
@@ -127,8 +128,8 @@ impl Perturbation {
             std::array::from_fn(|i| {
                 let angle = std::f64::consts::PI / 4.0 * (i as f64 + turn as f64 / 4.0);
                 (
-                    BLOB.0 + BLOB_RADIUS * angle.cos(),
-                    BLOB.1 + BLOB_RADIUS * angle.sin(),
+                    BLOB.0 + BLOB_RADIUS * libm::cos(angle),
+                    BLOB.1 + BLOB_RADIUS * libm::sin(angle),
                 )
             })
         };
@@ -170,8 +171,8 @@ impl Noise {
         let unit = |bits: u64| ((bits & 0xff_ffff) as f32 + 0.5) / 16_777_216.0;
         for pair in values.chunks_mut(2) {
             let bits = self.0.next_u64();
-            let radius = NOISE * (-2.0 * unit(bits).ln()).sqrt();
-            let (sin, cos) = (std::f32::consts::TAU * unit(bits >> 32)).sin_cos();
+            let radius = NOISE * (-2.0 * libm::logf(unit(bits))).sqrt();
+            let (sin, cos) = sin_cos(std::f32::consts::TAU * unit(bits >> 32));
             for (value, part) in pair.iter_mut().zip([sin, cos]) {
                 // The cast clamps to a byte.
                 *value = (f32::from(*value) + radius * part).round() as u8;

@@ -59,27 +59,24 @@ impl PurePursuit {
             f64::from(car.hull.position[0]),
             f64::from(car.hull.position[1]),
         );
-        let distance = |i: usize| (track.points[i % n].x - x).hypot(track.points[i % n].y - y);
+        let distance = |i: usize| libm::hypot(track.points[i % n].x - x, track.points[i % n].y - y);
         let at = track.nearest((x, y), self.nearest);
         self.nearest = Some(at);
         let [vx, vy] = car.hull.velocity.map(f64::from);
-        let speed = vx.hypot(vy);
+        let speed = libm::hypot(vx, vy);
 
         let reach = c.look_ahead + c.look_ahead_per_speed * speed;
         let target = (at + 1..at + HORIZON)
             .find(|&i| distance(i) >= reach)
             .unwrap_or(at + HORIZON);
-        let angle = f64::from(car.hull.angle);
+        let (sin, cos) = libm::sincos(f64::from(car.hull.angle));
         // The car points along (−sin, cos); its right is (cos, sin).
         let (dx, dy) = (
             track.points[target % n].x - x,
             track.points[target % n].y - y,
         );
-        let (ahead, right) = (
-            -dx * angle.sin() + dy * angle.cos(),
-            dx * angle.cos() + dy * angle.sin(),
-        );
-        let bearing = right.atan2(ahead);
+        let (ahead, right) = (-dx * sin + dy * cos, dx * cos + dy * sin);
+        let bearing = libm::atan2(right, ahead);
         let steer = (2.2 * bearing).clamp(-1.0, 1.0);
 
         // For every bend ahead, the present speed from which the car can brake in time.

@@ -88,7 +88,7 @@ impl Camera {
             f64::from(hull.transform.position.x),
             f64::from(hull.transform.position.y),
         );
-        let (sin, cos) = (-f64::from(hull.angle)).sin_cos();
+        let (sin, cos) = libm::sincos(-f64::from(hull.angle));
         let zoom = 0.1 * SCALE * (1.0 - time).max(0.0) + ZOOM * SCALE * time.min(1.0);
         let (scroll_x, scroll_y) = (-x * zoom, -y * zoom);
         let shift = (
@@ -97,7 +97,7 @@ impl Camera {
         );
         let ahead = (WINDOW.1 / 2.0 - WINDOW.1 / 4.0) / zoom;
         let center = (x + sin * ahead, y + cos * ahead);
-        let radius = (WINDOW.0 / 2.0).hypot(WINDOW.1 / 2.0) / zoom;
+        let radius = libm::hypot(WINDOW.0 / 2.0, WINDOW.1 / 2.0) / zoom;
         Self {
             sin,
             cos,
@@ -209,7 +209,7 @@ fn wheel(canvas: &mut Canvas, camera: &Camera, car: &Car, i: usize) {
     let placed = car.bodies[i].transform;
     body(canvas, camera, car.wheel_shape.vertices(), placed, BLACK);
     let (a1, a2) = (car.wheels[i].phase, car.wheels[i].phase + 1.2);
-    let ((s1, mut c1), (s2, mut c2)) = (a1.sin_cos(), a2.sin_cos());
+    let ((s1, mut c1), (s2, mut c2)) = (libm::sincos(a1), libm::sincos(a2));
     if s1 > 0.0 && s2 > 0.0 {
         return;
     }

@@ -19,7 +19,7 @@ pub struct BodyState {
 impl BodyState {
     /// Its velocity forwards and to its right, world units per second.
     pub fn forward_and_sideways(&self) -> [f64; 2] {
-        let (sin, cos) = f64::from(self.angle).sin_cos();
+        let (sin, cos) = libm::sincos(f64::from(self.angle));
         let [x, y] = self.velocity.map(f64::from);
         [y * cos - x * sin, x * cos + y * sin]
     }

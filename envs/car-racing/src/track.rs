@@ -82,7 +82,7 @@ impl Track {
     /// itself.
     pub fn nearest(&self, (x, y): Point, last: Option<usize>) -> usize {
         let n = self.points.len();
-        let distance = |i: usize| (self.points[i % n].x - x).hypot(self.points[i % n].y - y);
+        let distance = |i: usize| libm::hypot(self.points[i % n].x - x, self.points[i % n].y - y);
         let nearest = |range: std::ops::Range<usize>| {
             range
                 .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
@@ -100,7 +100,7 @@ impl Track {
         let n = self.points.len();
         let (a, b) = (self.points[i % n], self.points[(i + 3) % n]);
         let turn = (b.beta - a.beta + PI).rem_euclid(2.0 * PI) - PI;
-        turn / (b.x - a.x).hypot(b.y - a.y).max(1.0)
+        turn / libm::hypot(b.x - a.x, b.y - a.y).max(1.0)
     }
 
     /// The largest curvature, to either side, within the `tiles` tiles (three or more) from point
@@ -124,7 +124,7 @@ fn checkpoints(rng: &mut Rng) -> [(f64, f64, f64); CHECKPOINTS] {
             _ if c == CHECKPOINTS - 1 => (turn, 1.5 * TRACK_RAD),
             _ => (turn + noise, rad),
         };
-        (alpha, rad * alpha.cos(), rad * alpha.sin())
+        (alpha, rad * libm::cos(alpha), rad * libm::sin(alpha))
     })
 }
 
@@ -136,7 +136,7 @@ fn drive_checkpoints(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackP
     let mut visited_other_side = false;
     let mut track = Vec::with_capacity(2500);
     for _ in 0..2500 {
-        let mut alpha = y.atan2(x);
+        let mut alpha = libm::atan2(y, x);
         if visited_other_side && alpha > 0.0 {
             laps += 1;
             visited_other_side = false;
@@ -160,7 +160,7 @@ fn drive_checkpoints(checkpoints: &[(f64, f64, f64); CHECKPOINTS]) -> Vec<TrackP
             alpha -= 2.0 * PI;
         };
 
-        let (r1x, r1y) = (beta.cos(), beta.sin());
+        let (r1x, r1y) = (libm::cos(beta), libm::sin(beta));
         let (p1x, p1y) = (-r1y, r1x);
         let proj = r1x * (dest_x - x) + r1y * (dest_y - y);
         while beta - alpha > 1.5 * PI {
@@ -203,8 +203,8 @@ fn close_loop(track: &[TrackPoint]) -> Option<Vec<TrackPoint>> {
     let begin = crossings.next()?;
     let lap = &track[begin..end - 1];
     let (first, last) = (lap.first()?, lap.last()?);
-    let gap_x = first.beta.cos() * (first.x - last.x);
-    let gap_y = first.beta.sin() * (first.y - last.y);
+    let gap_x = libm::cos(first.beta) * (first.x - last.x);
+    let gap_y = libm::sin(first.beta) * (first.y - last.y);
     let gap = (gap_x * gap_x + gap_y * gap_y).sqrt();
     (gap <= TRACK_DETAIL_STEP).then(|| lap.to_vec())
 }
@@ -240,7 +240,10 @@ fn tiles(points: &[TrackPoint]) -> Vec<Tile> {
         .map(|i| {
             let (p1, p2) = (points[i], points[(i + points.len() - 1) % points.len()]);
             let aside = |p: TrackPoint, distance: f64| {
-                (p.x + distance * p.beta.cos(), p.y + distance * p.beta.sin())
+                (
+                    p.x + distance * libm::cos(p.beta),
+                    p.y + distance * libm::sin(p.beta),
+                )
             };
             let corners = [
                 aside(p1, -TRACK_WIDTH),

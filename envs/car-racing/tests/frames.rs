@@ -187,7 +187,8 @@ fn colours_drawn_anew_are_gymnasiums() {
     let mut seen = 0;
     while !data.is_empty() {
         let (seed, tiles) = (data.u64(), data.u32());
-        let first: [u64; 4] = std::array::from_fn(|_| data.f64().to_bits());
+        // As `f32`, which the simulation sees.
+        let first: [f32; 4] = std::array::from_fn(|_| data.f64() as f32);
         let (reference, rest) = data.0.split_at(SIDE * SIDE * 3);
         data.0 = rest;
         env.reset(seed, ObservationMut::Frame(&mut frame))
@@ -196,7 +197,7 @@ fn colours_drawn_anew_are_gymnasiums() {
         assert_eq!(
             (
                 track.points.len() as u32,
-                [track.points[0].alpha, track.points[0].beta].map(f64::to_bits)
+                [track.points[0].alpha, track.points[0].beta].map(|x| x as f32)
             ),
             (tiles, [first[0], first[1]])
         );

@@ -78,7 +78,7 @@ impl Latents {
         match &self.sd {
             None => posterior_entropy(&episode.log_variance[episode.latent..]),
             Some(sd) => {
-                let log_variance: Vec<f32> = sd.iter().map(|sd| 2.0 * sd.ln()).collect();
+                let log_variance: Vec<f32> = sd.iter().map(|sd| 2.0 * libm::logf(*sd)).collect();
                 posterior_entropy(&log_variance) * episode.steps() as f64
             }
         }
@@ -100,7 +100,7 @@ impl Latents {
         for (i, z) in z.iter_mut().enumerate() {
             let sd = match &self.sd {
                 Some(sd) => sd[i % d],
-                None => (0.5 * log_variance[i]).exp(),
+                None => libm::expf(0.5 * log_variance[i]),
             };
             *z = mean[i] + sd * *z;
         }

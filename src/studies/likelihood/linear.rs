@@ -137,7 +137,7 @@ pub fn linear(training: &[SequenceBatch], test: &Test) -> Result<[f64; 2]> {
                 nats += 0.5
                     * (l.log_det()
                         + e.iter().map(|v| v * v).sum::<f64>()
-                        + d as f64 * (2.0 * std::f64::consts::PI).ln());
+                        + d as f64 * libm::log(2.0 * std::f64::consts::PI));
             }
             nats -= floor;
             steps += batch.steps as f64;

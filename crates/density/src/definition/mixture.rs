@@ -31,7 +31,7 @@ impl Definition {
         };
         let a = e * (log_d.clone() * 0.5).exp();
         let logits = self.linear("head.logits", h.clone());
-        let constant = 0.5 * dim as f64 * (2.0 * std::f64::consts::PI).ln();
+        let constant = 0.5 * dim as f64 * libm::log(2.0 * std::f64::consts::PI);
         // Equation 11.
         if form == Form::Factored {
             let logits = logits.reshape([rows * dim, components]);

@@ -32,22 +32,22 @@ fn row(a: &[f32], i: usize) -> Vec<f32> {
 }
 
 pub(crate) fn available() -> Vec<Set> {
-    let widest = set();
+    let mut sets = vec![Set::Portable, Set::Fused];
     #[cfg(target_arch = "x86_64")]
-    if widest == Set::Avx512 {
-        return vec![Set::Portable, Set::Avx2, Set::Avx512];
+    match set() {
+        Set::Avx512 => sets.extend([Set::Avx2, Set::Avx512]),
+        Set::Avx2 => sets.push(Set::Avx2),
+        _ => {}
     }
-    if widest == Set::Portable {
-        vec![Set::Portable]
-    } else {
-        vec![Set::Portable, widest]
-    }
+    sets
 }
 
 #[test]
 fn every_instruction_set_agrees_with_plain_loops() {
+    let mut fused: Option<Vec<f32>> = None;
     for set in available() {
         FORCED.set(Some(set));
+        let mut all = Vec::new();
         for (rows, columns) in
             (1..=20).flat_map(|r| [1, 3, 4, 7, 8, 9, 16, 31, 48, 64, 70, 112].map(|c| (r, c)))
         {
@@ -74,6 +74,9 @@ fn every_instruction_set_agrees_with_plain_loops() {
             );
             let mut sum = vec![1.0; 10 * columns];
             gram(&a, &windows(), rows, &g, columns, &mut sum);
+            for part in [&c, &backward, &sum] {
+                all.extend_from_slice(part);
+            }
             for i in 0..rows {
                 let x = row(&a, i);
                 for j in 0..columns {
@@ -106,6 +109,10 @@ fn every_instruction_set_agrees_with_plain_loops() {
                     );
                 }
             }
+        }
+        if set != Set::Portable {
+            let first = fused.get_or_insert_with(|| all.clone());
+            assert!(*first == all, "{set:?} and {:?} differ", Set::Fused);
         }
     }
     FORCED.set(None);

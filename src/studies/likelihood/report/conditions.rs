@@ -45,7 +45,7 @@ pub fn noises(plan: &Likelihood, finished: &[Finished]) -> Result<Option<Noises>
             let removed = bootstrap(&samples, &baseline, |a, b| 1.0 - a / b);
             let gained = bootstrap(&baseline, &samples, |a, b| a - b);
             if let (true, Some(removed)) = (noise > 0.0, removed) {
-                curve.push((noise.log10(), 100.0 * removed.value));
+                curve.push((libm::log10(noise), 100.0 * removed.value));
             }
             if above.is_some() {
                 let name = if noise == 0.0 {
