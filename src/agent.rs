@@ -10,7 +10,7 @@ use crate::{
     memory::{self, Memory, MemoryConfig},
     rollout::ActingModel,
     run::{
-        Checkpoint, CheckpointKind, Result, RunError, RunFolder, shipped_candidates,
+        Checkpoint, CheckpointKind, Result, RunError, RunFolder, meant, shipped_candidates,
         shipped_folders, shipped_remedy,
     },
     vision::{Decoder, Vae, VaeConfig},
@@ -45,27 +45,28 @@ pub struct Agent {
 /// Name of the file that holds an agent as a whole.
 pub const FILE: &str = "agent.safetensors";
 
-/// Names of the runs and checkpoints that can be named, for error messages.
-fn known() -> String {
-    let mut all = agents_in(Path::new("runs"), "run.toml");
+/// What `path` may have meant, and the runs and checkpoints that can be named, for error messages.
+fn known(path: &Path) -> String {
+    let runs = names_in(Path::new("runs"), "run.toml");
+    let mut all: Vec<String> = runs.iter().map(|name| format!("runs/{name}")).collect();
     for folder in shipped_folders() {
-        all.extend(agents_in(&folder, FILE));
+        all.extend(names_in(&folder, FILE));
     }
     all.sort();
+    all.dedup();
     if all.is_empty() {
-        String::new()
-    } else {
-        format!(". Here there are: {}", all.join(", "))
+        return String::new();
     }
+    let nearest = meant(&path.to_string_lossy(), all.iter().map(String::as_str));
+    format!("{nearest}. Here there are: {}", all.join(", "))
 }
 
-/// The folders in `folder` that hold `file`.
-fn agents_in(folder: &Path, file: &str) -> Vec<String> {
+/// Names of the folders in `folder` that hold `file`.
+fn names_in(folder: &Path, file: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .map(|entry| entry.path())
-        .filter(|path| path.join(file).exists())
-        .map(|path| path.display().to_string())
+        .filter(|entry| entry.path().join(file).exists())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()
 }
 
@@ -97,7 +98,7 @@ impl Agent {
                 "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}{}. \
                  To train an agent, type: frmdn train",
                 dir.display(),
-                known(),
+                known(dir),
                 shipped_remedy()
             ))
         })?;

@@ -40,7 +40,7 @@ fn gymnasium() -> bool {
             std::env::var("FRMDN_REQUIRE_GYMNASIUM").is_err(),
             "Gymnasium is required, but: {why}"
         );
-        println!("SKIPPED: {why}");
+        common::skipped(&why.to_string());
     }
     found.is_ok()
 }

@@ -4,6 +4,8 @@
 //! float64. The other direction needs a Python with PyTorch: set `FRMDN_TORCH_PYTHON` to it, else
 //! that test is skipped.
 
+mod common;
+
 use std::path::Path;
 
 use frmdn::{
@@ -138,7 +140,7 @@ fn check_predictions(
 #[test]
 fn pytorch_loads_trained_weights_and_gives_their_likelihoods() {
     let Some(python) = std::env::var_os("FRMDN_TORCH_PYTHON") else {
-        println!("SKIPPED: set FRMDN_TORCH_PYTHON to a Python with PyTorch");
+        common::skipped("set FRMDN_TORCH_PYTHON to a Python with PyTorch");
         return;
     };
     let (latent, actions, steps, batch) = (6, 3, 12, 4);

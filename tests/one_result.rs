@@ -93,7 +93,7 @@ impl Machine {
         self.apply(&mut command);
         let output = command.output().unwrap();
         if output.status.code() == Some(77) {
-            println!("SKIPPED: this processor cannot fault CPUID, so AVX-512 cannot be hidden");
+            common::skipped("this processor cannot fault CPUID, so AVX-512 cannot be hidden");
             return false;
         }
         if matches!(self, Self::WithoutAvx512) {

@@ -80,10 +80,7 @@ fn progress(folder: &RunFolder) -> Result<String> {
         ),
         (
             "vision",
-            format!(
-                "update {} of at most {}",
-                v["update"], preset.vision.updates
-            ),
+            reached(&v["update"], "update", "at most ", preset.vision.updates),
         ),
         (
             "latents",
@@ -91,16 +88,15 @@ fn progress(folder: &RunFolder) -> Result<String> {
         ),
         (
             "memory",
-            format!(
-                "update {} of at most {}",
-                m["update"], preset.memory.updates
-            ),
+            reached(&m["update"], "update", "at most ", preset.memory.updates),
         ),
         (
             "controller",
-            format!(
-                "generation {} of {}",
-                c["generation"], preset.controller.generations
+            reached(
+                &c["generation"],
+                "generation",
+                "",
+                preset.controller.generations,
             ),
         ),
     ];
@@ -238,4 +234,12 @@ fn parts(agent: &Agent) -> String {
         })
         .collect();
     table(&["tensor", "shape", "numbers"], &rows)
+}
+
+/// How far a stage has come, from its last line of metrics.
+fn reached(at: &serde_json::Value, unit: &str, bound: &str, last: u64) -> String {
+    match at.as_u64() {
+        Some(at) => format!("{unit} {at} of {bound}{last}"),
+        None => "not begun".into(),
+    }
 }

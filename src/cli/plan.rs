@@ -74,7 +74,7 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
         v.window_episodes
     );
     println!("disk: about {:.1} GB in the run folder", disk / 1e9 + 0.1);
-    println!("threads: {cores}; the same command resumes after any interruption");
+    println!("threads: {cores}; frmdn train goes on after any interruption");
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod checkpoint;
 mod episode;
 mod error;
 mod folder;
+mod meant;
 mod metrics;
 mod npz;
 mod preset;
@@ -19,6 +20,7 @@ pub use checkpoint::{Checkpoint, CheckpointKind};
 pub use episode::{Episode, EpisodeStore, LatentEpisode};
 pub use error::{Result, RunError};
 pub use folder::RunFolder;
+pub use meant::meant;
 pub use metrics::Metrics;
 pub use preset::{
     CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,

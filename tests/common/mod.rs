@@ -60,6 +60,12 @@ pub fn frmdn(args: &[&str]) -> Output {
         .expect("the program starts")
 }
 
+/// Says that a test cannot run here, past the capture of what tests print.
+pub fn skipped(why: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "SKIPPED: {why}").ok();
+}
+
 /// Standard error of a command that must fail with exit code 1 and without a panic.
 pub fn error(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::{Preset, spelling};
-use crate::run::{Result, RunError};
+use crate::run::{Result, RunError, meant};
 
 /// The presets that are compiled in: name and text.
 pub const SHIPPED: [(&str, &str); 5] = [
@@ -57,8 +57,9 @@ impl Source {
         }
         Self::shipped(name).ok_or_else(|| {
             RunError::Config(format!(
-                "there is no preset and no file `{name}`. Presets: {}; or give the path of a TOML \
-                 file, for example a changed copy of one from agents/",
+                "there is no preset and no file `{name}`{}. Presets: {}; or give the path of a \
+                 TOML file, for example a changed copy of one from agents/",
+                meant(name, SHIPPED.iter().map(|(name, _)| *name)),
                 shipped_names()
             ))
         })

@@ -218,7 +218,7 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
         Series::new("best candidate (fitness)", pick("fitness_best")),
         Series::new("mean of candidates (fitness)", pick("fitness_mean")),
         Series::new(
-            "distribution's mean (selection tracks)",
+            "the agent so far (score on selection tracks)",
             pick("selection_mean"),
         ),
     ];
