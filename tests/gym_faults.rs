@@ -49,6 +49,18 @@ fn has(text: &str, words: &[&str]) {
     }
 }
 
+/// A folder with settings that can never be used would stand in the way of the next try.
+#[test]
+fn a_run_without_its_environment_leaves_no_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = ["train", "tiny", "--env", "gym:CarRacing-v3", "--run", "r"];
+    has(
+        &error(&frmdn(dir.path(), &train)),
+        &["no Python was found", "--python"],
+    );
+    assert!(!dir.path().join("r").exists());
+}
+
 #[test]
 fn no_python_says_how_to_get_one() {
     let dir = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ use crate::{
     device::Device,
     run::{Interrupt, Preset, RunError, RunFolder},
     stages::{Context, Stage},
-    worlds::Bridge,
+    worlds::{Bridge, World},
 };
 
 /// World models with flow-based recurrent mixture density networks: train, dream and compare on a
@@ -111,8 +111,8 @@ struct RunArgs {
 }
 
 impl RunArgs {
-    /// Opens the run folder, made with the preset if it is new.
-    fn open(&self) -> Result<RunFolder, RunError> {
+    /// Opens the run folder, made with the preset if it is new and its environment answers.
+    fn open(&self, context: &Context<'_>) -> Result<RunFolder, RunError> {
         let root = self.run.clone().unwrap_or_else(|| {
             let name = self.preset.as_deref().unwrap_or("tiny");
             let stem = Path::new(name)
@@ -133,6 +133,9 @@ impl RunArgs {
             None if known => None,
             None => Some(Preset::resolve("tiny", &sets)?),
         };
+        if let (false, Some(preset)) = (known, &preset) {
+            World::open(&preset.environment, context.bridge)?.action_space()?;
+        }
         RunFolder::create_or_resume(&root, preset)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 
 /// All stages, then the table.
 pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
-    let folder = args.open()?;
+    let folder = args.open(context)?;
     context.report.say(&format!(
         "run folder {}: {}",
         folder.root().display(),
@@ -48,7 +48,7 @@ pub fn collect(args: &CollectArgs, context: &Context<'_>) -> Result<()> {
 
 /// The stages up to `last`; those that are finished return at once.
 pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
-    let folder = args.open()?;
+    let folder = args.open(context)?;
     go(&folder, context, last)?;
     println!(
         "{} is done in {}. Go on with: {}",
