@@ -234,3 +234,48 @@ fn kernels_of_arm_act_alike() {
     };
     assert_eq!(scores("fused"), scores(""));
 }
+
+/// What makes sums follow lanes or threads comes in by features, which cargo unites over all
+/// dependencies.
+#[test]
+fn no_dependency_brings_wider_or_parallel_products_back() {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .args(["-f", "{p} {f}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    common::success(&output);
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let mut seen = 0;
+    for line in tree.lines() {
+        let mut words = line.split_whitespace();
+        let (name, features) = (words.next().unwrap(), words.last().unwrap_or(""));
+        if ![
+            "gemm",
+            "gemm-common",
+            "gemm-f32",
+            "gemm-f64",
+            "burn-flex",
+            "faer",
+            "pulp",
+        ]
+        .contains(&name)
+        {
+            continue;
+        }
+        seen += 1;
+        for feature in features.split(',') {
+            assert!(!["x86-v4", "rayon", "simd"].contains(&feature), "{line}");
+        }
+    }
+    assert!(seen >= 7, "{tree}");
+}
