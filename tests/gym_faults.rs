@@ -53,7 +53,16 @@ fn has(text: &str, words: &[&str]) {
 #[test]
 fn a_run_without_its_environment_leaves_no_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let train = ["train", "tiny", "--env", "gym:CarRacing-v3", "--run", "r"];
+    let train = [
+        "train",
+        "tiny",
+        "--env",
+        "gym:CarRacing-v3",
+        "--set",
+        "collect.random_start=false",
+        "--run",
+        "r",
+    ];
     has(
         &error(&frmdn(dir.path(), &train)),
         &["no Python was found", "--python"],

@@ -82,11 +82,9 @@ fn both_car_racings_do_the_same() {
             "--options",
             options,
         ]);
-        assert_eq!(
-            (&parity["track_difference"], parity["track_error"].as_f64()),
-            (&Value::Null, Some(0.0)),
-            "{options}"
-        );
+        // Points are `f64` by another library than Python's; the simulation takes them as `f32`.
+        assert_eq!(parity["track_difference"], Value::Null, "{options}");
+        assert!(parity["track_error"].as_f64().unwrap() < 1e-11, "{options}");
         let drives = parity["drives"].as_array().unwrap();
         for drive in drives {
             assert_eq!(drive["difference"], Value::Null, "{options}: {drive}");

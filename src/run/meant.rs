@@ -27,7 +27,7 @@ mod tests {
             meant("car-racing-frdmn"),
             " (did you mean `car-racing-frmdn`?)"
         );
-        assert_eq!(meant("tyni"), " (did you mean `tiny`?)");
+        assert_eq!(meant("tinny"), " (did you mean `tiny`?)");
         assert_eq!(meant("rmdn"), " (did you mean `car-racing-rmdn`?)");
         assert_eq!(meant("mario"), "");
     }

@@ -437,6 +437,11 @@ unsafe fn gram_avx512(call: GramCall<'_>) {
 /// Rows taken at once: 192 rows of one 64-column panel of `g` are 48 KiB, about a first-level
 /// cache.
 const ROWS: usize = 192;
+/// Columns of the widest panel.
+const PANEL: usize = 64;
+/// Products of at least this depth copy a panel of `g`: its rows, a power of two apart in an LSTM,
+/// would push each other out of the cache.
+const COPIED_DEPTH: usize = 32;
 
 #[inline(always)]
 unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
@@ -449,6 +454,7 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
         c,
     } = call;
     let mut starts = [0usize; ROWS];
+    let mut panel = [0.0; ROWS * PANEL];
     let mut first = 0;
     while first < rows {
         let count = ROWS.min(rows - first);
@@ -459,16 +465,27 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
         while j < columns {
             let vectors = tile_width(columns - j, S::LANES, S::WIDEST);
             let width = (columns - j).min(vectors * S::LANES);
+            let block = &g[first * columns..(first + count) * columns];
+            let (g, stride) = if columns > width && windows.depth() >= COPIED_DEPTH {
+                for (to, from) in panel
+                    .chunks_exact_mut(width)
+                    .zip(block.chunks_exact(columns))
+                {
+                    to.copy_from_slice(&from[j..j + width]);
+                }
+                (panel.as_ptr(), width)
+            } else {
+                (block[j..].as_ptr(), columns)
+            };
             // SAFETY: rows and columns stay inside the lengths checked by the caller.
             unsafe {
-                let g = g.as_ptr().add(first * columns + j);
                 let c = c.as_mut_ptr().add(j);
                 match vectors {
                     4 => gram_runs::<S, 6, 4>(
                         a.as_ptr(),
                         windows,
                         &starts[..count],
-                        g,
+                        (g, stride),
                         columns,
                         width,
                         c,
@@ -477,7 +494,7 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
                         a.as_ptr(),
                         windows,
                         &starts[..count],
-                        g,
+                        (g, stride),
                         columns,
                         width,
                         c,
@@ -486,7 +503,7 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
                         a.as_ptr(),
                         windows,
                         &starts[..count],
-                        g,
+                        (g, stride),
                         columns,
                         width,
                         c,
@@ -504,7 +521,7 @@ unsafe fn gram_runs<S: Simd, const R: usize, const N: usize>(
     a: *const f32,
     windows: &Windows,
     starts: &[usize],
-    g: *const f32,
+    g: (*const f32, usize),
     columns: usize,
     width: usize,
     c: *mut f32,
@@ -545,7 +562,7 @@ unsafe fn gram_runs<S: Simd, const R: usize, const N: usize>(
 unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
     a: *const f32,
     starts: &[usize],
-    mut g: *const f32,
+    (mut g, stride): (*const f32, usize),
     columns: usize,
     width: usize,
     c: *mut f32,
@@ -559,7 +576,7 @@ unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
                 for (v, x) in w.iter_mut().enumerate() {
                     *x = S::load(g.add(v * S::LANES));
                 }
-                g = g.add(columns);
+                g = g.add(stride);
                 for (r, row) in acc.iter_mut().enumerate() {
                     let x = S::splat(*a.add(start + r));
                     for v in 0..N {
@@ -575,7 +592,7 @@ unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
                     *x = S::load(g.add(v * S::LANES));
                 }
                 w[N - 1] = S::load_part(g.add((N - 1) * S::LANES), last);
-                g = g.add(columns);
+                g = g.add(stride);
                 for (r, row) in acc.iter_mut().enumerate() {
                     let x = S::splat(*a.add(start + r));
                     for v in 0..N {
