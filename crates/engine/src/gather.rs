@@ -471,7 +471,15 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
                     .chunks_exact_mut(width)
                     .zip(block.chunks_exact(columns))
                 {
-                    to.copy_from_slice(&from[j..j + width]);
+                    let from = &from[j..j + width];
+                    if width < vectors * S::LANES {
+                        to.copy_from_slice(from);
+                        continue;
+                    }
+                    for at in (0..width).step_by(S::LANES) {
+                        // SAFETY: `width` is a multiple of the lanes here, and both have it.
+                        unsafe { S::store(to.as_mut_ptr().add(at), S::load(from.as_ptr().add(at))) }
+                    }
                 }
                 (panel.as_ptr(), width)
             } else {
