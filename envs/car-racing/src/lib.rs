@@ -1,9 +1,9 @@
 //! Car-Racing: a native port of Gymnasium `CarRacing-v3`.
 //!
 //! The reference is Gymnasium 1.4.0 (`gymnasium/envs/box2d/car_racing.py` and `car_dynamics.py`) on
-//! Box2D 2.3. For the same seed and actions the track, every bit of the car's state, the rewards
-//! and the ends of episodes are equal to the reference (on x86-64 Linux, where both use the C
-//! library's sine); pictures differ by the rounding of edges.
+//! Box2D 2.3. For the same seed and actions every bit of the car's state, the rewards and the ends
+//! of episodes are equal to the reference on x86-64 Linux, on whatever machine this crate runs; the
+//! points of a track are equal to 1e-11, and pictures differ by the rounding of edges.
 //!
 //! ```
 //! use frmdn_car_racing::CarRacingConfig;
