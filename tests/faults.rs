@@ -552,3 +552,13 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
         );
     }
 }
+
+#[test]
+fn an_unknown_set_of_instructions_is_refused() {
+    let mut command = common::frmdn_in(Path::new("."), &["doctor"]);
+    let text = error(&command.env("FRMDN_INSTRUCTIONS", "sse9").output().unwrap());
+    assert!(
+        text.contains("sse9") && text.contains("set it to fused"),
+        "{text}"
+    );
+}

@@ -213,6 +213,16 @@ fn start_threads(number: Option<u16>) {
 }
 
 fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Result<()> {
+    if let Some(other) = std::env::var_os("FRMDN_INSTRUCTIONS")
+        && !other.is_empty()
+        && other != "fused"
+    {
+        anyhow::bail!(
+            "FRMDN_INSTRUCTIONS={} is not known: set it to fused, or unset it for the fastest \
+             instructions of this processor",
+            other.display()
+        );
+    }
     if !(cli.env_timeout > 0.0 && cli.env_timeout <= 86_400.0) {
         anyhow::bail!(
             "--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds",
