@@ -10,8 +10,8 @@ use crate::{
     memory::{self, Memory, MemoryConfig},
     rollout::ActingModel,
     run::{
-        Checkpoint, CheckpointKind, Result, RunError, RunFolder, meant, shipped_candidates,
-        shipped_folders, shipped_remedy,
+        Checkpoint, CheckpointKind, Part, Recovery, Result, RunError, RunFolder, meant,
+        shipped_candidates, shipped_folders,
     },
     vision::{Decoder, Vae, VaeConfig},
     worlds::World,
@@ -94,19 +94,16 @@ impl Agent {
             return Self::of_run(&RunFolder::open(dir)?);
         }
         let path = checkpoint(dir).ok_or_else(|| {
-            RunError::Config(format!(
-                "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}{}. \
-                 To train an agent, type: frmdn train",
-                dir.display(),
-                known(dir),
-                shipped_remedy()
-            ))
+            RunError::refused(
+                format!(
+                    "{} is neither a run folder (run.toml) nor a checkpoint (agent.safetensors){}",
+                    dir.display(),
+                    known(dir)
+                ),
+                Recovery::Agent,
+            )
         })?;
-        let file = Checkpoint::<AgentInfo>::load(
-            &path,
-            CheckpointKind::Agent,
-            CheckpointKind::Agent.remedy(),
-        )?;
+        let file = Checkpoint::<AgentInfo>::load(&path, CheckpointKind::Agent)?;
         let part = |prefix: &str| file.tensors.part(prefix);
         let controller = Some(part("controller.")).filter(|c| !c.0.is_empty());
         Ok(Self {
@@ -134,7 +131,6 @@ impl Agent {
         let missing = |what| RunError::Missing {
             what,
             path: folder.root().to_path_buf(),
-            command: folder.resume_command(),
         };
         let (v, m, c) = (
             vision_path(folder),
@@ -142,32 +138,15 @@ impl Agent {
             controller_path(folder),
         );
         if !v.exists() {
-            return Err(missing("a trained V"));
+            return Err(missing(Part::Vision));
         }
-        let vision = Checkpoint::<VaeConfig>::load(
-            &v,
-            CheckpointKind::Vision,
-            CheckpointKind::Vision.remedy(),
-        )?
-        .tensors;
+        let vision = Checkpoint::<VaeConfig>::load(&v, CheckpointKind::Vision)?.tensors;
         if !m.exists() {
-            return Err(missing("a trained M"));
+            return Err(missing(Part::Memory));
         }
-        let memory = Checkpoint::<MemoryConfig>::load(
-            &m,
-            CheckpointKind::Memory,
-            CheckpointKind::Memory.remedy(),
-        )?
-        .tensors;
+        let memory = Checkpoint::<MemoryConfig>::load(&m, CheckpointKind::Memory)?.tensors;
         let controller = if c.exists() {
-            Some(
-                Checkpoint::<()>::load(
-                    &c,
-                    CheckpointKind::Controller,
-                    CheckpointKind::Controller.remedy(),
-                )?
-                .tensors,
-            )
+            Some(Checkpoint::<()>::load(&c, CheckpointKind::Controller)?.tensors)
         } else {
             None
         };
@@ -240,13 +219,13 @@ impl Agent {
         })
     }
 
-    /// What to do where `part` does not fit: in a run folder the stage is run again; a single file
-    /// cannot be repaired.
-    fn remedy(&self, part: CheckpointKind) -> &'static str {
+    /// How `part` can be had again where it does not fit: in a run folder the stage is run again; a
+    /// single file cannot be repaired.
+    fn recovery(&self, part: CheckpointKind) -> Recovery {
         if self.origin.is_file() {
-            CheckpointKind::Agent.remedy()
+            CheckpointKind::Agent.recovery()
         } else {
-            part.remedy()
+            part.recovery()
         }
     }
 
@@ -262,7 +241,7 @@ impl Agent {
             RunError::damaged(
                 &self.origin,
                 format!("its M does not fit its settings: {e}"),
-                self.remedy(CheckpointKind::Memory),
+                self.recovery(CheckpointKind::Memory),
             )
         })
     }
@@ -277,7 +256,7 @@ impl Agent {
             RunError::damaged(
                 &self.origin,
                 format!("its V does not fit its settings: {e}"),
-                self.remedy(CheckpointKind::Vision),
+                self.recovery(CheckpointKind::Vision),
             )
         })
     }
@@ -338,14 +317,13 @@ impl Agent {
         let features =
             self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);
         let c = self.controller.as_ref().ok_or_else(|| RunError::Missing {
-            what: "an evolved controller",
+            what: Part::Controller,
             path: self.origin.clone(),
-            command: format!("frmdn train --run {}", self.origin.display()),
         })?;
         let weights = c
             .get("weight", &[self.info.actions, features + 1])
             .map_err(|e| {
-                RunError::damaged(&self.origin, e, self.remedy(CheckpointKind::Controller))
+                RunError::damaged(&self.origin, e, self.recovery(CheckpointKind::Controller))
             })?;
         Ok(LinearController::new(
             features,
@@ -398,12 +376,7 @@ impl Agent {
     pub fn load_vision(folder: &RunFolder) -> Result<(Params, u64)> {
         use sha2::{Digest, Sha256};
         let path = vision_path(folder);
-        let weights = Checkpoint::<VaeConfig>::load(
-            &path,
-            CheckpointKind::Vision,
-            CheckpointKind::Vision.remedy(),
-        )?
-        .tensors;
+        let weights = Checkpoint::<VaeConfig>::load(&path, CheckpointKind::Vision)?.tensors;
         let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
         let sum = Sha256::digest(bytes);
         Ok((

@@ -11,7 +11,7 @@ use crate::{
     memory::Prediction,
     pictures::{Film, Panel},
     rollout::{Job, OpenLoop, Outcome, Policy, View, watch},
-    run::{Interrupt, Result, RunError},
+    run::{Interrupt, Recovery, Result, RunError},
     vision::{DecoderScratch, EncoderScratch, FRAME, SIDE as VIEW},
     worlds::World,
 };
@@ -181,12 +181,14 @@ pub fn dream(
         return Ok(DreamComparison::default());
     }
     if episode.len() < film.warm_up + 2 {
-        return Err(RunError::Failed(format!(
-            "the episode on track {} ended after {} steps, before the dream began: give a smaller \
-             --warm-up or another --seed",
-            film.seed,
-            episode.len()
-        )));
+        return Err(RunError::refused(
+            format!(
+                "the episode on track {} ended after {} steps, before the dream began",
+                film.seed,
+                episode.len()
+            ),
+            Recovery::EarlierDream,
+        ));
     }
     let (memory, decoder) = (agent.memory()?, agent.decoder()?);
     let mut out = Film::create(path, DELAY)?;

@@ -231,7 +231,7 @@ fn refusals(study: &Study, calm: &Path) {
         &["components = 0", "1..=40"],
     );
     let twice = ["--noisy", "rmdn,rmdn"];
-    study.refused_alone(calm, &twice, &["--noisy names rmdn twice"]);
+    study.refused_alone(calm, &twice, &["noisy: rmdn is there twice"]);
     let noise = ["--set", "memory.noise=0.1"];
     study.refused_alone(calm, &noise, &["memory.noise = 0.1", "--noises 0.1"]);
     let updates = [
@@ -242,7 +242,7 @@ fn refusals(study: &Study, calm: &Path) {
         "--report",
     ];
     study.refused_alone(calm, &updates, &["other settings", "delete that line"]);
-    let episodes = "was judged on 6 test episodes, not 90: type --test-episodes 6";
+    let episodes = "was judged on 6 test episodes, not 90. Type --test-episodes 6";
     study.refused_alone(calm, &[], &[episodes]);
 }
 

@@ -238,7 +238,7 @@ fn wrong_arguments_are_refused_before_anything_is_made() {
         (&["play"], &["--policy"]),
         (
             &["train", "--run", run, "--device", "gpu"],
-            &["--device gpu", "wgpu", "cuda"],
+            &["no device gpu", "wgpu", "cuda", "--device NAME"],
         ),
         (&["play", "--policy", "random", "--out", "x.mp4"], &[".gif"]),
     ] {
@@ -375,7 +375,8 @@ fn a_c_for_another_m_is_not_driven_on_and_another_c_is_evaluated_anew() {
     take("memory/weights.safetensors");
     let text = error(&train(run.path(), "2").output().unwrap());
     assert!(
-        text.contains("controller was evolved for another V or M") && text.contains("Delete it"),
+        text.contains("controller was evolved for another V or M")
+            && text.contains("Delete the folder controller/"),
         "{text}"
     );
     std::fs::remove_dir_all(run.path().join("controller")).unwrap();

@@ -201,7 +201,11 @@ fn packed_results_give_the_same_report(study: &Study, calm: &Path) {
 
 fn refusals(study: &Study, calm: &Path) {
     study.refused(calm, &["--variants", "gru"], "gru");
-    study.refused(calm, &["--variants", "rmdn,frmdn,rmdn"], "names rmdn twice");
+    study.refused(
+        calm,
+        &["--variants", "rmdn,frmdn,rmdn"],
+        "rmdn is there twice",
+    );
     study.refused(
         calm,
         &[&study.data],

@@ -11,6 +11,7 @@ mod inspect;
 mod plan;
 mod play;
 mod progress;
+mod remedy;
 mod robustness;
 mod score;
 mod table;
@@ -160,10 +161,10 @@ pub fn main() -> ExitCode {
     match run(&cli, &terminal, &stop) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal.error(&format!("{error:#}"));
+            terminal.error(&remedy::with_remedy(&error));
             let interrupted = matches!(
                 error.downcast_ref::<RunError>(),
-                Some(RunError::Interrupted { .. } | RunError::Stopped)
+                Some(RunError::Interrupted | RunError::Stopped)
             );
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
@@ -233,15 +234,13 @@ fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Re
         python: cli.python.clone(),
         deadline: Duration::from_secs_f64(cli.env_timeout),
     };
-    let device = Device::open(&cli.device).map_err(anyhow::Error::msg)?;
-    let command = command_line::command_line();
+    let device = Device::open(&cli.device)?;
     let context = Context {
         report: terminal,
         stop,
         device: &device,
         bridge: &bridge,
         ignore_gates: cli.ignore_gates,
-        command: &command,
     };
     match &cli.command {
         Command::Train(args) => train::train(args, &context),

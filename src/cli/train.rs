@@ -51,10 +51,10 @@ pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
     let folder = args.open(context)?;
     go(&folder, context, last)?;
     println!(
-        "{} is done in {}. Go on with: {}",
+        "{} is done in {}. Go on with: frmdn train --run {}",
         last.name(),
         folder.root().display(),
-        folder.resume_command()
+        folder.root().display()
     );
     Ok(())
 }

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::{Result, RunError, write_atomically};
+use super::{Recovery, Result, RunError, write_atomically};
 
 /// Version of the checkpoint format.
 const VERSION: u32 = 1;
@@ -37,23 +37,14 @@ pub enum CheckpointKind {
 }
 
 impl CheckpointKind {
-    /// What to do when such a file of a run folder is damaged. A stage's weights and its state are
+    /// How such a file of a run folder can be had again. A stage's weights and its state are
     /// deleted together, because the stage cannot go on with one of them.
-    pub fn remedy(self) -> &'static str {
+    pub fn recovery(self) -> Recovery {
         match self {
-            Self::VisionState | Self::Vision => {
-                "Delete the folder vision/ of the run and type the same train command again: V is \
-                 trained anew."
-            }
-            Self::MemoryState | Self::Memory => {
-                "Delete the folder memory/ of the run and type the same train command again: M is \
-                 trained anew."
-            }
-            Self::ControllerState | Self::Controller => {
-                "Delete the folder controller/ of the run and type the same train command again: \
-                 the evolution starts anew."
-            }
-            Self::Agent => "Restore the file from where it came.",
+            Self::VisionState | Self::Vision => Recovery::Stage("vision"),
+            Self::MemoryState | Self::Memory => Recovery::Stage("memory"),
+            Self::ControllerState | Self::Controller => Recovery::Stage("controller"),
+            Self::Agent => Recovery::Restore,
         }
     }
 }
@@ -129,11 +120,15 @@ impl<S: Serialize> Checkpoint<S> {
 }
 
 impl<S: DeserializeOwned> Checkpoint<S> {
-    /// Reads `path` and checks version, kind and checksum. `remedy` is what to do when it is
-    /// damaged.
-    pub fn load(path: &Path, kind: CheckpointKind, remedy: &str) -> Result<Self> {
+    /// Reads `path` and checks version, kind and checksum, as a file of a run folder.
+    pub fn load(path: &Path, kind: CheckpointKind) -> Result<Self> {
+        Self::load_with(path, kind, kind.recovery())
+    }
+
+    /// As [`Self::load`], for a file that can be had again in another way.
+    pub fn load_with(path: &Path, kind: CheckpointKind, recovery: Recovery) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(RunError::io("read", path))?;
-        let damaged = |what: String| RunError::damaged(path, what, remedy);
+        let damaged = |what: String| RunError::damaged(path, what, recovery.clone());
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
         let json = metadata
@@ -211,7 +206,7 @@ mod tests {
         sample().save(&a, CheckpointKind::Vision).unwrap();
         sample().save(&b, CheckpointKind::Vision).unwrap();
         assert_eq!(
-            Checkpoint::<(u64, f64)>::load(&a, CheckpointKind::Vision, "").unwrap(),
+            Checkpoint::<(u64, f64)>::load(&a, CheckpointKind::Vision).unwrap(),
             sample()
         );
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
@@ -223,7 +218,7 @@ mod tests {
         let path = dir.path().join("x");
         sample().save(&path, CheckpointKind::Vision).unwrap();
         let good = std::fs::read(&path).unwrap();
-        let load = || Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Vision, "Type this.");
+        let load = || Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Vision);
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 0x01;
@@ -237,11 +232,11 @@ mod tests {
             assert!(load().is_err(), "truncated at {at}");
         }
         std::fs::write(&path, &good).unwrap();
-        let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Memory, "Type this.")
+        let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Memory)
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("Type this.") && error.contains("Memory"),
+            error.contains("damaged") && error.contains("Memory"),
             "{error}"
         );
     }
@@ -260,7 +255,7 @@ mod tests {
         let mut other = bytes.clone();
         other[at] = b'9';
         std::fs::write(&path, other).unwrap();
-        let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Vision, "").unwrap_err();
+        let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Vision).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -274,7 +269,7 @@ mod tests {
         );
         std::fs::write(&path, bytes).unwrap();
         let error =
-            Checkpoint::<(u64, f64, String)>::load(&path, CheckpointKind::Vision, "").unwrap_err();
+            Checkpoint::<(u64, f64, String)>::load(&path, CheckpointKind::Vision).unwrap_err();
         assert!(matches!(error, RunError::Foreign { .. }), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use zip::{ZipArchive, ZipWriter};
 
 use super::{
-    Result, RunError,
+    Recovery, Result, RunError,
     npz::{ArrayError, check, get, get_f32, get_u64, put, put_f32, put_u64},
     write_atomically,
 };
@@ -78,11 +78,7 @@ impl LatentEpisode {
 fn open(path: &Path) -> Result<ZipArchive<std::io::BufReader<std::fs::File>>> {
     let file = std::fs::File::open(path).map_err(RunError::io("read", path))?;
     ZipArchive::new(std::io::BufReader::with_capacity(1 << 16, file))
-        .map_err(|e| RunError::damaged(path, e, remedy()))
-}
-
-fn remedy() -> String {
-    "Delete this file and type the same train command again: it is made anew from its seed.".into()
+        .map_err(|e| RunError::damaged(path, e, Recovery::Episode))
 }
 
 fn version(path: &Path, found: u64) -> Result<()> {
@@ -124,7 +120,7 @@ impl Episode {
     /// Reads and checks `path`.
     pub fn load(path: &Path) -> Result<Self> {
         let mut zip = open(path)?;
-        let damaged = |what| RunError::damaged(path, what, remedy());
+        let damaged = |what| RunError::damaged(path, what, Recovery::Episode);
         let [found, seed, terminated] = get_u64(&mut zip, "meta").map_err(damaged)?;
         version(path, found)?;
         let mut read = || -> std::result::Result<Self, ArrayError> {
@@ -188,7 +184,7 @@ impl LatentEpisode {
     /// Reads and checks `path`.
     pub fn load(path: &Path) -> Result<Self> {
         let mut zip = open(path)?;
-        let damaged = |what| RunError::damaged(path, what, remedy());
+        let damaged = |what| RunError::damaged(path, what, Recovery::Episode);
         let [found, seed, terminated, vision] = get_u64(&mut zip, "meta").map_err(damaged)?;
         version(path, found)?;
         let mut read = || -> std::result::Result<Self, ArrayError> {
@@ -281,7 +277,7 @@ mod tests {
         std::fs::write(&path, &good[..good.len() / 2]).unwrap();
         let error = Episode::load(&path).unwrap_err().to_string();
         assert!(
-            error.contains("0.npz") && error.contains("Delete this file"),
+            error.contains("0.npz") && error.contains("damaged"),
             "{error}"
         );
         // Flip bytes inside of the compressed frames: the CRC of the entry must fail, or the

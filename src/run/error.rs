@@ -1,4 +1,5 @@
-//! Errors of everything that is on disk. Each says what to do next.
+//! Errors of everything that is on disk. They say what is the matter; what to type next is said by
+//! the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ pub type Result<T> = std::result::Result<T, RunError>;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The operating system refused a read or a write.
-    #[error("cannot {action} {}: {cause}{}", path.display(), io_remedy(cause))]
+    #[error("cannot {action} {}: {cause}", path.display())]
     Io {
         /// What was attempted, as a verb.
         action: &'static str,
@@ -20,18 +21,20 @@ pub enum RunError {
         cause: std::io::Error,
     },
     /// A file is truncated or altered.
-    #[error("{} is damaged: {what}. {remedy}", path.display())]
+    #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What does not fit.
         what: String,
-        /// What to type or do next.
-        remedy: String,
+        /// How it can be had again.
+        recovery: Recovery,
     },
     /// A file was written by another version of the format.
-    #[error("{} has format version {found}, this program reads version {expected}. Use the program \
-        that wrote it, or start a new run with --run DIR.", path.display())]
+    #[error(
+        "{} has format version {found}, this program reads version {expected}",
+        path.display()
+    )]
     Version {
         /// The file.
         path: PathBuf,
@@ -41,8 +44,7 @@ pub enum RunError {
         expected: u32,
     },
     /// An intact file has entries that this program does not know, or lacks some that it needs.
-    #[error("{} was written by another version of this program ({what}). Use the program that \
-        wrote it, or start a new run with --run DIR.", path.display())]
+    #[error("{} was written by another version of this program ({what})", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -50,8 +52,7 @@ pub enum RunError {
         what: String,
     },
     /// Another process works on the run folder.
-    #[error("{} is in use by another process ({holder}). Wait for it to end or stop it, or choose \
-        another folder with --run DIR.", path.display())]
+    #[error("{} is in use by another process ({holder})", path.display())]
     InUse {
         /// The run folder.
         path: PathBuf,
@@ -61,13 +62,22 @@ pub enum RunError {
     /// A configuration that cannot be used.
     #[error("{0}")]
     Config(String),
+    /// Something that cannot be used as it is, and what would help.
+    #[error("{what}")]
+    Refused {
+        /// What cannot be used, and why.
+        what: String,
+        /// What would help.
+        recovery: Recovery,
+    },
+    /// A folder without the settings of a run.
+    #[error("{} is no run folder (it has no run.toml)", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The run folder was made with other settings.
-    #[error(
-        "{} was made with other settings:\n{differences}\nGo on with the old ones: frmdn train \
-         --run {}, without a preset and without --set; or start a new run with --run OTHER.",
-        path.display(),
-        path.display()
-    )]
+    #[error("{} was made with other settings:\n{differences}", path.display())]
     Differs {
         /// The run folder.
         path: PathBuf,
@@ -75,8 +85,11 @@ pub enum RunError {
         differences: String,
     },
     /// A loss or gradient stopped being a finite number.
-    #[error("{stage}: {what} is not finite at update {update}; nothing after the last checkpoint \
-        in {} was kept. {remedy}", path.display())]
+    #[error(
+        "{stage}: {what} is not finite at update {update}; nothing after the last checkpoint in \
+         {} was kept",
+        path.display()
+    )]
     NonFinite {
         /// Stage that stopped.
         stage: &'static str,
@@ -86,31 +99,26 @@ pub enum RunError {
         update: u64,
         /// Where the last good state is.
         path: PathBuf,
-        /// What to try.
-        remedy: String,
     },
     /// V or M misses a gate of the preset.
-    #[error(
-        "{stage}: {what}. {remedy} To go on with it as it is, type the same command with \
-         --ignore-gates."
-    )]
+    #[error("{stage}: {what}")]
     Gate {
         /// The stage.
         stage: &'static str,
-        /// Figure and gate.
+        /// Figure and gate in words.
         what: String,
-        /// What to change.
-        remedy: &'static str,
+        /// The figure that misses its gate.
+        figure: GatedFigure,
+        /// Whether the stage is one of an earlier round, which has a preset of its own.
+        earlier_round: bool,
     },
-    /// A stage needs the outcome of an earlier one.
-    #[error("{what} is missing in {}. Type: {command}", path.display())]
+    /// Something needs the outcome of an earlier stage.
+    #[error("{what} is missing in {}", path.display())]
     Missing {
         /// What is missing.
-        what: &'static str,
+        what: Part,
         /// The run folder.
         path: PathBuf,
-        /// The command that makes it.
-        command: String,
     },
     /// An environment cannot be made, or its Python failed.
     #[error(transparent)]
@@ -122,29 +130,93 @@ pub enum RunError {
     #[error("{0}")]
     Failed(String),
     /// The user pressed Ctrl-C in a command that saves nothing before its end.
-    #[error("interrupted; this command keeps nothing on its way. Type it again to begin anew.")]
+    #[error("interrupted; this command keeps nothing on its way")]
     Stopped,
     /// The user pressed Ctrl-C; the state is saved.
-    #[error("interrupted; everything is saved. Go on with: {command}")]
-    Interrupted {
-        /// The command that goes on.
-        command: String,
-    },
+    #[error("interrupted; everything is saved")]
+    Interrupted,
 }
 
-fn io_remedy(cause: &std::io::Error) -> &'static str {
-    use std::io::ErrorKind::{
-        FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, StorageFull,
-    };
-    match cause.kind() {
-        StorageFull | QuotaExceeded | FileTooLarge => {
-            ". The disk is full or a limit on file sizes was reached; nothing was lost: free some \
-             space and type the same command again."
-        }
-        PermissionDenied => ". Choose a folder you may write to with --run DIR.",
-        NotFound => ". Check the path.",
-        _ => "",
+/// What would help against an error. These are facts; the command line has the words for them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recovery {
+    /// The folder of this stage can be deleted; the stage then starts anew.
+    Stage(&'static str),
+    /// The folders of all stages after V can be deleted in this run folder.
+    StagesAfterVision(PathBuf),
+    /// This episode's file can be deleted; it is made anew from its seed.
+    Episode,
+    /// All episodes of the run can be deleted and recorded anew.
+    Episodes,
+    /// The settings of a run cannot be made anew from anything else.
+    Settings,
+    /// The file came from elsewhere, and only from there it can be had again.
+    Restore,
+    /// The file can be deleted; the same work makes it anew.
+    File,
+    /// The file's folder can be deleted; the same work makes it anew.
+    Folder,
+    /// The line can be deleted; the same work makes it anew.
+    Line,
+    /// One of the two lines can be deleted.
+    OneOfTwoLines,
+    /// Another folder, or to delete this: a file (`it`), or a line (`that line`).
+    OtherFolder(&'static str),
+    /// The results must be made before they are reported.
+    MakeResults,
+    /// As many test episodes as the results have, or another folder.
+    TestEpisodes(usize),
+    /// An agent must be trained, or one that is shipped be named.
+    Agent,
+    /// Shipped agents must be found.
+    Shipped,
+    /// This noise belongs to a comparison, not to its memories' settings.
+    Noises(f64),
+    /// Episodes must begin where the environment begins them.
+    NoRandomStart,
+    /// The environment must be Car-Racing itself.
+    CarRacing,
+    /// The dream must begin earlier, or in another episode.
+    EarlierDream,
+}
+
+/// Parts of a run that others are built on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The weights of V.
+    Vision,
+    /// The weights of M.
+    Memory,
+    /// The weights of C.
+    Controller,
+    /// The linear predictor of a comparison of likelihoods.
+    LinearPredictor,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Vision => "a trained V",
+            Self::Memory => "a trained M",
+            Self::Controller => "an evolved controller",
+            Self::LinearPredictor => "the linear predictor",
+        })
     }
+}
+
+/// What a preset's gates look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatedFigure {
+    /// V's error in pixels.
+    PixelError,
+    /// V's KL in nats.
+    Kl,
+    /// Dimensions of the latent that V uses.
+    ActiveDimensions,
+    /// M's nats above those of the floor.
+    NatsAboveFloor,
+    /// Correlation of M's rewards with the real ones.
+    RewardCorrelation,
 }
 
 impl RunError {
@@ -159,11 +231,19 @@ impl RunError {
     }
 
     /// A [`RunError::Damaged`].
-    pub fn damaged(path: &Path, what: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
+    pub fn damaged(path: &Path, what: impl std::fmt::Display, recovery: Recovery) -> Self {
         Self::Damaged {
             path: path.to_path_buf(),
             what: what.to_string(),
-            remedy: remedy.into(),
+            recovery,
+        }
+    }
+
+    /// A [`RunError::Refused`].
+    pub fn refused(what: impl Into<String>, recovery: Recovery) -> Self {
+        Self::Refused {
+            what: what.into(),
+            recovery,
         }
     }
 }

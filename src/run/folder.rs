@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{EpisodeStore, Preset, Result, RunError, write_atomically};
+use super::{EpisodeStore, Preset, Recovery, Result, RunError, write_atomically};
 
 /// Version of the run folder's layout.
 const VERSION: u32 = 1;
@@ -117,19 +117,12 @@ impl RunFolder {
     pub fn latents(&self) -> EpisodeStore {
         EpisodeStore::new(self.path("latents"))
     }
-
-    /// The command that goes on with this run.
-    pub fn resume_command(&self) -> String {
-        format!("frmdn train --run {}", self.root.display())
-    }
 }
 
 fn not_a_run(root: &Path) -> RunError {
-    RunError::Config(format!(
-        "{} is no run folder (it has no run.toml). Make one with: frmdn train tiny --run {}",
-        root.display(),
-        root.display()
-    ))
+    RunError::NotARun {
+        path: root.to_path_buf(),
+    }
 }
 
 fn lock(root: &Path) -> Result<File> {
@@ -188,9 +181,7 @@ fn write_config(path: &Path, preset: &Preset) -> Result<()> {
 
 fn read_config(path: &Path) -> Result<Preset> {
     let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
-    let remedy = "Restore the file, or start a new run with --run DIR and the settings you want \
-        (--set key=value).";
-    let damaged = |what: String| RunError::damaged(path, what, remedy);
+    let damaged = |what: String| RunError::damaged(path, what, Recovery::Settings);
     let mut lines = text.splitn(3, '\n');
     let (_, second, body) = (
         lines.next(),
@@ -245,7 +236,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("collect.steps") && error.contains("77") && error.contains("--run"),
+            error.contains("collect.steps") && error.contains("77"),
             "{error}"
         );
     }
@@ -323,7 +314,7 @@ mod tests {
             RunFolder::open(empty.path())
                 .unwrap_err()
                 .to_string()
-                .contains("frmdn train tiny")
+                .contains("no run folder")
         );
     }
 }

@@ -15,10 +15,10 @@ mod report;
 pub mod seeds;
 mod shipped;
 
-pub use atomic::{write_atomically, write_json};
+pub use atomic::{remove_partial, write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
 pub use episode::{Episode, EpisodeStore, LatentEpisode};
-pub use error::{Result, RunError};
+pub use error::{GatedFigure, Part, Recovery, Result, RunError};
 pub use folder::RunFolder;
 pub use meant::meant;
 pub use metrics::Metrics;
@@ -28,4 +28,4 @@ pub use preset::{
     LateRecombination, MemoryTraining, Preset, SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};
-pub use shipped::{existing_folder, shipped_candidates, shipped_folders, shipped_remedy};
+pub use shipped::{existing_folder, shipped_candidates, shipped_folders};

@@ -41,17 +41,3 @@ pub fn existing_folder(path: &Path) -> Option<PathBuf> {
     let name = path.strip_prefix(FOLDER).ok()?;
     Some(other.join(name)).filter(|folder| folder.is_dir())
 }
-
-/// How to get the shipped agents, where there are none; else nothing.
-pub fn shipped_remedy() -> String {
-    let [here, other] = shipped_folders();
-    if here.is_dir() || other.is_dir() {
-        return String::new();
-    }
-    format!(
-        ". The weights of the shipped agents are in the folder {FOLDER} of this program's \
-         repository, and neither ./{FOLDER} nor {} exists: clone the repository and type the \
-         command in it, or set {VARIABLE}=FOLDER to the path of that folder",
-        other.display()
-    )
-}

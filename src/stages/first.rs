@@ -51,12 +51,16 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         Ok(())
     };
     work().map_err(|e| match e {
-        // Settings of this run do not reach the earlier one's preset.
-        RunError::Gate { stage, what, .. } => RunError::Gate {
+        RunError::Gate {
+            stage,
+            what,
+            figure,
+            ..
+        } => RunError::Gate {
             stage,
             what: format!("in the earlier round, {}, {what}", inner.root().display()),
-            remedy: "Its settings are those of the preset that first.preset names: change them in \
-                a copy of that file, and name it in a new run (--set first.preset=FILE --run DIR).",
+            figure,
+            earlier_round: true,
         },
         other => other,
     })

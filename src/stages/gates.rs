@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Context;
-use crate::run::{GatesConfig, Metrics, Result, RunError, RunFolder};
+use crate::run::{GatedFigure, GatesConfig, Metrics, Result, RunError, RunFolder};
 
 /// One figure beside its gate.
 struct Gate {
@@ -11,7 +11,7 @@ struct Gate {
     value: Option<f64>,
     /// Smallest and largest value that pass.
     range: [f64; 2],
-    remedy: &'static str,
+    figure: GatedFigure,
 }
 
 /// The line of metrics of the weights that `stage` saved, which need not be the last ones. Null
@@ -50,7 +50,8 @@ pub fn gate(folder: &RunFolder, stage: &str, context: &Context<'_>) -> Result<()
             return Err(RunError::Gate {
                 stage,
                 what,
-                remedy: gate.remedy,
+                figure: gate.figure,
+                earlier_round: false,
             });
         }
         context
@@ -86,23 +87,19 @@ fn vision_gates(folder: &RunFolder, gates: &GatesConfig) -> Result<Vec<Gate>> {
             name: "pixel error of held-out reconstructions",
             value: held_out["pixel_mse"].as_f64(),
             range: [f64::NEG_INFINITY, gates.pixel_mse],
-            remedy: "Look at pictures/reconstructions.png in the run folder: give V more updates \
-                (--set vision.updates=…), more width (vision.model.width) or more nats \
-                (vision.target_kl), in a new run (--run DIR).",
+            figure: GatedFigure::PixelError,
         },
         Gate {
             name: "KL of held-out frames in nats",
             value: held_out["kl"].as_f64(),
             range: [(1.0 - gates.kl) * target, (1.0 + gates.kl) * target],
-            remedy: "β has not settled, or the episodes are too few: give V more updates (--set \
-                vision.updates=…) or more episodes (collect.episodes), in a new run (--run DIR).",
+            figure: GatedFigure::Kl,
         },
         Gate {
             name: "number of active dimensions of the latent",
             value: held_out["active"].as_f64(),
             range: [gates.active as f64, f64::INFINITY],
-            remedy: "V leaves dimensions unused: raise vision.target_kl, or lower \
-                vision.model.latent, in a new run (--run DIR).",
+            figure: GatedFigure::ActiveDimensions,
         },
     ])
 }
@@ -115,16 +112,13 @@ fn memory_gates(folder: &RunFolder, gates: &GatesConfig) -> Result<Vec<Gate>> {
             name: "nats a step above the floor, held out",
             value: nll.zip(floor).map(|(nll, floor)| nll - floor),
             range: [f64::NEG_INFINITY, gates.above_floor],
-            remedy: "M predicts too little: look at pictures/memory.png in the run folder and give \
-                it more updates (--set memory.updates=…) or another learning_rate, in a new run \
-                (--run DIR).",
+            figure: GatedFigure::NatsAboveFloor,
         },
         Gate {
             name: "correlation of predicted with real rewards, held out",
             value: line["reward_correlation"].as_f64(),
             range: [gates.reward_correlation, f64::INFINITY],
-            remedy: "The episodes may hold too few rewards (drivers that never get going), or M \
-                too few updates: see collect.policy and memory.updates, in a new run (--run DIR).",
+            figure: GatedFigure::RewardCorrelation,
         },
     ])
 }

@@ -19,8 +19,8 @@ use crate::{
     memory::{self, MemoryConfig, MemoryEvaluation, MemoryTrainer, SequenceBatch},
     pictures::{Series, plot_curves},
     run::{
-        Checkpoint, CheckpointKind, Episode, LatentEpisode, MemoryTraining, Metrics, Result,
-        RunError, RunFolder,
+        Checkpoint, CheckpointKind, Episode, LatentEpisode, MemoryTraining, Metrics, Recovery,
+        Result, RunError, RunFolder,
     },
     vision::{Encoder, EncoderScratch, Vae},
 };
@@ -115,15 +115,10 @@ fn join(
     let (mut mixture, mut all): (Vec<f64>, Vec<MemoryEvaluation>) = (Vec::new(), Vec::new());
     for index in 0..members {
         let path = directory(index).join("weights.safetensors");
-        let tensors = Checkpoint::<MemoryConfig>::load(
-            &path,
-            CheckpointKind::Memory,
-            CheckpointKind::Memory.remedy(),
-        )?
-        .tensors;
+        let tensors = Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory)?.tensors;
         let trainer = MemoryTrainer::new(&member.model, latent, actions, 0)
             .with_weights(&tensors)
-            .map_err(|e| RunError::damaged(&path, e, CheckpointKind::Memory.remedy()))?;
+            .map_err(|e| RunError::damaged(&path, e, CheckpointKind::Memory.recovery()))?;
         let log_prob: Vec<f64> = batches
             .iter()
             .flat_map(|batch| trainer.log_prob(batch))
@@ -170,12 +165,13 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     // Latents of an earlier V are replaced, unless a memory was trained on them.
     if missing.iter().any(|&i| latents.has(i)) && folder.path("memory").exists() {
-        return Err(RunError::Config(format!(
-            "{0} has another V than its memory was trained with. Delete the folders memory, \
-             controller and evaluation in {0}, and type the \
-             same command again.",
-            folder.root().display()
-        )));
+        return Err(RunError::refused(
+            format!(
+                "{} has another V than its memory was trained with",
+                folder.root().display()
+            ),
+            Recovery::StagesAfterVision(folder.root().to_path_buf()),
+        ));
     }
     let config = &preset.vision.model;
     let encoder = Vae::from_params(*config, &weights)

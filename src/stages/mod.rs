@@ -45,8 +45,6 @@ pub struct Context<'a> {
     pub bridge: &'a Bridge,
     /// Whether missed gates are only reported.
     pub ignore_gates: bool,
-    /// The command that was typed, which continues after an interruption.
-    pub command: &'a str,
 }
 
 impl Context<'_> {
@@ -57,9 +55,7 @@ impl Context<'_> {
 
     /// The error after Ctrl-C; the state must be saved before.
     pub fn interrupted(&self) -> RunError {
-        RunError::Interrupted {
-            command: self.command.to_owned(),
-        }
+        RunError::Interrupted
     }
 
     /// [`Context::interrupted`], if Ctrl-C was pressed.

@@ -102,9 +102,9 @@ fn trainer(folder: &RunFolder) -> Result<(VaeTrainer, State)> {
     let (preset, kind) = (folder.preset(), CheckpointKind::VisionState);
     let path = folder.path("vision/state.safetensors");
     if path.exists() {
-        let Checkpoint { tensors, state } = Checkpoint::<State>::load(&path, kind, kind.remedy())?;
+        let Checkpoint { tensors, state } = Checkpoint::<State>::load(&path, kind)?;
         let trainer = VaeTrainer::restore(&state.trainer, &tensors)
-            .map_err(|e| RunError::damaged(&path, e, kind.remedy()))?;
+            .map_err(|e| RunError::damaged(&path, e, kind.recovery()))?;
         return Ok((trainer, state));
     }
     let config = VaeTrainerConfig {
@@ -169,9 +169,6 @@ impl Training<'_> {
                 what: e.tensor,
                 update: e.update,
                 path: self.folder.path("vision"),
-                remedy: "Start a new run with a smaller rate, for example --set \
-                    vision.learning_rate=3e-4 --run DIR."
-                    .into(),
             })?;
         self.state.update += 1;
         self.state.count += 1;

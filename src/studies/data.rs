@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::{Preset, Result, RunError, RunFolder};
+use crate::run::{Part, Preset, Result, RunError, RunFolder};
 
 /// Opens the run folders of a comparison, with their settings changed by `sets`
 /// (`memory.key=value`). `check` is called with the settings of each.
@@ -22,7 +22,7 @@ pub fn open_all(
         .collect::<Result<Vec<_>>>()?;
     if let Some(set) = sets.iter().find(|set| !set.trim().starts_with("memory.")) {
         return Err(RunError::Config(format!(
-            "--set {set}: V is trained already; only keys of memory can be changed here"
+            "{set}: V is trained already; only keys of memory can be changed here"
         )));
     }
     let changed = |folder: RunFolder| {
@@ -42,7 +42,7 @@ pub fn open_all(
         } else if preset.memory != first_preset.memory {
             format!(
                 "{one} and {other} train memories with other settings: make both with the same \
-                 --set memory.…"
+                 keys of memory"
             )
         } else if preset.environment != first_preset.environment {
             format!(
@@ -70,9 +70,8 @@ fn open(path: &Path) -> Result<RunFolder> {
     let folder = RunFolder::open(path)?;
     if !path.join("vision/weights.safetensors").exists() {
         return Err(RunError::Missing {
-            what: "a trained V",
+            what: Part::Vision,
             path: path.to_path_buf(),
-            command: format!("frmdn vision --run {}", path.display()),
         });
     }
     Ok(folder)

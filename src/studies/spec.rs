@@ -42,7 +42,7 @@ pub fn distinct(option: &str, specs: &[Spec]) -> Result<()> {
     for (i, spec) in specs.iter().enumerate() {
         if specs[..i].contains(spec) {
             return Err(RunError::Config(format!(
-                "--{option} names {spec} twice: leave one out"
+                "{option}: {spec} is there twice: leave one out"
             )));
         }
     }
@@ -76,7 +76,7 @@ impl Spec {
         let preset = preset.clone().with(&sets)?;
         if preset.memory.model.members > 1 {
             return Err(RunError::Config(format!(
-                "--variants {self}: members are compared one by one; leave out members"
+                "{self}: members are compared one by one; leave out members"
             )));
         }
         Ok(preset)
@@ -92,7 +92,7 @@ impl Spec {
             Ok(preset)
         } else {
             Err(RunError::Config(format!(
-                "--variants {self}: it has no likelihood; `copy` is in every report as the \
+                "{self}: it has no likelihood; `copy` is in every report as the \
                  baseline of open-loop errors"
             )))
         }
@@ -131,7 +131,7 @@ mod tests {
             distinct("variants", &twice)
                 .unwrap_err()
                 .to_string()
-                .contains("rmdn twice")
+                .contains("variants: rmdn is there twice")
                 && distinct("variants", &twice[1..]).is_ok()
         );
         assert!(

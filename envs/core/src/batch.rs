@@ -27,12 +27,12 @@ impl VecEnv {
     pub fn new(envs: Vec<Box<dyn Env>>) -> Result<Self, EnvError> {
         let first = envs
             .first()
-            .ok_or_else(|| EnvError::Other("a batch needs at least one environment".into()))?;
+            .ok_or_else(|| EnvError::other("a batch needs at least one environment"))?;
         let (action_space, observation_space) =
             (first.action_space().clone(), first.observation_space());
         for (i, env) in envs.iter().enumerate() {
             if *env.action_space() != action_space || env.observation_space() != observation_space {
-                return Err(EnvError::Other(format!(
+                return Err(EnvError::other(format!(
                     "environment {i} of the batch has other spaces than environment 0"
                 )));
             }
@@ -150,7 +150,7 @@ impl VecEnv {
         if found == expected {
             return Ok(());
         }
-        Err(EnvError::Other(format!(
+        Err(EnvError::other(format!(
             "{found} {what} were given to a batch of {} that needs {expected}",
             self.len()
         )))

@@ -85,7 +85,14 @@ pub enum EnvError {
     NeedsReset,
     /// An error of the environment itself.
     #[error("{0}")]
-    Other(String),
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl EnvError {
+    /// An [`EnvError::Other`] with an error or a message.
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
 }
 
 /// One environment. Equal seeds and actions give equal observations, bit for bit.

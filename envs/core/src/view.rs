@@ -42,7 +42,7 @@ impl AgentView {
             || rows.is_empty()
             || rows.end > height
         {
-            return Err(EnvError::Other(format!(
+            return Err(EnvError::other(format!(
                 "frames of {height} × {width} pixels with {channels} channels, rows {}..{}, make \
                  no picture: images of 1, 3 or 4 channels do",
                 rows.start, rows.end

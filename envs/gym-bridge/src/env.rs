@@ -41,7 +41,7 @@ struct Episode {
 }
 
 fn failed(error: GymError) -> EnvError {
-    EnvError::Other(error.to_string())
+    EnvError::other(error)
 }
 
 impl GymEnv {

@@ -1,4 +1,4 @@
-//! Errors of servers. Each says what to do next.
+//! Errors of servers.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,10 +17,7 @@ pub enum GymError {
         id: String,
     },
     /// The interpreter cannot be started.
-    #[error(
-        "{} cannot be started: {why}. Choose another Python with --python PATH",
-        program.display()
-    )]
+    #[error("{} cannot be started: {why}", program.display())]
     NotStarted {
         /// The interpreter.
         program: PathBuf,
@@ -91,8 +88,7 @@ pub enum GymError {
     },
     /// No reply in time; the process was stopped.
     #[error(
-        "gym:{id} gave no answer within {} s when it was asked to {request}, and was stopped. \
-         If it is only slow, give it more with --env-timeout SECONDS.{}",
+        "gym:{id} gave no answer within {} s when it was asked to {request}, and was stopped.{}",
         after.as_secs_f64(),
         said(stderr)
     )]

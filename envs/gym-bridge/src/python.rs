@@ -65,7 +65,7 @@ impl Python {
             .map(|program| Self { program })
             .ok_or_else(|| GymError::NoPython {
                 looked: format!(
-                    "--python, FRMDN_PYTHON, VIRTUAL_ENV, {VENV} here, and {} on the path",
+                    "FRMDN_PYTHON, VIRTUAL_ENV, {VENV} here, and {} on the path",
                     names.join(" and ")
                 ),
                 id: id.to_owned(),
@@ -129,8 +129,7 @@ pub fn install(program: &str, id: &str) -> String {
         format!("{folder}/python")
     };
     format!(
-        "  {program} -m venv {VENV}\n  {python} -m pip install {}\nand the same command again, \
-         with --python {python} if it is not found by itself",
+        "  {program} -m venv {VENV}\n  {python} -m pip install {}\nand the same command again",
         packages.join(" ")
     )
 }

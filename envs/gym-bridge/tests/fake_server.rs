@@ -231,7 +231,6 @@ fn a_server_that_fails_again_is_an_error_with_its_last_words() {
         &[
             "no answer within 0.5 s",
             "step",
-            "--env-timeout",
             "a lock that nobody gives back",
         ],
     );
@@ -319,7 +318,7 @@ fn a_server_that_cannot_be_used_says_why() {
         .err()
         .unwrap()
         .to_string();
-    has(&text, &["/nowhere/python", "cannot be started", "--python"]);
+    has(&text, &["/nowhere/python", "cannot be started"]);
 }
 
 /// Numbers of the live children of this process whose command line contains `word`, zombies

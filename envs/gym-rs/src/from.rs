@@ -110,7 +110,7 @@ impl FromGymRs {
     }
 
     fn ask(&self, request: Request) -> Result<Answer, EnvError> {
-        let gone = || EnvError::Other("the environment of gym-rs panicked".into());
+        let gone = || EnvError::other("the environment of gym-rs panicked");
         self.requests
             .as_ref()
             .ok_or_else(gone)?

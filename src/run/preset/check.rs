@@ -8,7 +8,7 @@ use super::{
     CollectConfig, ControllerConfig, ControllerInputs, ControllerStart, EvaluateConfig, FINALISTS,
     FIRST, LateConfig, MemoryTraining, Preset, VisionTraining,
 };
-use crate::run::{Result, RunError, existing_folder, seeds, shipped_remedy};
+use crate::run::{Recovery, Result, RunError, existing_folder, seeds};
 
 impl Preset {
     /// What it names must be there when the run begins; later the run has its own.
@@ -22,11 +22,13 @@ impl Preset {
         for policy in self.collect.policies() {
             let named = ["brownian", "scripted", FIRST].contains(&policy);
             if !named && existing_folder(Path::new(policy)).is_none() {
-                return Err(RunError::Config(format!(
-                    "collect.policy: `{policy}` is neither brownian nor scripted, nor the folder \
-                     of a run or checkpoint{}",
-                    shipped_remedy()
-                )));
+                return Err(RunError::refused(
+                    format!(
+                        "collect.policy: `{policy}` is neither brownian nor scripted, nor the \
+                         folder of a run or checkpoint"
+                    ),
+                    Recovery::Shipped,
+                ));
             }
         }
         Ok(())
@@ -66,10 +68,7 @@ impl Preset {
 pub(super) enum Impossible {
     #[error("environment = \"{name}\": {cause}")]
     Environment { name: String, cause: String },
-    #[error(
-        "collect.random_start = true with environment = \"{environment}\": {cause}. Add --set \
-         collect.random_start=false"
-    )]
+    #[error("collect.random_start = true with environment = \"{environment}\": {cause}")]
     RandomStart { environment: String, cause: String },
     #[error(
         "collect.policy: there is no `first` agent without a table [first] that names its preset"
@@ -89,6 +88,16 @@ pub(super) enum Impossible {
         value: String,
         reason: String,
     },
+}
+
+impl From<Impossible> for RunError {
+    fn from(error: Impossible) -> Self {
+        let text = error.to_string();
+        match error {
+            Impossible::RandomStart { .. } => Self::refused(text, Recovery::NoRandomStart),
+            _ => Self::Config(text),
+        }
+    }
 }
 
 type Checked = std::result::Result<(), Impossible>;

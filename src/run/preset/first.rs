@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{SHIPPED, source::Source};
-use crate::run::{Result, RunError, existing_folder, shipped_remedy};
+use crate::run::{Recovery, Result, RunError, existing_folder};
 
 /// Name of the agent of the earlier round among the drivers, and of its folder in the run folder.
 pub const FIRST: &str = "first";
@@ -41,11 +41,13 @@ impl FirstConfig {
                 )));
             }
             let source = Source::find(&name).map_err(|e| {
-                RunError::Config(format!(
-                    "first.preset: {e}; or the folder of a run or checkpoint, whose agent is taken \
-                     as it is{}",
-                    shipped_remedy()
-                ))
+                RunError::refused(
+                    format!(
+                        "first.preset: {e}; or the folder of a run or checkpoint, whose agent is \
+                         taken as it is"
+                    ),
+                    Recovery::Shipped,
+                )
             })?;
             // Other errors are reported when the preset is resolved.
             next = source.read().ok().and_then(|preset| preset.first);

@@ -13,19 +13,12 @@ impl Preset {
     pub fn with(self, sets: &[String]) -> Result<Self> {
         let mut table = self.table();
         for set in sets {
-            apply(&mut table, set)
-                .map_err(|what| RunError::Config(format!("--set {set}: {what}")))?;
+            apply(&mut table, set).map_err(|what| RunError::Config(format!("{set}: {what}")))?;
         }
         let resolved: Self = table.try_into().map_err(|e: toml::de::Error| {
-            RunError::Config(format!(
-                "--set {}: {}",
-                sets.join(" --set "),
-                e.to_string().trim()
-            ))
+            RunError::Config(format!("{}: {}", sets.join(", "), e.to_string().trim()))
         })?;
-        resolved
-            .validate()
-            .map_err(|e| RunError::Config(e.to_string()))?;
+        resolved.validate()?;
         Ok(resolved)
     }
 }

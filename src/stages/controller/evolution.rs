@@ -104,7 +104,7 @@ impl Evolution {
             return Ok(None);
         }
         let kind = CheckpointKind::ControllerState;
-        Ok(Some(Checkpoint::load(&path, kind, kind.remedy())?.state))
+        Ok(Some(Checkpoint::load(&path, kind)?.state))
     }
 
     pub(super) fn save(&self, folder: &RunFolder) -> Result<()> {

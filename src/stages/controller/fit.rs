@@ -9,7 +9,7 @@ use crate::{
     controller::{LinearController, Whitening},
     memory::Scratch,
     rollout::ActingModel,
-    run::{Episode, FIRST, LatentEpisode, Result, RunError, RunFolder},
+    run::{Episode, FIRST, LatentEpisode, Recovery, Result, RunError, RunFolder},
     stages::training_indices,
     vision::EncoderScratch,
     worlds::World,
@@ -59,10 +59,9 @@ pub fn fit(
         }
     }
     let unsolvable = || {
-        RunError::Failed(
-            "controller: the first agent's episodes are empty: delete episodes/ and \
-            type the same command again"
-                .into(),
+        RunError::refused(
+            "controller: the first agent's episodes are empty",
+            Recovery::Episodes,
         )
     };
     let (weights, explained) = all.solve(RIDGE).ok_or_else(unsolvable)?;

@@ -19,7 +19,7 @@ use crate::{
     rollout::{ActingModel, DriveOptions, Job, Outcome},
     run::{
         ControllerInputs, ControllerOutputs, ControllerStart, LatentEpisode, Metrics, Preset,
-        Result, RunError, RunFolder,
+        Recovery, Result, RunError, RunFolder,
     },
     worlds::World,
 };
@@ -41,11 +41,13 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let saved = Evolution::load(folder)?;
     let of = Agent::model_checksum(folder)?;
     if saved.as_ref().is_some_and(|state| state.model != of) {
-        return Err(RunError::Config(format!(
-            "{} was evolved for another V or M than the run holds now. Delete it and type the same \
-             command again: the evolution starts anew",
-            folder.path("controller").display()
-        )));
+        return Err(RunError::refused(
+            format!(
+                "{} was evolved for another V or M than the run holds now",
+                folder.path("controller").display()
+            ),
+            Recovery::Stage("controller"),
+        ));
     }
     let metrics_path = folder.path("controller/metrics.jsonl");
     if saved

@@ -9,7 +9,7 @@ use crate::{
     controller::Whitening,
     memory::Scratch,
     rollout::{AHEAD, ActingModel},
-    run::{Episode, LatentEpisode, Result, RunError, RunFolder},
+    run::{Episode, LatentEpisode, Recovery, Result, RunError, RunFolder},
     stages::{Context, held_out},
     worlds::World,
 };
@@ -145,10 +145,8 @@ fn rows(
     let episode = Episode::load(&folder.episodes().path(index))?;
     let latents = LatentEpisode::load(&folder.latents().path(index))?;
     let mut env = world.car_racing().expect("asked before");
-    let failed = |e: frmdn_env::EnvError| RunError::Failed(e.to_string());
     let mut frame = vec![0; env.observation_space().len()];
-    env.reset(episode.seed, ObservationMut::Frame(&mut frame))
-        .map_err(failed)?;
+    env.reset(episode.seed, ObservationMut::Frame(&mut frame))?;
     let (mut state, mut scratch) = (vec![0.0; model.memory.state_len()], Scratch::default());
     let mut rows = Rows {
         features: Vec::new(),
@@ -176,12 +174,10 @@ fn rows(
             f64::from(car.hull.angular_velocity),
             road.max_curvature(here, AHEAD),
         ]);
-        let step = env
-            .step(
-                model.actions.for_env(action, &mut number),
-                ObservationMut::Frame(&mut frame),
-            )
-            .map_err(failed)?;
+        let step = env.step(
+            model.actions.for_env(action, &mut number),
+            ObservationMut::Frame(&mut frame),
+        )?;
         if (step.reward as f32 - episode.rewards[t]).abs() > 1e-4 {
             return Err(RunError::damaged(
                 &folder.episodes().path(index),
@@ -189,7 +185,7 @@ fn rows(
                     "step {t} brings {} here and brought {} there",
                     step.reward, episode.rewards[t]
                 ),
-                "Delete the folder episodes/ of the run and type: frmdn collect --run RUN",
+                Recovery::Episodes,
             ));
         }
         model.memory.step(1, z, action, &mut state, &mut scratch);

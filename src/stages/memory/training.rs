@@ -71,7 +71,7 @@ pub(super) fn saved(directory: &Path) -> Result<Option<Checkpoint<State>>> {
         return Ok(None);
     }
     let kind = CheckpointKind::MemoryState;
-    Checkpoint::load(&path, kind, kind.remedy()).map(Some)
+    Checkpoint::load(&path, kind).map(Some)
 }
 
 /// Trains to the last update, or until the held-out likelihood has stopped rising; resumes by
@@ -134,7 +134,7 @@ impl Job<'_> {
             RunError::damaged(
                 &self.directory.join("state.safetensors"),
                 e,
-                CheckpointKind::MemoryState.remedy(),
+                CheckpointKind::MemoryState.recovery(),
             )
         })?;
         Ok((trainer, state))
@@ -217,9 +217,6 @@ impl Job<'_> {
             what,
             update,
             path: self.directory.clone(),
-            remedy: "Start a new run with a smaller rate, for example --set \
-                memory.learning_rate=3e-4 --run DIR."
-                .into(),
         }
     }
 

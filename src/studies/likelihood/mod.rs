@@ -19,7 +19,7 @@ use super::{
     store::{Results, read},
 };
 use crate::{
-    run::{Preset, Result, RunError, write_json},
+    run::{Part, Preset, Recovery, Result, RunError, write_json},
     stages::{self, Context, Latents, held_out_batches},
 };
 use data::Data;
@@ -87,10 +87,10 @@ pub fn likelihood(plan: &Likelihood, context: &Context<'_>) -> Result<PathBuf> {
     }
     let finished = study.load_all(&runs, choice)?;
     if finished.is_empty() {
-        return Err(RunError::Config(format!(
-            "no run of these is finished in {}: type the command without --report",
-            plan.out.display()
-        )));
+        return Err(RunError::refused(
+            format!("no run of these is finished in {}", plan.out.display()),
+            Recovery::MakeResults,
+        ));
     }
     study.results.pack()?;
     let mut linear = Vec::new();
@@ -114,7 +114,7 @@ fn check_lists(plan: &Likelihood) -> Result<()> {
     for (i, noise) in plan.noises.iter().enumerate() {
         if plan.noises[..i].contains(noise) {
             return Err(RunError::Config(format!(
-                "--noises names {noise} twice: leave one out"
+                "noises: {noise} is there twice: leave one out"
             )));
         }
     }
@@ -128,15 +128,16 @@ fn check_preset(plan: &Likelihood, preset: &Preset) -> Result<()> {
     }
     if preset.memory.noise > 0.0 {
         let noise = preset.memory.noise;
-        return Err(RunError::Config(format!(
-            "memory.noise = {noise}: a comparison is of V's own noise; others are --noises {noise}"
-        )));
+        return Err(RunError::refused(
+            format!("memory.noise = {noise}: memories are compared under V's own noise"),
+            Recovery::Noises(noise),
+        ));
     }
     let (steps, least) = (preset.collect.steps, MIN_STEPS);
     if steps < least {
         return Err(RunError::Config(format!(
             "collect.steps = {steps}: open-loop errors take episodes of at least {least} steps; \
-             make data with --set collect.steps={least} or more"
+             make data with collect.steps = {least} or more"
         )));
     }
     Ok(())
@@ -241,12 +242,14 @@ impl Study<'_> {
         let is_judged = run.trial.is_none() && finished.diverged.is_none();
         let episodes = finished.measured.episodes.len();
         if is_judged && episodes != self.plan.test_episodes {
-            return Err(RunError::Config(format!(
-                "{} was judged on {episodes} test episodes, not {}: type --test-episodes \
-                 {episodes}, or choose another folder with --out DIR",
-                self.results.place(&name),
-                self.plan.test_episodes
-            )));
+            return Err(RunError::refused(
+                format!(
+                    "{} was judged on {episodes} test episodes, not {}",
+                    self.results.place(&name),
+                    self.plan.test_episodes
+                ),
+                Recovery::TestEpisodes(episodes),
+            ));
         }
         Ok(Some(finished))
     }
@@ -306,9 +309,8 @@ fn linear_predictor(plan: &Likelihood, data: &Data) -> Result<Linear> {
     if !plan.train {
         let path = data.folder.root().to_path_buf();
         return Err(RunError::Missing {
-            what: "the linear predictor",
+            what: Part::LinearPredictor,
             path,
-            command: plan.command.replace(" --report", ""),
         });
     }
     let training: Vec<usize> = stages::training_indices(data.preset.collect.episodes).collect();

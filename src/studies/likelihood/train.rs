@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     memory::MemoryConfig,
-    run::{Checkpoint, CheckpointKind, MemoryTraining, Metrics, Result, RunError},
+    run::{Checkpoint, CheckpointKind, MemoryTraining, Metrics, Recovery, Result, RunError},
     stages::{self, Job, Latents, held_out_batches, train_memory},
     studies::{
         progress::{Part, Progress},
@@ -66,10 +66,10 @@ pub fn train(
     };
     let mut measured = Measured::default();
     if diverged.is_none() && run.trial.is_none() {
-        let weights = Checkpoint::<MemoryConfig>::load(
+        let weights = Checkpoint::<MemoryConfig>::load_with(
             &directory.join("weights.safetensors"),
             CheckpointKind::Memory,
-            "Delete its folder and type the same command again.",
+            Recovery::Folder,
         )?;
         let test = data.tests(&latents, study.plan.test_episodes, spread)?;
         measured = judge(settings, data.actions, &weights.tensors, &test)?;

@@ -11,7 +11,7 @@ use super::store::Results;
 use crate::{
     agent::Agent,
     rollout::Evaluation,
-    run::{Result, RunError, seeds},
+    run::{Recovery, Result, RunError, seeds},
     stages::{self, Context},
     worlds::World,
 };
@@ -129,11 +129,14 @@ fn contender<'a>(
         .car_racing()
         .is_none_or(|env| env.config().perturbation.is_some())
     {
-        return Err(RunError::Config(format!(
-            "{}: perturbations are those of car-racing, and {environment} is another environment \
-             or perturbed already. Add --env car-racing",
-            path.display()
-        )));
+        return Err(RunError::refused(
+            format!(
+                "{}: perturbations are those of car-racing, and {environment} is another \
+                 environment or perturbed already",
+                path.display()
+            ),
+            Recovery::CarRacing,
+        ));
     }
     agent.acting_model(&world)?;
     Ok(Contender {
@@ -193,9 +196,7 @@ fn drive(
     let first = range.start;
     let keep_nothing = |_: _, _: &_| Ok(());
     let outcomes = stages::outcomes(world, &model, &controller, range, context, keep_nothing)?;
-    let outcomes = outcomes.ok_or_else(|| RunError::Interrupted {
-        command: plan.command.clone(),
-    })?;
+    let outcomes = outcomes.ok_or(RunError::Interrupted)?;
     let rule = world.rule()?;
     Ok(Evaluation::of(&outcomes, first, world.name(), &rule))
 }

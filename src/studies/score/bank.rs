@@ -17,7 +17,7 @@ use crate::{
     controller::LinearController,
     memory::Variant,
     rollout::{DriveOptions, Job},
-    run::{Checkpoint, CheckpointKind, Result, RunError},
+    run::{Checkpoint, CheckpointKind, Recovery, Result, RunError},
     stages::Context,
     studies::store::made_with_other_settings,
 };
@@ -257,9 +257,8 @@ impl<'a> Evolution<'a> {
 
     /// The controllers of a finished evolution, and the generation of each.
     fn load(&self) -> Result<(Vec<u64>, Vec<LinearController>)> {
-        let remedy = "Delete it and type the same command again.";
         let kind = CheckpointKind::Controller;
-        let file = Checkpoint::<Evolved>::load(&self.path, kind, remedy)?;
+        let file = Checkpoint::<Evolved>::load_with(&self.path, kind, Recovery::File)?;
         if file.state.settings != self.settings {
             return Err(made_with_other_settings(&self.path));
         }
@@ -267,7 +266,7 @@ impl<'a> Evolution<'a> {
         let weights = file
             .tensors
             .get("weights", &shape)
-            .map_err(|e| RunError::damaged(&self.path, e, remedy))?;
+            .map_err(|e| RunError::damaged(&self.path, e, Recovery::File))?;
         let (features, actions) = (self.features(), self.data.actions.width());
         let controllers = weights
             .chunks_exact(shape[1])

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{FORMAT, Score, data::Data};
 use crate::{
     memory::{self, Memory, MemoryConfig},
-    run::{Checkpoint, CheckpointKind, Preset, Result},
+    run::{Checkpoint, CheckpointKind, Preset, Recovery, Result},
     stages::{self, Job, Latents, held_out_batches, train_memory},
     studies::{
         Spec,
@@ -99,8 +99,8 @@ impl Entry {
             return data.memory(config, &weights);
         }
         let path = self.directory(plan, data).join("weights.safetensors");
-        let remedy = "Delete its folder and type the same command again.";
-        let weights = Checkpoint::<MemoryConfig>::load(&path, CheckpointKind::Memory, remedy)?;
+        let weights =
+            Checkpoint::<MemoryConfig>::load_with(&path, CheckpointKind::Memory, Recovery::Folder)?;
         data.memory(config, &weights.tensors)
     }
 

@@ -26,7 +26,7 @@ use super::{Spec, data::open_all, distinct, store::Results};
 use crate::{
     controller::LinearController,
     rollout::{ActingModel, DriveOptions, Job, Outcome},
-    run::{Result, RunError, seeds},
+    run::{Recovery, Result, RunError, seeds},
     stages::Context,
     worlds::World,
 };
@@ -213,10 +213,10 @@ pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
         finished.load(plan, data, entries, &results)?;
     }
     if finished.is_empty() {
-        return Err(RunError::Config(format!(
-            "nothing of this is finished in {}: type the command without --report",
-            plan.out.display()
-        )));
+        return Err(RunError::refused(
+            format!("nothing of this is finished in {}", plan.out.display()),
+            Recovery::MakeResults,
+        ));
     }
     results.pack()?;
     let data: Vec<&Data> = all.iter().map(|(data, _)| data).collect();

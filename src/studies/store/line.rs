@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::run::{Result, RunError};
+use crate::run::{Recovery, Result, RunError};
 
 /// A line of `runs.jsonl`.
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ pub fn read_packed(path: &Path) -> Result<BTreeMap<String, Packed>> {
                     "lines {} and {line} are both of run {}",
                     first.line, found.run
                 ),
-                "Delete one of them and type the same command again.",
+                Recovery::OneOfTwoLines,
             ));
         }
         let text = text.to_owned();
@@ -105,6 +105,6 @@ fn damaged_line(path: &Path, line: usize, e: &serde_json::Error) -> RunError {
     RunError::damaged(
         path,
         format!("line {line}, column {}: {what}", e.column()),
-        "Delete that line and type the same command again.",
+        Recovery::Line,
     )
 }

@@ -30,7 +30,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::run::{Result, RunError, write_atomically, write_json};
+use crate::run::{Result, RunError, remove_partial, write_atomically, write_json};
 use line::{Packed, read_packed};
 use settings::{WithSettings, damaged_file, other_settings};
 pub use settings::{
@@ -161,7 +161,9 @@ impl Results {
         for (_, file) in &files {
             std::fs::remove_file(file).map_err(RunError::io("remove", file))?;
         }
-        // What a kill caught half written stays, and the folder with it.
+        // The lock says that nobody is writing there.
+        remove_partial(&runs)?;
+        // Files of others stay, and the folder with them.
         let _ = std::fs::remove_dir(&runs);
         self.packed = packed;
         Ok(())
@@ -308,6 +310,8 @@ mod tests {
             [Some(1), Some(2)]
         );
         drop(other);
+        // What a kill caught half written goes too.
+        std::fs::write(dir.path().join("runs/.partial-x"), "{").unwrap();
         Results::open(dir.path()).unwrap().pack().unwrap();
         assert!(!dir.path().join("runs").exists());
     }
@@ -320,19 +324,14 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let refused = |text: &str, words: &[&str]| {
             std::fs::write(&path, text).unwrap();
-            let error = Results::open(dir.path()).err().unwrap().to_string();
+            let error = format!("{:?}", Results::open(dir.path()).err().unwrap());
             for word in words {
                 assert!(error.contains(word), "{error}");
             }
         };
         refused(
             &text[..text.len() - 10],
-            &[
-                path.to_str().unwrap(),
-                "damaged",
-                "line 2",
-                "Delete that line",
-            ],
+            &[path.to_str().unwrap(), "Damaged", "line 2", "Line"],
         );
         refused(
             &text.replace("\"run\":\"a\",", ""),
@@ -340,7 +339,7 @@ mod tests {
         );
         refused(
             &text.replace("\"b\"", "\"a\""),
-            &["lines 1 and 2", "run a", "Delete one"],
+            &["lines 1 and 2", "run a", "OneOfTwoLines"],
         );
         // Another result than what is asked for, and other settings.
         std::fs::write(&path, &text).unwrap();
@@ -354,18 +353,19 @@ mod tests {
             let error = results
                 .load_with_settings::<u8>("c", &json!(2))
                 .unwrap_err();
-            error.to_string()
+            format!("{error:?}")
         };
         let error = other(&results);
         assert!(
-            error.contains("c.json") && error.contains("delete it"),
+            error.contains("c.json") && error.contains("OtherFolder(\"it\")"),
             "{error}"
         );
         let mut results = results;
         results.pack().unwrap();
         let error = other(&results);
         assert!(
-            error.contains("runs.jsonl, line 3 (run c)") && error.contains("delete that line"),
+            error.contains("runs.jsonl, line 3 (run c)")
+                && error.contains("OtherFolder(\"that line\")"),
             "{error}"
         );
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::run::{Result, RunError, write_json};
+use crate::run::{Recovery, Result, RunError, write_json};
 
 /// An outcome with the settings that decided it.
 #[derive(Serialize, Deserialize)]
@@ -76,16 +76,15 @@ pub fn begin_training(directory: &Path, settings: &Value) -> Result<()> {
 
 /// The error of a damaged file of results.
 pub fn damaged_file(path: &Path, e: &serde_json::Error) -> RunError {
-    RunError::damaged(path, e, "Delete it and type the same command again.")
+    RunError::damaged(path, e, Recovery::File)
 }
 
 /// The error of what is in `place` and was made with other settings; `delete` says what to delete.
-pub fn other_settings(place: &str, delete: &str) -> RunError {
-    RunError::Config(format!(
-        "{place} was made with other settings or another V. Choose another folder (--out DIR for \
-         results, --work DIR for memories), or delete {delete} to \
-         make it anew"
-    ))
+pub fn other_settings(place: &str, delete: &'static str) -> RunError {
+    RunError::refused(
+        format!("{place} was made with other settings or another V"),
+        Recovery::OtherFolder(delete),
+    )
 }
 
 #[cfg(test)]
