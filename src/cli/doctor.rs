@@ -87,14 +87,15 @@ fn python(context: &Context<'_>) -> Found {
         .iter()
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
-    let found = format!("{program}: {}", listed.join(", "));
-    let advice = match WANTED.map(|name| versions.contains_key(name)) {
-        [false, false] => Some(need(&format!(
+    let mut found = format!("{program}: {}", listed.join(", "));
+    let mut advice = None;
+    if !WANTED.iter().any(|name| versions.contains_key(*name)) {
+        found.push_str("; without gymnasium");
+        advice = Some(need(&format!(
             "gymnasium is needed. Type:\n{}",
             install(&program, "CarRacing-v3")
-        ))),
-        _ => None,
-    };
+        )));
+    }
     Found { found, advice }
 }
 

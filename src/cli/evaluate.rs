@@ -168,7 +168,7 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) {
         String::new()
     };
     println!(
-        "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % completed{stopped}, {:.0} steps an \
+        "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % finished{stopped}, {:.0} steps an \
          episode\nrule: {}",
         evaluation.environment,
         spread(

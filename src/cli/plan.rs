@@ -26,7 +26,7 @@ pub struct PlanArgs {
 const OVERHEAD: f64 = 1.1;
 
 /// Stage, frames or steps, and seconds.
-type Cost = (&'static str, f64, f64);
+type Cost = (String, f64, f64);
 
 pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let preset = Preset::resolve(&args.preset, &args.sets)?;
@@ -45,7 +45,7 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
         rounds.insert(
             0,
             (
-                "first",
+                format!("earlier round: {}", first.preset),
                 spent.iter().map(|p| p.1).sum(),
                 spent.iter().map(|p| p.2).sum(),
             ),
@@ -55,7 +55,7 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     parts.splice(0..0, rounds);
     let mut rows: Vec<Vec<String>> = parts
         .iter()
-        .map(|(name, frames, s)| vec![(*name).into(), format!("{frames:.0}"), span(*s)])
+        .map(|(name, frames, s)| vec![name.clone(), format!("{frames:.0}"), span(*s)])
         .collect();
     rows.push(vec![
         "in all".into(),
@@ -124,23 +124,23 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
     // Recording also compresses and writes; measured at about two thirds of the bare environment.
     Ok(vec![
         (
-            "collect",
+            "collect".into(),
             collected,
             collected / (0.65 * env * cores as f64),
         ),
         (
-            "vision",
+            "vision".into(),
             v.updates as f64 * v.batch as f64,
             v.updates as f64 * vision * OVERHEAD,
         ),
         (
-            "memory",
+            "memory".into(),
             m.updates as f64 * (m.batch * m.sequence) as f64,
             m.updates as f64 * memory * OVERHEAD,
         ),
-        ("controller", driven, driven / acting),
+        ("controller".into(), driven, driven / acting),
         (
-            "evaluate",
+            "evaluate".into(),
             tested,
             tested / acting + tested / (env * cores as f64),
         ),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::load_agent;
 use crate::{
+    agent::Agent,
     film,
     rollout::{OpenLoop, Outcome, Policy},
     run::{RunError, seeds},
@@ -60,7 +60,7 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
     gif(&args.out)?;
     let (outcome, who): (Outcome, String) = match (&args.dir, args.policy) {
         (Some(dir), _) => {
-            let agent = load_agent(dir, context)?;
+            let agent = Agent::load(dir)?;
             let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
             let outcome = film::drive(&agent, &world, args.seed, &args.out, context.stop)?;
             (outcome, format!("\nagent: {}", agent.origin().display()))

@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path};
 
 use kuva::{
-    plot::{LegendPosition, LinePlot},
+    plot::{LegendPosition, LinePlot, ScatterPlot},
     render::{layout::Layout, plots::Plot},
 };
 
@@ -17,37 +17,64 @@ const COLOURS: [&str; 6] = [
 /// Pixels per unit of the layout, so that small print is legible.
 const DENSITY: f32 = 1.5;
 
-/// One curve, with an optional band around it.
+/// How the values of a series are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Style {
+    Line,
+    LineWithBand,
+    Points,
+}
+
+/// One curve, with an optional band around it, or a row of points.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     name: String,
     /// x, y and the lower and upper end of the band, which are y if there is no band.
     points: Vec<[f64; 4]>,
-    band: bool,
+    style: Style,
 }
 
 impl Series {
     /// A curve through the points (x, y), with its name in the legend. Points that are not finite
     /// are left out.
     pub fn new(name: &str, points: Vec<(f64, f64)>) -> Self {
-        Self::of(name, points.into_iter().map(|(x, y)| [x, y, y, y]), false)
+        Self::of(
+            name,
+            points.into_iter().map(|(x, y)| [x, y, y, y]),
+            Style::Line,
+        )
     }
 
     /// A curve with a band, for example mean and standard deviation, or median and extremes. A
     /// point is `[x, y, low, high]`; points that are not finite are left out.
     pub fn banded(name: &str, points: Vec<[f64; 4]>) -> Self {
-        Self::of(name, points.into_iter(), true)
+        Self::of(name, points.into_iter(), Style::LineWithBand)
     }
 
-    fn of(name: &str, points: impl Iterator<Item = [f64; 4]>, band: bool) -> Self {
+    /// Points (x, y) of things that have no order between them, with their name in the legend.
+    /// Points that are not finite are left out.
+    pub fn points(name: &str, points: Vec<(f64, f64)>) -> Self {
+        let points = points.into_iter().map(|(x, y)| [x, y, y, y]);
+        Self::of(name, points, Style::Points)
+    }
+
+    fn of(name: &str, points: impl Iterator<Item = [f64; 4]>, style: Style) -> Self {
         Self {
             name: name.to_owned(),
             points: points.filter(|p| p.iter().all(|v| v.is_finite())).collect(),
-            band,
+            style,
         }
     }
 
     fn drawn(&self, points: &[[f64; 4]], colour: &str) -> Plot {
+        if self.style == Style::Points {
+            let dots = ScatterPlot::new()
+                .with_data(points.iter().map(|p| (p[0], p[1])).collect::<Vec<_>>())
+                .with_color(colour)
+                .with_size(4.0)
+                .with_legend(self.name.clone());
+            return Plot::Scatter(dots);
+        }
         // A line needs two points: a single one is drawn as a short level line.
         let points = if let [[x, y, low, high]] = *points {
             &[[x, y, low, high], [x + 1e-9, y, low, high]]
@@ -59,7 +86,7 @@ impl Series {
             .with_color(colour);
         let line = line.with_stroke_width(2.0).with_legend(self.name.clone());
         let ends = |at: usize| points.iter().map(|p| p[at]).collect::<Vec<f64>>();
-        Plot::Line(if self.band {
+        Plot::Line(if self.style == Style::LineWithBand {
             line.with_band(ends(2), ends(3))
         } else {
             line
@@ -156,11 +183,12 @@ mod tests {
             (0..50).map(|i| (f64::from(i), f64::from(i * i))).collect(),
         );
         let level = Series::new("level", vec![(0.0, 500.0), (49.0, 500.0), (f64::NAN, 1.0)]);
+        let dots = Series::points("dots", (0..9).map(|i| (f64::from(i), 900.0)).collect());
         plot_curves(
             "Curves",
             "step",
             "value",
-            &[rising, level, Series::new("none", Vec::new())],
+            &[rising, level, dots, Series::new("none", Vec::new())],
             &path,
         )
         .unwrap();
@@ -172,6 +200,7 @@ mod tests {
                 .count()
         };
         assert!(count([0x00, 0x72, 0xB2]) > 200 && count([0xD5, 0x5E, 0x00]) > 200);
+        assert!(count([0x00, 0x9E, 0x73]) > 200);
     }
 
     #[test]

@@ -354,10 +354,10 @@ fn posterior(folder: &RunFolder, weights: &Params, held_out: &[u8]) -> Result<()
     };
     let prior = posterior_entropy(&[0.0]);
     let series = [
-        Series::new("entropy of the posterior", curve(0)),
-        Series::new("KL", curve(1)),
+        Series::points("entropy of the posterior", curve(0)),
+        Series::points("KL", curve(1)),
         Series::new(
-            "entropy of the prior",
+            "entropy of the prior: tells nothing",
             vec![(1.0, prior), (d as f64, prior)],
         ),
     ];
@@ -382,25 +382,25 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
             .filter_map(|l| Some((l["update"].as_f64()?, l[part][key].as_f64()?)))
             .collect()
     };
-    let series = |key: &str| {
-        [
-            Series::new("training", pick("train", key)),
-            Series::new("held out", pick("held_out", key)),
-        ]
+    let series = |key: &str, unit: f64| {
+        [("training", "train"), ("held out", "held_out")].map(|(name, part)| {
+            let points = pick(part, key).into_iter().map(|(x, y)| (x, y / unit));
+            Series::new(name, points.collect())
+        })
     };
     let path = |name: &str| folder.path(&format!("pictures/{name}"));
     plot_curves(
         "V: reconstruction",
         "update",
-        "sum of squared errors a frame",
-        &series("reconstruction"),
+        "mean squared error of a pixel's value, 0 to 1",
+        &series("reconstruction", FRAME as f64),
         &path("vision-reconstruction.png"),
     )?;
     plot_curves(
         "V: KL",
         "update",
         "nats a frame",
-        &series("kl"),
+        &series("kl", 1.0),
         &folder.path(LAST_PICTURE),
     )
 }
