@@ -13,6 +13,7 @@
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Portable, Set, Simd, set};
+use std::cell::Cell;
 
 /// Where the rows of the left matrix lie: row `i` starts at `(i / table.len()) · frame + table[i %
 /// table.len()]` and consists of one run of `run` values at each of the offsets in `segments`.
@@ -442,6 +443,34 @@ const PANEL: usize = 64;
 /// Products of at least this depth copy a panel of `g`: its rows, a power of two apart in an LSTM,
 /// would push each other out of the cache.
 const COPIED_DEPTH: usize = 32;
+/// Panels of `g` from which on the windows are copied too, for the same reason: once for all
+/// panels.
+const COPIED_PANELS: usize = 16;
+/// Columns of the windows in the widest tile.
+const TILE: usize = 6;
+
+thread_local! {
+    /// Copied windows, [tile, row, column in the tile].
+    static COPY: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Copies the rows of `a` that begin at `starts` in the order in which tiles of six columns read
+/// them.
+fn copy_windows(a: &[f32], windows: &Windows, starts: &[usize], copy: &mut Vec<f32>) {
+    let tile = starts.len() * TILE;
+    copy.clear();
+    copy.resize(windows.depth().div_ceil(TILE) * tile, 0.0);
+    let mut at = 0;
+    for &segment in &windows.segments {
+        for k in (0..windows.run).step_by(TILE) {
+            let count = TILE.min(windows.run - k);
+            for (to, start) in copy[at..at + tile].chunks_exact_mut(TILE).zip(starts) {
+                to[..count].copy_from_slice(&a[start + segment + k..][..count]);
+            }
+            at += tile;
+        }
+    }
+}
 
 #[inline(always)]
 unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
@@ -454,6 +483,11 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
         c,
     } = call;
     let mut starts = [0usize; ROWS];
+    let copied_starts: [usize; ROWS] = std::array::from_fn(|i| i * TILE);
+    let is_copied = windows.segments.len() == 1
+        && windows.depth() >= COPIED_DEPTH
+        && columns >= COPIED_PANELS * S::WIDEST * S::LANES;
+    let mut copy = COPY.take();
     let mut panel = [0.0; ROWS * PANEL];
     let mut first = 0;
     while first < rows {
@@ -461,10 +495,26 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
         for (i, s) in starts[..count].iter_mut().enumerate() {
             *s = windows.start(first + i);
         }
+        if is_copied {
+            copy_windows(a, windows, &starts[..count], &mut copy);
+        }
         let mut j = 0;
         while j < columns {
             let vectors = tile_width(columns - j, S::LANES, S::WIDEST);
             let width = (columns - j).min(vectors * S::LANES);
+            let rows = if is_copied && vectors > 1 {
+                Rows {
+                    first: copy.as_ptr(),
+                    starts: &copied_starts[..count],
+                    is_copied: true,
+                }
+            } else {
+                Rows {
+                    first: a.as_ptr(),
+                    starts: &starts[..count],
+                    is_copied: false,
+                }
+            };
             let block = &g[first * columns..(first + count) * columns];
             let (g, stride) = if columns > width && windows.depth() >= COPIED_DEPTH {
                 for (to, from) in panel
@@ -489,46 +539,40 @@ unsafe fn gram_loop<S: Simd>(call: GramCall<'_>) {
             unsafe {
                 let c = c.as_mut_ptr().add(j);
                 match vectors {
-                    4 => gram_runs::<S, 6, 4>(
-                        a.as_ptr(),
-                        windows,
-                        &starts[..count],
-                        (g, stride),
-                        columns,
-                        width,
-                        c,
-                    ),
-                    2 => gram_runs::<S, 6, 2>(
-                        a.as_ptr(),
-                        windows,
-                        &starts[..count],
-                        (g, stride),
-                        columns,
-                        width,
-                        c,
-                    ),
-                    _ => gram_runs::<S, 8, 1>(
-                        a.as_ptr(),
-                        windows,
-                        &starts[..count],
-                        (g, stride),
-                        columns,
-                        width,
-                        c,
-                    ),
+                    4 => gram_runs::<S, 6, 4>(&rows, windows, (g, stride), columns, width, c),
+                    2 => gram_runs::<S, 6, 2>(&rows, windows, (g, stride), columns, width, c),
+                    _ => gram_runs::<S, 8, 1>(&rows, windows, (g, stride), columns, width, c),
                 }
             }
             j += vectors * S::LANES;
         }
         first += count;
     }
+    COPY.set(copy);
+}
+
+/// Where a block of windows lies: column `k` of row `i` at `first + starts[i] + column(k)`.
+struct Rows<'a> {
+    first: *const f32,
+    starts: &'a [usize],
+    is_copied: bool,
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn column(&self, k: usize) -> usize {
+        if self.is_copied {
+            k / TILE * TILE * self.starts.len() + k % TILE
+        } else {
+            k
+        }
+    }
 }
 
 #[inline(always)]
 unsafe fn gram_runs<S: Simd, const R: usize, const N: usize>(
-    a: *const f32,
+    rows: &Rows<'_>,
     windows: &Windows,
-    starts: &[usize],
     g: (*const f32, usize),
     columns: usize,
     width: usize,
@@ -543,8 +587,8 @@ unsafe fn gram_runs<S: Simd, const R: usize, const N: usize>(
                     while windows.run - k >= $r {
                         let out = c.add((s * windows.run + k) * columns);
                         gram_tile::<S, { $r }, N>(
-                            a.add(segment + k),
-                            starts,
+                            rows.first.add(rows.column(segment + k)),
+                            rows.starts,
                             g,
                             columns,
                             width,
@@ -577,6 +621,11 @@ unsafe fn gram_tile<S: Simd, const R: usize, const N: usize>(
 ) {
     // SAFETY: see `gram_loop`; the last vector of a narrow tile is read and written in part.
     unsafe {
+        for r in 0..R {
+            for v in 0..N {
+                S::prefetch(c.wrapping_add(r * columns + v * S::LANES));
+            }
+        }
         let mut acc = [[S::splat(0.0); N]; R];
         if width == N * S::LANES {
             for &start in starts {

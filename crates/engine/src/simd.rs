@@ -29,6 +29,8 @@ pub(crate) trait Simd {
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// max(v, 0), NaN staying NaN.
     unsafe fn relu(v: Self::V) -> Self::V;
+    /// Asks for the cache line of `p`, which is written soon; a hint without effect on results.
+    unsafe fn prefetch(_p: *const f32) {}
 }
 
 /// The instruction set in use.
@@ -198,6 +200,10 @@ mod x86 {
             // The instruction returns its second operand when one is NaN.
             unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
         }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+        }
     }
 
     /// AVX-512 Foundation.
@@ -243,6 +249,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn relu(v: Self::V) -> Self::V {
             unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
     }
 }

@@ -117,3 +117,35 @@ fn every_instruction_set_agrees_with_plain_loops() {
     }
     FORCED.set(None);
 }
+
+/// Wide enough that panels of both matrices are copied, with two blocks of rows and tiles of every
+/// height.
+#[test]
+fn a_wide_gram_agrees_with_plain_loops_on_every_instruction_set() {
+    let (rows, depth, columns) = (200, 35, 1030);
+    let (a, g) = (
+        normals("wide a", rows * depth),
+        normals("wide g", rows * columns),
+    );
+    let mut fused: Option<Vec<f32>> = None;
+    for set in available() {
+        FORCED.set(Some(set));
+        let mut sum = vec![0.5; depth * columns];
+        gram(&a, &Windows::dense(depth), rows, &g, columns, &mut sum);
+        for k in 0..depth {
+            for j in 0..columns {
+                let want = 0.5
+                    + (0..rows)
+                        .map(|i| f64::from(a[i * depth + k]) * f64::from(g[i * columns + j]))
+                        .sum::<f64>();
+                let got = f64::from(sum[k * columns + j]);
+                assert!((got - want).abs() < 1e-4, "{set:?} at {k},{j}");
+            }
+        }
+        if set != Set::Portable {
+            let first = fused.get_or_insert_with(|| sum.clone());
+            assert!(*first == sum, "{set:?} and {:?} differ", Set::Fused);
+        }
+    }
+    FORCED.set(None);
+}
