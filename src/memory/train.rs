@@ -73,6 +73,8 @@ pub struct MemoryTrainer {
     last: Vec<f32>,
     /// Where gradients are computed, if not on the engine.
     device: Option<Device>,
+    /// Buffers of the recurrence, one per shard, reused from update to update.
+    tapes: Vec<Tape>,
 }
 
 impl MemoryTrainer {
@@ -104,6 +106,7 @@ impl MemoryTrainer {
             seed,
             last: Vec::new(),
             device: None,
+            tapes: Vec::new(),
         }
     }
 
@@ -257,16 +260,21 @@ impl MemoryTrainer {
         })
     }
 
-    fn on_engine(&self, batch: &SequenceBatch, count: f64, update: u64) -> BatchGradients {
+    fn on_engine(&mut self, batch: &SequenceBatch, count: f64, update: u64) -> BatchGradients {
         let cuts: Vec<usize> = (0..batch.batch).step_by(SHARD).collect();
         let lstm = self.lstm();
+        let mut tapes = std::mem::take(&mut self.tapes);
+        tapes.resize_with(cuts.len(), Tape::default);
         let shards: Vec<BatchGradients> = cuts
             .par_iter()
-            .map(|&from| {
+            .zip(&mut tapes)
+            .map(|(&from, tape)| {
                 let columns = batch.columns(from, batch.batch.min(from + SHARD));
-                self.shard(&lstm, &columns, from, count, update)
+                let dropout = self.dropout(&columns, from, update);
+                self.shard(&lstm, tape, &columns, &dropout, count)
             })
             .collect();
+        self.tapes = tapes;
         let mut all = BatchGradients {
             sums: [0.0; 3],
             gradients: self.weights.zeros_like(),
@@ -370,29 +378,27 @@ impl MemoryTrainer {
         lstm
     }
 
-    /// Loss sums and gradients of one shard (equation 17); the loss is divided by `count`, the
-    /// number of real steps of the whole batch. `first` is the number of the shard's first sequence
-    /// in the batch.
+    /// Loss sums and gradients of one shard (equation 17), whose states of M are multiplied by the
+    /// factors `dropout`; the loss is divided by `count`, the number of real steps of the whole
+    /// batch.
     fn shard(
         &self,
         lstm: &Lstm,
+        tape: &mut Tape,
         batch: &SequenceBatch,
-        first: usize,
+        dropout: &[f32],
         count: f64,
-        update: u64,
     ) -> BatchGradients {
-        let mut tape = Tape::default();
         lstm.forward_from(
             &batch.start,
             &batch.inputs(),
             batch.steps,
             batch.batch,
-            &mut tape,
+            tape,
         );
-        let dropout = self.dropout(batch, first, update);
         let mut seen = Cow::Borrowed(tape.hidden());
         if !dropout.is_empty() {
-            let factors = seen.iter().zip(&dropout);
+            let factors = seen.iter().zip(dropout);
             seen = Cow::Owned(factors.map(|(h, factor)| h * factor).collect());
         }
         let weights: Vec<f32> = batch
@@ -402,7 +408,7 @@ impl MemoryTrainer {
             .collect();
         let (likelihood, mut d_hidden) = self.likelihood(batch, &seen, &weights);
         let heads = self.head_losses(batch, &seen, &weights, &mut d_hidden);
-        for (d, factor) in d_hidden.iter_mut().zip(&dropout) {
+        for (d, factor) in d_hidden.iter_mut().zip(dropout) {
             *d *= factor;
         }
         let mut log_prob = 0.0;
@@ -412,7 +418,7 @@ impl MemoryTrainer {
             }
         }
         let last = tape.last();
-        let mut gradients = lstm_gradients(lstm, &mut tape, &d_hidden);
+        let mut gradients = lstm_gradients(lstm, tape, &d_hidden);
         gradients.0.extend(likelihood.parameters.0);
         let sums = [-log_prob, heads.squares, heads.cross_entropy];
         gradients.0.extend(heads.gradients().0);

@@ -347,6 +347,9 @@ unsafe fn product_tile<S: Simd, const R: usize, const N: usize>(
                 for (v, x) in w.iter_mut().enumerate() {
                     *x = S::load(b.add(v * S::LANES));
                 }
+                for v in 0..N {
+                    S::prefetch(b.wrapping_add((8 * N + v) * S::LANES));
+                }
                 b = b.add(N * S::LANES);
                 for r in 0..R {
                     let x = S::splat(*a[r].add(k));
