@@ -1,5 +1,5 @@
-//! Training of M: the recurrence forward and backward on the engine, the density by burn's autodiff
-//! in between.
+//! Training of M: the recurrence forward and backward on the engine, and in between the density,
+//! whose mixture is differentiated by burn.
 
 use std::borrow::Cow;
 
@@ -429,7 +429,7 @@ impl MemoryTrainer {
         }
     }
 
-    /// The likelihood of the next latents given `hidden` `[T · B, hidden]`, by burn's autodiff, and
+    /// The likelihood of the next latents given `hidden` `[T · B, hidden]`, and
     /// the gradient of −Σ `weights` log p by `hidden`.
     fn likelihood(
         &self,

@@ -5,10 +5,13 @@ use burn::{
     Tensor,
     tensor::{Device, Gradients, TensorData},
 };
-use frmdn_engine::{Params, linear::Linear, params::ParamError};
+use frmdn_engine::{Params, params::ParamError};
 
 use crate::DensityConfig;
 
+use coupling::{Couplings, TrainedLinear};
+
+mod coupling;
 mod flow;
 mod mixture;
 mod sample;
@@ -79,6 +82,15 @@ fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     Tensor::cat(blocks, 1)
 }
 
+/// Sets tiny gradients to zero, see [`MIN_GRADIENT`].
+fn flush(gradients: &mut [f32]) {
+    for d in gradients {
+        if d.abs() < MIN_GRADIENT {
+            *d = 0.0;
+        }
+    }
+}
+
 /// The gradient of a tracked tensor, zeros where the loss does not depend on it.
 pub fn gradient(tensor: &Tensor<2>, gradients: &Gradients) -> Vec<f32> {
     match tensor.grad(gradients) {
@@ -120,11 +132,28 @@ impl Definition {
     ) -> Result<LossAndGradient, ParamError> {
         let (device, rows) = (Device::flex().autodiff(), weights.len());
         let features = h.len() / rows;
-        let definition = Self::new(config, features, params, &device)?;
-        let head = Head::load(config, features, params)?;
+        // Where means are changes of a point, the flow moves that too: by autodiff.
+        let couplings = match config.residual {
+            false => Couplings::load(&config, features, params)?,
+            true => None,
+        };
+        let by_autodiff = match couplings {
+            Some(_) => DensityConfig {
+                flow: None,
+                ..config
+            },
+            None => config,
+        };
+        let head = head(&config, features, params)?;
+        // The head's maps are computed on the engine.
+        let definition = Self::load(by_autodiff, features, params, &device, |name| {
+            !name.starts_with("head.")
+        })?;
+        let conditional = by_autodiff.flow.is_some_and(|flow| flow.conditional);
+        let sees_features = config.residual || conditional;
         let mut all = LossAndGradient {
             log_prob: Vec::new(),
-            parameters: definition.zeros(),
+            parameters: zeros(&config, features),
             features: Vec::new(),
         };
         // A few rows at a time: what is stored for the backward pass then stays in the cache.
@@ -134,37 +163,64 @@ impl Definition {
             .zip(weights.chunks(TOGETHER));
         for ((h, y), weights) in parts {
             let rows = weights.len();
-            let given = head.outputs(h, rows, &device);
-            let (definition, seen) = (
-                Self {
-                    given,
-                    ..definition.clone()
-                },
-                tracked(h, rows, features, &device),
-            );
-            let log_prob =
-                definition.log_prob(seen.clone(), constant(y, rows, config.dim, &device));
+            let mut x = y.to_vec();
+            let moved = couplings.as_ref().map(|flow| flow.forward(h, &mut x));
+            let target = match moved {
+                Some(_) => tracked(&x, rows, config.dim, &device),
+                None => constant(y, rows, config.dim, &device),
+            };
+            let given = head.iter().map(|layer| {
+                let y = layer.forward(h, rows);
+                let y = tracked(&y, rows, layer.outputs, &device);
+                (layer.name.clone(), y)
+            });
+            let definition = Self {
+                given: given.collect(),
+                ..definition.clone()
+            };
+            let seen = match sees_features {
+                true => tracked(h, rows, features, &device),
+                false => Tensor::zeros([rows, 1], &device),
+            };
+            let log_prob = definition.log_prob(seen.clone(), target.clone());
             let gradients = (log_prob.clone() * constant(weights, rows, 1, &device))
                 .sum()
                 .neg()
                 .backward();
-            all.log_prob.extend(
-                log_prob
-                    .into_data()
-                    .try_to_vec::<f32>()
-                    .expect("likelihoods are f32"),
-            );
-            all.parameters.add_assign(&definition.gradients(&gradients));
-            // Flows and means may use the features too.
-            let mut d_features = gradient(&seen, &gradients);
-            for (output, layer) in definition.given.iter().zip(&head.layers) {
+            let log_prob = log_prob
+                .into_data()
+                .try_to_vec::<f32>()
+                .expect("likelihoods are f32");
+            definition.add_gradients(&gradients, &mut all.parameters);
+            let mut d_features = match sees_features {
+                true => gradient(&seen, &gradients),
+                false => vec![0.0; rows * features],
+            };
+            for (output, layer) in definition.given.iter().zip(&head) {
                 let mut dy = gradient(&output.1, &gradients);
-                for d in &mut dy {
-                    if d.abs() < MIN_GRADIENT {
-                        *d = 0.0;
-                    }
+                flush(&mut dy);
+                layer.backward_weights(h, &dy, rows, &mut all.parameters);
+                let through = layer.backward_input(&dy, rows, features);
+                for (d, more) in d_features.iter_mut().zip(through) {
+                    *d += more;
                 }
-                layer.backward(h, &dy, rows, &mut all.parameters, &mut d_features);
+            }
+            match (&couplings, moved) {
+                (Some(flow), Some((log_det, tape))) => {
+                    let both = log_prob.iter().zip(&log_det);
+                    all.log_prob.extend(both.map(|(a, b)| a + b));
+                    let mut dx = gradient(&target, &gradients);
+                    flush(&mut dx);
+                    let d_log_det: Vec<f32> = weights.iter().map(|w| -w).collect();
+                    flow.backward(
+                        &tape,
+                        &mut dx,
+                        &d_log_det,
+                        &mut all.parameters,
+                        &mut d_features,
+                    );
+                }
+                _ => all.log_prob.extend(log_prob),
             }
             all.features.extend(d_features);
         }
@@ -178,15 +234,29 @@ impl Definition {
         params: &Params,
         device: &Device,
     ) -> Result<Self, ParamError> {
-        let list = config.tensors(features).into_iter().map(|(name, shape)| {
-            let value = params.get(&name, &shape)?;
-            let (rows, columns) = if let [rows, columns] = shape[..] {
-                (rows, columns)
-            } else {
-                (1, value.len())
-            };
-            Ok((name, shape, tracked(value, rows, columns, device)))
-        });
+        Self::load(config, features, params, device, |_| true)
+    }
+
+    /// The same with those tensors alone whose names are `wanted`.
+    fn load(
+        config: DensityConfig,
+        features: usize,
+        params: &Params,
+        device: &Device,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, ParamError> {
+        let tensors = config.tensors(features).into_iter();
+        let list = tensors
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, shape)| {
+                let value = params.get(&name, &shape)?;
+                let (rows, columns) = if let [rows, columns] = shape[..] {
+                    (rows, columns)
+                } else {
+                    (1, value.len())
+                };
+                Ok((name, shape, tracked(value, rows, columns, device)))
+            });
         Ok(Self {
             config,
             tensors: list.collect::<Result<_, _>>()?,
@@ -199,15 +269,6 @@ impl Definition {
         &self.config
     }
 
-    /// Zeros in the shapes of all parameters.
-    fn zeros(&self) -> Params {
-        let mut out = Params::default();
-        for (name, shape, _) in &self.tensors {
-            out.push(name, shape, vec![0.0; shape.iter().product()]);
-        }
-        out
-    }
-
     /// Gradients of all parameters in their order.
     pub fn gradients(&self, gradients: &Gradients) -> Params {
         let mut out = Params::default();
@@ -215,6 +276,17 @@ impl Definition {
             out.push(name, shape, gradient(tensor, gradients));
         }
         out
+    }
+
+    /// Adds the gradients of its tensors to those of the same names in `all`.
+    fn add_gradients(&self, gradients: &Gradients, all: &mut Params) {
+        for (name, _, tensor) in &self.tensors {
+            let sum = all.0.iter_mut().find(|p| p.name == *name);
+            let sum = sum.expect("a density's gradients have all of its tensors");
+            for (sum, d) in sum.value.iter_mut().zip(gradient(tensor, gradients)) {
+                *sum += d;
+            }
+        }
     }
 
     fn get(&self, name: &str) -> Tensor<2> {
@@ -236,87 +308,33 @@ impl Definition {
 /// The linear maps of the head on the engine: nearly all of the likelihood's products. Between burn
 /// and these products tiny gradients are set to zero (see [`MIN_GRADIENT`]); where none is
 /// subnormal, burn's own products take the same time.
-struct Head {
-    layers: Vec<HeadLayer>,
+fn head(
+    config: &DensityConfig,
+    features: usize,
+    params: &Params,
+) -> Result<Vec<TrainedLinear>, ParamError> {
+    let tensors = config.tensors(features);
+    let names = tensors.iter().filter_map(|(name, _)| {
+        name.strip_suffix(".weight")
+            .filter(|name| name.starts_with("head."))
+    });
+    names
+        .map(|name| TrainedLinear::load(name, &tensors, params))
+        .collect()
 }
 
-struct HeadLayer {
-    /// As in the list of tensors, without `.weight`.
-    name: String,
-    /// Numbers of weight and bias in the list of tensors.
-    at: [usize; 2],
-    outputs: usize,
-    linear: Linear,
+/// Zeros in the shapes of all parameters.
+fn zeros(config: &DensityConfig, features: usize) -> Params {
+    let mut out = Params::default();
+    for (name, shape) in config.tensors(features) {
+        out.push(name, &shape, vec![0.0; shape.iter().product()]);
+    }
+    out
 }
 
-impl Head {
-    fn load(config: DensityConfig, features: usize, params: &Params) -> Result<Self, ParamError> {
-        let tensors = config.tensors(features);
-        let place = |name: &str| {
-            tensors
-                .iter()
-                .position(|(n, _)| n == name)
-                .expect("a linear map has a weight and a bias")
-        };
-        let mut layers = Vec::new();
-        for (weight, shape) in &tensors {
-            let Some(name) = weight
-                .strip_suffix(".weight")
-                .filter(|name| name.starts_with("head."))
-            else {
-                continue;
-            };
-            let bias = format!("{name}.bias");
-            let mut linear = Linear::new(shape[0], shape[1]);
-            let values = params.get(weight, shape)?;
-            linear.load(values, params.get(&bias, &[shape[1]])?);
-            linear.load_backward(values);
-            layers.push(HeadLayer {
-                name: name.to_owned(),
-                at: [place(weight), place(&bias)],
-                outputs: shape[1],
-                linear,
-            });
-        }
-        Ok(Self { layers })
-    }
-
-    /// Outputs of every map for `h` `[rows, features]`.
-    fn outputs(&self, h: &[f32], rows: usize, device: &Device) -> Vec<(String, Tensor<2>)> {
-        let output = |layer: &HeadLayer| {
-            let mut y = vec![0.0; rows * layer.outputs];
-            layer.linear.forward(h, rows, false, &mut y);
-            (layer.name.clone(), tracked(&y, rows, layer.outputs, device))
-        };
-        self.layers.iter().map(output).collect()
-    }
-}
-
-impl HeadLayer {
-    /// Adds the gradients by weight, bias and features that follow from `dy` `[rows, outputs]`.
-    fn backward(
-        &self,
-        h: &[f32],
-        dy: &[f32],
-        rows: usize,
-        parameters: &mut Params,
-        d_features: &mut [f32],
-    ) {
-        let [mut weight, mut bias] = self
-            .at
-            .map(|at| std::mem::take(&mut parameters.0[at].value));
-        self.linear
-            .backward_weights(h, dy, rows, &mut weight, &mut bias);
-        (
-            parameters.0[self.at[0]].value,
-            parameters.0[self.at[1]].value,
-        ) = (weight, bias);
-        let mut dx = vec![0.0; d_features.len()];
-        self.linear.backward_input(dy, rows, &mut dx);
-        for (d, dx) in d_features.iter_mut().zip(dx) {
-            *d += dx;
-        }
-    }
+/// Takes the values of tensor `at` out, to be put back.
+fn take_layer(params: &mut Params, at: usize) -> Vec<f32> {
+    std::mem::take(&mut params.0[at].value)
 }
 
 #[cfg(test)]

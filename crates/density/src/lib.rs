@@ -32,7 +32,8 @@
 //! that see y_kept and, if the flow is conditional, h. Everywhere |log d| ≤ 12, or a latent without
 //! noise would take the likelihood to infinity. In (3)–(8) the index k is left out. The crate is
 //! independent of reinforcement learning. [`Definition`] is the density in burn tensors, for
-//! training by autodiff; [`Density`] is the same on the CPU engine, for likelihoods, draws and
+//! training by autodiff, whose head and affine couplings are computed on the CPU engine too
+//! (`definition/coupling.rs`); [`Density`] is the same on the CPU engine, for likelihoods, draws and
 //! summaries; tests hold them equal.
 //!
 //! Two half-moons that take turns, learned by a small FRMDN, and what it draws after each:

@@ -805,3 +805,48 @@ fn the_weighted_loss_has_the_gradients_of_its_parts() {
             .all(|&g| g == 0.0)
     );
 }
+
+/// What a step of training computes on the engine is what autodiff computes, whose gradients are
+/// the finite differences above: for every density, and for a deeper flow.
+#[test]
+fn a_training_step_has_the_gradients_of_autodiff() {
+    let near = |a: &[f32], b: &[f32]| {
+        let most = b.iter().fold(1e-2f32, |most, v| most.max(v.abs()));
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * most)
+    };
+    let deep = FlowConfig {
+        kind: FlowKind::Affine,
+        couplings: 5,
+        hidden: 7,
+        conditional: true,
+    };
+    let mut all = variants();
+    all.push(config(5, 2, Form::LowRank, 1, Some(deep)));
+    for c in all {
+        let (params, rows) = (random_params(&c), 3);
+        let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * c.dim));
+        let weights = [0.5, 0.25, 1.0];
+        let step = Definition::loss_and_gradient(c, &params, &h, &y, &weights).unwrap();
+        let device = Device::flex().autodiff();
+        let burn = Definition::new(c, FEATURES, &params, &device).unwrap();
+        let seen = tracked(&h, rows, FEATURES, &device);
+        let log_prob = burn.log_prob(seen.clone(), constant(&y, rows, c.dim, &device));
+        let gradients = (log_prob.clone() * constant(&weights, rows, 1, &device))
+            .sum()
+            .neg()
+            .backward();
+        let log_prob: Vec<f32> = log_prob.into_data().try_to_vec().unwrap();
+        assert!(near(&step.log_prob, &log_prob), "{c:?}: likelihoods");
+        for (a, b) in step.parameters.0.iter().zip(&burn.gradients(&gradients).0) {
+            assert!(
+                a.name == b.name && near(&a.value, &b.value),
+                "{c:?}: {}",
+                a.name
+            );
+        }
+        assert!(
+            near(&step.features, &frmdn_density::gradient(&seen, &gradients)),
+            "{c:?}: features"
+        );
+    }
+}
