@@ -50,11 +50,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let outcome = step(&mut actor, &action, &mut frame)?;
         score += outcome.reward;
         if outcome.done() {
-            let (visited, tiles) = outcome.info.progress;
-            println!(
-                "score {score:.1} after {} steps, {visited} of {tiles} tiles",
-                t + 1
-            );
+            println!("score {score:.1} after {} steps", t + 1);
+            let named = actor.env().spec().measurements.iter();
+            for (measurement, value) in named.zip(&outcome.measured[..]) {
+                println!("{}: {value:.1} {}", measurement.name, measurement.unit);
+            }
             break;
         }
     }

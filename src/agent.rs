@@ -197,15 +197,16 @@ impl Agent {
     /// The parts that act, for acting in `world`, which must have actions of the kind the agent was
     /// trained with.
     pub fn acting_model(&self, world: &World) -> Result<ActingModel> {
-        let space = world.action_space()?;
-        let actions = Actions::of(&space);
+        let spec = world.spec()?;
+        let actions = Actions::of(&spec);
         if actions.width() != self.info.actions {
             return Err(RunError::Config(format!(
-                "{} acts with {} values, {} wants {space}: choose an environment like {}, which it \
+                "{} acts with {} values, {} wants {}: choose an environment like {}, which it \
                  was trained in",
                 self.origin.display(),
                 self.info.actions,
                 world.name(),
+                spec.actions,
                 self.info.environment
             )));
         }
@@ -337,7 +338,7 @@ impl Agent {
         let mut agent = Self::of_run(folder)?;
         if !agent.info.memory.is_recurrent() {
             // Neither M nor C fixes the width of an action yet.
-            agent.info.actions = Actions::of(&world.action_space()?).width();
+            agent.info.actions = Actions::of(&world.spec()?).width();
         }
         agent.acting_model(world)
     }

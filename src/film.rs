@@ -4,7 +4,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use frmdn_engine::random::stream;
-use frmdn_env::{AgentView, Env, ObservationMut, Picture};
+use frmdn_env::{AgentView, Env, EnvSpec, ObservationMut, Picture};
 
 use crate::{
     agent::Agent,
@@ -16,11 +16,17 @@ use crate::{
     worlds::World,
 };
 
-/// Only every fourth step becomes a frame, played at twice real time: 25 frames per second of an
-/// environment with 50 steps per second.
-const STEPS_PER_FRAME: u32 = 4;
-/// Milliseconds between two frames.
+/// Milliseconds between two frames: 25 a second.
 const DELAY: u32 = 40;
+
+/// Steps that one frame of a film stands for, so that it plays at twice the speed of the environment
+/// or at its own where that is slow.
+fn steps_per_frame(spec: &EnvSpec) -> u32 {
+    (2.0 * spec.steps_per_second * f64::from(DELAY) / 1000.0)
+        .round()
+        .max(1.0) as u32
+}
+
 /// Side of a panel in pixels: twice the 96-pixel picture, three times the 64-pixel observation.
 const PANEL: usize = 192;
 
@@ -65,11 +71,12 @@ pub fn drive(
         agent.decoder()?,
     );
     let mut film = Film::create(path, DELAY)?;
+    let every = steps_per_frame(&world.spec()?);
     let mut step = 0;
     let mut scratch = DecoderScratch::default();
     let mut rebuilt = vec![0u8; FRAME];
     let mut observe = |view: View<'_>| -> Result<ControlFlow<()>> {
-        if step % STEPS_PER_FRAME == 0 {
+        if step % every == 0 {
             decoder.decode_u8(&mut scratch, view.latent, &mut rebuilt);
             let person = view.env.picture().map(picture_panel);
             let panels = [
@@ -108,8 +115,9 @@ pub fn drive_policy(
 ) -> Result<Outcome> {
     let mut actor = policy.start(world, 0, seed)?;
     let mut film = Film::create(path, DELAY)?;
+    let every = steps_per_frame(&world.spec()?);
     let mut observe = |env: &mut dyn Env, frame: &[u8], outcome: &Outcome| -> Result<()> {
-        if !outcome.steps.is_multiple_of(STEPS_PER_FRAME) {
+        if !outcome.steps.is_multiple_of(every) {
             return Ok(());
         }
         let person = env

@@ -24,7 +24,7 @@
 //! let mut env = World::open("car-racing", &Bridge::default())?.make()?;
 //! let mut frame = vec![0u8; env.observation_space().len()];
 //! let mut action = [0.0; 3];
-//! let mut driver = OpenLoop::Brownian.driver(&Actions::of(env.action_space()), 1, 7);
+//! let mut driver = OpenLoop::Brownian.driver(&Actions::of(env.spec()), 1, 7);
 //! env.reset(7, ObservationMut::Frame(&mut frame))?;
 //! let mut score = 0.0;
 //! for _ in 0..50 {

@@ -13,7 +13,7 @@ use frmdn_engine::{
     params::ParamError,
     random::{fill_normal, stream},
 };
-use frmdn_env::{EnvError, ObservationMut};
+use frmdn_env::{ActionForm, EnvError, ObservationMut};
 use rayon::prelude::*;
 
 use crate::{
@@ -112,7 +112,7 @@ pub struct EnvRate {
 pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
     let drive = |thread: usize| -> Measured<(u64, u64, Duration)> {
         let mut env = world.make()?;
-        let actions = Actions::of(env.action_space());
+        let actions = Actions::of(env.spec());
         let mut observation = vec![0; env.observation_space().len()];
         let (mut action, mut index) = (vec![0.0; actions.width()], [0.0]);
         let (mut steps, mut resets, mut resetting) = (0u64, 0, Duration::ZERO);
@@ -141,7 +141,7 @@ pub fn environment(world: &World, threads: usize) -> Measured<EnvRate> {
         Ok((steps, resets, resetting))
     };
     // Before the clock: this starts the servers of a gym: environment.
-    world.action_space()?;
+    world.spec()?;
     let began = Instant::now();
     let parts: Vec<_> = pool(threads)?.install(|| {
         (0..threads)
@@ -256,7 +256,7 @@ fn model(preset: &Preset, actions: Actions) -> Measured<ActingModel> {
 /// # Errors
 /// If the environment cannot be made or fails.
 pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
-    let model = model(preset, Actions::of(&world.action_space()?))?;
+    let model = model(preset, Actions::of(&world.spec()?))?;
     let (features, width) = (model.features(), model.actions.width());
     let controller = LinearController::new(
         features,
@@ -277,7 +277,6 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
         // Straight ahead at half gas leaves the road soon.
         let options = DriveOptions {
             give_up_after: Some(150),
-            max_steps: 1000,
             ..DriveOptions::default()
         };
         let outcomes = pool.install(|| {
@@ -307,7 +306,7 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
 /// # Errors
 /// If the environment cannot be made or fails.
 pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
-    let model = model(preset, Actions::of(&world.action_space()?))?;
+    let model = model(preset, Actions::of(&world.spec()?))?;
     let (features, width) = (model.features(), model.actions.width());
     let controller = LinearController::new(
         features,
@@ -413,7 +412,7 @@ pub struct Generation {
 /// # Errors
 /// If the environment cannot be made or fails, or if the optimiser refuses the preset's settings.
 pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Generation> {
-    let model = model(preset, Actions::of(&world.action_space()?))?;
+    let model = model(preset, Actions::of(&world.spec()?))?;
     let (features, width) = (model.features(), model.actions.width());
     let dimension = LinearController::count(features, width);
     let (candidates, episodes) = (64, 4);
@@ -451,8 +450,12 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         .map(|x| {
             let mut weights: Vec<f32> = x.iter().map(|&v| v as f32).collect();
             // A twentieth of the gas: the car moves slowly and the episode lasts to its last step.
-            if model.actions == Actions::CarRacing {
-                weights[2 * (features + 1) - 1] = -1.5;
+            if let Actions::Box { forms, .. } = &model.actions {
+                for (i, form) in forms.iter().enumerate() {
+                    if matches!(form, ActionForm::ScaledBy { .. }) {
+                        weights[(i + 1) * (features + 1) - 1] = -1.5;
+                    }
+                }
             }
             LinearController::new(features, width, weights)
         })
@@ -467,10 +470,7 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         })
         .collect();
     let began = Instant::now();
-    let options = DriveOptions {
-        max_steps: 1000,
-        ..DriveOptions::default()
-    };
+    let options = DriveOptions::default();
     let outcomes = pool(threads)?.install(|| {
         model.drive(
             world,

@@ -186,7 +186,7 @@ fn shows_the_car(run: &Path) {
         "forward speed",
         "turning",
         "the first 100 steps",
-        "sharper bends",
+        "below 0.02 rad/unit",
     ] {
         assert!(text.contains(word), "{word}: {text}");
     }

@@ -202,7 +202,7 @@ fn measure_parts(
         return Ok(());
     }
     let world = context.world(name)?;
-    let actions = Actions::of(&world.action_space()?);
+    let actions = Actions::of(&world.spec()?);
     if is(Part::Memory) {
         measure_memory(preset, &actions, found)?;
     }
@@ -223,7 +223,7 @@ fn measure_environment(name: &str, found: &mut Found, context: &Context<'_>) -> 
         ("env", "agent's view", Frames::Agent),
         ("env_whole_frame", "whole frame", Frames::Whole),
     ] {
-        let world = World::open_with(name, context.bridge, frames, true)?;
+        let world = World::open_with(name, context.bridge, frames)?;
         let bytes = world.make()?.observation_space().len();
         let one = measure::environment(&world, 1)?;
         let two = measure::environment(&world, THREADS)?;
@@ -395,7 +395,7 @@ fn measure_device(
     context: &Context<'_>,
 ) -> Result<()> {
     let (v, m, device) = (preset.vision.model, preset.memory.model, context.device);
-    let actions = Actions::of(&context.world(name)?.action_space()?);
+    let actions = Actions::of(&context.world(name)?.spec()?);
     let (latent, width) = (v.latent, actions.width());
     let mut add = |part: &str, what: String, rate: f64, operations: f64, bytes: usize| {
         let key = format!("{part}_on_{}", device.name());

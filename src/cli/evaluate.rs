@@ -199,7 +199,7 @@ fn evaluation(all: Option<Vec<Outcome>>, first: u64, world: &World) -> Result<Ev
     let Some(all) = all else {
         return Err(RunError::Stopped.into());
     };
-    let rule = world.rule()?;
+    let rule = world.spec()?.rule;
     Ok(Evaluation::of(&all, first, world.name(), &rule))
 }
 

@@ -146,50 +146,38 @@ fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) 
     let tracks = seeds::SELECTION.start..seeds::SELECTION.start + TRACKS;
     let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)?;
     let bands = bands.ok_or(RunError::Stopped)?;
+    let spec = world.probe()?.spec();
+    let of = &spec.quantities[spec.bands_by];
     let rows: Vec<Vec<String>> = bands
         .iter()
         .map(|b| {
-            let what = match b.bend {
-                None => "the first 100 steps".into(),
-                Some(most) if most.is_infinite() => "sharper bends".into(),
-                Some(most) => format!("bends up to {most} rad/unit"),
+            let what = match b.below {
+                None => format!("the first {} steps", spec.start_steps),
+                Some(most) if most.is_infinite() => "more".into(),
+                Some(most) => format!("below {most} {}", of.unit),
             };
             let share = format!("{:.1} %", 100.0 * b.share);
-            if b.share == 0.0 {
-                return [what, share]
-                    .into_iter()
-                    .chain(vec!["–".to_owned(); 4])
-                    .collect();
-            }
-            let speed = format!("{:.1} ± {:.1}", b.speed, b.speed_sd);
-            vec![
-                what,
-                share,
-                speed,
-                format!("{:.3}", b.gas),
-                format!("{:.4}", b.brake),
-                format!("{:.1} %", 100.0 * b.beside),
-            ]
+            let moments = b.moments.iter().map(|[mean, sd]| match b.share {
+                0.0 => "–".to_owned(),
+                _ => format!("{mean:.3} ± {sd:.3}"),
+            });
+            [what, share].into_iter().chain(moments).collect()
         })
         .collect();
     println!(
-        "How it drives, on average, by the sharpest bend in the next 16 tiles; tracks {}..{}:\n",
-        tracks.start, tracks.end
+        "How it drives, mean ± sd, by the {}; tracks {}..{}:\n",
+        of.name, tracks.start, tracks.end
     );
-    println!(
-        "{}",
-        table(
-            &[
-                "ahead",
-                "of all steps",
-                "speed ± sd, units/s",
-                "gas",
-                "brake",
-                "a wheel off the road"
-            ],
-            &rows
-        )
-    );
+    let mut head = vec!["ahead".to_owned(), "of all steps".to_owned()];
+    head.extend(spec.driving.iter().map(|&i| {
+        let quantity = &spec.quantities[i];
+        match quantity.unit.is_empty() {
+            true => quantity.name.to_string(),
+            false => format!("{}, {}", quantity.name, quantity.unit),
+        }
+    }));
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    println!("{}", table(&head, &rows));
     Ok(())
 }
 
@@ -210,7 +198,7 @@ fn motion(dir: &Path, context: &Context<'_>) -> Result<()> {
         "{}\n",
         table(
             &[
-                "of the car",
+                "inner state",
                 "sd",
                 "explained by z (mean error)",
                 "by [z, h]"

@@ -135,7 +135,7 @@ impl RunArgs {
             None => Some(Preset::resolve("tiny", &sets)?),
         };
         if let (false, Some(preset)) = (known, &preset) {
-            World::open(&preset.environment, context.bridge)?.action_space()?;
+            World::open(&preset.environment, context.bridge)?.spec()?;
         }
         RunFolder::create_or_resume(&root, preset)
     }

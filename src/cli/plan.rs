@@ -90,7 +90,7 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
     let world = context.world(&preset.environment)?;
     let env = measure::environment(&world, 1)?.steps;
     let acting = measure::acting(preset, &world, cores)?;
-    let actions = Actions::of(&world.action_space()?).width();
+    let actions = Actions::of(&world.spec()?).width();
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
     let vision = v.batch as f64 / measure::vision(v.model, v.batch, cores, context.device)?;
     let steps = measure::memory(

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use frmdn_env::{EnvSpec, Measurement, Progress};
 
 use crate::{
     agent::Agent,
@@ -11,6 +12,7 @@ use crate::{
     rollout::{OpenLoop, Outcome, Policy},
     run::{RunError, seeds},
     stages::Context,
+    worlds::World,
 };
 
 /// Policies by name.
@@ -58,18 +60,22 @@ pub struct PlayArgs {
 
 pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
     gif(&args.out)?;
-    let (outcome, who): (Outcome, String) = match (&args.dir, args.policy) {
+    let (outcome, world, who): (Outcome, World, String) = match (&args.dir, args.policy) {
         (Some(dir), _) => {
             let agent = Agent::load(dir)?;
             let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
             let outcome = film::drive(&agent, &world, args.seed, &args.out, context.stop)?;
-            (outcome, format!("\nagent: {}", agent.origin().display()))
+            (
+                outcome,
+                world,
+                format!("\nagent: {}", agent.origin().display()),
+            )
         }
         (None, Some(name)) => {
             let world = context.world(args.env.as_deref().unwrap_or("car-racing"))?;
             let policy = name.policy();
             let outcome = film::drive_policy(&world, policy, args.seed, &args.out, context.stop)?;
-            (outcome, String::new())
+            (outcome, world, String::new())
         }
         (None, None) => bail!(
             "play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy \
@@ -79,20 +85,42 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
     if context.stop.is_set() {
         return Err(RunError::Stopped.into());
     }
-    let (tiles, of) = outcome.progress;
-    let progress = if of > 0 {
-        format!(", {tiles} of {of} tiles")
-    } else {
-        String::new()
-    };
+    let measured = measurements(&world.spec()?, &outcome.measured);
     println!(
-        "score {:.1} in {} steps, seed {}{progress}; {}{who}",
+        "score {:.1} in {} steps, seed {}{measured}; {}{who}",
         outcome.score,
         outcome.steps,
         args.seed,
         args.out.display()
     );
     Ok(())
+}
+
+/// What the environment measured last, in words: counts with their largest value, what is so, and
+/// values with their units.
+fn measurements(spec: &EnvSpec, measured: &[f64]) -> String {
+    let most = spec.progress.and_then(|progress| progress.most);
+    let yes_or_no = [spec.completed, spec.still];
+    let mut text = String::new();
+    for (i, (measurement, value)) in spec.measurements.iter().zip(measured).enumerate() {
+        let Measurement { name, unit, .. } = measurement;
+        if Some(i) == most {
+            continue;
+        }
+        let said = match spec.progress {
+            _ if yes_or_no.contains(&Some(i)) && *value == 0.0 => continue,
+            _ if yes_or_no.contains(&Some(i)) => name.to_string(),
+            Some(Progress {
+                value: at,
+                most: Some(most),
+            }) if at == i => format!("{value} of {} {unit}", measured[most]),
+            _ if unit.is_empty() => format!("{name} {value}"),
+            _ => format!("{name} {value:.0} {unit}"),
+        };
+        text.push_str(", ");
+        text.push_str(&said);
+    }
+    text
 }
 
 /// Refuses a path that does not end in `.gif`.

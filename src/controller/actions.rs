@@ -1,6 +1,6 @@
 //! Conversion between C's outputs, the agent's action and the environment's action.
 
-use frmdn_env::ActionSpace;
+use frmdn_env::{ActionForm, ActionSpace, EnvSpec};
 
 /// How the outputs of a controller become actions.
 ///
@@ -9,32 +9,31 @@ use frmdn_env::ActionSpace;
 /// length `n`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Actions {
-    /// Steering, gas and brake, squashed as Ha & Schmidhuber do: steering tanh(a₀), gas (tanh(a₁) +
-    /// 1)/2, brake tanh(a₂) clipped to 0..1.
-    CarRacing,
-    /// tanh, scaled to the range of each value.
+    /// Each output becomes a value by its form.
     Box {
         /// Smallest values.
         low: Vec<f32>,
         /// Largest values.
         high: Vec<f32>,
+        /// As many forms, as the environment declares them.
+        forms: Vec<ActionForm>,
     },
     /// The largest of that many outputs is chosen.
     Discrete(usize),
 }
 
 impl Actions {
-    /// The form of an agent's actions in `space`.
-    pub fn of(space: &ActionSpace) -> Self {
-        match space {
-            ActionSpace::Box { low, high }
-                if low[..] == [-1.0, 0.0, 0.0] && high[..] == [1.0; 3] =>
-            {
-                Self::CarRacing
-            }
+    /// The form of an agent's actions in the environment `spec`.
+    pub fn of(spec: &EnvSpec) -> Self {
+        match &spec.actions {
             ActionSpace::Box { low, high } => Self::Box {
                 low: low.clone(),
                 high: high.clone(),
+                forms: if spec.action_forms.is_empty() {
+                    vec![ActionForm::Scaled; low.len()]
+                } else {
+                    spec.action_forms.clone()
+                },
             },
             ActionSpace::Discrete(n) => Self::Discrete(*n),
         }
@@ -43,7 +42,6 @@ impl Actions {
     /// Values of an agent's action.
     pub fn width(&self) -> usize {
         match self {
-            Self::CarRacing => 3,
             Self::Box { low, .. } => low.len(),
             Self::Discrete(n) => *n,
         }
@@ -52,14 +50,16 @@ impl Actions {
     /// Turns outputs of a controller, any real numbers, into an action.
     pub fn squash(&self, raw: &mut [f32]) {
         match self {
-            Self::CarRacing => {
-                raw[0] = libm::tanhf(raw[0]);
-                raw[1] = f32::midpoint(libm::tanhf(raw[1]), 1.0);
-                raw[2] = libm::tanhf(raw[2]).clamp(0.0, 1.0);
-            }
-            Self::Box { .. } => {
-                raw.iter_mut().for_each(|x| *x = libm::tanhf(*x));
-                self.scale_to_bounds(raw);
+            Self::Box { low, high, forms } => {
+                for (i, x) in raw.iter_mut().enumerate() {
+                    let (low, high) = (low[i], high[i]);
+                    let t = libm::tanhf(*x);
+                    *x = match forms[i] {
+                        ActionForm::Plain => t,
+                        ActionForm::Scaled | ActionForm::ScaledBy { .. } => scaled(t, low, high),
+                        ActionForm::Clipped { .. } => t.clamp(low.max(0.0), high),
+                    };
+                }
             }
             Self::Discrete(_) => one_hot(raw, largest(raw)),
         }
@@ -72,13 +72,16 @@ impl Actions {
         const MOST: f32 = 2.0;
         raw.copy_from_slice(action);
         match self {
-            Self::CarRacing => {
-                raw[1] = 2.0 * raw[1] - 1.0;
-                raw[2] = if raw[2] > 0.0 { raw[2] } else { -0.5 };
-            }
-            Self::Box { low, high } => {
-                for (x, (l, h)) in raw.iter_mut().zip(low.iter().zip(high)) {
-                    *x = 2.0 * (*x - l) / (h - l) - 1.0;
+            Self::Box { low, high, forms } => {
+                for (i, x) in raw.iter_mut().enumerate() {
+                    *x = match forms[i] {
+                        ActionForm::Plain => *x,
+                        ActionForm::Scaled | ActionForm::ScaledBy { .. } => {
+                            2.0 * (*x - low[i]) / (high[i] - low[i]) - 1.0
+                        }
+                        ActionForm::Clipped { .. } if *x > 0.0 => *x,
+                        ActionForm::Clipped { .. } => -0.5,
+                    };
                 }
             }
             Self::Discrete(_) => raw.iter_mut().for_each(|x| *x = 2.0 * *x - 1.0),
@@ -88,31 +91,47 @@ impl Actions {
             .for_each(|x| *x = (0.5 * libm::logf((1.0 + *x) / (1.0 - *x))).clamp(-MOST, MOST));
     }
 
-    /// Scale of each output of C at which equal steps change every action by about the same amount.
-    /// A good lap of Car-Racing keeps the gas at 0.1 of its range, where its tanh is three times
-    /// less steep than the steering's; the brake, which is clipped at 0 and rarely used, gets the
-    /// scale of the gas. All others are 1.
+    /// Scale of each output of C at which equal steps change every action by about the same amount,
+    /// as the environment declares it; 1 where it declares none.
     pub fn output_scale(&self) -> Vec<f64> {
+        let scale = |form: &ActionForm| match *form {
+            ActionForm::Plain | ActionForm::Scaled => 1.0,
+            ActionForm::ScaledBy { output_scale } | ActionForm::Clipped { output_scale } => {
+                output_scale
+            }
+        };
         match self {
-            Self::CarRacing => vec![1.0, 3.0, 3.0],
-            Self::Box { .. } | Self::Discrete(_) => vec![1.0; self.width()],
+            Self::Box { forms, .. } => forms.iter().map(scale).collect(),
+            Self::Discrete(n) => vec![1.0; *n],
         }
     }
 
     /// Turns values in −1..1, drawn by a policy that ignores the observation, into an action: each
-    /// scaled to its range (Car-Racing's brake too), or the largest of them chosen.
+    /// scaled to its range (a clipped one too), or the largest of them chosen.
     pub fn scale_to_bounds(&self, values: &mut [f32]) {
         match self {
-            // Steering is in -1..1, gas and brake in 0..1.
-            Self::CarRacing => values[1..]
-                .iter_mut()
-                .for_each(|x| *x = f32::midpoint(*x, 1.0)),
-            Self::Box { low, high } => {
-                for (x, (l, h)) in values.iter_mut().zip(low.iter().zip(high)) {
-                    *x = (l + (h - l) * f32::midpoint(*x, 1.0)).clamp(*l, *h);
+            Self::Box { low, high, forms } => {
+                for (i, x) in values.iter_mut().enumerate() {
+                    if forms[i] != ActionForm::Plain {
+                        *x = scaled(*x, low[i], high[i]);
+                    }
                 }
             }
             Self::Discrete(_) => one_hot(values, largest(values)),
+        }
+    }
+
+    /// As [`Actions::scale_to_bounds`], of a random walk: a clipped value is max(x − 0.5, 0) of its
+    /// walk x, because with more braking a car would rarely gain speed.
+    pub fn of_walk(&self, walk: &[f32], action: &mut [f32]) {
+        action.copy_from_slice(walk);
+        self.scale_to_bounds(action);
+        if let Self::Box { forms, .. } = self {
+            for (i, form) in forms.iter().enumerate() {
+                if matches!(form, ActionForm::Clipped { .. }) {
+                    action[i] = (walk[i] - 0.5).max(0.0);
+                }
+            }
         }
     }
 
@@ -120,8 +139,7 @@ impl Actions {
     /// discrete ones.
     pub fn none(&self, action: &mut [f32]) {
         match self {
-            Self::CarRacing => action.fill(0.0),
-            Self::Box { low, high } => action
+            Self::Box { low, high, .. } => action
                 .iter_mut()
                 .zip(low.iter().zip(high))
                 .for_each(|(x, (l, h))| *x = 0.0f32.clamp(*l, *h)),
@@ -142,6 +160,11 @@ impl Actions {
     }
 }
 
+/// A value in −1..1 at its place between `low` and `high`.
+fn scaled(x: f32, low: f32, high: f32) -> f32 {
+    (low + (high - low) * f32::midpoint(x, 1.0)).clamp(low, high)
+}
+
 /// The first of the largest values.
 fn largest(values: &[f32]) -> usize {
     values
@@ -159,17 +182,29 @@ fn one_hot(values: &mut [f32], chosen: usize) {
 
 #[cfg(test)]
 mod tests {
+    use frmdn_car_racing::CarRacingConfig;
+    use frmdn_env::ObservationSpace;
+
     use super::*;
+
+    fn of_space(space: ActionSpace) -> Actions {
+        Actions::of(&EnvSpec::new("test", space, ObservationSpace::Latent(1)))
+    }
+
+    fn car_racing() -> Actions {
+        Actions::of(&CarRacingConfig::default().spec())
+    }
 
     #[test]
     fn car_racing_is_squashed_as_published() {
-        let space = ActionSpace::Box {
-            low: vec![-1.0, 0.0, 0.0],
-            high: vec![1.0; 3],
-        };
         let mut a = [0.85, 0.0, -3.0];
-        Actions::of(&space).squash(&mut a);
+        car_racing().squash(&mut a);
         assert_eq!(a, [libm::tanhf(0.85), 0.5, 0.0]);
+        assert_eq!(car_racing().output_scale(), [1.0, 3.0, 3.0]);
+        // Another environment with the same box has no such forms.
+        let mut a = [0.85, 0.0, -3.0];
+        of_space(CarRacingConfig::default().spec().actions).squash(&mut a);
+        assert!(a[2] > 0.0 && a[2] < 0.01, "{a:?}");
     }
 
     #[test]
@@ -179,8 +214,8 @@ mod tests {
             high: vec![1.0; 3],
         };
         for actions in [
-            Actions::of(&space([-1.0, 0.0, 0.0])),
-            Actions::of(&space([-3.0, 0.5, -1.0])),
+            car_racing(),
+            of_space(space([-3.0, 0.5, -1.0])),
             Actions::Discrete(3),
         ] {
             for raw in [[0.85, -0.3, 1.2], [-1.5, 0.0, -0.4], [9.0, -9.0, 0.1]] {
@@ -206,7 +241,7 @@ mod tests {
 
     #[test]
     fn boxes_are_filled_and_never_left() {
-        let actions = Actions::of(&ActionSpace::Box {
+        let actions = of_space(ActionSpace::Box {
             low: vec![-3.0, 0.1],
             high: vec![1.0, 0.7],
         });
@@ -234,7 +269,7 @@ mod tests {
 
     #[test]
     fn discrete_actions_are_one_hot_for_the_agent_and_a_number_for_the_environment() {
-        let actions = Actions::of(&ActionSpace::Discrete(4));
+        let actions = of_space(ActionSpace::Discrete(4));
         let mut a = [-0.5, 0.2, 0.2, -9.0];
         actions.squash(&mut a);
         assert_eq!(a, [0.0, 1.0, 0.0, 0.0]);

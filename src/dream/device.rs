@@ -6,6 +6,7 @@
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 use frmdn_density::constant;
 use frmdn_engine::random::stream;
+use frmdn_env::ActionForm;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -43,7 +44,7 @@ pub fn dream_on(
     for step in 0..config.steps {
         let draws = Draws::new(&config, step, [sizes.starts, choices, normals]);
         let outputs = population.outputs(rows.z.clone(), rows.h.clone());
-        let action = squash(actions, outputs, device);
+        let action = squash(actions, outputs);
         (rows.h, rows.cells) = definition.step(
             Tensor::cat(vec![rows.z.clone(), action], 1),
             rows.h,
@@ -213,22 +214,19 @@ impl Draws {
 }
 
 /// [`Actions::squash`] in tensors.
-fn squash(actions: &Actions, outputs: Tensor<2>, device: &Device) -> Tensor<2> {
-    let [rows, width] = outputs.dims();
+fn squash(actions: &Actions, outputs: Tensor<2>) -> Tensor<2> {
+    let rows = outputs.dims()[0];
     let column = |k: usize| outputs.clone().slice([0..rows, k..k + 1]).tanh();
     match actions {
-        Actions::CarRacing => Tensor::cat(
-            vec![
-                column(0),
-                (column(1) + 1.0) * 0.5,
-                column(2).clamp(0.0, 1.0),
-            ],
-            1,
-        ),
-        Actions::Box { low, high } => {
-            let span: Vec<f32> = low.iter().zip(high).map(|(l, h)| h - l).collect();
-            (outputs.tanh() + 1.0) * 0.5 * constant(&span, 1, width, device)
-                + constant(low, 1, width, device)
+        Actions::Box { low, high, forms } => {
+            let value = |k: usize| match forms[k] {
+                ActionForm::Plain => column(k),
+                ActionForm::Scaled | ActionForm::ScaledBy { .. } => {
+                    (column(k) + 1.0) * 0.5 * f64::from(high[k] - low[k]) + f64::from(low[k])
+                }
+                ActionForm::Clipped { .. } => column(k).clamp(low[k].max(0.0), high[k]),
+            };
+            Tensor::cat((0..forms.len()).map(value).collect(), 1)
         }
         // Ties, where the engine takes the first value, have probability 0.
         Actions::Discrete(_) => outputs.clone().greater_equal(outputs.max_dim(1)).float(),
@@ -237,7 +235,10 @@ fn squash(actions: &Actions, outputs: Tensor<2>, device: &Device) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::setup, *};
+    use super::{
+        super::tests::{car_racing, setup},
+        *,
+    };
     use crate::{dream::dream, memory::Variant};
 
     #[test]
@@ -263,7 +264,7 @@ mod tests {
                 };
                 let engine = dream(
                     setup.memory.as_ref(),
-                    &Actions::CarRacing,
+                    &car_racing(),
                     &controllers,
                     &setup.starts,
                     config,
@@ -271,7 +272,7 @@ mod tests {
                 .unwrap();
                 let there = dream_on(
                     &definition,
-                    &Actions::CarRacing,
+                    &car_racing(),
                     &controllers,
                     &setup.starts,
                     config,

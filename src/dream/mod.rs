@@ -381,13 +381,17 @@ mod tests {
         pool.install(|| {
             dream(
                 setup.memory.as_ref(),
-                &Actions::CarRacing,
+                &car_racing(),
                 &controllers,
                 starts,
                 CONFIG,
             )
         })
         .unwrap()
+    }
+
+    pub(super) fn car_racing() -> Actions {
+        Actions::of(&frmdn_car_racing::CarRacingConfig::default().spec())
     }
 
     #[test]
@@ -435,7 +439,7 @@ mod tests {
         };
         let got = dream(
             memory.as_ref(),
-            &Actions::CarRacing,
+            &car_racing(),
             &[&controllers[2]],
             &starts[..3],
             config,
@@ -449,7 +453,7 @@ mod tests {
             (0.0, [0.0; 3], [Prediction::default()], Scratch::default());
         for step in 0..40 {
             controllers[2].outputs(&z, memory.hidden(&state), &mut action);
-            Actions::CarRacing.squash(&mut action);
+            car_racing().squash(&mut action);
             memory.step(1, &z, &action, &mut state, &mut scratch);
             memory
                 .predict(
@@ -474,7 +478,7 @@ mod tests {
         // The same with its actions, the last of which is that of the last step.
         let with = dream_actions(
             memory.as_ref(),
-            &Actions::CarRacing,
+            &car_racing(),
             &[&controllers[2]],
             &starts[..3],
             config,
@@ -496,7 +500,7 @@ mod tests {
         } = setup(Variant::Untrained);
         let error = dream(
             memory.as_ref(),
-            &Actions::CarRacing,
+            &car_racing(),
             &[&controllers[0]],
             &starts,
             CONFIG,

@@ -20,12 +20,6 @@ pub enum ParityError {
     /// The state was read before the first reset.
     #[error("the episode was never started")]
     NotStarted,
-    /// The first environment is another one than the native Car-Racing.
-    #[error("that is no car-racing")]
-    NotCarRacing,
-    /// The second environment is not one of Gymnasium.
-    #[error("that is no environment of Gymnasium")]
-    NotGymnasium,
     /// Gymnasium's state has another number of bytes.
     #[error("a state of another length")]
     StateLength,

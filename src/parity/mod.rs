@@ -14,12 +14,13 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use frmdn_env::{ActionSpace, Step};
+use frmdn_car_racing::measured;
+use frmdn_env::{ActionSpace, Env as _, Step};
 use serde::Serialize;
 
 use crate::{
     run::{Interrupt, Reporter},
-    worlds::{Bridge, Frames, World},
+    worlds::{Bridge, Frames, Maker as _, car_racing, gym::Gym},
 };
 
 pub use drivers::Drive;
@@ -156,10 +157,9 @@ struct Comparison<'a> {
     config: &'a ParityConfig,
     report: &'a dyn Reporter,
     stop: &'a Interrupt,
-    ours: World,
-    theirs: World,
-    /// Ours with the agent's view.
-    agent_view: World,
+    /// Name of the native environment.
+    ours: String,
+    theirs: Gym,
     cases: Vec<Case>,
     /// Number of the first job that no thread has started.
     next_job: AtomicUsize,
@@ -182,10 +182,9 @@ impl<'a> Comparison<'a> {
             format!("car-racing{options}"),
             format!("gym:CarRacing-v3{options}"),
         ];
-        let ours = World::open_with(&names[0], bridge, Frames::Whole, true)?;
-        let theirs = World::open_with(&names[1], bridge, Frames::Whole, false)?;
-        let agent_view = World::open(&names[0], bridge)?;
-        let continuous = matches!(ours.action_space()?, ActionSpace::Box { .. });
+        let ours = car_racing::Native::open(&names[0], Frames::Whole)?;
+        let theirs = Gym::open(&names[1], bridge, Frames::Whole, false)?;
+        let continuous = matches!(ours.spec()?.actions, ActionSpace::Box { .. });
         let drives: Vec<Drive> = Drive::ALL
             .into_iter()
             .filter(|d| continuous || !d.is_continuous())
@@ -196,9 +195,10 @@ impl<'a> Comparison<'a> {
                 seed: config.seed + i as u64,
             })
             .collect();
+        let name = names[0].clone();
         let parity = Parity {
             names,
-            versions: theirs.versions()?,
+            versions: theirs.spec()?.versions,
             tracks: config.tracks,
             track_error: 0.0,
             track_difference: None,
@@ -210,9 +210,8 @@ impl<'a> Comparison<'a> {
             config,
             report,
             stop,
-            ours,
+            ours: name,
             theirs,
-            agent_view,
             cases,
             next_job: AtomicUsize::new(0),
             parity: Mutex::new(parity),
@@ -233,7 +232,7 @@ impl<'a> Comparison<'a> {
     /// them, so that what a reset fails to clear shows as a difference.
     fn work(&self) -> Result<(), ParityError> {
         let mut pair = Pair {
-            ours: Native::new(&self.ours, &self.agent_view)?,
+            ours: Native::new(&self.ours)?,
             theirs: Reference::new(&self.theirs)?,
             config: self.config,
         };
@@ -405,8 +404,8 @@ impl Pair<'_> {
             let done = last.is_some_and(|(a, b): (Step, Step)| a.done() || b.done());
             if done || outcome.difference.is_some() {
                 if let Some((ours, _)) = last {
-                    outcome.lap = ours.info.completed;
-                    outcome.off_field = ours.terminated && !ours.info.completed;
+                    outcome.lap = ours.measured[measured::LAP] != 0.0;
+                    outcome.off_field = ours.terminated && !outcome.lap;
                 }
                 return Ok(outcome);
             }
@@ -444,11 +443,12 @@ impl Pair<'_> {
                     &(b.terminated, b.truncated),
                 );
             }
-            if a.info.completed != b.info.completed {
-                return found("info: lap_finished", &a.info.completed, &b.info.completed);
-            }
-            if a.info.progress != b.info.progress {
-                return found("tiles visited, of", &a.info.progress, &b.info.progress);
+            // Gymnasium's environment does not measure more than these.
+            for i in [measured::LAP, measured::TILES, measured::TRACK] {
+                if a.measured[i] != b.measured[i] {
+                    let name = self.ours.env().spec().measurements[i].name.clone();
+                    return found(&name, &a.measured[i], &b.measured[i]);
+                }
             }
         }
         let (a, b) = (self.ours.state()?, self.theirs.state()?);

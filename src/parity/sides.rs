@@ -5,7 +5,10 @@ use frmdn_env::{Env, ObservationMut, Step};
 use frmdn_gym_bridge::GymEnv;
 
 use super::ParityError;
-use crate::{controller::Actions, worlds::World};
+use crate::{
+    controller::Actions,
+    worlds::{Frames, car_racing, gym::Gym},
+};
 
 /// The state of the car and the track.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,20 +112,19 @@ pub struct Native {
 }
 
 impl Native {
-    /// The environments of two native worlds, one with whole frames and one with the agent's view.
+    /// The environments of the native Car-Racing `name`.
     ///
     /// # Errors
-    /// If one of them is not the native Car-Racing.
-    pub fn new(whole: &World, small: &World) -> Result<Self, ParityError> {
-        let (Some(env), Some(small)) = (whole.car_racing(), small.car_racing()) else {
-            return Err(ParityError::NotCarRacing);
-        };
+    /// If it is another environment, or has an option that does not exist.
+    pub fn new(name: &str) -> Result<Self, ParityError> {
+        let env = car_racing::Native::open(name, Frames::Whole)?.env();
+        let small = car_racing::Native::open(name, Frames::Agent)?.env();
         let (frame, view) = (
             vec![0; env.observation_space().len()],
             vec![0; small.observation_space().len()],
         );
         Ok(Self {
-            actions: Actions::of(env.action_space()),
+            actions: Actions::of(env.spec()),
             env,
             small,
             frame,
@@ -209,11 +211,11 @@ impl Reference {
     /// An environment of a `gym:` world that was opened without drawing.
     ///
     /// # Errors
-    /// If it is no `gym:` world, or if its environment cannot be made.
-    pub fn new(world: &World) -> Result<Self, ParityError> {
-        let env = world.gym()?.ok_or(ParityError::NotGymnasium)?;
+    /// If its environment cannot be made.
+    pub fn new(world: &Gym) -> Result<Self, ParityError> {
+        let env = world.env()?;
         Ok(Self {
-            actions: Actions::of(env.action_space()),
+            actions: Actions::of(env.spec()),
             blank: vec![0; env.observation_space().len()],
             env,
         })

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use frmdn_env::{Env, ObservationMut, Step};
+use frmdn_env::{Env, EnvSpec, Measured, ObservationMut, Step};
 
 use super::{Blackout, DriveError, blackout::BlackoutRow};
 use crate::{
@@ -56,12 +56,15 @@ pub struct Outcome {
     pub steps: u32,
     /// The task was completed.
     pub completed: bool,
-    /// Progress made and the largest possible, as in [`frmdn_env::Info::progress`].
-    pub progress: (u32, u32),
+    /// Progress made and the largest possible ([`EnvSpec::progress_of`]); `None` where the
+    /// environment measures none.
+    pub progress: Option<(f64, f64)>,
     /// Number of steps since the last progress.
     pub stalled: u32,
     /// Number of steps since something last moved; 0 where the environment cannot tell.
     pub still: u32,
+    /// What the environment measured in the last step.
+    pub measured: Measured,
 }
 
 impl Outcome {
@@ -69,19 +72,22 @@ impl Outcome {
     /// without progress or at a standstill.
     const STANDSTILL_STEPS: u32 = 100;
 
-    /// Adds a step.
-    pub(super) fn add(&mut self, step: Step) {
+    /// Adds a step of the environment `spec`.
+    pub(super) fn add(&mut self, step: Step, spec: &EnvSpec) {
         self.score += step.reward;
         self.fitness = self.score;
         self.steps += 1;
-        self.completed |= step.info.completed;
-        self.stalled = if step.info.progress.0 > self.progress.0 {
-            0
+        self.completed |= spec.is_completed(&step.measured);
+        let progress = spec.progress_of(&step.measured);
+        let rises = progress.is_some_and(|(now, _)| now > self.progress.map_or(0.0, |p| p.0));
+        self.stalled = if rises { 0 } else { self.stalled + 1 };
+        self.still = if spec.is_still(&step.measured) {
+            self.still + 1
         } else {
-            self.stalled + 1
+            0
         };
-        self.still = if step.info.still { self.still + 1 } else { 0 };
-        self.progress = step.info.progress;
+        self.progress = progress;
+        self.measured = step.measured;
     }
 
     /// Whether nothing moved in the last 100 steps or more.
@@ -92,7 +98,20 @@ impl Outcome {
     /// Whether the last 100 steps or more brought no progress, moving or not, and the task was not
     /// completed. False where the environment measures no progress.
     pub fn ended_without_progress(&self) -> bool {
-        self.progress.1 > 0 && !self.completed && self.stalled >= Self::STANDSTILL_STEPS
+        self.progress.is_some() && !self.completed && self.stalled >= Self::STANDSTILL_STEPS
+    }
+}
+
+/// Progress as JSON, `[so far, largest possible]`: whole numbers without a point, null for a largest
+/// one that is not known and where nothing is measured.
+pub fn progress_json(progress: Option<(f64, f64)>) -> serde_json::Value {
+    let number = |x: f64| match x.fract() {
+        0.0 => serde_json::json!(x as i64),
+        _ => serde_json::json!(x),
+    };
+    match progress {
+        Some((now, most)) => serde_json::json!([number(now), number(most)]),
+        None => serde_json::Value::Null,
     }
 }
 
@@ -100,11 +119,10 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DriveOptions {
     /// Ends an episode after this many steps without progress. For training only, never for a
-    /// reported score.
+    /// reported score. One that was given up is charged what the environment says that a step
+    /// without progress costs ([`EnvSpec::stall_cost`]), for each step that remains. Without effect
+    /// where the environment measures no progress.
     pub give_up_after: Option<u32>,
-    /// Number of steps of a whole episode. One that was given up is charged 0.1 for each step that
-    /// remains, which is Car-Racing's cost of a step.
-    pub max_steps: u32,
     /// Steps whose latent is withheld and drawn by the memory, which must be able to predict.
     pub blackout: Option<Blackout>,
 }
@@ -468,19 +486,17 @@ impl Buffers {
 impl Lane<'_> {
     /// Adds a step to the outcome. Returns whether the episode is over or given up.
     fn count(&mut self, step: Step, options: DriveOptions) -> bool {
-        self.outcome.add(step);
+        let spec = self.env.spec();
+        self.outcome.add(step, spec);
         if step.done() {
             return true;
         }
-        // Without a measure of progress no episode is given up.
-        let given_up = step.info.progress.1 > 0
+        let given_up = self.outcome.progress.is_some()
             && options
                 .give_up_after
                 .is_some_and(|n| self.outcome.stalled >= n);
-        if given_up {
-            // The cost of standing still until the end: 0.1 for each remaining step.
-            self.outcome.fitness -=
-                0.1 * f64::from(options.max_steps.saturating_sub(self.outcome.steps));
+        if given_up && let (Some(cost), Some(most)) = (spec.stall_cost, spec.max_steps) {
+            self.outcome.fitness -= cost * f64::from(most.saturating_sub(self.outcome.steps));
         }
         given_up
     }
@@ -489,26 +505,23 @@ impl Lane<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use frmdn_env::Info;
+    use frmdn_car_racing::CarRacingConfig;
 
     /// Tiles in steps 1 and 50, a stop from step 51 on.
     #[test]
     fn standing_still_and_getting_nowhere_are_counted_to_the_end() {
+        let spec = CarRacingConfig::default().spec();
         let mut outcome = Outcome::default();
-        let mut drive = |steps: std::ops::Range<u32>, tiles: u32, still: bool| {
-            for steps in steps {
-                let info = Info {
-                    steps,
-                    progress: (tiles, 9),
-                    completed: false,
-                    still,
-                };
-                outcome.add(Step {
+        let mut drive = |steps: std::ops::Range<u32>, tiles: f64, still: bool| {
+            for _ in steps {
+                let still = f64::from(u8::from(still));
+                let step = Step {
                     reward: -0.1,
                     terminated: false,
                     truncated: false,
-                    info,
-                });
+                    measured: Measured::new(&[tiles, 9.0, 0.0, 1.0 - still, still]),
+                };
+                outcome.add(step, &spec);
             }
             (
                 outcome.stalled,
@@ -517,11 +530,11 @@ mod tests {
                 outcome.ended_at_standstill(),
             )
         };
-        assert_eq!(drive(1..50, 1, false), (48, 0, false, false));
-        assert_eq!(drive(50..51, 2, false), (0, 0, false, false));
-        assert_eq!(drive(51..150, 2, true), (99, 99, false, false));
-        assert_eq!(drive(150..151, 2, true), (100, 100, true, true));
+        assert_eq!(drive(1..50, 1.0, false), (48, 0, false, false));
+        assert_eq!(drive(50..51, 2.0, false), (0, 0, false, false));
+        assert_eq!(drive(51..150, 2.0, true), (99, 99, false, false));
+        assert_eq!(drive(150..151, 2.0, true), (100, 100, true, true));
         // It moves again, and still finds no tile.
-        assert_eq!(drive(151..152, 2, false), (101, 0, true, false));
+        assert_eq!(drive(151..152, 2.0, false), (101, 0, true, false));
     }
 }

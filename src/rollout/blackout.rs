@@ -143,7 +143,7 @@ mod tests {
             encoder,
             memory,
             latent: LATENT,
-            actions: Actions::CarRacing,
+            actions: Actions::of(&frmdn_car_racing::CarRacingConfig::default().spec()),
         };
         let mut weights = vec![0.0; LinearController::count(2 * LATENT, 3)];
         fill_normal(&mut stream(2, "c", &[]), &mut weights);
@@ -157,7 +157,6 @@ mod tests {
         let world = World::open("car-racing", &Bridge::default()).unwrap();
         let options = DriveOptions {
             give_up_after: Some(60),
-            max_steps: 1000,
             blackout,
         };
         let pool = rayon::ThreadPoolBuilder::new()

@@ -1,6 +1,6 @@
-//! How an agent drives: speed, gas and brake by the sharpest bend ahead.
+//! How an agent drives, by what lies ahead, in an environment whose inner state can be read.
 
-use frmdn_env::{Env, ObservationMut};
+use frmdn_env::ObservationMut;
 use rayon::prelude::*;
 
 use super::{ActingModel, DriveError};
@@ -8,42 +8,25 @@ use crate::{
     controller::LinearController, memory, run::Interrupt, vision::EncoderScratch, worlds::World,
 };
 
-/// Tiles ahead of the car that count, about as far as the agent sees: 16 tiles of 3.5 units.
-pub(crate) const AHEAD: usize = 16;
-/// Steps of the start phase, reported separately.
-const START_STEPS: usize = 100;
-/// Upper limits of the bands of curvature, radians per unit; the sharpest bends of the game lie
-/// beyond 0.08.
-const BANDS: [f64; 4] = [0.02, 0.04, 0.08, f64::INFINITY];
-
 /// Means over the steps of one band.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Driving {
-    /// Largest curvature of the band, radians per unit; `None` for the first 100 steps of all
-    /// episodes.
-    pub bend: Option<f64>,
+    /// Upper limit of the band, infinite for the last one; `None` for the start of all episodes.
+    pub below: Option<f64>,
     /// Share of all steps, 0 to 1.
     pub share: f64,
-    /// Mean forward speed, units per second.
-    pub speed: f64,
-    /// Its standard deviation.
-    pub speed_sd: f64,
-    /// Mean gas on the rear wheels, 0 to 1.
-    pub gas: f64,
-    /// Mean brake on the wheels, 0 to 1.
-    pub brake: f64,
-    /// Share of the steps with a wheel beside the road, 0 to 1.
-    pub beside: f64,
+    /// Mean and standard deviation of each quantity of [`crate::worlds::ProbeSpec::driving`].
+    pub moments: Vec<[f64; 2]>,
 }
 
-/// Sums over steps: their number, speed, its square, gas, brake, steps beside the road.
-type Sums = [[f64; 6]; BANDS.len() + 1];
+/// Of each band the number of steps, then of each quantity the sum and the sum of squares.
+type Sums = Vec<Vec<f64>>;
 
-/// Drives `controller` on `tracks` of the native Car-Racing and returns the means of the start
-/// phase, then of each band of curvature. `None` if interrupted.
+/// Drives `controller` on `tracks` and returns the means of the start phase, then of each band of
+/// [`crate::worlds::ProbeSpec::bands_by`]. `None` if interrupted.
 ///
 /// # Errors
-/// If `world` is not the native Car-Racing, or if it refuses a call.
+/// If the inner state of `world` cannot be read, or if it refuses a call.
 pub fn driving(
     model: &ActingModel,
     controller: &LinearController,
@@ -55,38 +38,41 @@ pub fn driving(
         .into_par_iter()
         .map(|seed| track(model, controller, world, seed, stop))
         .collect::<Result<_, _>>()?;
-    let mut sums = Sums::default();
-    for of_track in &by_track {
-        for (sum, x) in sums
-            .as_flattened_mut()
-            .iter_mut()
-            .zip(of_track.as_flattened())
-        {
-            *sum += x;
-        }
-    }
     if stop.is_set() {
         return Ok(None);
     }
+    let spec = world.probe()?.spec();
+    let mut sums = empty(spec.bands.len(), spec.driving.len());
+    for of_track in &by_track {
+        let of_track = of_track.iter().flatten();
+        for (sum, x) in sums.iter_mut().flatten().zip(of_track) {
+            *sum += x;
+        }
+    }
     let all: f64 = sums.iter().map(|s| s[0]).sum();
-    let bends = [None].into_iter().chain(BANDS.map(Some));
-    let of_band = bends
+    let limits = spec.bands.iter().copied().chain([f64::INFINITY]);
+    let bands = [None].into_iter().chain(limits.map(Some));
+    let of_band = bands
         .zip(sums)
-        .map(|(bend, [n, speed, square, gas, brake, beside])| {
-            let mean = |sum: f64| sum / n.max(1.0);
-            let speed_sd = (mean(square) - mean(speed).powi(2)).max(0.0).sqrt();
+        .map(|(below, sums)| {
+            let n = sums[0];
+            let moments = sums[1..].chunks_exact(2).map(|sum| {
+                let [mean, square] = [0, 1].map(|i| sum[i] / n.max(1.0));
+                [mean, (square - mean.powi(2)).max(0.0).sqrt()]
+            });
             Driving {
-                bend,
+                below,
                 share: n / all.max(1.0),
-                speed: mean(speed),
-                speed_sd,
-                gas: mean(gas),
-                brake: mean(brake),
-                beside: mean(beside),
+                moments: moments.collect(),
             }
         })
         .collect();
     Ok(Some(of_band))
+}
+
+/// No steps in any band: the start, and one more than there are limits.
+fn empty(limits: usize, quantities: usize) -> Sums {
+    vec![vec![0.0; 1 + 2 * quantities]; limits + 2]
 }
 
 /// The sums of the episode of `seed`.
@@ -97,18 +83,18 @@ fn track(
     seed: u64,
     stop: &Interrupt,
 ) -> Result<Sums, DriveError> {
-    let mut env = world
-        .car_racing()
-        .ok_or_else(|| DriveError::NotCarRacing(world.name().to_owned()))?;
-    let mut frame = vec![0; env.observation_space().len()];
-    env.reset(seed, ObservationMut::Frame(&mut frame))?;
+    let mut probe = world.probe()?;
+    let spec = probe.spec();
+    let mut frame = vec![0; probe.env().observation_space().len()];
+    probe.env().reset(seed, ObservationMut::Frame(&mut frame))?;
     let (mut vision, mut scratch) = (EncoderScratch::default(), memory::Scratch::default());
     let (mut z, mut state, mut action) = (
         vec![0.0; model.latent],
         vec![0.0; model.memory.state_len()],
         vec![0.0; model.actions.width()],
     );
-    let (mut sums, mut last_point, mut index) = (Sums::default(), None, [0.0]);
+    let mut sums = empty(spec.bands.len(), spec.driving.len());
+    let (mut read, mut index) = (vec![0.0; spec.quantities.len()], [0.0]);
     for step in 0.. {
         if stop.is_set() {
             break;
@@ -116,35 +102,24 @@ fn track(
         model.encoder.encode(&mut vision, &frame, &mut z);
         controller.outputs(&z, model.memory.hidden(&state), &mut action);
         model.actions.squash(&mut action);
-        let (Some(car), Some(road)) = (env.state(), env.track()) else {
-            return Err(DriveError::NoState);
-        };
-        let [x, y] = car.hull.position.map(f64::from);
-        let here = road.nearest((x, y), last_point);
-        last_point = Some(here);
-        let bend = road.max_curvature(here, AHEAD);
-        let band = if step < START_STEPS {
+        probe.read(&mut read)?;
+        let ahead = read[spec.bands_by];
+        let band = if step < spec.start_steps {
             0
         } else {
-            1 + BANDS.partition_point(|most| bend >= *most)
+            1 + spec.bands.partition_point(|most| ahead >= *most)
         };
-        let [speed, _] = car.hull.forward_and_sideways();
-        let beside = car.wheels.iter().any(|w| !w.on_road);
-        let rear = car.wheels[3];
-        let values = [
-            1.0,
-            speed,
-            speed * speed,
-            rear.gas,
-            rear.brake,
-            f64::from(u8::from(beside)),
-        ];
-        for (sum, x) in sums[band].iter_mut().zip(values) {
-            *sum += x;
+        let sum = &mut sums[band];
+        sum[0] += 1.0;
+        for (sum, i) in sum[1..].chunks_exact_mut(2).zip(spec.driving) {
+            sum[0] += read[*i];
+            sum[1] += read[*i] * read[*i];
         }
         model.memory.step(1, &z, &action, &mut state, &mut scratch);
         let env_action = model.actions.for_env(&action, &mut index);
-        let step = env.step(env_action, ObservationMut::Frame(&mut frame))?;
+        let step = probe
+            .env()
+            .step(env_action, ObservationMut::Frame(&mut frame))?;
         if step.done() {
             break;
         }

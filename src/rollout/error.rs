@@ -19,12 +19,6 @@ pub enum DriveError {
     /// The observer of the episode failed.
     #[error(transparent)]
     Observer(#[from] RunError),
-    /// The environment of that name has no car to look at.
-    #[error("how a car is driven can be seen in car-racing only, not in {0}")]
-    NotCarRacing(String),
-    /// The car was looked at before the first reset.
-    #[error("the car has no state")]
-    NoState,
 }
 
 impl From<DriveError> for RunError {
@@ -33,9 +27,7 @@ impl From<DriveError> for RunError {
             DriveError::World(error) => Self::World(error),
             DriveError::Env(error) => Self::Env(error),
             DriveError::Observer(error) => error,
-            DriveError::NoPrediction(_) | DriveError::NotCarRacing(_) | DriveError::NoState => {
-                Self::Failed(error.to_string())
-            }
+            DriveError::NoPrediction(_) => Self::Failed(error.to_string()),
         }
     }
 }

@@ -11,9 +11,8 @@ mod evaluation;
 mod open_loop;
 mod policy;
 
-pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View};
+pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View, progress_json};
 pub use blackout::Blackout;
-pub(crate) use driving::AHEAD;
 pub use driving::{Driving, driving};
 pub use error::DriveError;
 pub(crate) use evaluation::student_t_975;

@@ -56,8 +56,7 @@ impl OpenLoopDriver {
 
 /// Brownian actions: each value of an action is a random walk in [-1, 1] with normal steps of
 /// standard deviation 0.14 (√(1/50 s)), reflected at the ends. The walks are scaled to the range of
-/// their values; with discrete actions the largest one is chosen. Car-Racing's brake is max(x −
-/// 0.5, 0) of its walk x: with more braking the car would rarely gain speed.
+/// their values ([`Actions::of_walk`]); with discrete actions the largest one is chosen.
 #[derive(Clone, Debug)]
 pub struct Brownian {
     at: Vec<f32>,
@@ -95,16 +94,14 @@ impl Brownian {
             }
             *x = x.clamp(-1.0, 1.0);
         }
-        action.copy_from_slice(&self.at);
-        self.actions.scale_to_bounds(action);
-        if self.actions == Actions::CarRacing {
-            action[2] = (self.at[2] - 0.5).max(0.0);
-        }
+        self.actions.of_walk(&self.at, action);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use frmdn_car_racing::CarRacingConfig;
+
     use super::*;
 
     fn walk(actions: &Actions, seed: u64) -> Vec<Vec<f32>> {
@@ -116,9 +113,10 @@ mod tests {
 
     #[test]
     fn actions_stay_in_range_wander_and_repeat() {
-        let a = walk(&Actions::CarRacing, 3);
-        assert_eq!(a, walk(&Actions::CarRacing, 3));
-        assert_ne!(a, walk(&Actions::CarRacing, 4));
+        let actions = Actions::of(&CarRacingConfig::default().spec());
+        let a = walk(&actions, 3);
+        assert_eq!(a, walk(&actions, 3));
+        assert_ne!(a, walk(&actions, 4));
         for step in &a {
             assert!(
                 (-1.0..=1.0).contains(&step[0])

@@ -9,7 +9,7 @@ use crate::{
     memory::Scratch,
     run::{self, Interrupt},
     vision::EncoderScratch,
-    worlds::{Scripted, World},
+    worlds::{Expert, World},
 };
 
 /// An environment together with the policy that acts in it, one episode at a time.
@@ -43,7 +43,8 @@ pub fn step(actor: &mut dyn Actor, action: &[f32], frame: &mut [u8]) -> Result<S
 pub enum Policy {
     /// Ignores the observation.
     OpenLoop(OpenLoop),
-    /// Reads the track and the car's state, see [`Scripted`].
+    /// The environment's own driver, which knows more than an agent sees
+    /// ([`crate::worlds::Maker::expert`]).
     Scripted {
         /// Standard deviation of the noise on its controls; 0 drives as well as it can.
         noise: f32,
@@ -60,7 +61,7 @@ impl Policy {
         Ok(match self {
             Self::OpenLoop(policy) => {
                 let env = world.make()?;
-                let actions = Actions::of(env.action_space());
+                let actions = Actions::of(env.spec());
                 let driver = policy.driver(&actions, root, seed);
                 Box::new(OpenLoopActor {
                     env,
@@ -68,7 +69,11 @@ impl Policy {
                     driver,
                 })
             }
-            Self::Scripted { noise } => Box::new(Scripted::new(world, noise, root, seed)?),
+            Self::Scripted { noise } => {
+                let mut expert = world.expert(noise, root, seed)?;
+                let actions = Actions::of(expert.env().spec());
+                Box::new(ExpertActor { expert, actions })
+            }
         })
     }
 
@@ -117,7 +122,7 @@ pub fn watch(
         observe(actor.env(), &frame, &outcome)?;
         actor.act(&frame, &mut action)?;
         let step = step(actor, &action, &mut frame)?;
-        outcome.add(step);
+        outcome.add(step, actor.env().spec());
         if step.done() {
             break;
         }
@@ -146,17 +151,22 @@ impl Actor for OpenLoopActor {
     }
 }
 
-impl Actor for Scripted {
+struct ExpertActor {
+    expert: Box<dyn Expert>,
+    actions: Actions,
+}
+
+impl Actor for ExpertActor {
     fn env(&mut self) -> &mut dyn Env {
-        Scripted::env(self)
+        self.expert.env()
     }
 
     fn actions(&self) -> &Actions {
-        &Actions::CarRacing
+        &self.actions
     }
 
     fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), DriveError> {
-        Ok(Scripted::act(self, action)?)
+        Ok(self.expert.act(action)?)
     }
 }
 

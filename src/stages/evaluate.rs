@@ -9,7 +9,9 @@ use crate::{
     agent::{self, Agent},
     controller::LinearController,
     film,
-    rollout::{ActingModel, DriveOptions, Evaluation, Job, OpenLoop, Outcome, Policy},
+    rollout::{
+        ActingModel, DriveOptions, Evaluation, Job, OpenLoop, Outcome, Policy, progress_json,
+    },
     run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
     worlds::World,
 };
@@ -97,7 +99,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                 metrics.append(
                     &json!({ "seed": seed, "checksum": checksum, "score": o.score,
                     "steps": o.steps, "completed": o.completed,
-                "progress": [o.progress.0, o.progress.1], "stalled": o.stalled,
+                "progress": progress_json(o.progress), "stalled": o.stalled,
                 "still": o.still }),
                 )?;
             }
@@ -127,7 +129,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         context.stop,
     )?;
     context.check()?;
-    let rule = world.rule()?;
+    let rule = world.spec()?.rule;
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);
     write_json(
@@ -163,15 +165,20 @@ fn read_outcomes(path: &Path, checksum: &str, first: u64) -> Result<Vec<Outcome>
 
 fn read_outcome(line: &Value) -> Option<Outcome> {
     let whole = |v: &Value| v.as_u64().and_then(|v| u32::try_from(v).ok());
-    let (score, progress) = (line["score"].as_f64()?, line["progress"].as_array()?);
+    let score = line["score"].as_f64()?;
+    let [now, most] = [0, 1].map(|i| line["progress"][i].as_f64());
     Some(Outcome {
         score,
         fitness: score,
         steps: whole(&line["steps"])?,
         completed: line["completed"].as_bool()?,
-        progress: (whole(progress.first()?)?, whole(progress.get(1)?)?),
+        // Older lines have zeros where nothing is measured.
+        progress: now
+            .map(|now| (now, most.unwrap_or(f64::INFINITY)))
+            .filter(|(_, most)| *most > 0.0),
         // Older lines lack these two.
         stalled: whole(&line["stalled"]).unwrap_or(0),
         still: whole(&line["still"]).unwrap_or(0),
+        ..Outcome::default()
     })
 }

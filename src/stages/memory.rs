@@ -41,8 +41,8 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     encode(folder, context)?;
     let preset = folder.preset();
     let config = &preset.memory;
-    let space = context.world(&preset.environment)?.action_space()?;
-    let (latent, actions) = (preset.vision.model.latent, Actions::of(&space).width());
+    let spec = context.world(&preset.environment)?.spec()?;
+    let (latent, actions) = (preset.vision.model.latent, Actions::of(&spec).width());
     let directory = folder.path("memory");
     if !config.model.is_trained() {
         if !directory.join("weights.safetensors").exists() {

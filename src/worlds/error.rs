@@ -21,9 +21,14 @@ pub enum WorldError {
     /// An option without a key or without a value.
     #[error("`{0}` is no option: write NAME,key=value,key=value")]
     Malformed(String),
-    /// Car-Racing does not have this option, or not with this value.
-    #[error("car-racing has no option {key}={value}; allowed: {allowed}")]
+    /// An option stands there twice.
+    #[error("the option `{0}` is given twice: leave one out")]
+    Twice(String),
+    /// The kind of environment does not have this option, or not with this value.
+    #[error("{kind} has no option {key}={value}; allowed: {allowed}")]
     UnknownOption {
+        /// The kind of environment.
+        kind: &'static str,
         /// The option's name.
         key: String,
         /// Its value.
@@ -31,7 +36,7 @@ pub enum WorldError {
         /// The options that exist, with their values.
         allowed: String,
     },
-    /// Car-Racing does not have this perturbation.
+    /// The environment does not have this perturbation.
     #[error("there is no perturbation `{name}`; allowed: perturb={allowed}")]
     UnknownPerturbation {
         /// The perturbation's name.
@@ -39,16 +44,16 @@ pub enum WorldError {
         /// The names that exist.
         allowed: String,
     },
-    /// A name whose environment has no random start.
-    #[error("only car-racing has one")]
-    OnlyCarRacing,
     /// An environment without a random start.
-    #[error("{0}: there is no random start; only car-racing has one")]
+    #[error("{0} has no random start")]
     NoRandomStart(String),
-    /// The scripted driver was asked to drive in another environment.
-    #[error("{0}: the scripted driver knows only the track of car-racing, with continuous actions")]
-    NotScripted(String),
-    /// The scripted driver was asked for an action before the first reset.
+    /// An environment without a driver of its own.
+    #[error("{0} has no scripted driver (car-racing with continuous actions has one)")]
+    NoExpert(String),
+    /// An environment whose inner state cannot be read.
+    #[error("the inner state of {0} cannot be read (that of car-racing can)")]
+    NoProbe(String),
+    /// The inner state was asked for before the first reset.
     #[error("the episode was never started")]
     NotStarted,
     /// A `gym:` environment or its Python failed.

@@ -1,32 +1,31 @@
 //! Environments by name.
 //!
 //! A name may have options after commas: `car-racing`, `car-racing,rule=v4`,
-//! `gym:CarRacing-v3,domain_randomize=true`. Presets, agents and scores store it.
+//! `gym:CarRacing-v3,domain_randomize=true`. Presets, agents and scores store it. Each kind of
+//! environment has one file here that knows its names and options; nothing else asks what kind one
+//! is.
 
+pub mod car_racing;
 mod error;
+pub mod gym;
+mod maker;
 mod name;
-mod scripted;
+mod pursuit;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use frmdn_car_racing::{CarRacing, CarRacingConfig, Observation, Rule};
-use frmdn_env::{ActionSpace, Env};
-use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, Python};
+use frmdn_env::{Env, EnvSpec};
 
 pub use error::WorldError;
-pub use scripted::{Script, Scripted};
+pub use maker::{Expert, Maker, Probe, ProbeSpec};
+pub use pursuit::Script;
 
 use name::Name;
-
-/// Side of the agent's view in pixels.
-const VIEW: usize = 64;
-/// Rows of Car-Racing's frame above the bar of gauges, which are those of the agent's view.
-const SCENE: std::ops::Range<usize> = 0..84;
 
 /// Settings of `gym:` environments.
 #[derive(Clone, Debug)]
 pub struct Bridge {
-    /// The Python interpreter; `None` searches for one, see [`Python::find`].
+    /// The Python interpreter; `None` searches for one, see [`frmdn_gym_bridge::Python::find`].
     pub python: Option<PathBuf>,
     /// Longest time of a reset or a step. The start of an environment may take three times as long.
     pub deadline: Duration,
@@ -55,13 +54,7 @@ pub enum Frames {
 #[derive(Clone)]
 pub struct World {
     name: String,
-    kind: Kind,
-}
-
-#[derive(Clone)]
-enum Kind {
-    CarRacing(CarRacingConfig),
-    Gym(Arc<Fleet>),
+    maker: Arc<dyn Maker>,
 }
 
 /// Checks a name and its options. Whether Python has a `gym:` environment is checked when it is
@@ -70,7 +63,7 @@ enum Kind {
 /// # Errors
 /// If the name or an option does not exist.
 pub fn check(name: &str) -> Result<(), WorldError> {
-    Name::parse(name).map(drop)
+    native(name, Frames::Agent).map(drop)
 }
 
 /// Checks that the environment `name` has a random start.
@@ -78,9 +71,22 @@ pub fn check(name: &str) -> Result<(), WorldError> {
 /// # Errors
 /// If it has none, or if the name does not exist.
 pub fn check_random_start(name: &str) -> Result<(), WorldError> {
-    match Name::parse(name)? {
-        Name::CarRacing(_) => Ok(()),
-        Name::Gym { .. } => Err(WorldError::OnlyCarRacing),
+    let maker = native(name, Frames::Agent)?;
+    match maker.and_then(|maker| maker.with_random_start()) {
+        Some(_) => Ok(()),
+        None => Err(WorldError::NoRandomStart(name.to_owned())),
+    }
+}
+
+/// The native environment `text`; `None` for one behind the bridge.
+fn native(text: &str, frames: Frames) -> Result<Option<Arc<dyn Maker>>, WorldError> {
+    let name = Name::parse(text)?;
+    if gym::id(&name)?.is_some() {
+        return Ok(None);
+    }
+    match name.kind {
+        car_racing::NAME => Ok(Some(Arc::new(car_racing::Native::of(&name, frames)?))),
+        _ => Err(WorldError::UnknownName),
     }
 }
 
@@ -90,66 +96,37 @@ impl World {
     /// # Errors
     /// If the name does not exist, or if there is no Python for a `gym:` environment.
     pub fn open(name: &str, bridge: &Bridge) -> Result<Self, WorldError> {
-        Self::open_with(name, bridge, Frames::Agent, true)
+        Self::open_with(name, bridge, Frames::Agent)
     }
 
-    /// The environment `name` with the observation `frames`. Without `draw`, a `gym:` Car-Racing
-    /// leaves its frames empty, which makes it fifty times faster.
+    /// The environment `name` with the observation `frames`.
     ///
     /// # Errors
     /// As those of [`World::open`].
-    pub fn open_with(
-        name: &str,
-        bridge: &Bridge,
-        frames: Frames,
-        draw: bool,
-    ) -> Result<Self, WorldError> {
-        let kind = match Name::parse(name)? {
-            Name::CarRacing(config) => {
-                let observation = if frames == Frames::Agent {
-                    Observation::Agent64
-                } else {
-                    Observation::Full96
-                };
-                Kind::CarRacing(CarRacingConfig {
-                    observation,
-                    ..config
-                })
-            }
-            Name::Gym { id, kwargs } => {
-                let python = Python::find(bridge.python.as_deref(), &id)?;
-                let mut config = GymConfig::new(id);
-                config.kwargs = kwargs;
-                config.draw = draw;
-                config.processes = rayon::current_num_threads();
-                config.view = (frames == Frames::Agent)
-                    .then(|| (is_car_racing(&config.id).then_some(SCENE), VIEW));
-                config.deadline = bridge.deadline;
-                config.start_deadline = bridge.deadline * 3;
-                Kind::Gym(Fleet::new(config, python.launch()?))
-            }
+    pub fn open_with(name: &str, bridge: &Bridge, frames: Frames) -> Result<Self, WorldError> {
+        let maker = match native(name, frames)? {
+            Some(maker) => maker,
+            None => Arc::new(gym::Gym::open(name, bridge, frames, true)?),
         };
-        Ok(Self {
-            name: name.to_owned(),
-            kind,
-        })
+        Ok(Self::of(name, maker))
     }
 
-    /// The same world, in which the car starts at a random tile.
+    /// A world of environments that are made in another way than by name.
+    pub fn of(name: &str, maker: Arc<dyn Maker>) -> Self {
+        Self {
+            name: name.to_owned(),
+            maker,
+        }
+    }
+
+    /// The same world with episodes that begin at random places.
     ///
     /// # Errors
-    /// If it is not the native Car-Racing.
+    /// If it has no such start.
     pub fn with_random_start(&self) -> Result<Self, WorldError> {
-        match &self.kind {
-            Kind::CarRacing(config) => Ok(Self {
-                name: self.name.clone(),
-                kind: Kind::CarRacing(CarRacingConfig {
-                    random_start: true,
-                    ..config.clone()
-                }),
-            }),
-            Kind::Gym(_) => Err(WorldError::NoRandomStart(self.name.clone())),
-        }
+        let maker = self.maker.with_random_start();
+        let maker = maker.ok_or_else(|| WorldError::NoRandomStart(self.name.clone()))?;
+        Ok(Self::of(&self.name, maker))
     }
 
     /// The name by which it was opened.
@@ -157,134 +134,45 @@ impl World {
         &self.name
     }
 
+    /// What its environments say of themselves. The first call starts the server of a `gym:`
+    /// environment.
+    ///
+    /// # Errors
+    /// If that server fails.
+    pub fn spec(&self) -> Result<EnvSpec, WorldError> {
+        self.maker.spec()
+    }
+
     /// A new environment.
     ///
     /// # Errors
     /// If the server of a `gym:` environment fails.
     pub fn make(&self) -> Result<Box<dyn Env>, WorldError> {
-        Ok(match &self.kind {
-            Kind::CarRacing(config) => Box::new(config.init()),
-            Kind::Gym(fleet) => Box::new(fleet.make()?),
-        })
+        self.maker.make()
     }
 
-    /// Its actions. The first call starts the server of a `gym:` environment.
+    /// Its changes for tests of robustness, see [`Maker::perturbations`].
+    pub fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
+        self.maker.perturbations()
+    }
+
+    /// An environment with a driver that knows more than an agent sees, see [`Maker::expert`].
     ///
     /// # Errors
-    /// If that server fails.
-    pub fn action_space(&self) -> Result<ActionSpace, WorldError> {
-        Ok(match &self.kind {
-            Kind::CarRacing(config) => config.init().action_space().clone(),
-            Kind::Gym(fleet) => fleet.spec()?.action_space.clone(),
-        })
+    /// If it has none.
+    pub fn expert(&self, noise: f32, root: u64, seed: u64) -> Result<Box<dyn Expert>, WorldError> {
+        let expert = self.maker.expert(noise, root, seed);
+        expert.ok_or_else(|| WorldError::NoExpert(self.name.clone()))
     }
 
-    /// Number of steps after which an episode is truncated; `None` without a limit.
+    /// An environment whose inner state can be read.
     ///
     /// # Errors
-    /// If the server of a `gym:` environment fails.
-    pub fn max_steps(&self) -> Result<Option<u32>, WorldError> {
-        Ok(match &self.kind {
-            Kind::CarRacing(config) => Some(config.max_steps),
-            Kind::Gym(fleet) => fleet.spec()?.max_steps,
-        })
+    /// If it shows none.
+    pub fn probe(&self) -> Result<Box<dyn Probe>, WorldError> {
+        let probe = self.maker.probe();
+        probe.ok_or_else(|| WorldError::NoProbe(self.name.clone()))
     }
-
-    /// The rule under which scores are counted, in words; it is stored beside every score.
-    ///
-    /// # Errors
-    /// If the server of a `gym:` environment fails.
-    pub fn rule(&self) -> Result<String, WorldError> {
-        Ok(match &self.kind {
-            Kind::CarRacing(config) => {
-                let version = match config.rule {
-                    Rule::V3 => {
-                        "CarRacing-v3 as in Gymnasium 1.4.0: 1000 / tiles per tile, a lap is every \
-                         tile"
-                    }
-                    Rule::V4 => {
-                        "v4: 1000 / tiles per tile, a lap is the start line after 95 % of the \
-                         tiles, or every tile"
-                    }
-                };
-                let mut text = format!(
-                    "{version}, -0.1 per step, {} steps at most, -100 for leaving the field",
-                    config.max_steps
-                );
-                for (is, what) in [
-                    (
-                        config.domain_randomize,
-                        ", colours of the domain randomised",
-                    ),
-                    (
-                        config.actions != frmdn_car_racing::Actions::default(),
-                        ", discrete actions",
-                    ),
-                    (
-                        config.random_start,
-                        ", start at a random tile (tile 0 is not visited beforehand: it ends a lap \
-                         after 95 % under v3)",
-                    ),
-                ] {
-                    text.push_str(if is { what } else { "" });
-                }
-                if let Some(perturbation) = config.perturbation {
-                    text.push_str(&format!(", {}", perturbation.description()));
-                }
-                text
-            }
-            Kind::Gym(fleet) => {
-                let spec = fleet.spec()?;
-                let packages = spec.versions.iter().filter(|(name, _)| {
-                    ["gymnasium", "gym-super-mario-bros"].contains(&name.as_str())
-                });
-                let packages: Vec<String> = packages
-                    .map(|(name, version)| format!("{name} {version}"))
-                    .collect();
-                let most = spec
-                    .max_steps
-                    .map_or("no limit on steps".into(), |n| format!("{n} steps at most"));
-                format!("{}'s own, of {}: {most}", self.name, packages.join(", "))
-            }
-        })
-    }
-
-    /// Versions of Python and its packages; empty for a native environment.
-    ///
-    /// # Errors
-    /// If the server of a `gym:` environment fails.
-    pub fn versions(&self) -> Result<Vec<(String, String)>, WorldError> {
-        Ok(match &self.kind {
-            Kind::CarRacing(_) => Vec::new(),
-            Kind::Gym(fleet) => fleet.spec()?.versions.clone().into_iter().collect(),
-        })
-    }
-
-    /// A new native Car-Racing, which shows its state; `None` for another environment.
-    pub fn car_racing(&self) -> Option<CarRacing> {
-        match &self.kind {
-            Kind::CarRacing(config) => Some(config.init()),
-            Kind::Gym(_) => None,
-        }
-    }
-
-    /// A new environment of Gymnasium, which shows its state; `None` for a native environment.
-    ///
-    /// # Errors
-    /// If its server fails.
-    pub fn gym(&self) -> Result<Option<GymEnv>, WorldError> {
-        match &self.kind {
-            Kind::CarRacing(_) => Ok(None),
-            Kind::Gym(fleet) => Ok(Some(fleet.make()?)),
-        }
-    }
-}
-
-/// Whether an id of Gymnasium is a Car-Racing, whose frames have a bar of gauges.
-fn is_car_racing(id: &str) -> bool {
-    id.rsplit([':', '/'])
-        .next()
-        .is_some_and(|base| base.starts_with("CarRacing-"))
 }
 
 #[cfg(test)]
@@ -292,40 +180,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_name_their_rule() {
-        let rule = |name: &str| {
-            World::open(name, &Bridge::default())
-                .unwrap()
-                .rule()
-                .unwrap()
-        };
-        assert!(
-            rule("car-racing").contains("CarRacing-v3")
-                && rule("car-racing").contains("every tile")
-        );
-        let text =
-            rule("car-racing,rule=v4,domain_randomize=true,continuous=false,random_start=true");
-        for word in ["v4", "95 %", "colours", "discrete", "random tile"] {
-            assert!(text.contains(word), "{text}");
-        }
-        for perturbation in frmdn_car_racing::Perturbation::ALL {
-            let text = rule(&format!("car-racing,perturb={}", perturbation.name()));
-            assert!(
-                text.starts_with(&rule("car-racing")) && text.ends_with(perturbation.description()),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn car_racings_of_gymnasium_are_known() {
-        for (id, is) in [
-            ("CarRacing-v3", true),
-            ("frmdn_gym:frmdn/CarRacing-v3", true),
-            ("ALE/Pong-v5", false),
-            ("MyCarRacing-v3", false),
+    fn what_does_not_exist_is_refused_with_what_does() {
+        for (name, words) in [
+            ("pong", vec!["car-racing", "gym:ID"]),
+            ("gym:", vec!["gym:CarRacing-v3"]),
+            ("car-racing,rule=v5", vec!["rule=v5", "rule=v3|v4"]),
+            (
+                "car-racing,speed=3",
+                vec!["speed=3", "domain_randomize", "perturb=colour|bars"],
+            ),
+            (
+                "car-racing,perturb=rain",
+                vec!["rain", "perturb=colour|bars|blob|noise|throttle|friction"],
+            ),
+            ("car-racing,fast", vec!["fast", "key=value"]),
+            (
+                "car-racing,perturb=colour,perturb=noise",
+                vec!["perturb", "twice"],
+            ),
+            ("gym:CarRacing-v3,a=1,a=2", vec!["`a`", "twice"]),
+            ("atari:Pong", vec!["no such environment", "gym:ID"]),
         ] {
-            assert_eq!(is_car_racing(id), is, "{id}");
+            let text = check(name).unwrap_err().to_string();
+            for word in words {
+                assert!(text.contains(word), "{name}: {text}");
+            }
         }
     }
 }

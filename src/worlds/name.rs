@@ -1,106 +1,33 @@
-//! Names of environments, with their options.
-
-use frmdn_car_racing::{Actions, CarRacingConfig, Perturbation, Rule};
-use serde_json::{Map, Value};
+//! Names of environments: a kind and options after commas.
 
 use super::WorldError;
 
-/// A parsed name.
-#[derive(Debug, PartialEq)]
-pub(super) enum Name {
-    CarRacing(CarRacingConfig),
-    Gym {
-        id: String,
-        kwargs: Map<String, Value>,
-    },
+/// A parsed name: `car-racing,rule=v4` is the kind `car-racing` with one option.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Name<'a> {
+    /// What stands before the first comma.
+    pub kind: &'a str,
+    /// Keys and values, in order; a key stands there once.
+    pub options: Vec<(&'a str, &'a str)>,
 }
 
-/// The options of Car-Racing, without the names of the perturbations.
-const OPTIONS: &str = "rule=v3|v4, domain_randomize=true|false, continuous=true|false, \
-    random_start=true|false, perturb=";
-
-impl Name {
-    pub fn parse(text: &str) -> Result<Self, WorldError> {
+impl<'a> Name<'a> {
+    pub fn parse(text: &'a str) -> Result<Self, WorldError> {
         let mut parts = text.split(',');
         // `split` gives at least one part, which is empty where the text is.
-        let name = parts.next().unwrap_or_default();
-        let mut options = Vec::new();
+        let kind = parts.next().unwrap_or_default();
+        let mut options: Vec<(&str, &str)> = Vec::new();
         for option in parts {
-            match option.split_once('=') {
-                Some((key, value)) if !key.is_empty() => options.push((key, value)),
-                _ => return Err(WorldError::Malformed(option.to_owned())),
+            let Some((key, value)) = option.split_once('=').filter(|(key, _)| !key.is_empty())
+            else {
+                return Err(WorldError::Malformed(option.to_owned()));
+            };
+            if options.iter().any(|(other, _)| *other == key) {
+                return Err(WorldError::Twice(key.to_owned()));
             }
+            options.push((key, value));
         }
-        match name.split_once(':') {
-            Some(("gym", "")) => Err(WorldError::EmptyGymName),
-            Some(("gym", id)) => Ok(Self::Gym {
-                id: id.to_owned(),
-                kwargs: options
-                    .iter()
-                    .map(|(k, v)| ((*k).to_owned(), value(v)))
-                    .collect(),
-            }),
-            None if name == "car-racing" => car_racing(&options).map(Self::CarRacing),
-            _ => Err(WorldError::UnknownName),
-        }
-    }
-}
-
-fn car_racing(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
-    let mut config = CarRacingConfig::default();
-    for &(key, value) in options {
-        let flag = match value {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        };
-        match (key, value, flag) {
-            ("rule", "v3", _) => config.rule = Rule::V3,
-            ("rule", "v4", _) => config.rule = Rule::V4,
-            ("domain_randomize", _, Some(on)) => config.domain_randomize = on,
-            ("continuous", _, Some(on)) => {
-                config.actions = if on {
-                    Actions::Continuous
-                } else {
-                    Actions::Discrete
-                }
-            }
-            ("random_start", _, Some(on)) => config.random_start = on,
-            ("perturb", name, _) => {
-                let known = Perturbation::ALL.into_iter().find(|p| p.name() == name);
-                config.perturbation =
-                    Some(known.ok_or_else(|| WorldError::UnknownPerturbation {
-                        name: name.to_owned(),
-                        allowed: perturbations(),
-                    })?);
-            }
-            _ => {
-                return Err(WorldError::UnknownOption {
-                    key: key.to_owned(),
-                    value: value.to_owned(),
-                    allowed: format!("{OPTIONS}{}", perturbations()),
-                });
-            }
-        }
-    }
-    Ok(config)
-}
-
-/// The names of all perturbations.
-fn perturbations() -> String {
-    Perturbation::ALL.map(Perturbation::name).join("|")
-}
-
-/// The value of a keyword argument: true, false, null and numbers as such, anything else as text.
-fn value(text: &str) -> Value {
-    match text {
-        "None" => Value::Null,
-        "True" => Value::Bool(true),
-        "False" => Value::Bool(false),
-        _ => serde_json::from_str::<Value>(text)
-            .ok()
-            .filter(|v| !v.is_object() && !v.is_array())
-            .unwrap_or_else(|| text.into()),
+        Ok(Self { kind, options })
     }
 }
 
@@ -109,54 +36,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_options_are_read() {
-        let Name::CarRacing(config) =
-            Name::parse("car-racing,rule=v4,continuous=false,random_start=true").unwrap()
-        else {
-            panic!()
-        };
-        assert_eq!(
-            (
-                config.rule,
-                config.actions,
-                config.random_start,
-                config.domain_randomize
-            ),
-            (Rule::V4, Actions::Discrete, true, false)
-        );
-        let Name::Gym { id, kwargs } =
-            Name::parse("gym:pkg:space/Car-v1,a=true,b=0.5,c=word,d=None").unwrap()
-        else {
-            panic!()
-        };
-        assert_eq!(id, "pkg:space/Car-v1");
-        assert_eq!(
-            Value::Object(kwargs),
-            serde_json::json!({ "a": true, "b": 0.5, "c": "word", "d": null })
-        );
-    }
-
-    #[test]
-    fn what_does_not_exist_is_refused_with_what_does() {
-        for (name, words) in [
-            ("pong", vec!["car-racing", "gym:ID"]),
-            ("gym:", vec!["gym:CarRacing-v3"]),
-            ("car-racing,rule=v5", vec!["rule=v5", "rule=v3|v4"]),
-            (
-                "car-racing,speed=3",
-                vec!["speed=3", "domain_randomize", "perturb=colour|bars"],
-            ),
-            (
-                "car-racing,perturb=rain",
-                vec!["rain", "perturb=colour|bars|blob|noise|throttle|friction"],
-            ),
-            ("car-racing,fast", vec!["fast", "key=value"]),
-            ("atari:Pong", vec!["no such environment", "gym:ID"]),
+    fn kinds_and_options_are_read() {
+        let name = Name::parse("gym:pkg:space/Car-v1,a=true,b=").unwrap();
+        assert_eq!(name.kind, "gym:pkg:space/Car-v1");
+        assert_eq!(name.options, [("a", "true"), ("b", "")]);
+        assert_eq!(Name::parse("car-racing").unwrap().options, []);
+        for (text, word) in [
+            ("car-racing,fast", "fast"),
+            ("car-racing,=3", "=3"),
+            ("car-racing,rule=v4,rule=v3", "rule"),
         ] {
-            let text = Name::parse(name).unwrap_err().to_string();
-            for word in words {
-                assert!(text.contains(word), "{name}: {text}");
-            }
+            let error = Name::parse(text).unwrap_err().to_string();
+            assert!(error.contains(word), "{text}: {error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A batch of Car-Racing environments, stepped on the threads of its own pool.
 
-use frmdn_car_racing::{CarRacing, CarRacingConfig};
+use frmdn_car_racing::{CarRacing, CarRacingConfig, measured};
 use frmdn_env::{ActionSpace, Env, ObservationMut, Picture};
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -105,9 +105,9 @@ impl Slot {
         *row.reward = step.reward;
         *row.terminated = step.terminated.into();
         *row.truncated = step.truncated.into();
-        let (visited, tiles) = step.info.progress;
+        let row_of = [measured::TILES, measured::TRACK, measured::LAP];
         row.progress
-            .copy_from_slice(&[visited, tiles, step.info.completed.into()]);
+            .copy_from_slice(&row_of.map(|i| step.measured[i] as u32));
         Ok(())
     }
 }

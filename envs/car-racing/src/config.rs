@@ -1,9 +1,12 @@
 //! The configuration of the environment.
 
-use frmdn_env::{AgentView, ObservationSpace};
+use frmdn_env::{ActionForm, ActionSpace, AgentView, EnvSpec, ObservationSpace, Progress};
 use serde::{Deserialize, Serialize};
 
-use crate::Perturbation;
+use crate::{
+    Perturbation,
+    env::{FPS, MEASUREMENTS, measured},
+};
 
 /// Side of the agent's picture.
 pub(crate) const AGENT: usize = 64;
@@ -110,6 +113,63 @@ impl CarRacingConfig {
         crate::CarRacing::new(self.clone())
     }
 
+    /// What the environment says of itself.
+    pub fn spec(&self) -> EnvSpec {
+        let (actions, action_forms) = match self.actions {
+            Actions::Continuous => (continuous_actions(), continuous_forms()),
+            Actions::Discrete => (ActionSpace::Discrete(5), Vec::new()),
+        };
+        EnvSpec {
+            rule: self.rule_in_words(),
+            max_steps: Some(self.max_steps),
+            steps_per_second: FPS,
+            action_forms,
+            measurements: MEASUREMENTS.to_vec(),
+            progress: Some(Progress {
+                value: measured::TILES,
+                most: Some(measured::TRACK),
+            }),
+            completed: Some(measured::LAP),
+            still: Some(measured::STILL),
+            stall_cost: Some(STEP_COST),
+            has_snapshots: true,
+            ..EnvSpec::new("car-racing", actions, self.observation.space())
+        }
+    }
+
+    fn rule_in_words(&self) -> String {
+        let version = match self.rule {
+            Rule::V3 => {
+                "CarRacing-v3 as in Gymnasium 1.4.0: 1000 / tiles per tile, a lap is every tile"
+            }
+            Rule::V4 => {
+                "v4: 1000 / tiles per tile, a lap is the start line after 95 % of the tiles, or \
+                 every tile"
+            }
+        };
+        let mut text = format!(
+            "{version}, -0.1 per step, {} steps at most, -100 for leaving the field",
+            self.max_steps
+        );
+        if self.domain_randomize {
+            text.push_str(", colours of the domain randomised");
+        }
+        if self.actions != Actions::default() {
+            text.push_str(", discrete actions");
+        }
+        if self.random_start {
+            text.push_str(
+                ", start at a random tile (tile 0 is not visited beforehand: it ends a lap after \
+                 95 % under v3)",
+            );
+        }
+        if let Some(perturbation) = self.perturbation {
+            text.push_str(", ");
+            text.push_str(perturbation.description());
+        }
+        text
+    }
+
     /// Factor of the road's friction, exactly 1 unless perturbed.
     pub fn road_friction(&self) -> f64 {
         self.perturbation.map_or(1.0, Perturbation::road_friction)
@@ -119,6 +179,29 @@ impl CarRacingConfig {
     pub fn max_gas(&self) -> f64 {
         self.perturbation.map_or(1.0, Perturbation::max_gas)
     }
+}
+
+/// What a step costs.
+pub(crate) const STEP_COST: f64 = 0.1;
+
+/// The space of `[steer, gas, brake]`.
+fn continuous_actions() -> ActionSpace {
+    ActionSpace::Box {
+        low: vec![-1.0, 0.0, 0.0],
+        high: vec![1.0; 3],
+    }
+}
+
+/// Steering, gas and brake of a controller as Ha and Schmidhuber squash them. A good lap keeps the
+/// gas at 0.1 of its range, where its tanh is three times less steep than the steering's; the brake
+/// gets the scale of the gas.
+pub fn continuous_forms() -> Vec<ActionForm> {
+    let output_scale = 3.0;
+    vec![
+        ActionForm::Plain,
+        ActionForm::ScaledBy { output_scale },
+        ActionForm::Clipped { output_scale },
+    ]
 }
 
 /// The definition of the agent's view: rows 0–83 of the 96 × 96 frame, averaged by areas to 64 ×

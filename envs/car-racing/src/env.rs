@@ -1,11 +1,13 @@
 //! The environment: episodes, rewards and observations (`CarRacing` in `car_racing.py`).
 
+use std::sync::Arc;
+
 use frmdn_env::{
-    ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step,
+    Better, Env, EnvError, EnvSpec, Measured, Measurement, ObservationMut, Picture, Snapshot, Step,
 };
 
 use crate::car::Car;
-use crate::config::{AGENT, Actions, CarRacingConfig, FULL, Observation, Rule, SCENE};
+use crate::config::{AGENT, Actions, CarRacingConfig, FULL, Observation, Rule, SCENE, STEP_COST};
 use crate::contact::Tiles;
 use crate::gauges;
 use crate::perturbation::{Noise, Perturbation};
@@ -15,7 +17,7 @@ use crate::scene::{self, Camera, Colors};
 use crate::state::CarState;
 use crate::track::{PLAYFIELD, Track};
 
-const FPS: f64 = 50.0;
+pub(crate) const FPS: f64 = 50.0;
 /// Steering, gas and brake of the discrete actions.
 const BUTTONS: [[f64; 3]; 5] = [
     [0.0; 3],
@@ -39,7 +41,7 @@ const STILL: f32 = 0.1;
 /// Leaving the field ends the episode with the reward −100 for that step.
 pub struct CarRacing {
     config: CarRacingConfig,
-    action_space: ActionSpace,
+    spec: EnvSpec,
     palette: Palette,
     canvas: Canvas,
     /// The canvas of [`Env::picture`], made by its first call.
@@ -48,9 +50,34 @@ pub struct CarRacing {
     running: bool,
 }
 
+/// The numbers of Car-Racing's measurements.
+pub mod measured {
+    /// Tiles that a wheel has touched.
+    pub const TILES: usize = 0;
+    /// Tiles of the track.
+    pub const TRACK: usize = 1;
+    /// Whether the lap was finished.
+    pub const LAP: usize = 2;
+    /// Speed of the hull, world units per second.
+    pub const SPEED: usize = 3;
+    /// Whether the hull is slower than 0.1 world units per second.
+    pub const STILL: usize = 4;
+}
+
+/// What Car-Racing measures, in the order of [`measured`].
+pub(crate) const MEASUREMENTS: [Measurement; 5] = [
+    Measurement::new("tiles", "tiles", Better::Higher),
+    Measurement::new("track", "tiles", Better::Neither),
+    Measurement::new("lap finished", "", Better::Higher),
+    Measurement::new("speed", "units/s", Better::Higher),
+    Measurement::new("standing still", "", Better::Lower),
+];
+
 /// The state of an episode.
+#[derive(Clone)]
 struct Episode {
-    track: Track,
+    /// Shared with snapshots: it never changes.
+    track: Arc<Track>,
     tiles: Tiles,
     car: Car,
     colors: Colors,
@@ -91,7 +118,7 @@ impl Episode {
         let mut episode = Self {
             tiles: Tiles::new(&track.tiles),
             car,
-            track,
+            track: Arc::new(track),
             colors,
             rule: config.rule,
             start,
@@ -156,16 +183,9 @@ impl CarRacing {
             Observation::Agent64 => Canvas::new(AGENT, AGENT),
             Observation::Full96 => Canvas::new(FULL, SCENE),
         };
-        let action_space = match config.actions {
-            Actions::Continuous => ActionSpace::Box {
-                low: vec![-1.0, 0.0, 0.0],
-                high: vec![1.0; 3],
-            },
-            Actions::Discrete => ActionSpace::Discrete(5),
-        };
         Self {
+            spec: config.spec(),
             config,
-            action_space,
             palette: Colors::PLAIN.palette(),
             canvas,
             picture: None,
@@ -186,7 +206,7 @@ impl CarRacing {
 
     /// The track; `None` before the first reset.
     pub fn track(&self) -> Option<&Track> {
-        self.episode.as_ref().map(|episode| &episode.track)
+        self.episode.as_ref().map(|episode| episode.track.as_ref())
     }
 
     /// Whether each tile was touched by a wheel; `None` before the first reset.
@@ -218,12 +238,8 @@ impl CarRacing {
 }
 
 impl Env for CarRacing {
-    fn action_space(&self) -> &ActionSpace {
-        &self.action_space
-    }
-
-    fn observation_space(&self) -> ObservationSpace {
-        self.config.observation.space()
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
@@ -242,7 +258,7 @@ impl Env for CarRacing {
             .as_mut()
             .filter(|_| self.running)
             .ok_or(EnvError::NeedsReset)?;
-        self.action_space.check(action)?;
+        self.spec.actions.check(action)?;
         let out = observation.frame(self.config.observation.space().len())?;
 
         let [steer, gas, brake] = match self.config.actions {
@@ -254,7 +270,7 @@ impl Env for CarRacing {
             .control(-steer, gas.min(self.config.max_gas()), brake);
         episode.advance();
         episode.steps += 1;
-        episode.score -= 0.1;
+        episode.score -= STEP_COST;
         let mut reward = episode.score - episode.previous_score;
         episode.previous_score = episode.score;
 
@@ -269,19 +285,21 @@ impl Env for CarRacing {
             reward = -100.0;
         }
         let truncated = episode.steps >= self.config.max_steps;
-        let info = Info {
-            steps: episode.steps,
-            progress: (episode.visited, total),
-            completed,
-            still: libm::hypotf(velocity.x, velocity.y) < STILL,
-        };
+        let speed = libm::hypotf(velocity.x, velocity.y);
+        let measured = Measured::new(&[
+            f64::from(episode.visited),
+            f64::from(total),
+            f64::from(u8::from(completed)),
+            f64::from(speed),
+            f64::from(u8::from(speed < STILL)),
+        ]);
         self.running = !(terminated || truncated);
         self.observe(out);
         Ok(Step {
             reward,
             terminated,
             truncated,
-            info,
+            measured,
         })
     }
 
@@ -295,5 +313,18 @@ impl Env for CarRacing {
             height: FULL,
             rgb,
         })
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        let episode = self.episode.as_ref().filter(|_| self.running)?;
+        Some(Snapshot::new(episode.clone()))
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
+        let episode: &Episode = snapshot.get()?;
+        self.palette = episode.colors.palette();
+        self.episode = Some(episode.clone());
+        self.running = true;
+        Ok(())
     }
 }

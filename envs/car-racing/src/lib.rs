@@ -40,7 +40,7 @@ mod solver;
 mod state;
 pub mod track;
 
-pub use config::{Actions, CarRacingConfig, Observation, Rule, agent_view};
-pub use env::CarRacing;
+pub use config::{Actions, CarRacingConfig, Observation, Rule, agent_view, continuous_forms};
+pub use env::{CarRacing, measured};
 pub use perturbation::Perturbation;
 pub use state::{BodyState, CarState, WheelState};

@@ -64,7 +64,7 @@ impl Perturbation {
     ];
 
     /// Its name in options of environments.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Colour => "colour",
             Self::Bars => "bars",
@@ -76,7 +76,7 @@ impl Perturbation {
     }
 
     /// Its effect in words, for the rule beside a score.
-    pub fn description(self) -> &'static str {
+    pub const fn description(self) -> &'static str {
         match self {
             Self::Colour => "colours of road and grass moved by up to ± 0.2 of the range a channel",
             Self::Bars => "black bars over an eighth of the picture at either side",

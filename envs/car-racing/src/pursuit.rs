@@ -96,7 +96,7 @@ mod tests {
     use frmdn_env::{Env, ObservationMut};
 
     use super::*;
-    use crate::{CarRacing, CarRacingConfig};
+    use crate::{CarRacing, CarRacingConfig, measured};
 
     #[test]
     fn it_finishes_laps() {
@@ -114,11 +114,8 @@ mod tests {
                     .unwrap();
                 score += step.reward;
                 if step.done() {
-                    finished += u32::from(step.info.completed);
-                    println!(
-                        "{seed}: {score:.0} {:?} {}",
-                        step.info.progress, step.info.steps
-                    );
+                    finished += step.measured[measured::LAP] as u32;
+                    println!("{seed}: {score:.0} {:?}", step.measured);
                     break;
                 }
             }

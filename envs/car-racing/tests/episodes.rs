@@ -1,6 +1,6 @@
 //! Rules, starts and configurations, and the conformance tests.
 
-use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Rule};
+use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Rule, measured};
 use frmdn_env::{Env, ObservationMut, Step, VecEnv, conformance_tests};
 
 fn short(observation: Observation, random_start: bool) -> CarRacing {
@@ -96,7 +96,11 @@ fn the_first_step_pays_the_tiles_under_the_car() {
     assert!(visited >= 1);
     let expected = 1000.0 / total as f64 * visited as f64 - 0.1;
     let first = step(&mut env, [0.0; 3]);
-    assert_eq!(first.info.progress, (visited as u32, total as u32));
+    assert_eq!(
+        first.measured[..2],
+        [visited as f64, total as f64],
+        "tiles of the track"
+    );
     assert!(
         (first.reward - expected).abs() < 1e-9,
         "{} != {expected}",
@@ -151,7 +155,8 @@ fn a_random_start_keeps_the_track() {
 }
 
 /// Drives a lap that misses `gap` tiles in its middle, then across the start line.
-fn lap_with_a_gap(rule: Rule, gap: usize) -> (Step, u32) {
+/// The last step, the number of steps, and that of missed tiles.
+fn lap_with_a_gap(rule: Rule, gap: usize) -> (Step, u32, u32) {
     let mut env = CarRacingConfig {
         rule,
         max_steps: 1500,
@@ -160,7 +165,7 @@ fn lap_with_a_gap(rule: Rule, gap: usize) -> (Step, u32) {
     .init();
     reset(&mut env, 3);
     let total = env.track().map_or(0, |t| t.tiles.len());
-    let mut last = None;
+    let (mut last, mut steps) = (None, 0);
     for _ in 0..1500 {
         let at = nearest(&env);
         let action = if (100..100 + gap).contains(&at) {
@@ -169,13 +174,18 @@ fn lap_with_a_gap(rule: Rule, gap: usize) -> (Step, u32) {
             follow(&env, 40.0)
         };
         let s = step(&mut env, action);
+        steps += 1;
         last = Some(s);
         if s.done() {
             break;
         }
     }
     let last = last.expect("steps were made");
-    (last, total as u32 - last.info.progress.0)
+    (
+        last,
+        steps,
+        total as u32 - last.measured[measured::TILES] as u32,
+    )
 }
 
 fn nearest(env: &CarRacing) -> usize {
@@ -214,24 +224,24 @@ fn beside(env: &CarRacing) -> [f32; 3] {
 
 #[test]
 fn the_rules_differ_when_some_tiles_are_missed() {
-    let (v3, missed) = lap_with_a_gap(Rule::V3, 12);
+    let (v3, _, missed) = lap_with_a_gap(Rule::V3, 12);
     assert!(
         (1..=13).contains(&missed),
         "the drive should miss some tiles but less than 5 % of 271, it missed {missed}"
     );
     assert!(
-        v3.truncated && !v3.terminated && !v3.info.completed,
+        v3.truncated && !v3.terminated && v3.measured[measured::LAP] == 0.0,
         "under v3 the lap has no end: {v3:?}"
     );
 
-    let (v4, still_missed) = lap_with_a_gap(Rule::V4, 12);
+    let (v4, steps, still_missed) = lap_with_a_gap(Rule::V4, 12);
     assert!(
-        v4.terminated && v4.info.completed && v4.info.steps < 1400,
+        v4.terminated && v4.measured[measured::LAP] == 1.0 && steps < 1400,
         "under v4 the start line ends the lap: {v4:?}"
     );
     assert!((1..=13).contains(&still_missed));
 
-    let (v4, missed) = lap_with_a_gap(Rule::V4, 60);
+    let (v4, _, missed) = lap_with_a_gap(Rule::V4, 60);
     assert!(
         missed > 13,
         "the second drive should miss more than 5 %, it missed {missed}"
@@ -275,12 +285,12 @@ fn with_a_random_start_the_95_percent_of_v3_can_end_a_lap() {
             break s;
         }
     };
-    let (visited, total) = last.info.progress;
-    assert!(last.terminated && last.info.completed, "{last:?}");
+    let [visited, total] = [measured::TILES, measured::TRACK].map(|i| last.measured[i]);
     assert!(
-        visited < total && f64::from(visited) > 0.95 * f64::from(total),
+        last.terminated && last.measured[measured::LAP] == 1.0,
         "{last:?}"
     );
+    assert!(visited < total && visited > 0.95 * total, "{last:?}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! A tiny environment for tests.
 
-use crate::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step};
+use crate::{
+    ActionSpace, Better, Env, EnvError, EnvSpec, Measured, Measurement, ObservationMut,
+    ObservationSpace, Picture, Progress, Snapshot, Step, scramble,
+};
 
 /// An environment of a few integers, with any action space and any observation space.
 ///
@@ -8,8 +11,7 @@ use crate::{ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, 
 /// a terminal state with probability 1/32 per step, and is truncated after 20 steps.
 #[derive(Clone, Debug)]
 pub struct DummyEnv {
-    action_space: ActionSpace,
-    observation_space: ObservationSpace,
+    spec: EnvSpec,
     state: u64,
     steps: u32,
     running: bool,
@@ -21,9 +23,23 @@ impl DummyEnv {
 
     /// An environment with these spaces.
     pub fn new(action_space: ActionSpace, observation_space: ObservationSpace) -> Self {
+        let spec = EnvSpec {
+            max_steps: Some(Self::MAX_STEPS),
+            measurements: vec![
+                Measurement::new("steps", "", Better::Higher),
+                Measurement::new("all steps", "", Better::Neither),
+                Measurement::new("end", "", Better::Higher),
+            ],
+            progress: Some(Progress {
+                value: 0,
+                most: Some(1),
+            }),
+            completed: Some(2),
+            has_snapshots: true,
+            ..EnvSpec::new("dummy", action_space, observation_space)
+        };
         Self {
-            action_space,
-            observation_space,
+            spec,
             state: 0,
             steps: 0,
             running: false,
@@ -31,7 +47,7 @@ impl DummyEnv {
     }
 
     fn expected(&self) -> usize {
-        self.observation_space.len()
+        self.spec.observation.len()
     }
 
     fn observe(&self, observation: ObservationMut<'_>) {
@@ -51,7 +67,7 @@ impl DummyEnv {
     }
 
     fn check<'a>(&self, observation: ObservationMut<'a>) -> Result<ObservationMut<'a>, EnvError> {
-        match self.observation_space {
+        match self.spec.observation {
             ObservationSpace::Frame { .. } => observation
                 .frame(self.expected())
                 .map(ObservationMut::Frame),
@@ -63,12 +79,8 @@ impl DummyEnv {
 }
 
 impl Env for DummyEnv {
-    fn action_space(&self) -> &ActionSpace {
-        &self.action_space
-    }
-
-    fn observation_space(&self) -> ObservationSpace {
-        self.observation_space
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
@@ -82,7 +94,7 @@ impl Env for DummyEnv {
         if !self.running {
             return Err(EnvError::NeedsReset);
         }
-        self.action_space.check(action)?;
+        self.spec.actions.check(action)?;
         let observation = self.check(observation)?;
         for value in action {
             self.state = scramble(self.state ^ u64::from(value.to_bits()));
@@ -92,17 +104,15 @@ impl Env for DummyEnv {
         let truncated = self.steps >= Self::MAX_STEPS;
         self.running = !(terminated || truncated);
         self.observe(observation);
-        let info = Info {
-            steps: self.steps,
-            progress: (self.steps, Self::MAX_STEPS),
-            completed: terminated,
-            still: false,
-        };
         Ok(Step {
             reward: (self.state >> 11) as f64 / (1u64 << 53) as f64,
             terminated,
             truncated,
-            info,
+            measured: Measured::new(&[
+                f64::from(self.steps),
+                f64::from(Self::MAX_STEPS),
+                f64::from(u8::from(terminated)),
+            ]),
         })
     }
 
@@ -111,7 +121,7 @@ impl Env for DummyEnv {
             height,
             width,
             channels: 3,
-        } = self.observation_space
+        } = self.spec.observation
         else {
             return None;
         };
@@ -119,12 +129,15 @@ impl Env for DummyEnv {
         self.observe(ObservationMut::Frame(&mut rgb));
         Some(Picture { width, height, rgb })
     }
-}
 
-/// The step and finaliser of SplitMix64, a pseudo-random bijection of 64 bits.
-fn scramble(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.running
+            .then(|| Snapshot::new((self.state, self.steps)))
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
+        (self.state, self.steps) = *snapshot.get::<(u64, u32)>()?;
+        self.running = true;
+        Ok(())
+    }
 }

@@ -7,12 +7,17 @@
 mod batch;
 pub mod conformance;
 mod dummy;
+mod snapshot;
 mod spaces;
+mod spec;
 mod view;
+pub mod wrappers;
 
 pub use batch::VecEnv;
 pub use dummy::DummyEnv;
+pub use snapshot::Snapshot;
 pub use spaces::{ActionSpace, ObservationMut, ObservationSpace};
+pub use spec::{ActionForm, Better, EnvSpec, Measured, Measurement, Progress};
 pub use view::AgentView;
 
 /// The result of one [`Env::step`] beside the observation.
@@ -24,8 +29,9 @@ pub struct Step {
     pub terminated: bool,
     /// The episode was cut off, for example by a limit on steps; the state is not terminal.
     pub truncated: bool,
-    /// Extra information.
-    pub info: Info,
+    /// What the environment measures ([`EnvSpec::measurements`]), for logs, early stops and scores;
+    /// agents must not use it.
+    pub measured: Measured,
 }
 
 impl Step {
@@ -33,21 +39,6 @@ impl Step {
     pub fn done(&self) -> bool {
         self.terminated || self.truncated
     }
-}
-
-/// Extra information of a step, for logs, early stops and scores; agents must not use it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Info {
-    /// Steps since reset, this one included.
-    pub steps: u32,
-    /// Progress so far and the largest possible, in the environment's unit (Car-Racing: tiles
-    /// visited, all tiles); (0, 0) where the environment measures none.
-    pub progress: (u32, u32),
-    /// Whether the task was completed (Car-Racing: a lap was finished).
-    pub completed: bool,
-    /// Whether nothing moves (Car-Racing: the hull is slower than 0.1 world units per second);
-    /// false where the environment cannot tell.
-    pub still: bool,
 }
 
 /// A picture for people: RGB rows from the top, 3 bytes per pixel.
@@ -97,11 +88,18 @@ impl EnvError {
 
 /// One environment. Equal seeds and actions give equal observations, bit for bit.
 pub trait Env: Send {
+    /// What the environment says of itself.
+    fn spec(&self) -> &EnvSpec;
+
     /// The actions that [`Env::step`] accepts.
-    fn action_space(&self) -> &ActionSpace;
+    fn action_space(&self) -> &ActionSpace {
+        &self.spec().actions
+    }
 
     /// What [`Env::reset`] and [`Env::step`] write.
-    fn observation_space(&self) -> ObservationSpace;
+    fn observation_space(&self) -> ObservationSpace {
+        self.spec().observation
+    }
 
     /// Starts the episode of `seed` and writes its first observation.
     ///
@@ -131,4 +129,61 @@ pub trait Env: Send {
 
     /// The present state as a picture for people, if the environment has one.
     fn picture(&mut self) -> Option<Picture>;
+
+    /// The whole state of the running episode; `None` where there is none, or where the environment
+    /// has no snapshots ([`EnvSpec::has_snapshots`]).
+    fn snapshot(&self) -> Option<Snapshot> {
+        None
+    }
+
+    /// Goes back to `snapshot`, made by this environment or another one of the same configuration:
+    /// whatever is done from there on is, bit for bit, what it would have been then.
+    ///
+    /// # Errors
+    /// If the environment has no snapshots, or the snapshot is one of another kind of environment.
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
+        let _ = snapshot;
+        Err(EnvError::other(format!(
+            "{} cannot go back to an earlier state",
+            self.spec().name
+        )))
+    }
+}
+
+/// The step and finaliser of SplitMix64, a pseudo-random bijection of 64 bits.
+pub(crate) fn scramble(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+impl<E: Env + ?Sized> Env for Box<E> {
+    fn spec(&self) -> &EnvSpec {
+        (**self).spec()
+    }
+
+    fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        (**self).reset(seed, observation)
+    }
+
+    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
+        (**self).begin(action)
+    }
+
+    fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
+        (**self).step(action, observation)
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        (**self).picture()
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        (**self).snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
+        (**self).restore(snapshot)
+    }
 }

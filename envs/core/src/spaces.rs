@@ -117,6 +117,34 @@ pub enum ObservationMut<'a> {
 }
 
 impl<'a> ObservationMut<'a> {
+    /// The same place for a shorter time.
+    pub fn again(&mut self) -> ObservationMut<'_> {
+        match self {
+            Self::Frame(bytes) => ObservationMut::Frame(bytes),
+            Self::Latent(values) => ObservationMut::Latent(values),
+        }
+    }
+
+    /// Checks that it is a place for an observation of `space`.
+    ///
+    /// # Errors
+    /// If it is of the other kind, or has another length.
+    pub fn check(&mut self, space: ObservationSpace) -> Result<(), EnvError> {
+        match space {
+            ObservationSpace::Frame { .. } => self.again().frame(space.len()).map(drop),
+            ObservationSpace::Latent(n) => self.again().latent(n).map(drop),
+        }
+    }
+
+    /// Copies another observation of the same space.
+    pub(crate) fn copy_from(&mut self, other: &ObservationMut<'_>) {
+        match (self, other) {
+            (Self::Frame(to), ObservationMut::Frame(from)) => to.copy_from_slice(from),
+            (Self::Latent(to), ObservationMut::Latent(from)) => to.copy_from_slice(from),
+            _ => {}
+        }
+    }
+
     /// The bytes of a frame of `expected` bytes.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use frmdn_env::{
-    ActionSpace, DummyEnv, Env, EnvError, ObservationMut, ObservationSpace, Picture, Step,
-    conformance,
+    ActionSpace, DummyEnv, Env, EnvError, EnvSpec, Measured, ObservationMut, ObservationSpace,
+    Picture, Snapshot, Step, conformance,
 };
 
 /// Faults of an environment.
@@ -20,10 +20,18 @@ enum Fault {
     PictureSteps,
     BadActionSteps,
     BadBufferEnds,
+    SaysAllEpisodesAreEqual,
+    LimitIsLonger,
+    MeasuresLess,
+    ProgressIsAboveAll,
+    YesIsTwo,
+    SnapshotForgetsTheSteps,
+    SaysItHasNoSnapshots,
 }
 
 struct Faulty {
     inner: DummyEnv,
+    spec: EnvSpec,
     fault: Fault,
     resets: u64,
     scratch: Vec<f32>,
@@ -33,8 +41,16 @@ static OUTSIDE: AtomicU64 = AtomicU64::new(0);
 
 fn faulty(fault: Fault) -> Faulty {
     let inner = DummyEnv::new(ActionSpace::Discrete(4), ObservationSpace::Latent(3));
+    let mut spec = inner.spec().clone();
+    match fault {
+        Fault::SaysAllEpisodesAreEqual => spec.is_deterministic = true,
+        Fault::LimitIsLonger => spec.max_steps = Some(DummyEnv::MAX_STEPS + 1),
+        Fault::SaysItHasNoSnapshots => spec.has_snapshots = false,
+        _ => {}
+    }
     Faulty {
         inner,
+        spec,
         fault,
         resets: 0,
         scratch: vec![0.0; 3],
@@ -42,12 +58,8 @@ fn faulty(fault: Fault) -> Faulty {
 }
 
 impl Env for Faulty {
-    fn action_space(&self) -> &ActionSpace {
-        self.inner.action_space()
-    }
-
-    fn observation_space(&self) -> ObservationSpace {
-        self.inner.observation_space()
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
@@ -84,13 +96,26 @@ impl Env for Faulty {
                     reward: 0.0,
                     terminated: true,
                     truncated: false,
-                    info: Default::default(),
+                    measured: Measured::default(),
                 })
             }
             Ok(step) if self.fault == Fault::RewardIsNan => Ok(Step {
                 reward: f64::NAN,
                 ..step
             }),
+            Ok(step) => {
+                let mut measured = step.measured.to_vec();
+                match self.fault {
+                    Fault::MeasuresLess => measured.truncate(2),
+                    Fault::ProgressIsAboveAll => measured[0] = measured[1] + 1.0,
+                    Fault::YesIsTwo => measured[2] *= 2.0,
+                    _ => {}
+                }
+                Ok(Step {
+                    measured: Measured::new(&measured),
+                    ..step
+                })
+            }
             other => other,
         }
     }
@@ -103,6 +128,18 @@ impl Env for Faulty {
         }
         None
     }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.inner.snapshot()
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
+        if self.fault == Fault::SnapshotForgetsTheSteps {
+            let (state, _) = *snapshot.get::<(u64, u32)>()?;
+            return self.inner.restore(&Snapshot::new((state, 0u32)));
+        }
+        self.inner.restore(snapshot)
+    }
 }
 
 #[test]
@@ -111,7 +148,7 @@ fn every_fault_is_noticed() {
         catch_unwind(AssertUnwindSafe(|| test(fault))).is_err()
     };
     type Case<'a> = (&'a str, &'a dyn Fn(Fault), Fault);
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 16] = [
         (
             "seed",
             &|f| conformance::other_seed_other_bytes(|| faulty(f)),
@@ -156,6 +193,41 @@ fn every_fault_is_noticed() {
             "buffer",
             &|f| conformance::refuses_other_buffers(|| faulty(f)),
             Fault::BadBufferEnds,
+        ),
+        (
+            "equal episodes",
+            &|f| conformance::other_seed_other_bytes(|| faulty(f)),
+            Fault::SaysAllEpisodesAreEqual,
+        ),
+        (
+            "limit",
+            &|f| conformance::rewards_stay_in_range(|| faulty(f), f64::MIN..=f64::MAX),
+            Fault::LimitIsLonger,
+        ),
+        (
+            "measurements",
+            &|f| conformance::measures_what_it_declares(|| faulty(f)),
+            Fault::MeasuresLess,
+        ),
+        (
+            "progress",
+            &|f| conformance::measures_what_it_declares(|| faulty(f)),
+            Fault::ProgressIsAboveAll,
+        ),
+        (
+            "yes",
+            &|f| conformance::measures_what_it_declares(|| faulty(f)),
+            Fault::YesIsTwo,
+        ),
+        (
+            "snapshot",
+            &|f| conformance::snapshots_go_on_bit_for_bit(|| faulty(f)),
+            Fault::SnapshotForgetsTheSteps,
+        ),
+        (
+            "no snapshots",
+            &|f| conformance::snapshots_go_on_bit_for_bit(|| faulty(f)),
+            Fault::SaysItHasNoSnapshots,
         ),
     ];
     for (name, test, fault) in cases {

@@ -4,14 +4,17 @@ Every message is `<u32 length> <u8 kind> <u32 ticket> <body>`, little-endian; th
 ticket of its request and its kind + 128, or the kind 255 and a JSON object that describes the error. Replies have the order of
 their requests. Bodies:
 
-    HELLO  request JSON {"protocol": 1}                    reply JSON {"protocol", "versions"}
-    MAKE   request JSON {"id", "kwargs", "draw"}           reply JSON {"slot", "action", "observation", "max_steps", "autoreset", "versions"}
+    HELLO  request JSON {"protocol": 2}                    reply JSON {"protocol", "versions"}
+    MAKE   request JSON {"id", "kwargs", "draw"}           reply JSON {"slot", "action", "observation", "max_steps", "autoreset",
+                                                             "versions", "steps_per_second", "measurements", "progress",
+                                                             "most_progress", "completed", "deterministic"}
     RESET  request <u32 slot> <u64 seed>                   reply the frame
-    STEP   request <u32 slot> <f32 action>...              reply <f64 reward> <u8 flags> <u32 progress> <u32 of> the frame
+    STEP   request <u32 slot> <f32 action>...              reply <f64 reward> <u8 flags> <f64 measurement>... the frame
     PROBE  request <u32 slot> <name>                       reply raw numbers, see `Slot.probe`
     CLOSE  request <u32 slot>                              reply empty
 
-Flags: 1 terminated, 2 truncated, 4 the task was completed. A frame is height * width * channels bytes. One process has any
+Flags: 1 terminated, 2 truncated. Measurements are named in the reply to MAKE, in their order; "progress", "most_progress" and
+"completed" there are the numbers of some of them. A frame is height * width * channels bytes. One process has any
 number of environments, each in its own slot, and steps them in the order of the requests.
 
 Only RESET resets an environment (Gymnasium's autoreset mode "disabled"): after the end of an episode STEP is an error, so that
@@ -29,12 +32,30 @@ import threading
 import time
 import traceback
 
-PROTOCOL = 1
+PROTOCOL = 2
 HELLO, MAKE, RESET, STEP, PROBE, CLOSE = range(1, 7)
 REPLY, ERROR = 128, 255
-TERMINATED, TRUNCATED, COMPLETED = 1, 2, 4
+TERMINATED, TRUNCATED = 1, 2
 PACKAGES = ("gymnasium", "numpy", "Box2D", "pygame-ce", "gym-super-mario-bros", "nes-py", "gym", "ale-py", "minigrid", "frmdn-gym")
 ACTION_SETS = {"right_only": "RIGHT_ONLY", "simple": "SIMPLE_MOVEMENT", "complex": "COMPLEX_MOVEMENT"}
+
+
+# What is measured: name, unit, whether higher values are better (None: neither), and how it is found.
+CAR_RACING = [
+    ("tiles", "tiles", True, lambda base, info: info["tiles_visited"] if "tiles_visited" in info else base.tile_visited_count),
+    ("track", "tiles", None, lambda base, info: info["tiles"] if "tiles" in info else len(base.track)),
+    ("lap finished", "", True, lambda base, info: info.get("lap_finished", False)),
+]
+MARIO = [
+    ("x", "pixels", True, lambda base, info: info.get("x_pos", 0)),
+    ("flag", "", True, lambda base, info: info.get("flag_get", 0)),
+    ("time left", "", None, lambda base, info: info.get("time", 0)),
+    ("coins", "", True, lambda base, info: info.get("coins", 0)),
+    ("points", "", True, lambda base, info: info.get("score", 0)),
+    ("lives", "", True, lambda base, info: info.get("life", 0)),
+    ("world", "", None, lambda base, info: info.get("world", 0)),
+    ("stage", "", None, lambda base, info: info.get("stage", 0)),
+]
 
 
 class Refused(Exception):
@@ -108,6 +129,7 @@ class Slot:
             self.running = False
             self.action = self.action_space()
             self.shape = self.observation_shape()
+            self.measured = self.measurements()
         except Refused:
             self.env.close()
             raise
@@ -144,6 +166,13 @@ class Slot:
             f"its observation space is {space}: images are served, uint8 of shape (height, width) or (height, width, 1, 3 or 4)."
             " A wrapper such as gymnasium.wrappers.AddRenderObservation makes images of other environments"
         )
+
+    def measurements(self):
+        """The list of what is measured in this environment."""
+        name = type(self.env.unwrapped).__name__
+        if name == "CarRacing":
+            return CAR_RACING
+        return MARIO if name.startswith("SuperMarioBros") else []
 
     def blind(self):
         """Disables Car-Racing's drawing, which takes most of its time and changes no state; `probe("frame")` still draws."""
@@ -193,15 +222,21 @@ class Slot:
             terminated = bool(done and not truncated)
         self.running = not (terminated or truncated)
         flags = TERMINATED * bool(terminated) + TRUNCATED * bool(truncated)
-        flags += COMPLETED * bool(info.get("lap_finished", False) or info.get("flag_get", False))
-        return struct.pack("<dBII", float(reward), flags, *self.progress()) + self.frame(observation)
-
-    def progress(self):
-        """Progress and the largest possible; zeros where the environment measures none."""
         base = self.env.unwrapped
-        if hasattr(base, "tile_visited_count") and getattr(base, "track", None):
-            return int(base.tile_visited_count), len(base.track)
-        return 0, 0
+        measured = [float(find(base, info)) for *_, find in self.measured]
+        return struct.pack(f"<dB{len(measured)}d", float(reward), flags, *measured) + self.frame(observation)
+
+    def declaration(self):
+        """What the environment says of itself beside its spaces, for the reply to MAKE."""
+        metadata = getattr(self.env.unwrapped, "metadata", None) or {}
+        told = {"steps_per_second": metadata.get("render_fps") or metadata.get("video.frames_per_second")}
+        told["measurements"] = [{"name": name, "unit": unit, "higher_is_better": better} for name, unit, better, _ in self.measured]
+        if self.measured is CAR_RACING:
+            return {**told, "progress": 0, "most_progress": 1, "completed": 2}
+        if self.measured is MARIO:
+            random_stages = "RandomStages" in type(self.env.unwrapped).__name__
+            return {**told, "progress": 0, "completed": 1, "deterministic": not random_stages}
+        return told
 
     def probe(self, what):
         """The internal state of Car-Racing, for comparisons.
@@ -244,7 +279,7 @@ class Server:
             self.made += 1
             self.slots[self.made] = slot
             told = {"slot": self.made, "action": slot.action, "observation": slot.shape, "max_steps": slot.max_steps}
-            return json.dumps({**told, "autoreset": "disabled", "versions": versions()}).encode()
+            return json.dumps({**told, **slot.declaration(), "autoreset": "disabled", "versions": versions()}).encode()
         (number,) = struct.unpack_from("<I", body)
         slot = self.slots.get(number)
         if slot is None:

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use frmdn_env::{
-    ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step,
-};
+use frmdn_env::{Env, EnvError, EnvSpec, ObservationMut, Picture, Step};
 
 use crate::{
     Fleet, GymError, GymSpec,
@@ -57,11 +55,6 @@ impl GymEnv {
         }
     }
 
-    /// What the environment is.
-    pub fn spec(&self) -> &GymSpec {
-        &self.spec
-    }
-
     /// The last whole frame `[height, width, channels]`; zeros before the first reset.
     pub fn frame(&self) -> &[u8] {
         &self.frame
@@ -108,8 +101,9 @@ impl GymEnv {
     fn receive_step(&mut self, pending: Pending) -> Result<Stepped, GymError> {
         let server = self.slot().server.clone();
         let body = pending.wait(&server, self.fleet.config().deadline)?;
-        let (stepped, frame) =
-            Stepped::read(&body).ok_or_else(|| server.garbled("its step is too short".into()))?;
+        let count = self.spec.env.measurements.len();
+        let (stepped, frame) = Stepped::read(&body, count)
+            .ok_or_else(|| server.garbled("its step is too short".into()))?;
         self.store_frame(frame)?;
         Ok(stepped)
     }
@@ -153,7 +147,7 @@ impl GymEnv {
     /// Plays `episode` again and compares its rewards.
     fn replay(&mut self, episode: &Episode, fault: &GymError) -> Result<(), GymError> {
         self.request_reset(episode.seed)?;
-        let width = self.spec.action_space.len();
+        let width = self.spec.env.actions.len();
         for (i, (action, reward)) in episode
             .actions
             .chunks_exact(width)
@@ -209,26 +203,8 @@ impl GymEnv {
 }
 
 impl Env for GymEnv {
-    fn action_space(&self) -> &ActionSpace {
-        &self.spec.action_space
-    }
-
-    fn observation_space(&self) -> ObservationSpace {
-        match &self.spec.view {
-            Some(view) => ObservationSpace::Frame {
-                height: view.side(),
-                width: view.side(),
-                channels: 3,
-            },
-            None => {
-                let (height, width, channels) = self.spec.frame;
-                ObservationSpace::Frame {
-                    height,
-                    width,
-                    channels,
-                }
-            }
-        }
+    fn spec(&self) -> &EnvSpec {
+        &self.spec.env
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
@@ -252,7 +228,7 @@ impl Env for GymEnv {
     }
 
     fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
-        self.spec.action_space.check(action)?;
+        self.spec.env.actions.check(action)?;
         if self.begun.is_none() && self.episode.as_ref().is_some_and(|e| e.running) {
             // An error here is reported by the next step.
             self.begun = self
@@ -267,7 +243,7 @@ impl Env for GymEnv {
         if !self.episode.as_ref().is_some_and(|e| e.running) {
             return Err(EnvError::NeedsReset);
         }
-        self.spec.action_space.check(action)?;
+        self.spec.env.actions.check(action)?;
         let out = observation.frame(self.observation_space().len())?;
         let outcome = self.advance(action);
         let episode = self.episode.as_mut().ok_or(EnvError::NeedsReset)?;
@@ -275,20 +251,14 @@ impl Env for GymEnv {
         let stepped = outcome.map_err(failed)?;
         episode.actions.extend_from_slice(action);
         episode.rewards.push(stepped.reward);
-        let [terminated, truncated, completed] = [1, 2, 4].map(|bit| stepped.flags & bit != 0);
+        let [terminated, truncated] = [1, 2].map(|bit| stepped.flags & bit != 0);
         episode.running = !(terminated || truncated);
-        let steps = u32::try_from(episode.rewards.len()).unwrap_or(u32::MAX);
         self.write(out);
         Ok(Step {
             reward: stepped.reward,
             terminated,
             truncated,
-            info: Info {
-                steps,
-                progress: stepped.progress,
-                completed,
-                still: false,
-            },
+            measured: stepped.measured,
         })
     }
 

@@ -1,13 +1,14 @@
 //! The servers of one environment, and the environments in their slots.
 
 use std::{
-    collections::BTreeMap,
     ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use frmdn_env::{ActionSpace, AgentView};
+use frmdn_env::{
+    ActionForm, ActionSpace, AgentView, EnvSpec, Measured, Measurement, ObservationSpace, Progress,
+};
 
 use crate::{
     GymEnv, GymError, Launch,
@@ -20,6 +21,12 @@ use crate::{
 pub struct GymConfig {
     /// Its name for `gymnasium.make`.
     pub id: String,
+    /// Its name in this program, `gym:` with its options.
+    pub name: String,
+    /// How outputs of a controller become its actions ([`EnvSpec::action_forms`]).
+    pub action_forms: Vec<ActionForm>,
+    /// What a step without progress costs ([`EnvSpec::stall_cost`]).
+    pub stall_cost: Option<f64>,
     /// Its keyword arguments.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
     /// The agent's view: the rows of the frame that it covers (`None`: all), and its side in
@@ -40,8 +47,12 @@ pub struct GymConfig {
 impl GymConfig {
     /// The environment `id` with its own defaults.
     pub fn new(id: impl Into<String>) -> Self {
+        let id = id.into();
         Self {
-            id: id.into(),
+            name: format!("gym:{id}"),
+            id,
+            action_forms: Vec::new(),
+            stall_cost: None,
             kwargs: serde_json::Map::new(),
             view: None,
             processes: 1,
@@ -55,16 +66,12 @@ impl GymConfig {
 /// What the server reports about the environment.
 #[derive(Clone, Debug)]
 pub struct GymSpec {
-    /// Its actions.
-    pub action_space: ActionSpace,
+    /// Its declaration.
+    pub env: EnvSpec,
     /// Height, width and channels of its frames.
     pub frame: (usize, usize, usize),
     /// The agent's view of them, if [`GymConfig::view`] asks for one.
     pub view: Option<AgentView>,
-    /// Number of steps after which its episodes are truncated.
-    pub max_steps: Option<u32>,
-    /// Versions of Python and of the packages that determine what the environment does.
-    pub versions: BTreeMap<String, String>,
 }
 
 /// The servers of one environment.
@@ -205,17 +212,71 @@ impl Fleet {
             }
             None => None,
         };
+        if made.measurements.len() > Measured::MOST {
+            return Err(refused(format!(
+                "it measures {} things, {} are the most",
+                made.measurements.len(),
+                Measured::MOST
+            )));
+        }
         let slot = EnvSlot {
             server,
             number: made.slot,
         };
-        let spec = GymSpec {
-            action_space,
-            frame,
-            view,
-            max_steps: made.max_steps,
-            versions: made.versions,
+        let observation = match &view {
+            Some(view) => ObservationSpace::Frame {
+                height: view.side(),
+                width: view.side(),
+                channels: 3,
+            },
+            None => ObservationSpace::Frame {
+                height,
+                width,
+                channels,
+            },
         };
-        Ok((slot, spec))
+        let fits = action_space.len() == self.config.action_forms.len();
+        let plain = EnvSpec::new(&self.config.name, action_space, observation);
+        let versions: Vec<(String, String)> = made.versions.into_iter().collect();
+        let env = EnvSpec {
+            rule: self.rule(&versions, made.max_steps),
+            max_steps: made.max_steps,
+            steps_per_second: made.steps_per_second.unwrap_or(plain.steps_per_second),
+            action_forms: if fits {
+                self.config.action_forms.clone()
+            } else {
+                Vec::new()
+            },
+            measurements: made
+                .measurements
+                .into_iter()
+                .map(Measurement::from)
+                .collect(),
+            progress: made.progress.map(|value| Progress {
+                value,
+                most: made.most_progress,
+            }),
+            completed: made.completed,
+            stall_cost: self.config.stall_cost,
+            is_deterministic: made.deterministic,
+            versions,
+            ..plain
+        };
+        Ok((slot, GymSpec { env, frame, view }))
+    }
+
+    /// The rule of its scores: its own, of packages with these `versions`.
+    fn rule(&self, versions: &[(String, String)], max_steps: Option<u32>) -> String {
+        let packages: Vec<String> = versions
+            .iter()
+            .filter(|(name, _)| ["gymnasium", "gym-super-mario-bros"].contains(&name.as_str()))
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
+        let most = max_steps.map_or("no limit on steps".into(), |n| format!("{n} steps at most"));
+        format!(
+            "{}'s own, of {}: {most}",
+            self.config.name,
+            packages.join(", ")
+        )
     }
 }

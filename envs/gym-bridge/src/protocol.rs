@@ -3,10 +3,11 @@
 //! A message is `<u32 length> <u8 kind> <u32 ticket> <body>`, little-endian. Replies carry the
 //! ticket of their request.
 
+use frmdn_env::{Better, Measured, Measurement};
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 /// A reply's kind is that of its request plus this.
 pub const REPLY: u8 = 128;
 /// Kind of a reply that is an error.
@@ -71,8 +72,51 @@ pub struct Made {
     pub max_steps: Option<u32>,
     /// Gymnasium's autoreset mode. Only "disabled" is supported: the server never resets by itself.
     pub autoreset: String,
+    /// Steps per second of simulated time, if the environment tells.
+    #[serde(default)]
+    pub steps_per_second: Option<f64>,
+    /// What every step measures, in the order of the values in [`Stepped`].
+    #[serde(default)]
+    pub measurements: Vec<NamedMeasurement>,
+    /// Number of the measurement that is progress.
+    #[serde(default)]
+    pub progress: Option<usize>,
+    /// Number of the measurement that is its largest possible value.
+    #[serde(default)]
+    pub most_progress: Option<usize>,
+    /// Number of the measurement that is 1 once the task was completed.
+    #[serde(default)]
+    pub completed: Option<usize>,
+    /// Whether all seeds give the same episode.
+    #[serde(default)]
+    pub deterministic: bool,
     /// The same versions, after the environment's packages were loaded.
     pub versions: std::collections::BTreeMap<String, String>,
+}
+
+/// A measurement of the environment.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct NamedMeasurement {
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: String,
+    /// Whether higher values are better; `None`: it only describes.
+    pub higher_is_better: Option<bool>,
+}
+
+impl From<NamedMeasurement> for Measurement {
+    fn from(named: NamedMeasurement) -> Self {
+        Self {
+            name: named.name.into(),
+            unit: named.unit.into(),
+            better: match named.higher_is_better {
+                Some(true) => Better::Higher,
+                Some(false) => Better::Lower,
+                None => Better::Neither,
+            },
+        }
+    }
 }
 
 /// An action space.
@@ -110,38 +154,40 @@ pub struct Failure {
 pub struct Stepped {
     /// Reward.
     pub reward: f64,
-    /// Sum of 1 if terminated, 2 if truncated, 4 if completed.
+    /// Sum of 1 if terminated, 2 if truncated.
     pub flags: u8,
-    /// Progress and the largest possible; zeros where the environment measures none.
-    pub progress: (u32, u32),
+    /// The measurements of [`Made::measurements`].
+    pub measured: Measured,
 }
 
 impl Stepped {
-    /// Number of bytes before the frame.
-    pub const LEN: usize = 17;
+    /// Number of bytes before the measurements.
+    const HEAD: usize = 9;
 
-    /// The head and the frame of a reply's body; `None` if it is too short.
-    pub fn read(body: &[u8]) -> Option<(Self, &[u8])> {
-        let (head, frame) = body.split_first_chunk::<{ Self::LEN }>()?;
-        let word =
-            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let reward = f64::from_le_bytes(head[..8].try_into().ok()?);
-        Some((
-            Self {
-                reward,
-                flags: head[8],
-                progress: (word(9), word(13)),
-            },
-            frame,
-        ))
+    /// The head, with `count` measurements, and the frame of a reply's body; `None` if it is too
+    /// short.
+    pub fn read(body: &[u8], count: usize) -> Option<(Self, &[u8])> {
+        let (head, rest) = body.split_first_chunk::<{ Self::HEAD }>()?;
+        let (values, frame) = rest.split_at_checked(8 * count)?;
+        let mut measured = [0.0; Measured::MOST];
+        for (to, bytes) in measured.iter_mut().zip(values.as_chunks::<8>().0) {
+            *to = f64::from_le_bytes(*bytes);
+        }
+        let stepped = Self {
+            reward: f64::from_le_bytes(head[..8].try_into().ok()?),
+            flags: head[8],
+            measured: Measured::new(&measured[..count]),
+        };
+        Some((stepped, frame))
     }
 
     /// The head as bytes.
     pub fn bytes(self) -> Vec<u8> {
         let mut out = self.reward.to_le_bytes().to_vec();
         out.push(self.flags);
-        out.extend(self.progress.0.to_le_bytes());
-        out.extend(self.progress.1.to_le_bytes());
+        for value in &self.measured[..] {
+            out.extend(value.to_le_bytes());
+        }
         out
     }
 }
@@ -170,13 +216,13 @@ mod tests {
         );
         let stepped = Stepped {
             reward: -0.5,
-            flags: 5,
-            progress: (3, 258),
+            flags: 1,
+            measured: Measured::new(&[3.0, 258.0]),
         };
         let mut body = stepped.bytes();
-        assert_eq!(body.len(), Stepped::LEN);
+        assert_eq!(body.len(), Stepped::HEAD + 16);
         body.extend([9, 8]);
-        assert_eq!(Stepped::read(&body), Some((stepped, &[9u8, 8][..])));
-        assert_eq!(Stepped::read(&body[..16]), None);
+        assert_eq!(Stepped::read(&body, 2), Some((stepped, &[9u8, 8][..])));
+        assert_eq!(Stepped::read(&body[..24], 2), None);
     }
 }

@@ -89,7 +89,10 @@ fn spaces_and_progress_come_through() {
     );
     assert_eq!(env.spec().max_steps, Some(20));
     let (steps, _) = play(&mut env, 3).unwrap();
-    assert_eq!(steps[4].info.progress, (5, 20));
+    assert_eq!(
+        env.spec().progress_of(&steps[4].measured),
+        Some((5.0, 20.0))
+    );
     assert!(steps.len() >= 12 && steps.last().is_some_and(Step::done));
     assert_eq!(env.probe("echo").unwrap(), b"echo");
     let env = fleet(&["discrete"], |c| c.view = Some((None, 5)))
@@ -276,7 +279,7 @@ fn an_exception_is_an_error_and_the_server_goes_on() {
 
 #[test]
 fn a_server_that_cannot_be_used_says_why() {
-    has(&fault(&["version"], |_| ()), &["version 9", "speaks 1"]);
+    has(&fault(&["version"], |_| ()), &["version 10", "speaks 2"]);
     has(
         &fault(&["exit"], |_| ()),
         &["ended", "exit status: 3", "SyntaxError"],

@@ -7,7 +7,7 @@ use std::{
 };
 
 use frmdn_env::{
-    ActionSpace, Env, EnvError, Info, ObservationMut, ObservationSpace, Picture, Step,
+    ActionSpace, Env, EnvError, EnvSpec, Measured, ObservationMut, ObservationSpace, Picture, Step,
 };
 use gym_rs::{
     core::{Env as Theirs, EnvProperties},
@@ -22,7 +22,7 @@ use gym_rs::{
 /// runs in its own thread. gym-rs has no limit on steps; here episodes are truncated after a given
 /// number. Nothing is drawn, and [`Env::picture`] is `None`.
 pub struct FromGymRs {
-    action_space: ActionSpace,
+    spec: EnvSpec,
     width: usize,
     max_steps: u32,
     /// Steps since reset; `None` if no episode is running.
@@ -97,9 +97,16 @@ impl FromGymRs {
         let (actions, width) = spaces
             .recv()
             .expect("making the environment does not panic");
-        let action_space = ActionSpace::Discrete(actions);
+        let spaces = (
+            ActionSpace::Discrete(actions),
+            ObservationSpace::Latent(width),
+        );
+        let spec = EnvSpec {
+            max_steps: Some(max_steps),
+            ..EnvSpec::new("gym-rs", spaces.0, spaces.1)
+        };
         Self {
-            action_space,
+            spec,
             width,
             max_steps,
             steps: None,
@@ -123,7 +130,7 @@ impl FromGymRs {
 impl fmt::Debug for FromGymRs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FromGymRs")
-            .field("action_space", &self.action_space)
+            .field("action_space", &self.spec.actions)
             .field("steps", &self.steps)
             .finish_non_exhaustive()
     }
@@ -144,12 +151,8 @@ fn write(values: &[f64], out: &mut [f32]) {
 }
 
 impl Env for FromGymRs {
-    fn action_space(&self) -> &ActionSpace {
-        &self.action_space
-    }
-
-    fn observation_space(&self) -> ObservationSpace {
-        ObservationSpace::Latent(self.width)
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
@@ -162,7 +165,7 @@ impl Env for FromGymRs {
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
         let before = self.steps.ok_or(EnvError::NeedsReset)?;
-        self.action_space.check(action)?;
+        self.spec.actions.check(action)?;
         let out = observation.latent(self.width)?;
         let Answer {
             observation,
@@ -177,12 +180,7 @@ impl Env for FromGymRs {
             reward,
             terminated: done,
             truncated,
-            info: Info {
-                steps,
-                progress: (0, 0),
-                completed: false,
-                still: false,
-            },
+            measured: Measured::default(),
         })
     }
 

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::{
     parity::{state_of, state_of_gym},
     pictures::{Film, Panel},
+    rollout::progress_json,
     run::{RunError, write_atomically},
     stages::Context,
-    worlds::{Frames, World},
+    worlds::{Bridge, Frames, World, WorldError, car_racing, gym::Gym},
 };
 
 #[derive(Args, Debug)]
@@ -86,13 +87,31 @@ fn read_actions(path: &Path, width: usize) -> Result<Vec<Vec<f32>>> {
 enum Traced {
     Native(Box<frmdn_car_racing::CarRacing>),
     Gym(frmdn_gym_bridge::GymEnv),
+    Other(Box<dyn Env>),
 }
 
 impl Traced {
+    fn open(name: &str, bridge: &Bridge) -> Result<Self> {
+        match car_racing::Native::open(name, Frames::Whole) {
+            Ok(native) => return Ok(Self::Native(Box::new(native.env()))),
+            Err(WorldError::UnknownName) => {}
+            Err(e) => return Err(e.into()),
+        }
+        match Gym::open(name, bridge, Frames::Whole, true) {
+            Ok(gym) => Ok(Self::Gym(gym.env()?)),
+            Err(WorldError::UnknownName) => {
+                let world = World::open_with(name, bridge, Frames::Whole)?;
+                Ok(Self::Other(world.make()?))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
     fn env(&mut self) -> &mut dyn Env {
         match self {
             Self::Native(env) => env.as_mut(),
             Self::Gym(env) => env,
+            Self::Other(env) => env.as_mut(),
         }
     }
 
@@ -101,6 +120,7 @@ impl Traced {
         let state = match self {
             Self::Native(env) => state_of(env).ok(),
             Self::Gym(env) => state_of_gym(env).ok(),
+            Self::Other(_) => None,
         };
         state.map_or(Value::Null, |s| {
             let body = |k: usize| s.car[k * 6..k * 6 + 6].to_vec();
@@ -124,12 +144,7 @@ struct Recording {
 }
 
 pub fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
-    let world = World::open_with(&args.environment, context.bridge, Frames::Whole, true)?;
-    let mut traced = match (world.car_racing(), world.gym()?) {
-        (Some(env), _) => Traced::Native(Box::new(env)),
-        (None, Some(env)) => Traced::Gym(env),
-        (None, None) => bail!("{} cannot be traced", args.environment),
-    };
+    let mut traced = Traced::open(&args.environment, context.bridge)?;
     let actions = read_actions(&args.actions, traced.env().action_space().len())?;
     context
         .report
@@ -184,7 +199,12 @@ fn drive(
             .with_context(|| format!("action {} of {}", t + 1, args.actions.display()))?;
         recording.score += step.reward;
         recording.frames.extend_from_slice(&frame);
-        let line = line_of(t + 1, action, &step, traced.state());
+        let spec = traced.env().spec();
+        let told = [
+            json!(spec.is_completed(&step.measured)),
+            progress_json(spec.progress_of(&step.measured)),
+        ];
+        let line = line_of(t + 1, action, &step, told, traced.state());
         recording.lines.push(line);
         let note = format!("score {:.1}", recording.score);
         context.report.advance(t as u64 + 1, &note);
@@ -203,11 +223,17 @@ fn drive(
     Ok(recording)
 }
 
-fn line_of(number: usize, action: &[f32], step: &Step, car: Value) -> Value {
+fn line_of(
+    number: usize,
+    action: &[f32],
+    step: &Step,
+    [completed, progress]: [Value; 2],
+    car: Value,
+) -> Value {
     json!({ "step": number, "action": action, "reward": step.reward,
         "terminated": step.terminated,
-        "truncated": step.truncated, "completed": step.info.completed,
-        "progress": [step.info.progress.0, step.info.progress.1],
+        "truncated": step.truncated, "completed": completed,
+        "progress": progress,
         "car": car })
 }
 

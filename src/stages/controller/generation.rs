@@ -96,7 +96,6 @@ fn evaluate_candidates(
     let all: Vec<&LinearController> = candidates.iter().collect();
     let options = DriveOptions {
         give_up_after: (config.give_up_after > 0).then_some(config.give_up_after),
-        max_steps: evaluator.max_steps,
         ..DriveOptions::default()
     };
     let [tracks, hard, more] = state.generation_shape(config);

@@ -62,7 +62,6 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     let world = context.world(&preset.environment)?;
     let model = Agent::load_model(folder, &world)?;
-    let max_steps = world.max_steps()?.unwrap_or(0);
     let mut state = match saved {
         // If the choice was made at the end of a shorter evolution, it is made again.
         Some(state) => Evolution {
@@ -91,7 +90,6 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         preset,
         model: &model,
         world: &world,
-        max_steps,
         context,
     };
     context.report.begin(
@@ -171,7 +169,6 @@ struct CandidateEvaluator<'a> {
     preset: &'a Preset,
     model: &'a ActingModel,
     world: &'a World,
-    max_steps: u32,
     context: &'a Context<'a>,
 }
 

@@ -1,6 +1,7 @@
-//! How well a linear map reads the car's motion off z and off [z, h], which bounds what C can use.
+//! How well a linear map reads the inner state of an environment off z and off [z, h], which bounds
+//! what C can use.
 
-use frmdn_env::{Env, ObservationMut};
+use frmdn_env::ObservationMut;
 use rayon::prelude::*;
 
 use super::{moments, ridge::Ridge};
@@ -8,7 +9,7 @@ use crate::{
     agent::Agent,
     controller::Whitening,
     memory::Scratch,
-    rollout::{AHEAD, ActingModel},
+    rollout::ActingModel,
     run::{Episode, LatentEpisode, Recovery, Result, RunError, RunFolder},
     stages::{Context, held_out},
     worlds::World,
@@ -19,21 +20,13 @@ const EPISODES: [usize; 2] = [80, 20];
 /// Added to the diagonal of the normal equations, in parts of the number of steps.
 const RIDGE: f64 = 1e-4;
 
-/// What is read: name, unit.
-const MOTION: [(&str, &str); 4] = [
-    ("forward speed", "units/s"),
-    ("sideways speed", "units/s"),
-    ("turning", "rad/s"),
-    ("sharpest bend in the next 16 tiles", "rad/unit"),
-];
-
 /// How well one quantity is predicted, on held-out episodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinearReadout {
     /// The quantity.
-    pub name: &'static str,
+    pub name: String,
     /// Its unit.
-    pub unit: &'static str,
+    pub unit: String,
     /// Its standard deviation.
     pub sd: f64,
     /// Part of its variance that a linear map of z explains, and one of [z, h].
@@ -42,28 +35,23 @@ pub struct LinearReadout {
     pub error: [f64; 2],
 }
 
-/// Rows of an episode, standardised [z, h], and the car's motion beside them.
+/// Rows of an episode, standardised [z, h], and what is to be read beside them.
 struct Rows {
     features: Vec<Vec<f64>>,
-    motion: Vec<[f64; MOTION.len()]>,
+    read: Vec<Vec<f64>>,
 }
 
-/// Predicts the car's motion from the inputs of the controller of `folder`. The recorded episodes
-/// are driven again for the car's state, and their rewards compared.
+/// Predicts what the environment's probe declares readable from the inputs of the controller of `folder`. The recorded episodes
+/// are driven again for it, and their rewards compared.
 ///
 /// # Errors
 ///
-/// Where V or M are not trained, the environment is not the native Car-Racing, or episodes are
+/// Where V or M are not trained, the environment's inner state cannot be read, or episodes are
 /// missing or of another program's physics.
 pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearReadout>> {
     let preset = folder.preset();
     let mut world = context.world(&preset.environment)?;
-    if world.car_racing().is_none() {
-        return Err(RunError::Failed(format!(
-            "the state of the car can be read in car-racing only, not in {}",
-            world.name()
-        )));
-    }
+    let spec = world.probe()?.spec();
     let model = Agent::load_model(folder, &world)?;
     if preset.collect.random_start {
         world = world.with_random_start()?;
@@ -88,22 +76,23 @@ pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearRe
         let variance = variance(&test, i);
         let errors = [&of_z, &of_zh].map(|map| errors(&test, &map[i], i));
         LinearReadout {
-            name: MOTION[i].0,
-            unit: MOTION[i].1,
+            name: spec.quantities[spec.readable[i]].name.to_string(),
+            unit: spec.quantities[spec.readable[i]].unit.to_string(),
             sd: variance.sqrt(),
             explained: errors.map(|[squared, _]| 1.0 - squared / variance),
             error: errors.map(|[_, absolute]| absolute),
         }
     };
-    Ok((0..MOTION.len()).map(readout).collect())
+    Ok((0..spec.readable.len()).map(readout).collect())
 }
 
 /// For each quantity the weights of the first `width` features and an offset. `None` without rows.
 fn linear_map(episodes: &[Rows], width: usize) -> Option<Vec<Vec<f64>>> {
-    let mut sums = Ridge::new(width + 1, MOTION.len());
+    let targets = episodes.iter().find_map(|rows| rows.read.first())?.len();
+    let mut sums = Ridge::new(width + 1, targets);
     for rows in episodes {
-        for (row, motion) in rows.features.iter().zip(&rows.motion) {
-            sums.add(&[&row[..width], &[1.0]].concat(), motion);
+        for (row, read) in rows.features.iter().zip(&rows.read) {
+            sums.add(&[&row[..width], &[1.0]].concat(), read);
         }
     }
     sums.solve(RIDGE).map(|(weights, _)| weights)
@@ -111,7 +100,7 @@ fn linear_map(episodes: &[Rows], width: usize) -> Option<Vec<Vec<f64>>> {
 
 /// Variance of quantity `i`.
 fn variance(episodes: &[Rows], i: usize) -> f64 {
-    let values = || episodes.iter().flat_map(|r| &r.motion).map(|m| m[i]);
+    let values = || episodes.iter().flat_map(|r| &r.read).map(|m| m[i]);
     let count = values().count() as f64;
     let mean = values().sum::<f64>() / count;
     values().map(|v| (v - mean).powi(2)).sum::<f64>() / count
@@ -124,9 +113,9 @@ fn errors(episodes: &[Rows], weights: &[f64], i: usize) -> [f64; 2] {
         .expect("a weight for every value and one more");
     let (mut squares, mut absolute, mut count) = (0.0, 0.0, 0.0);
     for rows in episodes {
-        for (row, motion) in rows.features.iter().zip(&rows.motion) {
+        for (row, read) in rows.features.iter().zip(&rows.read) {
             let predicted = weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
-            let error = motion[i] - offset - predicted;
+            let error = read[i] - offset - predicted;
             squares += error * error;
             absolute += error.abs();
             count += 1.0;
@@ -144,37 +133,30 @@ fn rows(
 ) -> Result<Rows> {
     let episode = Episode::load(&folder.episodes().path(index))?;
     let latents = LatentEpisode::load(&folder.latents().path(index))?;
-    let mut env = world.car_racing().expect("asked before");
-    let mut frame = vec![0; env.observation_space().len()];
-    env.reset(episode.seed, ObservationMut::Frame(&mut frame))?;
+    let mut probe = world.probe()?;
+    let spec = probe.spec();
+    let mut frame = vec![0; probe.env().observation_space().len()];
+    probe
+        .env()
+        .reset(episode.seed, ObservationMut::Frame(&mut frame))?;
     let (mut state, mut scratch) = (vec![0.0; model.memory.state_len()], Scratch::default());
     let mut rows = Rows {
         features: Vec::new(),
-        motion: Vec::new(),
+        read: Vec::new(),
     };
     let (d, a) = (latents.latent, episode.action_len);
-    let (mut at, mut number) = (None, [0.0]);
+    let (mut read, mut number) = (vec![0.0; spec.quantities.len()], [0.0]);
     for t in 0..episode.steps() {
         let (z, action) = (
             &latents.mean[t * d..(t + 1) * d],
             &episode.actions[t * a..(t + 1) * a],
         );
-        let (Some(car), Some(road)) = (env.state(), env.track()) else {
-            return Err(RunError::Failed("the car has no state".into()));
-        };
-        let [x, y] = car.hull.position.map(f64::from);
-        let here = road.nearest((x, y), at);
-        at = Some(here);
-        let [forward, sideways] = car.hull.forward_and_sideways();
+        probe.read(&mut read)?;
         rows.features
             .push(standard.of(&[z, model.memory.hidden(&state)].concat()));
-        rows.motion.push([
-            forward,
-            sideways,
-            f64::from(car.hull.angular_velocity),
-            road.max_curvature(here, AHEAD),
-        ]);
-        let step = env.step(
+        rows.read
+            .push(spec.readable.iter().map(|&i| read[i]).collect());
+        let step = probe.env().step(
             model.actions.for_env(action, &mut number),
             ObservationMut::Frame(&mut frame),
         )?;

@@ -50,7 +50,7 @@ impl Data {
             world = world.with_random_start()?;
         }
         let (weights, vision) = Agent::load_vision(&folder)?;
-        let actions = Actions::of(&world.action_space()?).width();
+        let actions = Actions::of(&world.spec()?).width();
         let data = Self {
             name: data::name(&folder),
             test: EpisodeStore::new(folder.path("test-latents")),

@@ -4,7 +4,6 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
-use frmdn_car_racing::Perturbation;
 use serde::{Deserialize, Serialize};
 
 use super::store::Results;
@@ -25,7 +24,7 @@ pub struct Robustness {
     pub agents: Vec<PathBuf>,
     /// Test tracks, from the first one.
     pub episodes: u64,
-    /// Another environment than each agent's own; a native Car-Racing.
+    /// Another environment than each agent's own, one with perturbations.
     pub environment: Option<String>,
     /// Folder of the report and of finished cells.
     pub out: PathBuf,
@@ -55,7 +54,7 @@ impl Cell {
         let (evaluation, range) = (&self.evaluation, plan.tracks());
         self.checksum == checksum
             && evaluation.environment == world.name()
-            && world.rule().is_ok_and(|rule| rule == evaluation.rule)
+            && world.spec().is_ok_and(|spec| spec.rule == evaluation.rule)
             && evaluation.seeds == [range.start, range.end]
     }
 }
@@ -74,6 +73,8 @@ struct Contender<'a> {
     checksum: String,
     /// Name of the environment without a perturbation.
     environment: String,
+    /// Names of its perturbations, and what they do.
+    perturbations: &'static [(&'static str, &'static str)],
 }
 
 /// Drives what is missing, and writes the report. Returns the path of report.md.
@@ -90,18 +91,13 @@ pub fn robustness(plan: &Robustness, context: &Context<'_>) -> Result<PathBuf> {
     for path in &plan.agents {
         contenders.push(contender(plan, path, context)?);
     }
+    let perturbations = contenders.first().map_or(&[][..], |c| c.perturbations);
     let mut results = Results::open(&plan.out)?;
     let mut columns = Vec::new();
     for contender in contenders {
         let mut cells = vec![cell(plan, &contender, None, &results, context)?];
-        for perturbation in Perturbation::ALL {
-            cells.push(cell(
-                plan,
-                &contender,
-                Some(perturbation),
-                &results,
-                context,
-            )?);
+        for (name, _) in contender.perturbations {
+            cells.push(cell(plan, &contender, Some(name), &results, context)?);
         }
         columns.push(Column {
             agent: contender.path.display().to_string(),
@@ -110,7 +106,7 @@ pub fn robustness(plan: &Robustness, context: &Context<'_>) -> Result<PathBuf> {
         });
     }
     results.pack()?;
-    report::write(plan, &columns)
+    report::write(plan, perturbations, &columns)
 }
 
 fn contender<'a>(
@@ -125,14 +121,11 @@ fn contender<'a>(
         .clone()
         .unwrap_or_else(|| agent.info.environment.clone());
     let world = context.world(&environment)?;
-    if world
-        .car_racing()
-        .is_none_or(|env| env.config().perturbation.is_some())
-    {
+    let perturbations = world.perturbations();
+    if perturbations.is_empty() {
         return Err(RunError::refused(
             format!(
-                "{}: perturbations are those of car-racing, and {environment} is another \
-                 environment or perturbed already",
+                "{}: {environment} has no perturbations, or is perturbed already",
                 path.display()
             ),
             Recovery::CarRacing,
@@ -144,6 +137,7 @@ fn contender<'a>(
         checksum: agent.checksum(),
         agent,
         environment,
+        perturbations,
     })
 }
 
@@ -151,17 +145,14 @@ fn contender<'a>(
 fn cell(
     plan: &Robustness,
     contender: &Contender<'_>,
-    perturbation: Option<Perturbation>,
+    perturbation: Option<&str>,
     results: &Results,
     context: &Context<'_>,
 ) -> Result<Cell> {
     let Contender { path, checksum, .. } = contender;
     let (row, environment) = match perturbation {
         None => (NONE, contender.environment.clone()),
-        Some(p) => (
-            p.name(),
-            format!("{},perturb={}", contender.environment, p.name()),
-        ),
+        Some(p) => (p, format!("{},perturb={p}", contender.environment)),
     };
     let folder = path
         .file_name()
@@ -197,6 +188,6 @@ fn drive(
     let keep_nothing = |_: _, _: &_| Ok(());
     let outcomes = stages::outcomes(world, &model, &controller, range, context, keep_nothing)?;
     let outcomes = outcomes.ok_or(RunError::Interrupted)?;
-    let rule = world.rule()?;
+    let rule = world.spec()?.rule;
     Ok(Evaluation::of(&outcomes, first, world.name(), &rule))
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use frmdn_car_racing::Perturbation;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -41,14 +40,19 @@ struct StoppedCell<'a> {
     share: String,
 }
 
-/// Writes report.json and report.md; returns the path of the latter.
+/// Writes report.json and report.md; returns the path of the latter. `perturbations` are names and
+/// what they do.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(plan: &Robustness, columns: &[Column]) -> Result<PathBuf> {
-    let perturbations = Perturbation::ALL
+pub fn write(
+    plan: &Robustness,
+    perturbations: &[(&str, &str)],
+    columns: &[Column],
+) -> Result<PathBuf> {
+    let perturbations = perturbations
         .iter()
-        .map(|p| vec![p.name().to_owned(), p.description().to_owned()]);
+        .map(|(name, what)| vec![(*name).to_owned(), (*what).to_owned()]);
     let agent = |column: &Column| {
         let rule = column.cells[0].evaluation.rule.clone();
         vec![format!("`{}`", column.agent), column.checksum.clone(), rule]

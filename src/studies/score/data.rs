@@ -25,7 +25,6 @@ pub struct Data {
     pub world: World,
     /// The world as the episodes were recorded in.
     pub recorded: World,
-    pub max_steps: u32,
     vae: Vae,
     /// Checksum of V's weights.
     pub vision: String,
@@ -58,8 +57,7 @@ impl Data {
         let (weights, vision) = Agent::load_vision(&folder)?;
         let vae = Vae::from_params(preset.vision.model, &weights)
             .map_err(|e| RunError::Failed(format!("compare: {e}")))?;
-        let actions = Actions::of(&world.action_space()?);
-        let max_steps = world.max_steps()?.unwrap_or(0);
+        let actions = Actions::of(&world.spec()?);
         let dreams = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4));
         Ok(Self {
             name: data::name(&folder),
@@ -68,7 +66,6 @@ impl Data {
             preset,
             world,
             recorded,
-            max_steps,
             vae,
             vision: format!("{vision:016x}"),
             actions,

@@ -126,7 +126,6 @@ impl<'a> Search<'a> {
             .collect();
         let options = DriveOptions {
             give_up_after: Some(GIVE_UP),
-            max_steps: self.data.max_steps,
             ..DriveOptions::default()
         };
         let outcomes = plan.drive(&self.model, &self.data.world, &jobs, options, context)?;

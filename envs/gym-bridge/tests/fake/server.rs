@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
+use frmdn_env::Measured;
 use frmdn_gym_bridge::protocol::{
-    Action, ERROR, Hello, Made, REPLY, Request, Stepped, VERSION, message,
+    Action, ERROR, Hello, Made, NamedMeasurement, REPLY, Request, Stepped, VERSION, message,
 };
 
 /// Height, width and channels of a frame.
@@ -41,13 +42,12 @@ impl World {
         self.steps += 1;
         let ended = self.steps > 11 && self.state.is_multiple_of(4);
         let cut = self.steps >= 20;
-        let flags = u8::from(ended)
-            | u8::from(cut) << 1
-            | u8::from(ended && self.state.is_multiple_of(8)) << 2;
+        let flags = u8::from(ended) | u8::from(cut) << 1;
+        let completed = ended && self.state.is_multiple_of(8);
         Stepped {
             reward: (self.state % 1000) as f64 / 999.0,
             flags,
-            progress: (self.steps, 20),
+            measured: Measured::new(&[f64::from(self.steps), 20.0, f64::from(u8::from(completed))]),
         }
     }
 
@@ -221,6 +221,18 @@ impl Server {
             action,
             observation: FRAME,
             max_steps: Some(20),
+            steps_per_second: None,
+            measurements: [("steps", ""), ("all", ""), ("end", "")]
+                .map(|(name, unit)| NamedMeasurement {
+                    name: name.into(),
+                    unit: unit.into(),
+                    higher_is_better: None,
+                })
+                .into(),
+            progress: Some(0),
+            most_progress: Some(1),
+            completed: Some(2),
+            deterministic: false,
             autoreset: autoreset.into(),
             versions: versions(),
         })

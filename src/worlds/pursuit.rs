@@ -1,4 +1,4 @@
-//! A scripted driver that reads the track and the car's state.
+//! Car-Racing's driver that reads the track and the car's state.
 
 use frmdn_car_racing::{
     CarRacing,
@@ -7,11 +7,11 @@ use frmdn_car_racing::{
 use frmdn_engine::random::{Pcg64, fill_normal, stream};
 use frmdn_env::Env;
 
-use super::{World, WorldError};
+use super::{Expert, WorldError};
 
 /// An environment with the scripted driver. Its steering and throttle carry correlated noise, so
 /// that its data show more than the middle of the road.
-pub struct Scripted {
+pub(super) struct Scripted {
     env: CarRacing,
     script: Script,
 }
@@ -63,32 +63,23 @@ impl Script {
 }
 
 impl Scripted {
-    /// The scripted driver in `world`, for the episode of `seed`. `noise` is the standard deviation
-    /// of the noise on steering and throttle; 0 drives as well as it can.
-    ///
-    /// # Errors
-    /// If `world` is not the native Car-Racing with continuous actions.
-    pub fn new(world: &World, noise: f32, root: u64, seed: u64) -> Result<Self, WorldError> {
-        let env = world
-            .car_racing()
-            .filter(|env| env.action_space().len() == 3)
-            .ok_or_else(|| WorldError::NotScripted(world.name().to_owned()))?;
-        Ok(Self {
+    /// The scripted driver in `env`, which has continuous actions, for the episode of `seed`.
+    /// `noise` is the standard deviation of the noise on steering and throttle; 0 drives as well as
+    /// it can.
+    pub(super) fn new(env: CarRacing, noise: f32, root: u64, seed: u64) -> Self {
+        Self {
             env,
             script: Script::new(noise, root, seed),
-        })
+        }
     }
+}
 
-    /// The environment.
-    pub fn env(&mut self) -> &mut dyn Env {
+impl Expert for Scripted {
+    fn env(&mut self) -> &mut dyn Env {
         &mut self.env
     }
 
-    /// Writes the driver's next action.
-    ///
-    /// # Errors
-    /// Before the first reset.
-    pub fn act(&mut self, action: &mut [f32]) -> Result<(), WorldError> {
+    fn act(&mut self, action: &mut [f32]) -> Result<(), WorldError> {
         self.script.act(&self.env, action)
     }
 }

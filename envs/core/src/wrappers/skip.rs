@@ -1,0 +1,155 @@
+//! Steps of several frames.
+
+use crate::{Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Snapshot, Step};
+
+/// Applies each action for several frames. The reward is the sum, the observation that of the last
+/// frame or, value by value, the larger one of the last two: machines that draw some things in even
+/// frames only would else hide them (Mnih et al. 2015).
+pub struct FrameSkip {
+    inner: Box<dyn Env>,
+    spec: EnvSpec,
+    frames: u32,
+    is_maximum: bool,
+    /// Observations that nobody looks at, and those before the last.
+    scratch: Scratch,
+    running: bool,
+}
+
+enum Scratch {
+    Frame(Vec<u8>),
+    Latent(Vec<f32>),
+}
+
+impl Scratch {
+    fn as_mut(&mut self) -> ObservationMut<'_> {
+        match self {
+            Self::Frame(bytes) => ObservationMut::Frame(bytes),
+            Self::Latent(values) => ObservationMut::Latent(values),
+        }
+    }
+
+    /// Takes the larger of each value into `out`.
+    fn maximum(&self, out: ObservationMut<'_>) {
+        match (self, out) {
+            (Self::Frame(before), ObservationMut::Frame(now)) => {
+                for (now, before) in now.iter_mut().zip(before) {
+                    *now = (*now).max(*before);
+                }
+            }
+            (Self::Latent(before), ObservationMut::Latent(now)) => {
+                for (now, before) in now.iter_mut().zip(before) {
+                    *now = now.max(*before);
+                }
+            }
+            // The environment has refused a buffer of the other kind already.
+            _ => {}
+        }
+    }
+}
+
+impl FrameSkip {
+    /// What `inner` says of itself with steps of `frames` frames.
+    pub fn spec(inner: &EnvSpec, frames: u32, is_maximum: bool) -> EnvSpec {
+        let maximum = if is_maximum {
+            ", seen as the larger value of the last two"
+        } else {
+            ""
+        };
+        EnvSpec {
+            max_steps: inner.max_steps.map(|limit| limit.div_ceil(frames)),
+            steps_per_second: inner.steps_per_second / f64::from(frames),
+            stall_cost: inner.stall_cost.map(|cost| cost * f64::from(frames)),
+            rule: format!("{}; {frames} frames a step{maximum}", inner.rule),
+            ..inner.clone()
+        }
+    }
+
+    /// `inner` with steps of `frames` frames, at least 1.
+    pub fn new(inner: Box<dyn Env>, frames: u32, is_maximum: bool) -> Self {
+        let frames = frames.max(1);
+        let scratch = match inner.observation_space() {
+            space @ ObservationSpace::Frame { .. } => Scratch::Frame(vec![0; space.len()]),
+            ObservationSpace::Latent(n) => Scratch::Latent(vec![0.0; n]),
+        };
+        Self {
+            spec: Self::spec(inner.spec(), frames, is_maximum),
+            inner,
+            frames,
+            is_maximum,
+            scratch,
+            running: false,
+        }
+    }
+}
+
+impl Env for FrameSkip {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        self.inner.reset(seed, observation)?;
+        self.running = true;
+        Ok(())
+    }
+
+    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
+        self.inner.begin(action)
+    }
+
+    fn step(
+        &mut self,
+        action: &[f32],
+        mut observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        if !self.running {
+            return Err(EnvError::NeedsReset);
+        }
+        self.spec.actions.check(action)?;
+        observation.check(self.spec.observation)?;
+        let mut reward = 0.0;
+        for frame in 1.. {
+            // Any frame can be the last one of the episode, so each is written where it is looked
+            // at; the one before the last is kept for the maximum.
+            if self.is_maximum && frame == self.frames {
+                match (&mut self.scratch, observation.again()) {
+                    (Scratch::Frame(to), ObservationMut::Frame(from)) => to.copy_from_slice(from),
+                    (Scratch::Latent(to), ObservationMut::Latent(from)) => to.copy_from_slice(from),
+                    _ => {}
+                }
+            }
+            let mut step = match frame + 1 < self.frames {
+                // Not seen, unless the episode ends with it.
+                true => self.inner.step(action, self.scratch.as_mut())?,
+                false => self.inner.step(action, observation.again())?,
+            };
+            reward += step.reward;
+            if step.done() && frame + 1 < self.frames {
+                observation.copy_from(&self.scratch.as_mut());
+            }
+            if step.done() || frame == self.frames {
+                if self.is_maximum && frame == self.frames && frame > 1 {
+                    self.scratch.maximum(observation);
+                }
+                self.running = !step.done();
+                step.reward = reward;
+                return Ok(step);
+            }
+        }
+        unreachable!("the loop ends with the last frame")
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        self.inner.picture()
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.inner.snapshot().filter(|_| self.running)
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
+        self.inner.restore(snapshot)?;
+        self.running = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! The wrappers pass the contract's tests, and do what they say.
+
+use frmdn_env::{
+    ActionSpace, DummyEnv, Env, EnvError, EnvSpec, Measured, ObservationMut, ObservationSpace,
+    Picture, Snapshot, Step, conformance_tests,
+    wrappers::{FrameSkip, NoopStart, StepLimit, Sticky},
+};
+
+fn dummy() -> Box<dyn Env> {
+    let frame = ObservationSpace::Frame {
+        height: 3,
+        width: 2,
+        channels: 3,
+    };
+    Box::new(DummyEnv::new(ActionSpace::Discrete(5), frame))
+}
+
+fn latent() -> Box<dyn Env> {
+    let space = ActionSpace::Box {
+        low: vec![-1.0, 0.5],
+        high: vec![1.0, 2.0],
+    };
+    Box::new(DummyEnv::new(space, ObservationSpace::Latent(4)))
+}
+
+fn all() -> Box<dyn Env> {
+    let inner = Sticky::new(Box::new(NoopStart::new(dummy(), 3)), 0.2, "frame");
+    let inner = FrameSkip::new(Box::new(inner), 2, true);
+    let inner = Sticky::new(Box::new(inner), 0.3, "step");
+    Box::new(StepLimit::new(Box::new(inner), 6))
+}
+
+conformance_tests!(mod limit, StepLimit::new(dummy(), 7));
+conformance_tests!(mod limit_above, StepLimit::new(dummy(), 1000));
+conformance_tests!(mod noop, NoopStart::new(dummy(), 5));
+conformance_tests!(mod sticky, Sticky::new(latent(), 0.4, "step"));
+conformance_tests!(mod skip, FrameSkip::new(dummy(), 4, false));
+conformance_tests!(mod skip_max, FrameSkip::new(latent(), 3, true));
+conformance_tests!(mod skip_one, FrameSkip::new(dummy(), 1, true));
+conformance_tests!(mod together, all());
+
+/// Counts frames; its picture has the count at an even and zero at an odd frame, and its reward is
+/// the number of the action. All seeds are the same, and it never ends.
+struct Counter {
+    spec: EnvSpec,
+    frames: Option<u8>,
+    actions: Vec<f32>,
+}
+
+impl Counter {
+    fn new() -> Self {
+        let space = ObservationSpace::Frame {
+            height: 1,
+            width: 2,
+            channels: 1,
+        };
+        Self {
+            spec: EnvSpec {
+                is_deterministic: true,
+                has_snapshots: true,
+                stall_cost: Some(0.1),
+                ..EnvSpec::new("counter", ActionSpace::Discrete(9), space)
+            },
+            frames: None,
+            actions: Vec::new(),
+        }
+    }
+}
+
+impl Env for Counter {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, _: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        observation.frame(2)?.copy_from_slice(&[0, 0]);
+        self.frames = Some(0);
+        self.actions.clear();
+        Ok(())
+    }
+
+    fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
+        let count = self.frames.ok_or(EnvError::NeedsReset)? + 1;
+        self.frames = Some(count);
+        self.actions.push(action[0]);
+        let parity = usize::from(count % 2);
+        let out = observation.frame(2)?;
+        (out[parity], out[1 - parity]) = (count, 0);
+        Ok(Step {
+            reward: f64::from(action[0]),
+            terminated: false,
+            truncated: false,
+            measured: Measured::default(),
+        })
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        None
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        self.frames.map(Snapshot::new)
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
+        self.frames = Some(*snapshot.get::<u8>()?);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_step_of_four_frames_sums_rewards_and_shows_the_last_or_the_larger_of_the_last_two() {
+    for (is_maximum, seen) in [(false, [4, 0]), (true, [4, 3])] {
+        let mut env = FrameSkip::new(Box::new(Counter::new()), 4, is_maximum);
+        let mut frame = [9, 9];
+        env.reset(1, ObservationMut::Frame(&mut frame)).unwrap();
+        let step = env.step(&[3.0], ObservationMut::Frame(&mut frame)).unwrap();
+        assert_eq!((step.reward, frame), (12.0, seen));
+    }
+    let spec = FrameSkip::spec(&Counter::new().spec, 4, true);
+    assert_eq!(
+        (spec.steps_per_second, spec.stall_cost),
+        (30.0 / 4.0, Some(0.4))
+    );
+    assert!(
+        spec.rule.contains("4 frames a step") && spec.rule.contains("larger"),
+        "{}",
+        spec.rule
+    );
+}
+
+/// The rewards of steps with the actions 1, 2, 3 …, which are the actions that were applied.
+fn applied(env: &mut dyn Env, seed: u64, steps: usize) -> Vec<f64> {
+    let mut frame = [0; 2];
+    env.reset(seed, ObservationMut::Frame(&mut frame)).unwrap();
+    (0..steps)
+        .map(|t| {
+            let action = [(t % 8 + 1) as f32];
+            env.begin(&action).unwrap();
+            let out = ObservationMut::Frame(&mut frame);
+            env.step(&action, out).unwrap().reward
+        })
+        .collect()
+}
+
+#[test]
+fn sticky_actions_repeat_the_last_one_as_often_as_they_say_and_by_the_seed() {
+    let mut env = Sticky::new(Box::new(Counter::new()), 0.25, "step");
+    assert!(!env.spec().is_deterministic);
+    let (a, b) = (applied(&mut env, 1, 200), applied(&mut env, 2, 200));
+    assert_eq!(a, applied(&mut env, 1, 200));
+    assert_ne!(a, b);
+    let mut repeated = 0;
+    for rewards in [a, b] {
+        assert_eq!(rewards[0], 1.0);
+        for t in 1..200 {
+            let given = (t % 8 + 1) as f64;
+            if rewards[t] != given {
+                assert_eq!(rewards[t], rewards[t - 1], "step {t}");
+                repeated += 1;
+            }
+        }
+    }
+    // 0.25 of 398 steps, with five standard deviations.
+    assert!((57..=143).contains(&repeated), "{repeated} repetitions");
+    let mut never = Sticky::new(Box::new(Counter::new()), 0.0, "step");
+    assert!(never.spec().is_deterministic);
+    assert_eq!(applied(&mut never, 1, 3), [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn episodes_begin_after_some_steps_of_nothing() {
+    let mut env = NoopStart::new(Box::new(Counter::new()), 30);
+    assert!(!env.spec().is_deterministic);
+    let mut frame = [0; 2];
+    let mut counts = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        env.reset(seed, ObservationMut::Frame(&mut frame)).unwrap();
+        counts.insert(frame[0].max(frame[1]));
+    }
+    assert_eq!(counts.first(), Some(&0));
+    assert_eq!(counts.last(), Some(&30));
+    assert!(counts.len() > 25, "{counts:?}");
+}
+
+#[test]
+fn a_limit_cuts_off_what_never_ends() {
+    let mut env = StepLimit::new(Box::new(Counter::new()), 3);
+    let mut frame = [0; 2];
+    env.reset(0, ObservationMut::Frame(&mut frame)).unwrap();
+    let mut truncated = Vec::new();
+    for _ in 0..3 {
+        let step = env.step(&[0.0], ObservationMut::Frame(&mut frame)).unwrap();
+        truncated.push((step.terminated, step.truncated));
+    }
+    assert_eq!(truncated, [(false, false), (false, false), (false, true)]);
+    let after = env.step(&[0.0], ObservationMut::Frame(&mut frame));
+    assert!(matches!(after, Err(EnvError::NeedsReset)));
+    assert!(env.spec().rule.contains("3 steps"), "{}", env.spec().rule);
+}

@@ -1,0 +1,248 @@
+//! `car-racing`: the native one.
+
+use std::sync::Arc;
+
+use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Perturbation, Rule};
+use frmdn_env::{ActionSpace, Better, Env, EnvSpec, Measurement};
+
+use super::{Expert, Frames, Maker, Probe, ProbeSpec, WorldError, name::Name, pursuit::Scripted};
+
+/// Its name.
+pub const NAME: &str = "car-racing";
+
+/// The options, without the names of the perturbations.
+const OPTIONS: &str = "rule=v3|v4, domain_randomize=true|false, continuous=true|false, \
+    random_start=true|false, perturb=";
+
+/// Names of all perturbations, and what they do.
+const PERTURBATIONS: [(&str, &str); Perturbation::ALL.len()] = {
+    let mut all = [("", ""); Perturbation::ALL.len()];
+    let mut i = 0;
+    while i < all.len() {
+        let perturbation = Perturbation::ALL[i];
+        all[i] = (perturbation.name(), perturbation.description());
+        i += 1;
+    }
+    all
+};
+
+fn perturbation_names() -> String {
+    PERTURBATIONS.map(|(name, _)| name).join("|")
+}
+
+/// The native Car-Racing with its options.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Native(CarRacingConfig);
+
+impl Native {
+    /// The environment `text` with the observation `frames`.
+    ///
+    /// # Errors
+    /// If it is no name of a Car-Racing, or has an option that does not exist.
+    pub fn open(text: &str, frames: Frames) -> Result<Self, WorldError> {
+        let name = Name::parse(text)?;
+        if name.kind != NAME {
+            return Err(WorldError::UnknownName);
+        }
+        Self::of(&name, frames)
+    }
+
+    pub(super) fn of(name: &Name<'_>, frames: Frames) -> Result<Self, WorldError> {
+        let observation = match frames {
+            Frames::Agent => Observation::Agent64,
+            Frames::Whole => Observation::Full96,
+        };
+        Ok(Self(CarRacingConfig {
+            observation,
+            ..config(&name.options)?
+        }))
+    }
+
+    /// A new environment, which shows its state.
+    pub fn env(&self) -> CarRacing {
+        self.0.init()
+    }
+}
+
+impl Maker for Native {
+    fn spec(&self) -> Result<EnvSpec, WorldError> {
+        Ok(self.0.spec())
+    }
+
+    fn make(&self) -> Result<Box<dyn Env>, WorldError> {
+        Ok(Box::new(self.env()))
+    }
+
+    fn with_random_start(&self) -> Option<Arc<dyn Maker>> {
+        Some(Arc::new(Self(CarRacingConfig {
+            random_start: true,
+            ..self.0.clone()
+        })))
+    }
+
+    fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
+        match self.0.perturbation {
+            None => &PERTURBATIONS,
+            Some(_) => &[],
+        }
+    }
+
+    fn expert(&self, noise: f32, root: u64, seed: u64) -> Option<Box<dyn Expert>> {
+        let env = self.env();
+        let is_continuous = matches!(env.action_space(), ActionSpace::Box { .. });
+        is_continuous.then(|| Box::new(Scripted::new(env, noise, root, seed)) as Box<dyn Expert>)
+    }
+
+    fn probe(&self) -> Option<Box<dyn Probe>> {
+        Some(Box::new(Probed {
+            env: self.env(),
+            at: None,
+        }))
+    }
+}
+
+fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
+    let mut config = CarRacingConfig::default();
+    for &(key, value) in options {
+        let flag = match value {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        };
+        match (key, value, flag) {
+            ("rule", "v3", _) => config.rule = Rule::V3,
+            ("rule", "v4", _) => config.rule = Rule::V4,
+            ("domain_randomize", _, Some(on)) => config.domain_randomize = on,
+            ("continuous", _, Some(on)) => {
+                config.actions = if on {
+                    Actions::Continuous
+                } else {
+                    Actions::Discrete
+                }
+            }
+            ("random_start", _, Some(on)) => config.random_start = on,
+            ("perturb", name, _) => {
+                let known = Perturbation::ALL.into_iter().find(|p| p.name() == name);
+                config.perturbation =
+                    Some(known.ok_or_else(|| WorldError::UnknownPerturbation {
+                        name: name.to_owned(),
+                        allowed: perturbation_names(),
+                    })?);
+            }
+            _ => {
+                return Err(WorldError::UnknownOption {
+                    kind: NAME,
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    allowed: format!("{OPTIONS}{}", perturbation_names()),
+                });
+            }
+        }
+    }
+    Ok(config)
+}
+
+/// Tiles ahead of the car that count, about as far as the agent sees: 16 tiles of 3.5 units.
+const AHEAD: usize = 16;
+
+/// What can be read of the car.
+const PROBE: ProbeSpec = ProbeSpec {
+    quantities: &[
+        Measurement::new("forward speed", "units/s", Better::Higher),
+        Measurement::new("sideways speed", "units/s", Better::Neither),
+        Measurement::new("turning", "rad/s", Better::Neither),
+        Measurement::new(
+            "sharpest bend in the next 16 tiles",
+            "rad/unit",
+            Better::Neither,
+        ),
+        Measurement::new("gas", "", Better::Neither),
+        Measurement::new("brake", "", Better::Neither),
+        Measurement::new("a wheel off the road", "", Better::Lower),
+    ],
+    readable: &[0, 1, 2, 3],
+    driving: &[0, 4, 5, 6],
+    bands_by: 3,
+    // The sharpest bends of the game lie beyond 0.08.
+    bands: &[0.02, 0.04, 0.08],
+    start_steps: 100,
+};
+
+/// The environment with the tile that was last nearest to the car.
+struct Probed {
+    env: CarRacing,
+    at: Option<usize>,
+}
+
+impl Probe for Probed {
+    fn env(&mut self) -> &mut dyn Env {
+        &mut self.env
+    }
+
+    fn spec(&self) -> &'static ProbeSpec {
+        &PROBE
+    }
+
+    fn read(&mut self, out: &mut [f64]) -> Result<(), WorldError> {
+        let (Some(car), Some(road)) = (self.env.state(), self.env.track()) else {
+            return Err(WorldError::NotStarted);
+        };
+        let [x, y] = car.hull.position.map(f64::from);
+        let here = road.nearest((x, y), self.at);
+        self.at = Some(here);
+        let [forward, sideways] = car.hull.forward_and_sideways();
+        let rear = car.wheels[3];
+        let beside = car.wheels.iter().any(|w| !w.on_road);
+        out.copy_from_slice(&[
+            forward,
+            sideways,
+            f64::from(car.hull.angular_velocity),
+            road.max_curvature(here, AHEAD),
+            rear.gas,
+            rear.brake,
+            f64::from(u8::from(beside)),
+        ]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read() {
+        let text = "car-racing,rule=v4,continuous=false,random_start=true";
+        let Native(config) = Native::open(text, Frames::Agent).unwrap();
+        assert_eq!(
+            (
+                config.rule,
+                config.actions,
+                config.random_start,
+                config.domain_randomize
+            ),
+            (Rule::V4, Actions::Discrete, true, false)
+        );
+    }
+
+    #[test]
+    fn scores_name_their_rule() {
+        let rule = |name: &str| Native::open(name, Frames::Agent).unwrap().0.spec().rule;
+        assert!(
+            rule("car-racing").contains("CarRacing-v3")
+                && rule("car-racing").contains("every tile")
+        );
+        let text =
+            rule("car-racing,rule=v4,domain_randomize=true,continuous=false,random_start=true");
+        for word in ["v4", "95 %", "colours", "discrete", "random tile"] {
+            assert!(text.contains(word), "{text}");
+        }
+        for perturbation in Perturbation::ALL {
+            let text = rule(&format!("car-racing,perturb={}", perturbation.name()));
+            assert!(
+                text.starts_with(&rule("car-racing")) && text.ends_with(perturbation.description()),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `gym:ID`: environments of Python's Gymnasium, behind the bridge.
+
+use std::sync::Arc;
+
+use frmdn_car_racing::{CarRacingConfig, continuous_forms};
+use frmdn_env::{Env, EnvSpec};
+use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, Python};
+use serde_json::{Map, Value};
+
+use super::{Bridge, Frames, Maker, WorldError, name::Name};
+
+/// Side of the agent's view in pixels.
+const VIEW: usize = 64;
+/// Rows of Car-Racing's frame above the bar of gauges, which are those of the agent's view.
+const SCENE: std::ops::Range<usize> = 0..84;
+
+/// A `gym:` environment. Clones share its servers.
+#[derive(Clone)]
+pub struct Gym(Arc<Fleet>);
+
+/// The id in `name`, if it is one of these.
+///
+/// # Errors
+/// If there is no id after `gym:`.
+pub(super) fn id<'a>(name: &Name<'a>) -> Result<Option<&'a str>, WorldError> {
+    match name.kind.split_once(':') {
+        Some(("gym", "")) => Err(WorldError::EmptyGymName),
+        Some(("gym", id)) => Ok(Some(id)),
+        _ => Ok(None),
+    }
+}
+
+impl Gym {
+    /// The environment `text`, with the observation `frames`. Without `draw`, a Car-Racing leaves
+    /// its frames empty, which makes it fifty times faster.
+    ///
+    /// # Errors
+    /// If it is no name of such an environment, or if there is no Python.
+    pub fn open(
+        text: &str,
+        bridge: &Bridge,
+        frames: Frames,
+        draw: bool,
+    ) -> Result<Self, WorldError> {
+        let name = Name::parse(text)?;
+        let id = id(&name)?.ok_or(WorldError::UnknownName)?;
+        let python = Python::find(bridge.python.as_deref(), id)?;
+        let mut config = GymConfig::new(id);
+        text.clone_into(&mut config.name);
+        config.kwargs = kwargs(&name.options);
+        config.draw = draw;
+        config.processes = rayon::current_num_threads();
+        let is_car_racing = is_car_racing(id);
+        if is_car_racing {
+            config.action_forms = continuous_forms();
+            config.stall_cost = CarRacingConfig::default().spec().stall_cost;
+        }
+        config.view = (frames == Frames::Agent).then(|| (is_car_racing.then_some(SCENE), VIEW));
+        config.deadline = bridge.deadline;
+        config.start_deadline = bridge.deadline * 3;
+        Ok(Self(Fleet::new(config, python.launch()?)))
+    }
+
+    /// A new environment, which shows its state.
+    ///
+    /// # Errors
+    /// If its server fails.
+    pub fn env(&self) -> Result<GymEnv, WorldError> {
+        Ok(self.0.make()?)
+    }
+}
+
+impl Maker for Gym {
+    fn spec(&self) -> Result<EnvSpec, WorldError> {
+        Ok(self.0.spec()?.env.clone())
+    }
+
+    fn make(&self) -> Result<Box<dyn Env>, WorldError> {
+        Ok(Box::new(self.env()?))
+    }
+}
+
+/// Options as keyword arguments.
+fn kwargs(options: &[(&str, &str)]) -> Map<String, Value> {
+    options
+        .iter()
+        .map(|(key, text)| ((*key).to_owned(), value(text)))
+        .collect()
+}
+
+/// The value of a keyword argument: true, false, null and numbers as such, anything else as text.
+fn value(text: &str) -> Value {
+    match text {
+        "None" => Value::Null,
+        "True" => Value::Bool(true),
+        "False" => Value::Bool(false),
+        _ => serde_json::from_str::<Value>(text)
+            .ok()
+            .filter(|v| !v.is_object() && !v.is_array())
+            .unwrap_or_else(|| text.into()),
+    }
+}
+
+/// Whether an id of Gymnasium is a Car-Racing, whose frames have a bar of gauges.
+fn is_car_racing(id: &str) -> bool {
+    id.rsplit([':', '/'])
+        .next()
+        .is_some_and(|base| base.starts_with("CarRacing-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_become_keyword_arguments() {
+        let options = [("a", "true"), ("b", "0.5"), ("c", "word"), ("d", "None")];
+        assert_eq!(
+            Value::Object(kwargs(&options)),
+            serde_json::json!({ "a": true, "b": 0.5, "c": "word", "d": null })
+        );
+    }
+
+    #[test]
+    fn car_racings_of_gymnasium_are_known() {
+        for (id, is) in [
+            ("CarRacing-v3", true),
+            ("frmdn_gym:frmdn/CarRacing-v3", true),
+            ("ALE/Pong-v5", false),
+            ("MyCarRacing-v3", false),
+        ] {
+            assert_eq!(is_car_racing(id), is, "{id}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a kind of environment implements to be a world, and what it may offer beside the contract.
+
+use std::sync::Arc;
+
+use frmdn_env::{Env, EnvSpec, Measurement};
+
+use super::WorldError;
+
+/// Makes the environments of one name.
+pub trait Maker: Send + Sync {
+    /// What they say of themselves.
+    ///
+    /// # Errors
+    /// If a server that has to be asked fails.
+    fn spec(&self) -> Result<EnvSpec, WorldError>;
+
+    /// A new environment.
+    ///
+    /// # Errors
+    /// If a server fails.
+    fn make(&self) -> Result<Box<dyn Env>, WorldError>;
+
+    /// The same with episodes that begin at random places, where that is possible.
+    fn with_random_start(&self) -> Option<Arc<dyn Maker>> {
+        None
+    }
+
+    /// Names of changes for tests of robustness, each an option `perturb=NAME`, and what they do;
+    /// none where the environment is changed already.
+    fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// An environment with a driver that knows more than an agent sees, for the episode of `seed`.
+    /// `noise` is the standard deviation of the noise on its controls, which are a function of the
+    /// root seed `root` and of `seed`.
+    fn expert(&self, noise: f32, root: u64, seed: u64) -> Option<Box<dyn Expert>> {
+        let _ = (noise, root, seed);
+        None
+    }
+
+    /// An environment whose inner state can be read.
+    fn probe(&self) -> Option<Box<dyn Probe>> {
+        None
+    }
+}
+
+/// An environment with a driver that knows more than an agent sees.
+pub trait Expert: Send {
+    /// The environment.
+    fn env(&mut self) -> &mut dyn Env;
+
+    /// Writes the driver's next action, in the agent's form.
+    ///
+    /// # Errors
+    /// Before the first reset.
+    fn act(&mut self, action: &mut [f32]) -> Result<(), WorldError>;
+}
+
+/// What can be read of an environment's inner state.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeSpec {
+    /// All quantities, in the order of [`Probe::read`].
+    pub quantities: &'static [Measurement],
+    /// Numbers of those that an agent should know.
+    pub readable: &'static [usize],
+    /// Numbers of those that tell how an agent drives.
+    pub driving: &'static [usize],
+    /// Number of the quantity by which steps are sorted into bands.
+    pub bands_by: usize,
+    /// Upper limits of the bands; the last one, above all of them, has none.
+    pub bands: &'static [f64],
+    /// Steps at the start of an episode that are a band of their own.
+    pub start_steps: usize,
+}
+
+/// An environment whose inner state can be read, to see what an agent can know of it.
+pub trait Probe: Send {
+    /// The environment.
+    fn env(&mut self) -> &mut dyn Env;
+
+    /// What can be read.
+    fn spec(&self) -> &'static ProbeSpec;
+
+    /// Writes the present quantities.
+    ///
+    /// # Errors
+    /// Before the first reset.
+    fn read(&mut self, out: &mut [f64]) -> Result<(), WorldError>;
+}
