@@ -36,6 +36,16 @@ pub enum WorldError {
         /// The options that exist, with their values.
         allowed: String,
     },
+    /// A wrapper cannot have this value.
+    #[error("{key}={value} is impossible; wrappers are {allowed}")]
+    WrapperValue {
+        /// The option's name.
+        key: String,
+        /// Its value.
+        value: String,
+        /// The options that exist.
+        allowed: &'static str,
+    },
     /// The environment does not have this perturbation.
     #[error("there is no perturbation `{name}`; allowed: perturb={allowed}")]
     UnknownPerturbation {

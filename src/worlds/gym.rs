@@ -7,7 +7,7 @@ use frmdn_env::{Env, EnvSpec};
 use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, Python};
 use serde_json::{Map, Value};
 
-use super::{Bridge, Frames, Maker, WorldError, name::Name};
+use super::{Bridge, Frames, Maker, WorldError, name::Name, wrap::Wrapping};
 
 /// Side of the agent's view in pixels.
 const VIEW: usize = 64;
@@ -42,7 +42,9 @@ impl Gym {
         frames: Frames,
         draw: bool,
     ) -> Result<Self, WorldError> {
-        let name = Name::parse(text)?;
+        let mut name = Name::parse(text)?;
+        // They are put around it.
+        Wrapping::take(&mut name)?;
         let id = id(&name)?.ok_or(WorldError::UnknownName)?;
         let python = Python::find(bridge.python.as_deref(), id)?;
         let mut config = GymConfig::new(id);

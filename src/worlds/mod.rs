@@ -1,7 +1,8 @@
 //! Environments by name.
 //!
 //! A name may have options after commas: `car-racing`, `car-racing,rule=v4`,
-//! `gym:CarRacing-v3,domain_randomize=true`. Presets, agents and scores store it. Each kind of
+//! `gym:CarRacing-v3,domain_randomize=true`; those of wrappers (`skip=4`, `sticky=0.25`, …) are the
+//! same for all. Presets, agents and scores store it. Each kind of
 //! environment has one file here that knows its names and options; nothing else asks what kind one
 //! is.
 
@@ -11,6 +12,7 @@ pub mod gym;
 mod maker;
 mod name;
 mod pursuit;
+mod wrap;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,6 +23,7 @@ pub use maker::{Expert, Maker, Probe, ProbeSpec};
 pub use pursuit::Script;
 
 use name::Name;
+use wrap::Wrapping;
 
 /// Settings of `gym:` environments.
 #[derive(Clone, Debug)]
@@ -80,14 +83,16 @@ pub fn check_random_start(name: &str) -> Result<(), WorldError> {
 
 /// The native environment `text`; `None` for one behind the bridge.
 fn native(text: &str, frames: Frames) -> Result<Option<Arc<dyn Maker>>, WorldError> {
-    let name = Name::parse(text)?;
+    let mut name = Name::parse(text)?;
+    let wrapping = Wrapping::take(&mut name)?;
     if gym::id(&name)?.is_some() {
         return Ok(None);
     }
-    match name.kind {
-        car_racing::NAME => Ok(Some(Arc::new(car_racing::Native::of(&name, frames)?))),
-        _ => Err(WorldError::UnknownName),
-    }
+    let maker = match name.kind {
+        car_racing::NAME => car_racing::Native::of(&name, frames)?,
+        _ => return Err(WorldError::UnknownName),
+    };
+    Ok(Some(wrapping.around(Arc::new(maker))))
 }
 
 impl World {
@@ -106,7 +111,10 @@ impl World {
     pub fn open_with(name: &str, bridge: &Bridge, frames: Frames) -> Result<Self, WorldError> {
         let maker = match native(name, frames)? {
             Some(maker) => maker,
-            None => Arc::new(gym::Gym::open(name, bridge, frames, true)?),
+            None => {
+                let wrapping = Wrapping::take(&mut Name::parse(name)?)?;
+                wrapping.around(Arc::new(gym::Gym::open(name, bridge, frames, true)?))
+            }
         };
         Ok(Self::of(name, maker))
     }
