@@ -462,6 +462,42 @@ fn the_old_interface_of_super_mario_is_served() {
         (60.0..200.0).contains(&score["steps"].as_f64().unwrap()),
         "{score}"
     );
+    // Its seeds change nothing: two episodes of doing nothing are one.
+    let shown = |env: &str, policy: &str| {
+        let args = [
+            "evaluate",
+            "--policy",
+            policy,
+            "--episodes",
+            "3",
+            "--env",
+            env,
+        ];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_frmdn"));
+        let out = command.args(args).env("PYTHONPATH", dir.path()).output();
+        let out = out.unwrap();
+        assert!(
+            out.status.success(),
+            "{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    let wrapped = "gym:SuperMarioBros-1-1-v0,actions=right_only,skip=2max,limit=20";
+    let text = shown(wrapped, "noop");
+    for word in [
+        "0.0 in every episode",
+        "20 steps an episode",
+        "2 frames a step",
+        "x 0.00 pixels",
+    ] {
+        assert!(text.contains(word), "`{word}` is missing in: {text}");
+    }
+    let text = shown(&format!("{wrapped},sticky=0.25"), "random");
+    assert!(
+        text.contains("95 % interval") && text.contains("probability 0.25"),
+        "{text}"
+    );
     let text = error(&run("gym:SuperMarioBros-1-1-v0,actions=all"));
     assert!(
         text.contains("actions=all") && text.contains("right_only, simple, complex"),

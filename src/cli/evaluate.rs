@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{load_agent, play::PolicyName};
+use super::{load_agent, play};
 use crate::{
-    rollout::{Evaluation, Outcome, Summary},
+    rollout::{Evaluation, Outcome, Policy, Summary},
     run::{RunError, seeds},
     stages::{self, Context},
     worlds::World,
@@ -21,9 +21,10 @@ use crate::{
 pub struct EvaluateArgs {
     /// A run folder, a checkpoint or the name of a shipped one; leave it out with --policy.
     dir: Option<PathBuf>,
-    /// Score a policy that needs no agent: a lower or upper reference for scores.
-    #[arg(long, value_enum, conflicts_with = "dir")]
-    policy: Option<PolicyName>,
+    /// Score a policy that needs no agent, a lower or upper reference: random, brownian, noop, or
+    /// scripted, the environment's own driver that knows more than an agent sees.
+    #[arg(long, value_parser = play::policy, value_name = "NAME", conflicts_with = "dir")]
+    policy: Option<Policy>,
     /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
     /// (car-racing,rule=v4).
     #[arg(long, value_name = "NAME")]
@@ -133,7 +134,7 @@ fn score_agent(
 
 /// A policy that needs no agent, in the environment `name`.
 fn score_policy(
-    policy: PolicyName,
+    policy: Policy,
     name: &str,
     tracks: &Range<u64>,
     context: &Context<'_>,
@@ -147,9 +148,7 @@ fn score_policy(
         let note = format!("last score {:.0}", outcome.score);
         context.report.advance(done, &note);
     };
-    let all = policy
-        .policy()
-        .outcomes(&world, 0, tracks.clone(), context.stop, &count);
+    let all = policy.outcomes(&world, 0, tracks.clone(), context.stop, &count);
     context.report.end();
     evaluation(all?, tracks.start, &world)
 }
@@ -171,12 +170,19 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) {
         "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % finished{stopped}, {:.0} steps an \
          episode\nrule: {}",
         evaluation.environment,
-        spread(
-            evaluation.episodes,
-            evaluation.mean,
-            evaluation.sd,
-            evaluation.ci95
-        ),
+        match evaluation.is_one_episode() {
+            true => format!(
+                "{:.1} in every episode: all are equal, so there is no interval (seeds change \
+                 nothing here; add sticky=0.25 or noops=30 to the environment's name)",
+                evaluation.mean
+            ),
+            false => spread(
+                evaluation.episodes,
+                evaluation.mean,
+                evaluation.sd,
+                evaluation.ci95
+            ),
+        },
         evaluation.episodes,
         tracks.start,
         tracks.end,
@@ -184,6 +190,14 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) {
         evaluation.steps,
         evaluation.rule
     );
+    if !evaluation.measurements.is_empty() {
+        let said = evaluation.measurements.iter().map(|m| {
+            let unit = if m.unit.is_empty() { "" } else { " " };
+            format!("{} {:.2}{unit}{}", m.name, m.mean, m.unit)
+        });
+        let said: Vec<String> = said.collect();
+        println!("measured last, on average: {}", said.join(", "));
+    }
 }
 
 /// A mean with its spread and interval, which one episode does not give.
@@ -199,8 +213,9 @@ fn evaluation(all: Option<Vec<Outcome>>, first: u64, world: &World) -> Result<Ev
     let Some(all) = all else {
         return Err(RunError::Stopped.into());
     };
-    let rule = world.spec()?.rule;
-    Ok(Evaluation::of(&all, first, world.name(), &rule))
+    let spec = world.spec()?;
+    let evaluation = Evaluation::of(&all, first, world.name(), &spec.rule);
+    Ok(evaluation.measured(&all, &spec))
 }
 
 fn parse(text: &str) -> Result<Range<u64>> {

@@ -29,7 +29,7 @@ use crate::{
     agent::Agent,
     device::Device,
     run::{Interrupt, Preset, RunError, RunFolder},
-    stages::{Context, Stage},
+    stages::{self, Context, Stage},
     worlds::{Bridge, World},
 };
 
@@ -135,7 +135,8 @@ impl RunArgs {
             None => Some(Preset::resolve("tiny", &sets)?),
         };
         if let (false, Some(preset)) = (known, &preset) {
-            World::open(&preset.environment, context.bridge)?.spec()?;
+            let spec = World::open(&preset.environment, context.bridge)?.spec()?;
+            stages::check_environment(preset, &spec)?;
         }
         RunFolder::create_or_resume(&root, preset)
     }

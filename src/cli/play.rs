@@ -3,49 +3,26 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use frmdn_env::{EnvSpec, Measurement, Progress};
 
 use crate::{
     agent::Agent,
     film,
-    rollout::{OpenLoop, Outcome, Policy},
-    run::{RunError, seeds},
+    rollout::{Outcome, Policy},
+    run::{DriverName, RunError, seeds},
     stages::Context,
     worlds::World,
 };
-
-/// Policies by name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PolicyName {
-    /// Uniform actions, new at each step.
-    Random,
-    /// Actions of a random walk.
-    Brownian,
-    /// Nothing at all.
-    Noop,
-    /// A scripted driver that reads the track: an upper reference for scores.
-    Scripted,
-}
-
-impl PolicyName {
-    pub fn policy(self) -> Policy {
-        match self {
-            Self::Random => Policy::OpenLoop(OpenLoop::Random),
-            Self::Brownian => Policy::OpenLoop(OpenLoop::Brownian),
-            Self::Noop => Policy::OpenLoop(OpenLoop::Noop),
-            Self::Scripted => Policy::Scripted { noise: 0.0 },
-        }
-    }
-}
 
 #[derive(Args, Debug)]
 pub struct PlayArgs {
     /// A run folder, a checkpoint or the name of a shipped one; leave it out with --policy.
     dir: Option<PathBuf>,
-    /// Drive without any agent.
-    #[arg(long, value_enum, conflicts_with = "dir")]
-    policy: Option<PolicyName>,
+    /// Drive without any agent: random, brownian, noop, or scripted, the environment's own driver
+    /// that knows more than an agent sees.
+    #[arg(long, value_parser = policy, value_name = "NAME", conflicts_with = "dir")]
+    policy: Option<Policy>,
     /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
     /// (car-racing,rule=v4).
     #[arg(long, value_name = "NAME")]
@@ -71,9 +48,8 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
                 format!("\nagent: {}", agent.origin().display()),
             )
         }
-        (None, Some(name)) => {
+        (None, Some(policy)) => {
             let world = context.world(args.env.as_deref().unwrap_or("car-racing"))?;
-            let policy = name.policy();
             let outcome = film::drive_policy(&world, policy, args.seed, &args.out, context.stop)?;
             (outcome, world, String::new())
         }
@@ -94,6 +70,13 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
         args.out.display()
     );
     Ok(())
+}
+
+/// A policy by name.
+pub fn policy(text: &str) -> Result<Policy, String> {
+    let name: DriverName = text.parse().unwrap_or_else(|e| match e {});
+    Policy::named(&name, 0.0)
+        .ok_or_else(|| format!("there is no such policy; there are {}", DriverName::NAMES))
 }
 
 /// What the environment measured last, in words: counts with their largest value, what is so, and

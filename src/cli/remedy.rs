@@ -179,6 +179,7 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
             "Leave memory.noise at 0, and add --noises {noise} to compare them under that noise \
              too."
         ),
+        Recovery::NoGiveUp => "Add --set controller.give_up_after=0".into(),
         Recovery::NoRandomStart => "Add --set collect.random_start=false".into(),
         Recovery::CarRacing => "Add --env car-racing".into(),
         Recovery::EarlierDream => "Give a smaller --warm-up or another --seed.".into(),

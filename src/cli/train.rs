@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{RunArgs, table::table};
 use crate::{
+    rollout::Evaluation,
     run::{Metrics, RunFolder},
     stages::{self, Context, Stage},
 };
@@ -206,12 +207,21 @@ fn number(value: &Value, digits: usize) -> String {
 /// A score with its interval, from `evaluation/summary.json`.
 fn score(of: &Value) -> String {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let finished = 100.0 * number(&of["completed"]);
+    let is_one_episode = serde_json::from_value::<Evaluation>(of.clone())
+        .is_ok_and(|evaluation| evaluation.is_one_episode());
+    if is_one_episode {
+        return format!(
+            "{:.1} in each of {} equal episodes ({finished:.0} % finished)",
+            number(&of["mean"]),
+            of["episodes"],
+        );
+    }
     format!(
-        "{:.1} [{:.1}, {:.1}] on {} unseen tracks ({:.0} % finished)",
+        "{:.1} [{:.1}, {:.1}] on {} unseen tracks ({finished:.0} % finished)",
         number(&of["mean"]),
         number(&of["ci95"][0]),
         number(&of["ci95"][1]),
         of["episodes"],
-        100.0 * number(&of["completed"])
     )
 }

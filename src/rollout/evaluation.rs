@@ -1,5 +1,6 @@
 //! Scores of many episodes, and their mean and interval.
 
+use frmdn_env::{Better, EnvSpec};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -72,6 +73,22 @@ pub struct Evaluation {
     pub steps: f64,
     /// One score per seed, in the order of the seeds.
     pub scores: Vec<f64>,
+    /// Means over the episodes of what the environment measured last; empty where it was not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<MeanMeasurement>,
+}
+
+/// The mean over episodes of what an environment measured in their last steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeanMeasurement {
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: String,
+    /// Whether higher values are better; `None`: it only describes.
+    pub higher_is_better: Option<bool>,
+    /// The mean.
+    pub mean: f64,
 }
 
 impl Evaluation {
@@ -95,7 +112,44 @@ impl Evaluation {
             no_progress: share(super::Outcome::ended_without_progress),
             steps: outcomes.iter().map(|o| f64::from(o.steps)).sum::<f64>() / n,
             scores,
+            measurements: Vec::new(),
         }
+    }
+
+    /// The same with the means of what the environment `spec` measured in the last steps of
+    /// `outcomes`.
+    #[must_use]
+    pub fn measured(mut self, outcomes: &[super::Outcome], spec: &EnvSpec) -> Self {
+        let n = outcomes.len() as f64;
+        let mean = |i: usize| {
+            let values = outcomes.iter().filter_map(|o| o.measured.get(i));
+            values.sum::<f64>() / n
+        };
+        self.measurements = spec
+            .measurements
+            .iter()
+            .enumerate()
+            .map(|(i, measurement)| MeanMeasurement {
+                name: measurement.name.to_string(),
+                unit: measurement.unit.to_string(),
+                higher_is_better: match measurement.better {
+                    Better::Higher => Some(true),
+                    Better::Lower => Some(false),
+                    Better::Neither => None,
+                },
+                mean: mean(i),
+            })
+            .collect();
+        self
+    }
+
+    /// Whether all of several episodes came to the same score in the same number of steps: then one
+    /// episode was driven again and again, and an interval would say nothing.
+    pub fn is_one_episode(&self) -> bool {
+        let first = self.scores.first();
+        self.episodes > 1
+            && self.scores.iter().all(|score| Some(score) == first)
+            && self.steps.fract() == 0.0
     }
 }
 

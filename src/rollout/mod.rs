@@ -16,6 +16,6 @@ pub use blackout::Blackout;
 pub use driving::{Driving, driving};
 pub use error::DriveError;
 pub(crate) use evaluation::student_t_975;
-pub use evaluation::{Evaluation, Summary};
+pub use evaluation::{Evaluation, MeanMeasurement, Summary};
 pub use open_loop::{Brownian, OpenLoop, OpenLoopDriver};
 pub use policy::{Actor, AgentActor, EpisodeObserver, Policy, step, watch};

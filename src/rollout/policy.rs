@@ -7,7 +7,7 @@ use super::{ActingModel, DriveError, OpenLoop, OpenLoopDriver, Outcome};
 use crate::{
     controller::{Actions, LinearController},
     memory::Scratch,
-    run::{self, Interrupt},
+    run::{self, DriverName, Interrupt},
     vision::EncoderScratch,
     worlds::{Expert, World},
 };
@@ -52,6 +52,17 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// The policy called `name`, the scripted one with `noise`; `None` for an agent.
+    pub fn named(name: &DriverName, noise: f32) -> Option<Self> {
+        match name {
+            DriverName::Random => Some(Self::OpenLoop(OpenLoop::Random)),
+            DriverName::Brownian => Some(Self::OpenLoop(OpenLoop::Brownian)),
+            DriverName::Noop => Some(Self::OpenLoop(OpenLoop::Noop)),
+            DriverName::Scripted => Some(Self::Scripted { noise }),
+            DriverName::First | DriverName::Agent(_) => None,
+        }
+    }
+
     /// An environment driven by this policy, for the episode of `seed`. Its random numbers are a
     /// function of the root seed `root` and of `seed`.
     ///

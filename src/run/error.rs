@@ -172,6 +172,8 @@ pub enum Recovery {
     Shipped,
     /// This noise belongs to a comparison, not to its memories' settings.
     Noises(f64),
+    /// Episodes must not be given up.
+    NoGiveUp,
     /// Episodes must begin where the environment begins them.
     NoRandomStart,
     /// The environment must be Car-Racing itself.

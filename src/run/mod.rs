@@ -4,6 +4,7 @@
 
 mod atomic;
 mod checkpoint;
+mod driver;
 mod episode;
 mod error;
 mod folder;
@@ -17,6 +18,7 @@ mod shipped;
 
 pub use atomic::{remove_partial, write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
+pub use driver::DriverName;
 pub use episode::{Episode, EpisodeStore, LatentEpisode};
 pub use error::{GatedFigure, Part, Recovery, Result, RunError};
 pub use folder::RunFolder;

@@ -168,8 +168,8 @@ mod tests {
         };
         for (set, words) in [
             (
-                "collect.policy=expert",
-                vec!["expert", "brownian", "scripted"],
+                "collect.policy=nobody",
+                vec!["nobody", "brownian", "scripted"],
             ),
             (
                 "vision.update=7",

@@ -1,11 +1,8 @@
 //! Collection: episodes of the real environment, one file each.
 
-use std::{
-    path::Path,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
 };
 
 use frmdn_env::ObservationMut;
@@ -15,8 +12,8 @@ use super::Context;
 use crate::{
     agent::{self, Agent},
     controller::LinearController,
-    rollout::{ActingModel, Actor, AgentActor, OpenLoop, Policy, step},
-    run::{Episode, FIRST, Result, RunFolder, seeds},
+    rollout::{ActingModel, Actor, AgentActor, Policy, step},
+    run::{DriverName, Episode, FIRST, Result, RunFolder, seeds},
     worlds::World,
 };
 
@@ -90,26 +87,24 @@ impl<'a> Drivers<'a> {
     /// same drivers whatever happens to the original folders.
     pub fn new(folder: &RunFolder, world: &'a World) -> Result<Self> {
         let preset = folder.preset();
-        let load = |(number, policy): (usize, &str)| {
-            Ok(match policy {
-                "brownian" => Driver::Policy(Policy::OpenLoop(OpenLoop::Brownian)),
-                "scripted" => Driver::Policy(Policy::Scripted {
-                    noise: SCRIPTED_NOISE,
-                }),
-                path => {
-                    let own = if path == FIRST {
-                        folder.path(FIRST)
-                    } else {
-                        folder.path(&format!("drivers/{number}"))
-                    };
+        let load = |(number, name): (usize, DriverName)| {
+            if let Some(policy) = Policy::named(&name, SCRIPTED_NOISE) {
+                return Ok(Driver::Policy(policy));
+            }
+            let own = match &name {
+                DriverName::Agent(path) => {
+                    let own = folder.path(&format!("drivers/{number}"));
                     let copy = own.join(agent::FILE);
-                    if path != FIRST && !copy.exists() {
-                        Agent::keep(Path::new(path), &copy)?;
+                    if !copy.exists() {
+                        Agent::keep(path, &copy)?;
                     }
-                    let agent = Agent::load(&own)?;
-                    Driver::Agent(Box::new((agent.acting_model(world)?, agent.controller()?)))
+                    own
                 }
-            })
+                _ => folder.path(FIRST),
+            };
+            let agent = Agent::load(&own)?;
+            let driver = (agent.acting_model(world)?, agent.controller()?);
+            Ok(Driver::Agent(Box::new(driver)))
         };
         Ok(Self {
             world,

@@ -15,9 +15,11 @@ mod order;
 mod vision;
 mod windows;
 
+use frmdn_env::{EnvSpec, ObservationSpace};
+
 use crate::{
     device::Device,
-    run::{Interrupt, Reporter, Result, RunError},
+    run::{Interrupt, Preset, Recovery, Reporter, Result, RunError},
     worlds::{Bridge, World},
 };
 
@@ -66,6 +68,31 @@ impl Context<'_> {
             Ok(())
         }
     }
+}
+
+/// Refuses settings of a new run that need what its environment does not declare.
+///
+/// # Errors
+/// If episodes are to be given up where no progress is measured, or frames are to be seen where
+/// there are none.
+pub fn check_environment(preset: &Preset, spec: &EnvSpec) -> Result<()> {
+    let name = &preset.environment;
+    let give_up = preset.controller.give_up_after;
+    if give_up > 0 && spec.progress.is_none() {
+        return Err(RunError::refused(
+            format!(
+                "controller.give_up_after = {give_up}: {name} does not measure progress, without \
+                 which no episode can be given up"
+            ),
+            Recovery::NoGiveUp,
+        ));
+    }
+    if let ObservationSpace::Latent(n) = spec.observation {
+        return Err(RunError::Config(format!(
+            "{name} gives {n} numbers a step and no frames: V has nothing to see"
+        )));
+    }
+    Ok(())
 }
 
 /// Whether episode `index` is held out of all training: every tenth.

@@ -1,14 +1,14 @@
 //! Validation of presets.
 
-use std::{fmt::Display, path::Path};
+use std::fmt::Display;
 
 use frmdn_cma_es::Recombination;
 
 use super::{
     CollectConfig, ControllerConfig, ControllerInputs, ControllerStart, EvaluateConfig, FINALISTS,
-    FIRST, LateConfig, MemoryTraining, Preset, VisionTraining,
+    LateConfig, MemoryTraining, Preset, VisionTraining,
 };
-use crate::run::{Recovery, Result, RunError, existing_folder, seeds};
+use crate::run::{DriverName, Recovery, Result, RunError, existing_folder, seeds};
 
 impl Preset {
     /// What it names must be there when the run begins; later the run has its own.
@@ -20,12 +20,15 @@ impl Preset {
             first.check()?;
         }
         for policy in self.collect.policies() {
-            let named = ["brownian", "scripted", FIRST].contains(&policy);
-            if !named && existing_folder(Path::new(policy)).is_none() {
+            let DriverName::Agent(path) = &policy else {
+                continue;
+            };
+            if existing_folder(path).is_none() {
                 return Err(RunError::refused(
                     format!(
-                        "collect.policy: `{policy}` is neither brownian nor scripted, nor the \
-                         folder of a run or checkpoint"
+                        "collect.policy: `{policy}` is neither one of {}, nor the folder of a run \
+                         or checkpoint",
+                        DriverName::NAMES
                     ),
                     Recovery::Shipped,
                 ));
@@ -48,7 +51,7 @@ impl Preset {
                 }
             })?;
         }
-        if self.first.is_none() && self.collect.policies().contains(&FIRST) {
+        if self.first.is_none() && self.collect.policies().contains(&DriverName::First) {
             return Err(Impossible::NoFirstRound);
         }
         check_collect(&self.collect)?;
@@ -56,7 +59,7 @@ impl Preset {
         check_memory(&self.memory, self.vision.model.latent, self.collect.steps)?;
         check_controller(&self.controller)?;
         let first = ControllerStart::First;
-        if self.controller.start == first && !self.collect.policies().contains(&FIRST) {
+        if self.controller.start == first && !self.collect.policies().contains(&DriverName::First) {
             return Err(Impossible::StartWithoutEpisodes);
         }
         check_evaluate(&self.evaluate)

@@ -1,5 +1,6 @@
 //! Settings of the data, V, M, the gates and the evaluation.
 
+use crate::run::DriverName;
 use serde::{Deserialize, Serialize};
 
 use crate::{memory::MemoryConfig, vision::VaeConfig};
@@ -38,8 +39,11 @@ pub struct CollectConfig {
 
 impl CollectConfig {
     /// The drivers, in the order in which they take turns.
-    pub fn policies(&self) -> Vec<&str> {
-        self.policy.split(',').map(str::trim).collect()
+    pub fn policies(&self) -> Vec<DriverName> {
+        let names = self.policy.split(',').map(str::trim);
+        names
+            .map(|name| name.parse().unwrap_or_else(|e| match e {}))
+            .collect()
     }
 
     /// Which of the drivers has episode `index`. Turns are shifted after every ten episodes,

@@ -9,7 +9,7 @@ use crate::{
     controller::{LinearController, Whitening},
     memory::Scratch,
     rollout::ActingModel,
-    run::{Episode, FIRST, LatentEpisode, Recovery, Result, RunError, RunFolder},
+    run::{DriverName, Episode, FIRST, LatentEpisode, Recovery, Result, RunError, RunFolder},
     stages::training_indices,
     vision::EncoderScratch,
     worlds::World,
@@ -36,7 +36,7 @@ pub fn fit(
     let agent = Agent::load(&folder.path(FIRST))?;
     let (old, controller) = (agent.acting_model(world)?, agent.controller()?);
     let collect = &preset.collect;
-    let is_of_first = |&i: &usize| collect.policies()[collect.driver(i)] == FIRST;
+    let is_of_first = |&i: &usize| collect.policies()[collect.driver(i)] == DriverName::First;
     let chosen: Vec<usize> = training_indices(collect.episodes)
         .filter(is_of_first)
         .take(EPISODES)

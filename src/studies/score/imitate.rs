@@ -6,7 +6,7 @@ use crate::{
     controller::Whitening,
     memory::Scratch,
     rollout::ActingModel,
-    run::{LatentEpisode, Result},
+    run::{DriverName, LatentEpisode, Result},
     stages::{self, Ridge},
 };
 
@@ -27,7 +27,13 @@ pub fn imitate_drivers(
     whitening: &Whitening,
 ) -> Result<Option<Vec<f64>>> {
     let collect = &data.preset.collect;
-    let seeing = |&i: &usize| collect.policies()[collect.driver(i)] != "brownian";
+    let seeing = |&i: &usize| {
+        let driver = &collect.policies()[collect.driver(i)];
+        !matches!(
+            driver,
+            DriverName::Random | DriverName::Brownian | DriverName::Noop
+        )
+    };
     let (n, actions) = (whitening.len() + 1, model.actions.width());
     let mut sums = Ridge::new(n, actions);
     let (mut outputs, mut scratch) = (vec![0.0; actions], Scratch::default());

@@ -75,7 +75,7 @@ struct Setup {
 pub fn write(source: &Source<'_>) -> Result<PathBuf> {
     let plan = source.plan;
     let variants: Vec<String> = plan.variants.iter().map(ToString::to_string).collect();
-    let drivers = source.presets[0].collect.policies();
+    let drivers = drivers(source.presets[0]);
     let regimes = regimes(source.finished);
     let mut regime_reports = Vec::new();
     for regime in &regimes {
@@ -104,12 +104,18 @@ pub fn write(source: &Source<'_>) -> Result<PathBuf> {
     report::write(&plan.out, "likelihood", Format::Markdown, &report)
 }
 
+/// The drivers of the data by name.
+fn drivers(preset: &Preset) -> Vec<String> {
+    let drivers = preset.collect.policies();
+    drivers.iter().map(ToString::to_string).collect()
+}
+
 fn setup(source: &Source<'_>) -> Setup {
     let preset = source.presets[0];
     Setup {
         episodes: preset.collect.episodes,
         steps: preset.collect.steps,
-        drivers: preset.collect.policies().join(", "),
+        drivers: drivers(preset).join(", "),
         test_episodes: source.plan.test_episodes,
         hidden: preset.memory.model.hidden,
         batch: preset.memory.batch,

@@ -54,7 +54,7 @@ struct OpenLoop {
 pub fn regime(
     regime: &Regime<'_>,
     variants: &[String],
-    drivers: &[&str],
+    drivers: &[String],
     linear: &[&Linear],
 ) -> RegimeReport {
     let variants = regime.trained_variants(variants);
@@ -183,9 +183,9 @@ fn linear_report(linear: &[&Linear]) -> LinearReport {
     }
 }
 
-fn by_driver(regime: &Regime<'_>, variants: &[&str], drivers: &[&str]) -> Table {
+fn by_driver(regime: &Regime<'_>, variants: &[&str], drivers: &[String]) -> Table {
     let mut heading = vec!["memory"];
-    heading.extend(drivers);
+    heading.extend(drivers.iter().map(String::as_str));
     let mut rows = Vec::new();
     for variant in variants {
         let mut row = vec![(*variant).to_owned()];

@@ -1,0 +1,71 @@
+//! Who drives, by name.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use super::FIRST;
+
+/// A driver by name, as presets and commands spell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DriverName {
+    /// `random`: an independent uniform action at each step.
+    Random,
+    /// `brownian`: a random walk of the action.
+    Brownian,
+    /// `noop`: nothing at all.
+    Noop,
+    /// `scripted`: the environment's own driver, which knows more than an agent sees; `expert` means
+    /// the same.
+    Scripted,
+    /// `first`: the agent of the earlier round of a preset.
+    First,
+    /// The agent of a run folder or checkpoint.
+    Agent(PathBuf),
+}
+
+impl DriverName {
+    /// The names that are not paths, for messages.
+    pub const NAMES: &'static str = "random, brownian, noop, scripted";
+}
+
+impl FromStr for DriverName {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "random" => Self::Random,
+            "brownian" => Self::Brownian,
+            "noop" => Self::Noop,
+            "scripted" | "expert" => Self::Scripted,
+            FIRST => Self::First,
+            path => Self::Agent(path.into()),
+        })
+    }
+}
+
+impl fmt::Display for DriverName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random => f.write_str("random"),
+            Self::Brownian => f.write_str("brownian"),
+            Self::Noop => f.write_str("noop"),
+            Self::Scripted => f.write_str("scripted"),
+            Self::First => f.write_str(FIRST),
+            Self::Agent(path) => path.display().fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_and_everything_else_is_a_path() {
+        for name in ["random", "brownian", "noop", "scripted", "first", "runs/a"] {
+            let driver: DriverName = name.parse().unwrap();
+            assert_eq!(driver.to_string(), name);
+            assert_eq!(matches!(driver, DriverName::Agent(_)), name == "runs/a");
+        }
+        assert_eq!("expert".parse(), Ok(DriverName::Scripted));
+    }
+}
