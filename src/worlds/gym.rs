@@ -48,7 +48,7 @@ impl Gym {
         let id = id(&name)?.ok_or(WorldError::UnknownName)?;
         let python = Python::find(bridge.python.as_deref(), id)?;
         let mut config = GymConfig::new(id);
-        text.clone_into(&mut config.name);
+        config.name = name.to_string();
         config.kwargs = kwargs(&name.options);
         config.draw = draw;
         config.processes = rayon::current_num_threads();

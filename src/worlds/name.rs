@@ -31,6 +31,16 @@ impl<'a> Name<'a> {
     }
 }
 
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind)?;
+        for (key, value) in &self.options {
+            write!(f, ",{key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +50,7 @@ mod tests {
         let name = Name::parse("gym:pkg:space/Car-v1,a=true,b=").unwrap();
         assert_eq!(name.kind, "gym:pkg:space/Car-v1");
         assert_eq!(name.options, [("a", "true"), ("b", "")]);
+        assert_eq!(name.to_string(), "gym:pkg:space/Car-v1,a=true,b=");
         assert_eq!(Name::parse("car-racing").unwrap().options, []);
         for (text, word) in [
             ("car-racing,fast", "fast"),
