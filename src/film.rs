@@ -4,13 +4,13 @@
 use std::{ops::ControlFlow, path::Path};
 
 use frmdn_engine::random::stream;
-use frmdn_env::{AgentView, Env, EnvSpec, ObservationMut, Picture};
+use frmdn_env::{AgentView, EnvSpec, Picture};
 
 use crate::{
     agent::Agent,
     memory::Prediction,
     pictures::{Film, Panel},
-    rollout::{Job, OpenLoop, Outcome, Policy, View, watch},
+    rollout::{Job, Moment, OpenLoop, Outcome, Policy, View, watch},
     run::{Interrupt, Recovery, Result, RunError},
     vision::{DecoderScratch, EncoderScratch, FRAME, SIDE as VIEW},
     worlds::World,
@@ -116,15 +116,19 @@ pub fn drive_policy(
     let mut actor = policy.start(world, 0, seed)?;
     let mut film = Film::create(path, DELAY)?;
     let every = steps_per_frame(&world.spec()?);
-    let mut observe = |env: &mut dyn Env, frame: &[u8], outcome: &Outcome| -> Result<()> {
-        if !outcome.steps.is_multiple_of(every) {
-            return Ok(());
+    let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+        if !moment.outcome.steps.is_multiple_of(every) {
+            return Ok(ControlFlow::Continue(()));
         }
-        let person = env
+        let title = format!("SCORE {:.0}", moment.outcome.score);
+        let person = moment
+            .env
             .picture()
-            .map(|p| picture_panel(p).titled(&format!("SCORE {:.0}", outcome.score)));
-        let panels = [person, Some(frame_panel(frame).titled("THE AGENT'S VIEW"))];
-        film.push(&Panel::row(panels.into_iter().flatten().collect()))
+            .map(|p| picture_panel(p).titled(&title));
+        let seen = frame_panel(moment.frame).titled("THE AGENT'S VIEW");
+        let panels = [person, Some(seen)];
+        film.push(&Panel::row(panels.into_iter().flatten().collect()))?;
+        Ok(ControlFlow::Continue(()))
     };
     let outcome = watch(actor.as_mut(), seed, stop, &mut observe)?;
     if !stop.is_set() {
@@ -299,29 +303,25 @@ fn record(
         model.watch(world, job, stop, &mut observe)?;
         return Ok(steps);
     }
-    let mut env: Box<dyn Env> = world.make()?;
-    let mut frame = vec![0; env.observation_space().len()];
     let mut scratch = EncoderScratch::default();
-    let mut driver = OpenLoop::Brownian.driver(&model.actions, 0, film.seed);
-    let mut score = 0.0;
-    env.reset(film.seed, ObservationMut::Frame(&mut frame))?;
-    while steps.len() < wanted && !stop.is_set() {
-        let (mut latent, mut action) = (vec![0.0; model.latent], vec![0.0; model.actions.width()]);
-        model.encoder.encode(&mut scratch, &frame, &mut latent);
-        driver.act(&mut action);
-        steps.push(RecordedStep {
-            frame: frame.clone(),
-            latent,
-            action: action.clone(),
-            score,
-        });
-        let mut index = [0.0];
-        let env_action = model.actions.for_env(&action, &mut index);
-        let step = env.step(env_action, ObservationMut::Frame(&mut frame))?;
-        score += step.reward;
-        if step.done() {
-            break;
+    let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+        if steps.len() == wanted {
+            return Ok(ControlFlow::Break(()));
         }
-    }
+        let mut latent = vec![0.0; model.latent];
+        model
+            .encoder
+            .encode(&mut scratch, moment.frame, &mut latent);
+        steps.push(RecordedStep {
+            frame: moment.frame.to_vec(),
+            latent,
+            action: moment.action.to_vec(),
+            score: moment.outcome.score,
+        });
+        Ok(ControlFlow::Continue(()))
+    };
+    let brownian = Policy::OpenLoop(OpenLoop::Brownian);
+    let mut actor = brownian.start(world, 0, film.seed)?;
+    watch(actor.as_mut(), film.seed, stop, &mut observe)?;
     Ok(steps)
 }

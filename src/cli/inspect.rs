@@ -146,7 +146,7 @@ fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) 
     let tracks = seeds::SELECTION.start..seeds::SELECTION.start + TRACKS;
     let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)?;
     let bands = bands.ok_or(RunError::Stopped)?;
-    let spec = world.probe()?.spec();
+    let spec = world.probe_spec()?;
     let of = &spec.quantities[spec.bands_by];
     let rows: Vec<Vec<String>> = bands
         .iter()

@@ -1,12 +1,11 @@
 //! How an agent drives, by what lies ahead, in an environment whose inner state can be read.
 
-use frmdn_env::ObservationMut;
+use std::ops::ControlFlow;
+
 use rayon::prelude::*;
 
-use super::{ActingModel, DriveError};
-use crate::{
-    controller::LinearController, memory, run::Interrupt, vision::EncoderScratch, worlds::World,
-};
+use super::{ActingModel, AgentActor, DriveError, Moment, watch};
+use crate::{controller::LinearController, run::Interrupt, worlds::World};
 
 /// Means over the steps of one band.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +14,7 @@ pub struct Driving {
     pub below: Option<f64>,
     /// Share of all steps, 0 to 1.
     pub share: f64,
-    /// Mean and standard deviation of each quantity of [`crate::worlds::ProbeSpec::driving`].
+    /// Mean and standard deviation of each quantity of [`frmdn_env::ProbeSpec::driving`].
     pub moments: Vec<[f64; 2]>,
 }
 
@@ -23,7 +22,7 @@ pub struct Driving {
 type Sums = Vec<Vec<f64>>;
 
 /// Drives `controller` on `tracks` and returns the means of the start phase, then of each band of
-/// [`crate::worlds::ProbeSpec::bands_by`]. `None` if interrupted.
+/// [`frmdn_env::ProbeSpec::bands_by`]. `None` if interrupted.
 ///
 /// # Errors
 /// If the inner state of `world` cannot be read, or if it refuses a call.
@@ -41,7 +40,7 @@ pub fn driving(
     if stop.is_set() {
         return Ok(None);
     }
-    let spec = world.probe()?.spec();
+    let spec = world.probe_spec()?;
     let mut sums = empty(spec.bands.len(), spec.driving.len());
     for of_track in &by_track {
         let of_track = of_track.iter().flatten();
@@ -83,28 +82,16 @@ fn track(
     seed: u64,
     stop: &Interrupt,
 ) -> Result<Sums, DriveError> {
-    let mut probe = world.probe()?;
-    let spec = probe.spec();
-    let mut frame = vec![0; probe.env().observation_space().len()];
-    probe.env().reset(seed, ObservationMut::Frame(&mut frame))?;
-    let (mut vision, mut scratch) = (EncoderScratch::default(), memory::Scratch::default());
-    let (mut z, mut state, mut action) = (
-        vec![0.0; model.latent],
-        vec![0.0; model.memory.state_len()],
-        vec![0.0; model.actions.width()],
-    );
+    let spec = world.probe_spec()?;
     let mut sums = empty(spec.bands.len(), spec.driving.len());
-    let (mut read, mut index) = (vec![0.0; spec.quantities.len()], [0.0]);
-    for step in 0.. {
-        if stop.is_set() {
-            break;
+    let mut read = vec![0.0; spec.quantities.len()];
+    let mut actor = AgentActor::new(world.make()?, model, controller);
+    let mut look = |moment: Moment<'_>| {
+        if let Some(probe) = moment.env.probe() {
+            probe.read(&mut read)?;
         }
-        model.encoder.encode(&mut vision, &frame, &mut z);
-        controller.outputs(&z, model.memory.hidden(&state), &mut action);
-        model.actions.squash(&mut action);
-        probe.read(&mut read)?;
         let ahead = read[spec.bands_by];
-        let band = if step < spec.start_steps {
+        let band = if moment.outcome.steps < spec.start_steps {
             0
         } else {
             1 + spec.bands.partition_point(|most| ahead >= *most)
@@ -115,14 +102,8 @@ fn track(
             sum[0] += read[*i];
             sum[1] += read[*i] * read[*i];
         }
-        model.memory.step(1, &z, &action, &mut state, &mut scratch);
-        let env_action = model.actions.for_env(&action, &mut index);
-        let step = probe
-            .env()
-            .step(env_action, ObservationMut::Frame(&mut frame))?;
-        if step.done() {
-            break;
-        }
-    }
+        Ok(ControlFlow::Continue(()))
+    };
+    watch(&mut actor, seed, stop, &mut look)?;
     Ok(sums)
 }

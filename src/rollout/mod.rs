@@ -18,4 +18,4 @@ pub use error::DriveError;
 pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, MeanMeasurement, Summary};
 pub use open_loop::{Brownian, OpenLoop, OpenLoopDriver};
-pub use policy::{Actor, AgentActor, EpisodeObserver, Policy, step, watch};
+pub use policy::{Actor, AgentActor, Moment, Policy, RecordedActor, Watcher, step, watch};

@@ -1,5 +1,7 @@
 //! Policies that need no training and agents, behind one trait.
 
+use std::ops::ControlFlow;
+
 use frmdn_env::{Env, ObservationMut, Step};
 use rayon::prelude::*;
 
@@ -103,7 +105,7 @@ impl Policy {
     ) -> Result<Option<Vec<Outcome>>, DriveError> {
         let drive = |seed| {
             let mut actor = self.start(world, root, seed)?;
-            watch(actor.as_mut(), seed, stop, &mut |_, _, _| Ok(())).inspect(done)
+            watch(actor.as_mut(), seed, stop, &mut ()).inspect(done)
         };
         let outcomes: Result<Vec<Outcome>, DriveError> = seeds.into_par_iter().map(drive).collect();
         let outcomes = outcomes?;
@@ -111,34 +113,118 @@ impl Policy {
     }
 }
 
-/// Called before every step with the environment, the frame and the outcome so far.
-pub type EpisodeObserver<'a> = &'a mut dyn FnMut(&mut dyn Env, &[u8], &Outcome) -> run::Result<()>;
+/// What is seen of an episode before a step.
+pub struct Moment<'a> {
+    /// The environment, for its picture and its inner state.
+    pub env: &'a mut dyn Env,
+    /// The observation.
+    pub frame: &'a [u8],
+    /// The action that comes next, in the agent's form.
+    pub action: &'a [f32],
+    /// The outcome so far.
+    pub outcome: &'a Outcome,
+}
 
-/// Drives the episode of `seed` to its end (or until interrupted) and calls `observe` before every
-/// step.
+/// Looks on while an episode is driven.
+pub trait Watcher {
+    /// Before every step. [`ControlFlow::Break`] ends the episode before the action is applied.
+    ///
+    /// # Errors
+    /// Whatever ends the episode for good.
+    fn before(&mut self, moment: Moment<'_>) -> run::Result<ControlFlow<()>> {
+        let _ = moment;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// After every step, with the observation that it led to.
+    ///
+    /// # Errors
+    /// Whatever ends the episode for good.
+    fn after(&mut self, step: &Step, frame: &[u8]) -> run::Result<()> {
+        let _ = (step, frame);
+        Ok(())
+    }
+}
+
+/// Sees nothing.
+impl Watcher for () {}
+
+/// Sees what is before every step.
+impl<F: FnMut(Moment<'_>) -> run::Result<ControlFlow<()>>> Watcher for F {
+    fn before(&mut self, moment: Moment<'_>) -> run::Result<ControlFlow<()>> {
+        self(moment)
+    }
+}
+
+/// Drives the episode of `seed` to its end, or until interrupted or `watcher` breaks it off.
 ///
 /// # Errors
-/// If the environment refuses a call, or if `observe` fails.
+/// If the environment refuses a call, or if `watcher` fails.
 pub fn watch(
     actor: &mut dyn Actor,
     seed: u64,
     stop: &Interrupt,
-    observe: EpisodeObserver<'_>,
+    watcher: &mut dyn Watcher,
 ) -> Result<Outcome, DriveError> {
     let mut frame = vec![0; actor.env().observation_space().len()];
     let mut action = vec![0.0; actor.actions().width()];
     let mut outcome = Outcome::default();
     actor.env().reset(seed, ObservationMut::Frame(&mut frame))?;
     while !stop.is_set() {
-        observe(actor.env(), &frame, &outcome)?;
         actor.act(&frame, &mut action)?;
+        let moment = Moment {
+            env: actor.env(),
+            frame: &frame,
+            action: &action,
+            outcome: &outcome,
+        };
+        if watcher.before(moment)?.is_break() {
+            break;
+        }
         let step = step(actor, &action, &mut frame)?;
         outcome.add(step, actor.env().spec());
+        watcher.after(&step, &frame)?;
         if step.done() {
             break;
         }
     }
     Ok(outcome)
+}
+
+/// Applies recorded actions, one after the other; the last one again where they are too few.
+pub struct RecordedActor<'a> {
+    env: Box<dyn Env>,
+    actions: Actions,
+    recorded: std::slice::ChunksExact<'a, f32>,
+}
+
+impl<'a> RecordedActor<'a> {
+    /// The actions `recorded` `[steps, width]` in `env`.
+    pub fn new(env: Box<dyn Env>, recorded: &'a [f32]) -> Self {
+        let actions = Actions::of(env.spec());
+        Self {
+            recorded: recorded.chunks_exact(actions.width()),
+            env,
+            actions,
+        }
+    }
+}
+
+impl Actor for RecordedActor<'_> {
+    fn env(&mut self) -> &mut dyn Env {
+        self.env.as_mut()
+    }
+
+    fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
+    fn act(&mut self, _: &[u8], action: &mut [f32]) -> Result<(), DriveError> {
+        if let Some(recorded) = self.recorded.next() {
+            action.copy_from_slice(recorded);
+        }
+        Ok(())
+    }
 }
 
 struct OpenLoopActor {

@@ -1,19 +1,22 @@
 //! Collection: episodes of the real environment, one file each.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use frmdn_env::ObservationMut;
+use frmdn_env::Step;
 use rayon::prelude::*;
 
 use super::Context;
 use crate::{
     agent::{self, Agent},
     controller::LinearController,
-    rollout::{ActingModel, Actor, AgentActor, Policy, step},
-    run::{DriverName, Episode, FIRST, Result, RunFolder, seeds},
+    rollout::{ActingModel, Actor, AgentActor, Moment, Policy, Watcher, watch},
+    run::{DriverName, Episode, FIRST, Interrupt, Result, RunFolder, seeds},
     worlds::World,
 };
 
@@ -135,35 +138,46 @@ impl<'a> Drivers<'a> {
     }
 }
 
-fn drive(world: &mut dyn Actor, steps: usize, seed: u64) -> Result<Episode> {
-    let (frame_len, action_len) = (
-        world.env().observation_space().len(),
-        world.actions().width(),
-    );
-    let mut episode = Episode {
-        seed,
-        frame_len,
-        action_len,
-        frames: vec![0; frame_len],
-        actions: Vec::new(),
-        rewards: Vec::new(),
-        terminated: false,
+fn drive(actor: &mut dyn Actor, steps: usize, seed: u64) -> Result<Episode> {
+    let mut recorder = Recorder {
+        steps,
+        episode: Episode {
+            seed,
+            frame_len: actor.env().observation_space().len(),
+            action_len: actor.actions().width(),
+            frames: Vec::new(),
+            actions: Vec::new(),
+            rewards: Vec::new(),
+            terminated: false,
+        },
     };
-    world
-        .env()
-        .reset(seed, ObservationMut::Frame(&mut episode.frames))?;
-    let mut action = vec![0.0; action_len];
-    while episode.steps() < steps {
-        let at = episode.frames.len();
-        world.act(&episode.frames[at - frame_len..], &mut action)?;
-        episode.frames.resize(at + frame_len, 0);
-        let step = step(world, &action, &mut episode.frames[at..])?;
-        episode.actions.extend_from_slice(&action);
-        episode.rewards.push(step.reward as f32);
-        episode.terminated = step.terminated;
-        if step.done() {
-            break;
+    // Ctrl-C ends the collection between two episodes.
+    watch(actor, seed, &Interrupt::default(), &mut recorder)?;
+    Ok(recorder.episode)
+}
+
+/// Records an episode of at most so many steps.
+struct Recorder {
+    steps: usize,
+    episode: Episode,
+}
+
+impl Watcher for Recorder {
+    fn before(&mut self, moment: Moment<'_>) -> Result<ControlFlow<()>> {
+        if moment.outcome.steps == 0 {
+            self.episode.frames.extend_from_slice(moment.frame);
         }
+        if self.episode.steps() == self.steps {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.episode.actions.extend_from_slice(moment.action);
+        Ok(ControlFlow::Continue(()))
     }
-    Ok(episode)
+
+    fn after(&mut self, step: &Step, frame: &[u8]) -> Result<()> {
+        self.episode.frames.extend_from_slice(frame);
+        self.episode.rewards.push(step.reward as f32);
+        self.episode.terminated = step.terminated;
+        Ok(())
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Perturbation, Rule};
-use frmdn_env::{ActionSpace, Better, Env, EnvSpec, Measurement};
+use frmdn_env::{ActionSpace, Env, EnvSpec};
 
-use super::{Expert, Frames, Maker, Probe, ProbeSpec, WorldError, name::Name, pursuit::Scripted};
+use super::{Expert, Frames, Maker, WorldError, name::Name, pursuit::Scripted};
 
 /// Its name.
 pub const NAME: &str = "car-racing";
@@ -92,13 +92,6 @@ impl Maker for Native {
         let is_continuous = matches!(env.action_space(), ActionSpace::Box { .. });
         is_continuous.then(|| Box::new(Scripted::new(env, noise, root, seed)) as Box<dyn Expert>)
     }
-
-    fn probe(&self) -> Option<Box<dyn Probe>> {
-        Some(Box::new(Probed {
-            env: self.env(),
-            at: None,
-        }))
-    }
 }
 
 fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
@@ -140,70 +133,6 @@ fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
         }
     }
     Ok(config)
-}
-
-/// Tiles ahead of the car that count, about as far as the agent sees: 16 tiles of 3.5 units.
-const AHEAD: usize = 16;
-
-/// What can be read of the car.
-const PROBE: ProbeSpec = ProbeSpec {
-    quantities: &[
-        Measurement::new("forward speed", "units/s", Better::Higher),
-        Measurement::new("sideways speed", "units/s", Better::Neither),
-        Measurement::new("turning", "rad/s", Better::Neither),
-        Measurement::new(
-            "sharpest bend in the next 16 tiles",
-            "rad/unit",
-            Better::Neither,
-        ),
-        Measurement::new("gas", "", Better::Neither),
-        Measurement::new("brake", "", Better::Neither),
-        Measurement::new("a wheel off the road", "", Better::Lower),
-    ],
-    readable: &[0, 1, 2, 3],
-    driving: &[0, 4, 5, 6],
-    bands_by: 3,
-    // The sharpest bends of the game lie beyond 0.08.
-    bands: &[0.02, 0.04, 0.08],
-    start_steps: 100,
-};
-
-/// The environment with the tile that was last nearest to the car.
-struct Probed {
-    env: CarRacing,
-    at: Option<usize>,
-}
-
-impl Probe for Probed {
-    fn env(&mut self) -> &mut dyn Env {
-        &mut self.env
-    }
-
-    fn spec(&self) -> &'static ProbeSpec {
-        &PROBE
-    }
-
-    fn read(&mut self, out: &mut [f64]) -> Result<(), WorldError> {
-        let (Some(car), Some(road)) = (self.env.state(), self.env.track()) else {
-            return Err(WorldError::NotStarted);
-        };
-        let [x, y] = car.hull.position.map(f64::from);
-        let here = road.nearest((x, y), self.at);
-        self.at = Some(here);
-        let [forward, sideways] = car.hull.forward_and_sideways();
-        let rear = car.wheels[3];
-        let beside = car.wheels.iter().any(|w| !w.on_road);
-        out.copy_from_slice(&[
-            forward,
-            sideways,
-            f64::from(car.hull.angular_velocity),
-            road.max_curvature(here, AHEAD),
-            rear.gas,
-            rear.brake,
-            f64::from(u8::from(beside)),
-        ]);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

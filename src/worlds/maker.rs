@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use frmdn_env::{Env, EnvSpec, Measurement};
+use frmdn_env::{Env, EnvSpec};
 
 use super::WorldError;
 
@@ -38,11 +38,6 @@ pub trait Maker: Send + Sync {
         let _ = (noise, root, seed);
         None
     }
-
-    /// An environment whose inner state can be read.
-    fn probe(&self) -> Option<Box<dyn Probe>> {
-        None
-    }
 }
 
 /// An environment with a driver that knows more than an agent sees.
@@ -55,36 +50,4 @@ pub trait Expert: Send {
     /// # Errors
     /// Before the first reset.
     fn act(&mut self, action: &mut [f32]) -> Result<(), WorldError>;
-}
-
-/// What can be read of an environment's inner state.
-#[derive(Clone, Copy, Debug)]
-pub struct ProbeSpec {
-    /// All quantities, in the order of [`Probe::read`].
-    pub quantities: &'static [Measurement],
-    /// Numbers of those that an agent should know.
-    pub readable: &'static [usize],
-    /// Numbers of those that tell how an agent drives.
-    pub driving: &'static [usize],
-    /// Number of the quantity by which steps are sorted into bands.
-    pub bands_by: usize,
-    /// Upper limits of the bands; the last one, above all of them, has none.
-    pub bands: &'static [f64],
-    /// Steps at the start of an episode that are a band of their own.
-    pub start_steps: usize,
-}
-
-/// An environment whose inner state can be read, to see what an agent can know of it.
-pub trait Probe: Send {
-    /// The environment.
-    fn env(&mut self) -> &mut dyn Env;
-
-    /// What can be read.
-    fn spec(&self) -> &'static ProbeSpec;
-
-    /// Writes the present quantities.
-    ///
-    /// # Errors
-    /// Before the first reset.
-    fn read(&mut self, out: &mut [f64]) -> Result<(), WorldError>;
 }

@@ -16,10 +16,10 @@ mod wrap;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use frmdn_env::{Env, EnvSpec};
+use frmdn_env::{Env, EnvSpec, ProbeSpec};
 
 pub use error::WorldError;
-pub use maker::{Expert, Maker, Probe, ProbeSpec};
+pub use maker::{Expert, Maker};
 pub use pursuit::Script;
 
 use name::Name;
@@ -173,12 +173,13 @@ impl World {
         expert.ok_or_else(|| WorldError::NoExpert(self.name.clone()))
     }
 
-    /// An environment whose inner state can be read.
+    /// What can be read of the inner state of its environments.
     ///
     /// # Errors
-    /// If it shows none.
-    pub fn probe(&self) -> Result<Box<dyn Probe>, WorldError> {
-        let probe = self.maker.probe();
+    /// If it shows none, or if the server of a `gym:` environment fails.
+    pub fn probe_spec(&self) -> Result<&'static ProbeSpec, WorldError> {
+        let mut env = self.make()?;
+        let probe = env.probe().map(|probe| probe.probe_spec());
         probe.ok_or_else(|| WorldError::NoProbe(self.name.clone()))
     }
 }

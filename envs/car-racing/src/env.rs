@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use frmdn_env::{
-    Better, Env, EnvError, EnvSpec, Measured, Measurement, ObservationMut, Picture, Snapshot, Step,
+    Better, Env, EnvError, EnvSpec, Measured, Measurement, ObservationMut, Picture, Probe,
+    Snapshot, Step,
 };
 
 use crate::car::Car;
@@ -92,6 +93,8 @@ struct Episode {
     steps: u32,
     perturbation: Option<Perturbation>,
     noise: Option<Noise>,
+    /// The point of the track that was nearest to the car when its state was last read.
+    nearest: Option<usize>,
 }
 
 impl Episode {
@@ -131,6 +134,7 @@ impl Episode {
             steps: 0,
             perturbation,
             noise: perturbation.and_then(|p| p.noise(seed)),
+            nearest: None,
         };
         episode.advance();
         episode
@@ -219,6 +223,16 @@ impl CarRacing {
     /// Index of the tile on which the car started; `None` before the first reset.
     pub fn start(&self) -> Option<usize> {
         self.episode.as_ref().map(|episode| episode.start)
+    }
+
+    pub(crate) fn last_nearest(&self) -> Option<usize> {
+        self.episode.as_ref().and_then(|episode| episode.nearest)
+    }
+
+    pub(crate) fn set_nearest(&mut self, point: usize) {
+        if let Some(episode) = &mut self.episode {
+            episode.nearest = Some(point);
+        }
     }
 
     fn observe(&mut self, out: &mut [u8]) {
@@ -313,6 +327,10 @@ impl Env for CarRacing {
             height: FULL,
             rgb,
         })
+    }
+
+    fn probe(&mut self) -> Option<&mut dyn Probe> {
+        Some(self)
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -31,6 +31,7 @@ mod joint;
 mod math;
 mod perturbation;
 mod polygon;
+mod probe;
 pub mod pursuit;
 mod raster;
 pub mod rng;

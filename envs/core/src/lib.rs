@@ -7,6 +7,7 @@
 mod batch;
 pub mod conformance;
 mod dummy;
+mod probe;
 mod snapshot;
 mod spaces;
 mod spec;
@@ -15,6 +16,7 @@ pub mod wrappers;
 
 pub use batch::VecEnv;
 pub use dummy::DummyEnv;
+pub use probe::{Probe, ProbeSpec};
 pub use snapshot::Snapshot;
 pub use spaces::{ActionSpace, ObservationMut, ObservationSpace};
 pub use spec::{ActionForm, Better, EnvSpec, Measured, Measurement, Progress};
@@ -130,6 +132,11 @@ pub trait Env: Send {
     /// The present state as a picture for people, if the environment has one.
     fn picture(&mut self) -> Option<Picture>;
 
+    /// The environment as one whose inner state can be read, if it is one.
+    fn probe(&mut self) -> Option<&mut dyn Probe> {
+        None
+    }
+
     /// The whole state of the running episode; `None` where there is none, or where the environment
     /// has no snapshots ([`EnvSpec::has_snapshots`]).
     fn snapshot(&self) -> Option<Snapshot> {
@@ -177,6 +184,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn picture(&mut self) -> Option<Picture> {
         (**self).picture()
+    }
+
+    fn probe(&mut self) -> Option<&mut dyn Probe> {
+        (**self).probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

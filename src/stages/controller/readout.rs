@@ -1,7 +1,9 @@
 //! How well a linear map reads the inner state of an environment off z and off [z, h], which bounds
 //! what C can use.
 
-use frmdn_env::ObservationMut;
+use std::{ops::ControlFlow, path::PathBuf};
+
+use frmdn_env::{ProbeSpec, Step};
 use rayon::prelude::*;
 
 use super::{moments, ridge::Ridge};
@@ -9,8 +11,8 @@ use crate::{
     agent::Agent,
     controller::Whitening,
     memory::Scratch,
-    rollout::ActingModel,
-    run::{Episode, LatentEpisode, Recovery, Result, RunError, RunFolder},
+    rollout::{ActingModel, Moment, RecordedActor, Watcher, watch},
+    run::{Episode, Interrupt, LatentEpisode, Recovery, Result, RunError, RunFolder},
     stages::{Context, held_out},
     worlds::World,
 };
@@ -51,7 +53,7 @@ struct Rows {
 pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearReadout>> {
     let preset = folder.preset();
     let mut world = context.world(&preset.environment)?;
-    let spec = world.probe()?.spec();
+    let spec = world.probe_spec()?;
     let model = Agent::load_model(folder, &world)?;
     if preset.collect.random_start {
         world = world.with_random_start()?;
@@ -133,44 +135,72 @@ fn rows(
 ) -> Result<Rows> {
     let episode = Episode::load(&folder.episodes().path(index))?;
     let latents = LatentEpisode::load(&folder.latents().path(index))?;
-    let mut probe = world.probe()?;
-    let spec = probe.spec();
-    let mut frame = vec![0; probe.env().observation_space().len()];
-    probe
-        .env()
-        .reset(episode.seed, ObservationMut::Frame(&mut frame))?;
-    let (mut state, mut scratch) = (vec![0.0; model.memory.state_len()], Scratch::default());
-    let mut rows = Rows {
-        features: Vec::new(),
-        read: Vec::new(),
+    let mut replay = Replay {
+        spec: world.probe_spec()?,
+        model,
+        standard,
+        episode: &episode,
+        latents: &latents,
+        path: folder.episodes().path(index),
+        state: vec![0.0; model.memory.state_len()],
+        scratch: Scratch::default(),
+        rows: Rows {
+            features: Vec::new(),
+            read: Vec::new(),
+        },
     };
-    let (d, a) = (latents.latent, episode.action_len);
-    let (mut read, mut number) = (vec![0.0; spec.quantities.len()], [0.0]);
-    for t in 0..episode.steps() {
-        let (z, action) = (
-            &latents.mean[t * d..(t + 1) * d],
-            &episode.actions[t * a..(t + 1) * a],
-        );
-        probe.read(&mut read)?;
-        rows.features
-            .push(standard.of(&[z, model.memory.hidden(&state)].concat()));
-        rows.read
-            .push(spec.readable.iter().map(|&i| read[i]).collect());
-        let step = probe.env().step(
-            model.actions.for_env(action, &mut number),
-            ObservationMut::Frame(&mut frame),
-        )?;
-        if (step.reward as f32 - episode.rewards[t]).abs() > 1e-4 {
+    let mut actor = RecordedActor::new(world.make()?, &episode.actions);
+    watch(&mut actor, episode.seed, &Interrupt::default(), &mut replay)?;
+    Ok(replay.rows)
+}
+
+/// A recorded episode that is driven again.
+struct Replay<'a> {
+    spec: &'static ProbeSpec,
+    model: &'a ActingModel,
+    standard: &'a Whitening,
+    episode: &'a Episode,
+    latents: &'a LatentEpisode,
+    path: PathBuf,
+    state: Vec<f32>,
+    scratch: Scratch,
+    rows: Rows,
+}
+
+impl Watcher for Replay<'_> {
+    fn before(&mut self, moment: Moment<'_>) -> Result<ControlFlow<()>> {
+        let t = moment.outcome.steps as usize;
+        if t == self.episode.steps() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let mut read = vec![0.0; self.spec.quantities.len()];
+        if let Some(probe) = moment.env.probe() {
+            probe.read(&mut read)?;
+        }
+        let d = self.latents.latent;
+        let z = &self.latents.mean[t * d..(t + 1) * d];
+        let memory = &self.model.memory;
+        let features = [z, memory.hidden(&self.state)].concat();
+        self.rows.features.push(self.standard.of(&features));
+        let readable = self.spec.readable.iter().map(|&i| read[i]);
+        self.rows.read.push(readable.collect());
+        memory.step(1, z, moment.action, &mut self.state, &mut self.scratch);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn after(&mut self, step: &Step, _: &[u8]) -> Result<()> {
+        let t = self.rows.read.len() - 1;
+        let recorded = self.episode.rewards[t];
+        if (step.reward as f32 - recorded).abs() > 1e-4 {
             return Err(RunError::damaged(
-                &folder.episodes().path(index),
+                &self.path,
                 format!(
-                    "step {t} brings {} here and brought {} there",
-                    step.reward, episode.rewards[t]
+                    "step {t} brings {} here and brought {recorded} there",
+                    step.reward
                 ),
                 Recovery::Episodes,
             ));
         }
-        model.memory.step(1, z, action, &mut state, &mut scratch);
+        Ok(())
     }
-    Ok(rows)
 }

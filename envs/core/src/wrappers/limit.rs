@@ -1,6 +1,6 @@
 //! A limit on the steps of an episode.
 
-use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Snapshot, Step};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Probe, Snapshot, Step};
 
 /// Truncates episodes after a number of steps.
 pub struct StepLimit {
@@ -62,6 +62,10 @@ impl Env for StepLimit {
 
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
+    }
+
+    fn probe(&mut self) -> Option<&mut dyn Probe> {
+        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -1,7 +1,9 @@
 //! Episodes that begin after some steps of doing nothing.
 
 use super::{nothing, uniform};
-use crate::{Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Snapshot, Step};
+use crate::{
+    Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Probe, Snapshot, Step,
+};
 
 /// The stream of the numbers of steps.
 const STREAM: u64 = 0x6e6f_6f70;
@@ -97,6 +99,10 @@ impl Env for NoopStart {
 
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
+    }
+
+    fn probe(&mut self) -> Option<&mut dyn Probe> {
+        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -1,6 +1,8 @@
 //! Steps of several frames.
 
-use crate::{Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Snapshot, Step};
+use crate::{
+    Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Probe, Snapshot, Step,
+};
 
 /// Applies each action for several frames. The reward is the sum, the observation that of the last
 /// frame or, value by value, the larger one of the last two: machines that draw some things in even
@@ -141,6 +143,10 @@ impl Env for FrameSkip {
 
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
+    }
+
+    fn probe(&mut self) -> Option<&mut dyn Probe> {
+        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -1,7 +1,7 @@
 //! Actions that are sometimes repeated.
 
 use super::uniform;
-use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Snapshot, Step};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Probe, Snapshot, Step};
 
 /// The stream of the repetitions.
 const STREAM: u64 = 0x73_7469_636b;
@@ -94,6 +94,10 @@ impl Env for Sticky {
 
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
+    }
+
+    fn probe(&mut self) -> Option<&mut dyn Probe> {
+        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {
