@@ -5,7 +5,7 @@ use std::sync::Arc;
 use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Perturbation, Rule};
 use frmdn_env::{ActionSpace, Env, EnvSpec};
 
-use super::{Expert, Frames, Maker, WorldError, name::Name, pursuit::Scripted};
+use super::{Expert, Frames, Kind, Maker, WorldError, name::Name, pursuit::Scripted, unknown};
 
 /// Its name.
 pub const NAME: &str = "car-racing";
@@ -42,25 +42,38 @@ impl Native {
     pub fn open(text: &str, frames: Frames) -> Result<Self, WorldError> {
         let name = Name::parse(text)?;
         if name.kind != NAME {
-            return Err(WorldError::UnknownName);
+            return Err(unknown());
         }
-        Self::of(&name, frames)
+        Self::of(&name.options, frames)
     }
 
-    pub(super) fn of(name: &Name<'_>, frames: Frames) -> Result<Self, WorldError> {
+    fn of(options: &[(&str, &str)], frames: Frames) -> Result<Self, WorldError> {
         let observation = match frames {
             Frames::Agent => Observation::Agent64,
             Frames::Whole => Observation::Full96,
         };
         Ok(Self(CarRacingConfig {
             observation,
-            ..config(&name.options)?
+            ..config(options)?
         }))
     }
 
     /// A new environment, which shows its state.
     pub fn env(&self) -> CarRacing {
         self.0.init()
+    }
+}
+
+/// The kind of environment.
+pub(super) struct CarRacingKind;
+
+impl Kind for CarRacingKind {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn open(&self, options: &[(&str, &str)], frames: Frames) -> Result<Arc<dyn Maker>, WorldError> {
+        Ok(Arc::new(Native::of(options, frames)?))
     }
 }
 

@@ -3,20 +3,17 @@
 use frmdn_env::EnvError;
 use frmdn_gym_bridge::GymError;
 
-/// What environments there are, in words for messages.
-const NAMES: &str =
-    "car-racing, or gym:ID for an environment of Python's Gymnasium, for example gym:CarRacing-v3";
-
 /// Why a name gives no environment, or an environment no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// No environment has this name.
-    #[error("there is no such environment; allowed: {NAMES}")]
-    UnknownName,
-    /// `gym:` without the name of an environment.
     #[error(
-        "gym: needs the name of an environment, for example gym:CarRacing-v3; allowed: {NAMES}"
+        "there is no such environment; allowed: {0}, or gym:ID for an environment of Python's \
+         Gymnasium, for example gym:CarRacing-v3"
     )]
+    UnknownName(String),
+    /// `gym:` without the name of an environment.
+    #[error("gym: needs the name of an environment, for example gym:CarRacing-v3")]
     EmptyGymName,
     /// An option without a key or without a value.
     #[error("`{0}` is no option: write NAME,key=value,key=value")]

@@ -7,10 +7,8 @@ use frmdn_env::{Env, EnvSpec};
 use frmdn_gym_bridge::{Fleet, GymConfig, GymEnv, Python};
 use serde_json::{Map, Value};
 
-use super::{Bridge, Frames, Maker, WorldError, name::Name, wrap::Wrapping};
+use super::{Bridge, Frames, Maker, VIEW, WorldError, name::Name, unknown, wrap::Wrapping};
 
-/// Side of the agent's view in pixels.
-const VIEW: usize = 64;
 /// Rows of Car-Racing's frame above the bar of gauges, which are those of the agent's view.
 const SCENE: std::ops::Range<usize> = 0..84;
 
@@ -45,7 +43,7 @@ impl Gym {
         let mut name = Name::parse(text)?;
         // They are put around it.
         Wrapping::take(&mut name)?;
-        let id = id(&name)?.ok_or(WorldError::UnknownName)?;
+        let id = id(&name)?.ok_or_else(unknown)?;
         let python = Python::find(bridge.python.as_deref(), id)?;
         let mut config = GymConfig::new(id);
         config.name = name.to_string();

@@ -4,7 +4,21 @@ use std::sync::Arc;
 
 use frmdn_env::{Env, EnvSpec};
 
-use super::WorldError;
+use super::{Frames, WorldError};
+
+/// A kind of environment: what names can begin with.
+pub trait Kind: Send + Sync {
+    /// Its name, without a comma or a colon.
+    fn name(&self) -> &'static str;
+
+    /// The environments of its name with these options, of which none stands there twice; those of
+    /// wrappers are taken out. `frames` is what an agent or a person wants to see; frames that are
+    /// not the agent's are reduced to them by the caller.
+    ///
+    /// # Errors
+    /// If an option does not exist, or not with this value.
+    fn open(&self, options: &[(&str, &str)], frames: Frames) -> Result<Arc<dyn Maker>, WorldError>;
+}
 
 /// Makes the environments of one name.
 pub trait Maker: Send + Sync {

@@ -14,12 +14,16 @@ mod name;
 mod pursuit;
 mod wrap;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use frmdn_env::{Env, EnvSpec, ProbeSpec};
+use frmdn_env::{Env, EnvSpec, ObservationSpace, ProbeSpec};
 
 pub use error::WorldError;
-pub use maker::{Expert, Maker};
+pub use maker::{Expert, Kind, Maker};
 pub use pursuit::Script;
 
 use name::Name;
@@ -81,19 +85,55 @@ pub fn check_random_start(name: &str) -> Result<(), WorldError> {
     }
 }
 
-/// The native environment `text`; `None` for one behind the bridge.
+/// Kinds that a program of someone else's has added.
+static ADDED: Mutex<Vec<&'static dyn Kind>> = Mutex::new(Vec::new());
+
+/// Adds a kind of environment, so that its name means something to every command and function
+/// (`examples/own_environment.rs`). To be called once, before anything is opened; of two kinds with
+/// one name the first is used.
+pub fn add(kind: &'static dyn Kind) {
+    // A thread that panicked while it added another one has done no harm.
+    let mut added = ADDED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    added.push(kind);
+}
+
+/// All kinds that are not behind the bridge.
+fn kinds() -> Vec<&'static dyn Kind> {
+    let added = ADDED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let built_in: &'static dyn Kind = &car_racing::CarRacingKind;
+    [built_in]
+        .into_iter()
+        .chain(added.iter().copied())
+        .collect()
+}
+
+/// The error of a name that is none of these.
+fn unknown() -> WorldError {
+    let names: Vec<&str> = kinds().iter().map(|kind| kind.name()).collect();
+    WorldError::UnknownName(names.join(", "))
+}
+
+/// The environment `text`; `None` for one behind the bridge.
 fn native(text: &str, frames: Frames) -> Result<Option<Arc<dyn Maker>>, WorldError> {
     let mut name = Name::parse(text)?;
-    let wrapping = Wrapping::take(&mut name)?;
+    let mut wrapping = Wrapping::take(&mut name)?;
     if gym::id(&name)?.is_some() {
         return Ok(None);
     }
-    let maker = match name.kind {
-        car_racing::NAME => car_racing::Native::of(&name, frames)?,
-        _ => return Err(WorldError::UnknownName),
-    };
-    Ok(Some(wrapping.around(Arc::new(maker))))
+    let kind = kinds().into_iter().find(|kind| kind.name() == name.kind);
+    let maker = kind.ok_or_else(unknown)?.open(&name.options, frames)?;
+    if let (Frames::Agent, ObservationSpace::Frame { .. }) = (frames, maker.spec()?.observation) {
+        wrapping.see(VIEW, &maker.spec()?);
+    }
+    Ok(Some(wrapping.around(maker)))
 }
+
+/// Side of the agent's view in pixels.
+const VIEW: usize = 64;
 
 impl World {
     /// The environment `name` with the agent's view.

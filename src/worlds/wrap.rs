@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use frmdn_env::{
     Env, EnvSpec,
-    wrappers::{FrameSkip, NoopStart, StepLimit, Sticky},
+    wrappers::{FrameSkip, NoopStart, StepLimit, Sticky, View},
 };
 
 use super::{Maker, WorldError, name::Name};
@@ -16,6 +16,8 @@ pub(super) const OPTIONS: &str =
 /// The wrappers that a name asks for, from the inside out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Wrapping {
+    /// Side of the square that frames are shown as.
+    view: Option<usize>,
     noops: Option<u32>,
     sticky_frames: Option<f64>,
     /// Frames, and whether the larger value of the last two is seen.
@@ -60,6 +62,12 @@ impl Wrapping {
         }
     }
 
+    /// Shows the frames of `spec` as a square of `side` pixels a side, if they are not that already.
+    pub fn see(&mut self, side: usize, spec: &EnvSpec) {
+        let seen = View::spec(spec, side).observation;
+        self.view = (spec.observation != seen).then_some(side);
+    }
+
     /// `maker` with these wrappers around its environments.
     pub fn around(self, maker: Arc<dyn Maker>) -> Arc<dyn Maker> {
         if self == Self::default() {
@@ -91,6 +99,7 @@ struct Wrapped {
 impl Maker for Wrapped {
     fn spec(&self) -> Result<EnvSpec, WorldError> {
         let Wrapping {
+            view,
             noops,
             sticky_frames,
             skip,
@@ -98,6 +107,9 @@ impl Maker for Wrapped {
             limit,
         } = self.wrapping;
         let mut spec = self.maker.spec()?;
+        if let Some(side) = view {
+            spec = View::spec(&spec, side);
+        }
         if let Some(most) = noops {
             spec = NoopStart::spec(&spec, most);
         }
@@ -118,6 +130,7 @@ impl Maker for Wrapped {
 
     fn make(&self) -> Result<Box<dyn Env>, WorldError> {
         let Wrapping {
+            view,
             noops,
             sticky_frames,
             skip,
@@ -125,6 +138,9 @@ impl Maker for Wrapped {
             limit,
         } = self.wrapping;
         let mut env = self.maker.make()?;
+        if let Some(side) = view {
+            env = Box::new(View::new(env, side)?);
+        }
         if let Some(most) = noops {
             env = Box::new(NoopStart::new(env, most));
         }

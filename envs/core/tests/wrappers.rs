@@ -3,7 +3,7 @@
 use frmdn_env::{
     ActionSpace, DummyEnv, Env, EnvError, EnvSpec, Measured, ObservationMut, ObservationSpace,
     Picture, Snapshot, Step, conformance_tests,
-    wrappers::{FrameSkip, NoopStart, StepLimit, Sticky},
+    wrappers::{FrameSkip, NoopStart, StepLimit, Sticky, View},
 };
 
 fn dummy() -> Box<dyn Env> {
@@ -38,6 +38,7 @@ conformance_tests!(mod skip, FrameSkip::new(dummy(), 4, false));
 conformance_tests!(mod skip_max, FrameSkip::new(latent(), 3, true));
 conformance_tests!(mod skip_one, FrameSkip::new(dummy(), 1, true));
 conformance_tests!(mod together, all());
+conformance_tests!(mod view, View::new(dummy(), 5).unwrap());
 
 /// Counts frames; its picture has the count at an even and zero at an odd frame, and its reward is
 /// the number of the action. All seeds are the same, and it never ends.

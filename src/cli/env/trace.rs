@@ -94,12 +94,12 @@ impl Traced {
     fn open(name: &str, bridge: &Bridge) -> Result<Self> {
         match car_racing::Native::open(name, Frames::Whole) {
             Ok(native) => return Ok(Self::Native(Box::new(native.env()))),
-            Err(WorldError::UnknownName) => {}
+            Err(WorldError::UnknownName(_)) => {}
             Err(e) => return Err(e.into()),
         }
         match Gym::open(name, bridge, Frames::Whole, true) {
             Ok(gym) => Ok(Self::Gym(gym.env()?)),
-            Err(WorldError::UnknownName) => {
+            Err(WorldError::UnknownName(_)) => {
                 let world = World::open_with(name, bridge, Frames::Whole)?;
                 Ok(Self::Other(world.make()?))
             }

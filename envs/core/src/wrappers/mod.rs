@@ -1,17 +1,20 @@
 //! Wrappers: environments that change another one a little, each named in its rule.
 //!
 //! From the inside out they are made in this order: [`NoopStart`], [`Sticky`] for each frame,
-//! [`FrameSkip`], [`Sticky`] for each step, [`StepLimit`].
+//! [`FrameSkip`], [`Sticky`] for each step, [`StepLimit`]; [`View`] is innermost where frames have
+//! another form than an agent sees.
 
 mod limit;
 mod noop;
 mod skip;
 mod sticky;
+mod view;
 
 pub use limit::StepLimit;
 pub use noop::NoopStart;
 pub use skip::FrameSkip;
 pub use sticky::Sticky;
+pub use view::View;
 
 use crate::ActionSpace;
 
