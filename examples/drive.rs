@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The agent: V's encoder and M in `model`, and C.
     let agent = Agent::load(Path::new(&folder))?;
     let world = World::open(&agent.info.environment, &Bridge::default())?;
-    let (model, controller) = (agent.acting_model(&world)?, agent.controller()?);
+    let (model, controller) = (agent.acting_model(&world.spec()?)?, agent.controller()?);
     let mut actor = AgentActor::new(world.make()?, &model, &controller);
 
     let mut frame = vec![0; actor.env().observation_space().len()];

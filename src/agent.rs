@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use frmdn_engine::Params;
+use frmdn_env::EnvSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
         shipped_candidates, shipped_folders,
     },
     vision::{Decoder, Vae, VaeConfig},
-    worlds::World,
 };
 
 /// Metadata of an agent: everything but its weights.
@@ -194,18 +194,17 @@ impl Agent {
         .save(path, CheckpointKind::Agent)
     }
 
-    /// The parts that act, for acting in `world`, which must have actions of the kind the agent was
-    /// trained with.
-    pub fn acting_model(&self, world: &World) -> Result<ActingModel> {
-        let spec = world.spec()?;
-        let actions = Actions::of(&spec);
+    /// The parts that act, for acting in the environment `spec`, which must have actions of the kind
+    /// the agent was trained with.
+    pub fn acting_model(&self, spec: &EnvSpec) -> Result<ActingModel> {
+        let actions = Actions::of(spec);
         if actions.width() != self.info.actions {
             return Err(RunError::Config(format!(
                 "{} acts with {} values, {} wants {}: choose an environment like {}, which it \
                  was trained in",
                 self.origin.display(),
                 self.info.actions,
-                world.name(),
+                spec.name,
                 spec.actions,
                 self.info.environment
             )));
@@ -334,13 +333,13 @@ impl Agent {
     }
 
     /// V and M of a run whose controller is not evolved yet.
-    pub fn load_model(folder: &RunFolder, world: &World) -> Result<ActingModel> {
+    pub fn load_model(folder: &RunFolder, spec: &EnvSpec) -> Result<ActingModel> {
         let mut agent = Self::of_run(folder)?;
         if !agent.info.memory.is_recurrent() {
             // Neither M nor C fixes the width of an action yet.
-            agent.info.actions = Actions::of(&world.spec()?).width();
+            agent.info.actions = Actions::of(spec).width();
         }
-        agent.acting_model(world)
+        agent.acting_model(spec)
     }
 
     /// Saves V's weights.

@@ -66,7 +66,7 @@ pub fn drive(
     stop: &Interrupt,
 ) -> Result<Outcome> {
     let (model, controller, decoder) = (
-        agent.acting_model(world)?,
+        agent.acting_model(&world.spec()?)?,
         agent.controller()?,
         agent.decoder()?,
     );
@@ -280,7 +280,7 @@ fn record(
     stop: &Interrupt,
 ) -> Result<Vec<RecordedStep>> {
     let wanted = film.warm_up + film.steps + 1;
-    let model = agent.acting_model(world)?;
+    let model = agent.acting_model(&world.spec()?)?;
     let mut steps = Vec::new();
     if let Ok(controller) = agent.controller() {
         let mut observe = |view: View<'_>| -> Result<ControlFlow<()>> {

@@ -121,7 +121,7 @@ fn score_agent(
     let mut opened = Vec::new();
     for name in std::iter::once(own).chain(&args.against) {
         let world = context.world(name)?;
-        opened.push((agent.acting_model(&world)?, world));
+        opened.push((agent.acting_model(&world.spec()?)?, world));
     }
     let mut evaluations = Vec::new();
     for (model, world) in &opened {

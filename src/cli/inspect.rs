@@ -142,7 +142,7 @@ fn car(dir: &Path, context: &Context<'_>) -> Result<()> {
 
 fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) -> Result<()> {
     let world = context.world(&agent.info.environment)?;
-    let model = agent.acting_model(&world)?;
+    let model = agent.acting_model(&world.spec()?)?;
     let tracks = seeds::SELECTION.start..seeds::SELECTION.start + TRACKS;
     let bands = rollout::driving(&model, controller, &world, tracks.clone(), context.stop)?;
     let bands = bands.ok_or(RunError::Stopped)?;

@@ -106,7 +106,7 @@ impl<'a> Drivers<'a> {
                 _ => folder.path(FIRST),
             };
             let agent = Agent::load(&own)?;
-            let driver = (agent.acting_model(world)?, agent.controller()?);
+            let driver = (agent.acting_model(&world.spec()?)?, agent.controller()?);
             Ok(Driver::Agent(Box::new(driver)))
         };
         Ok(Self {

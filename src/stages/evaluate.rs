@@ -81,7 +81,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     let world = context.world(&preset.environment)?;
-    let (model, controller) = (agent.acting_model(&world)?, agent.controller()?);
+    let (model, controller) = (agent.acting_model(&world.spec()?)?, agent.controller()?);
     let range = seeds::TEST.start..seeds::TEST.start + preset.evaluate.episodes as u64;
     let scores = folder.path("evaluation/scores.jsonl");
     let mut known = read_outcomes(&scores, &checksum, range.start)?;

@@ -34,7 +34,7 @@ pub fn fit(
 ) -> Result<(Vec<f64>, f64)> {
     let preset = folder.preset();
     let agent = Agent::load(&folder.path(FIRST))?;
-    let (old, controller) = (agent.acting_model(world)?, agent.controller()?);
+    let (old, controller) = (agent.acting_model(&world.spec()?)?, agent.controller()?);
     let collect = &preset.collect;
     let is_of_first = |&i: &usize| collect.policies()[collect.driver(i)] == DriverName::First;
     let chosen: Vec<usize> = training_indices(collect.episodes)

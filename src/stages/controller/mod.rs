@@ -61,7 +61,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         };
     }
     let world = context.world(&preset.environment)?;
-    let model = Agent::load_model(folder, &world)?;
+    let model = Agent::load_model(folder, &world.spec()?)?;
     let mut state = match saved {
         // If the choice was made at the end of a shorter evolution, it is made again.
         Some(state) => Evolution {

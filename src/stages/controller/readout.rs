@@ -54,7 +54,7 @@ pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearRe
     let preset = folder.preset();
     let mut world = context.world(&preset.environment)?;
     let spec = world.probe_spec()?;
-    let model = Agent::load_model(folder, &world)?;
+    let model = Agent::load_model(folder, &world.spec()?)?;
     if preset.collect.random_start {
         world = world.with_random_start()?;
     }

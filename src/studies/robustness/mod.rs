@@ -131,7 +131,7 @@ fn contender<'a>(
             Recovery::CarRacing,
         ));
     }
-    agent.acting_model(&world)?;
+    agent.acting_model(&world.spec()?)?;
     Ok(Contender {
         path,
         checksum: agent.checksum(),
@@ -182,7 +182,7 @@ fn drive(
     world: &World,
     context: &Context<'_>,
 ) -> Result<Evaluation> {
-    let (model, controller) = (agent.acting_model(world)?, agent.controller()?);
+    let (model, controller) = (agent.acting_model(&world.spec()?)?, agent.controller()?);
     let range = plan.tracks();
     let first = range.start;
     let keep_nothing = |_: _, _: &_| Ok(());
