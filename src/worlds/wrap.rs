@@ -13,18 +13,79 @@ use super::{Maker, WorldError, name::Name};
 pub(super) const OPTIONS: &str =
     "skip=FRAMES[max], sticky=P, sticky_frames=P, noops=MOST, limit=STEPS";
 
-/// The wrappers that a name asks for, from the inside out.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Wrapping {
+/// A wrapper and its value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wrapper {
     /// Side of the square that frames are shown as.
-    view: Option<usize>,
-    noops: Option<u32>,
-    sticky_frames: Option<f64>,
-    /// Frames, and whether the larger value of the last two is seen.
-    skip: Option<(u32, bool)>,
-    sticky: Option<f64>,
-    limit: Option<u32>,
+    View(usize),
+    /// Most steps of doing nothing.
+    Noops(u32),
+    /// Probability of a repetition, by frame.
+    StickyFrames(f64),
+    /// Frames a step, and whether the larger value of the last two is seen.
+    Skip(u32, bool),
+    /// Probability of a repetition, by step.
+    Sticky(f64),
+    /// Most steps.
+    Limit(u32),
 }
+
+impl Wrapper {
+    /// The wrapper that an option names. `None` inside where it cannot have this value.
+    fn of(key: &str, value: &str) -> Option<Option<Self>> {
+        Some(match key {
+            "noops" => whole(value).map(Self::Noops),
+            "sticky_frames" => share(value).map(Self::StickyFrames),
+            "skip" => {
+                let frames = value.strip_suffix("max");
+                whole(frames.unwrap_or(value)).map(|n| Self::Skip(n, frames.is_some()))
+            }
+            "sticky" => share(value).map(Self::Sticky),
+            "limit" => whole(value).map(Self::Limit),
+            _ => return None,
+        })
+    }
+
+    /// Its place, from the inside out.
+    fn place(self) -> usize {
+        match self {
+            Self::View(_) => 0,
+            Self::Noops(_) => 1,
+            Self::StickyFrames(_) => 2,
+            Self::Skip(..) => 3,
+            Self::Sticky(_) => 4,
+            Self::Limit(_) => 5,
+        }
+    }
+
+    /// What `inner` says of itself with this wrapper.
+    fn spec(self, inner: &EnvSpec) -> EnvSpec {
+        match self {
+            Self::View(side) => View::spec(inner, side),
+            Self::Noops(most) => NoopStart::spec(inner, most),
+            Self::StickyFrames(p) => Sticky::spec(inner, p, "frame"),
+            Self::Skip(frames, is_maximum) => FrameSkip::spec(inner, frames, is_maximum),
+            Self::Sticky(p) => Sticky::spec(inner, p, "step"),
+            Self::Limit(most) => StepLimit::spec(inner, most),
+        }
+    }
+
+    /// `inner` with this wrapper.
+    fn around(self, inner: Box<dyn Env>) -> Result<Box<dyn Env>, WorldError> {
+        Ok(match self {
+            Self::View(side) => Box::new(View::new(inner, side)?),
+            Self::Noops(most) => Box::new(NoopStart::new(inner, most)),
+            Self::StickyFrames(p) => Box::new(Sticky::new(inner, p, "frame")),
+            Self::Skip(frames, is_maximum) => Box::new(FrameSkip::new(inner, frames, is_maximum)),
+            Self::Sticky(p) => Box::new(Sticky::new(inner, p, "step")),
+            Self::Limit(most) => Box::new(StepLimit::new(inner, most)),
+        })
+    }
+}
+
+/// The wrappers that a name asks for, from the inside out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Wrapping(Vec<Wrapper>);
 
 impl Wrapping {
     /// Takes the options of wrappers out of `name`.
@@ -32,45 +93,36 @@ impl Wrapping {
     /// # Errors
     /// If one of them has a value that it cannot have.
     pub fn take(name: &mut Name<'_>) -> Result<Self, WorldError> {
-        let mut wrapping = Self::default();
-        let mut refused = None;
-        name.options.retain(|&(key, value)| {
-            let known = match key {
-                "noops" => whole(value).map(|n| wrapping.noops = Some(n)),
-                "limit" => whole(value).map(|n| wrapping.limit = Some(n)),
-                "sticky" => share(value).map(|p| wrapping.sticky = Some(p)),
-                "sticky_frames" => share(value).map(|p| wrapping.sticky_frames = Some(p)),
-                "skip" => {
-                    let frames = value.strip_suffix("max");
-                    whole(frames.unwrap_or(value))
-                        .map(|n| wrapping.skip = Some((n, frames.is_some())))
+        let mut wrappers = Vec::new();
+        let mut others = Vec::new();
+        for &(key, value) in &name.options {
+            match Wrapper::of(key, value) {
+                None => others.push((key, value)),
+                Some(Some(wrapper)) => wrappers.push(wrapper),
+                Some(None) => {
+                    return Err(WorldError::WrapperValue {
+                        key: key.to_owned(),
+                        value: value.to_owned(),
+                        allowed: OPTIONS,
+                    });
                 }
-                _ => return true,
-            };
-            if known.is_none() {
-                refused = Some(WorldError::WrapperValue {
-                    key: key.to_owned(),
-                    value: value.to_owned(),
-                    allowed: OPTIONS,
-                });
             }
-            false
-        });
-        match refused {
-            Some(error) => Err(error),
-            None => Ok(wrapping),
         }
+        name.options = others;
+        wrappers.sort_by_key(|wrapper| wrapper.place());
+        Ok(Self(wrappers))
     }
 
     /// Shows the frames of `spec` as a square of `side` pixels a side, if they are not that already.
     pub fn see(&mut self, side: usize, spec: &EnvSpec) {
-        let seen = View::spec(spec, side).observation;
-        self.view = (spec.observation != seen).then_some(side);
+        if spec.observation != View::spec(spec, side).observation {
+            self.0.insert(0, Wrapper::View(side));
+        }
     }
 
     /// `maker` with these wrappers around its environments.
     pub fn around(self, maker: Arc<dyn Maker>) -> Arc<dyn Maker> {
-        if self == Self::default() {
+        if self.0.is_empty() {
             return maker;
         }
         Arc::new(Wrapped {
@@ -98,70 +150,22 @@ struct Wrapped {
 
 impl Maker for Wrapped {
     fn spec(&self) -> Result<EnvSpec, WorldError> {
-        let Wrapping {
-            view,
-            noops,
-            sticky_frames,
-            skip,
-            sticky,
-            limit,
-        } = self.wrapping;
-        let mut spec = self.maker.spec()?;
-        if let Some(side) = view {
-            spec = View::spec(&spec, side);
-        }
-        if let Some(most) = noops {
-            spec = NoopStart::spec(&spec, most);
-        }
-        if let Some(p) = sticky_frames {
-            spec = Sticky::spec(&spec, p, "frame");
-        }
-        if let Some((frames, is_maximum)) = skip {
-            spec = FrameSkip::spec(&spec, frames, is_maximum);
-        }
-        if let Some(p) = sticky {
-            spec = Sticky::spec(&spec, p, "step");
-        }
-        if let Some(most) = limit {
-            spec = StepLimit::spec(&spec, most);
-        }
-        Ok(spec)
+        let inner = self.maker.spec()?;
+        let wrappers = self.wrapping.0.iter();
+        Ok(wrappers.fold(inner, |spec, wrapper| wrapper.spec(&spec)))
     }
 
     fn make(&self) -> Result<Box<dyn Env>, WorldError> {
-        let Wrapping {
-            view,
-            noops,
-            sticky_frames,
-            skip,
-            sticky,
-            limit,
-        } = self.wrapping;
         let mut env = self.maker.make()?;
-        if let Some(side) = view {
-            env = Box::new(View::new(env, side)?);
-        }
-        if let Some(most) = noops {
-            env = Box::new(NoopStart::new(env, most));
-        }
-        if let Some(p) = sticky_frames {
-            env = Box::new(Sticky::new(env, p, "frame"));
-        }
-        if let Some((frames, is_maximum)) = skip {
-            env = Box::new(FrameSkip::new(env, frames, is_maximum));
-        }
-        if let Some(p) = sticky {
-            env = Box::new(Sticky::new(env, p, "step"));
-        }
-        if let Some(most) = limit {
-            env = Box::new(StepLimit::new(env, most));
+        for wrapper in &self.wrapping.0 {
+            env = wrapper.around(env)?;
         }
         Ok(env)
     }
 
     fn with_random_start(&self) -> Option<Arc<dyn Maker>> {
         let maker = self.maker.with_random_start()?;
-        Some(self.wrapping.around(maker))
+        Some(self.wrapping.clone().around(maker))
     }
 
     fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
