@@ -4,7 +4,10 @@ use anyhow::Result;
 use frmdn_gym_bridge::{Python, python::install};
 
 use super::table::table;
-use crate::stages::Context;
+use crate::{
+    stages::Context,
+    worlds::{self, gym},
+};
 
 pub fn doctor(context: &Context<'_>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -34,7 +37,7 @@ pub fn doctor(context: &Context<'_>) -> Result<()> {
         vec![format!("{} writable", here.display()), writable],
         vec!["device".into(), "cpu (the built-in engine)".into()],
         vec![
-            "environment car-racing".into(),
+            format!("environments {}", worlds::names().join(", ")),
             "built in, nothing to install".into(),
         ],
         vec!["environments gym:ID".into(), python.found],
@@ -64,7 +67,7 @@ fn python(context: &Context<'_>) -> Found {
     let need = |what: &str| {
         format!("For environments of Python's Gymnasium (gym:ID), and only for them, {what}")
     };
-    let python = match Python::find(context.bridge.python.as_deref(), "CarRacing-v3") {
+    let python = match Python::find(context.bridge.python.as_deref(), gym::EXAMPLE) {
         Ok(python) => python,
         Err(e) => {
             return Found {
@@ -93,7 +96,7 @@ fn python(context: &Context<'_>) -> Found {
         found.push_str("; without gymnasium");
         advice = Some(need(&format!(
             "gymnasium is needed. Type:\n{}",
-            install(&program, "CarRacing-v3")
+            install(&program, gym::EXAMPLE)
         )));
     }
     Found { found, advice }

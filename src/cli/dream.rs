@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::load_agent;
+use super::{OTHER_ENVIRONMENT, load_agent};
 use crate::{
     film::{self, DreamFilm},
     run::{RunError, seeds},
@@ -16,9 +16,7 @@ use crate::{
 pub struct DreamArgs {
     /// A run folder (V and M are enough), a checkpoint or the name of a shipped one.
     dir: PathBuf,
-    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
-    /// (car-racing,rule=v4).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
     env: Option<String>,
     /// The picture to write.
     #[arg(long, value_name = "FILE.gif", default_value = "dream.gif")]

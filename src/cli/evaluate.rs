@@ -9,12 +9,12 @@ use std::{
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{load_agent, play};
+use super::{OTHER_ENVIRONMENT, load_agent, play};
 use crate::{
     rollout::{Evaluation, Outcome, Policy, Summary},
     run::{RunError, seeds},
     stages::{self, Context},
-    worlds::World,
+    worlds::{self, World},
 };
 
 #[derive(Args, Debug)]
@@ -25,9 +25,7 @@ pub struct EvaluateArgs {
     /// scripted, the environment's own driver that knows more than an agent sees.
     #[arg(long, value_parser = play::policy, value_name = "NAME", conflicts_with = "dir")]
     policy: Option<Policy>,
-    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
-    /// (car-racing,rule=v4).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
     env: Option<String>,
     /// A second environment for the same seeds: the paired difference of the scores is shown with
     /// its interval.
@@ -55,7 +53,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
     let evaluations = match (&args.dir, args.policy) {
         (Some(dir), _) => score_agent(dir, args, &tracks, context)?,
         (None, Some(policy)) => {
-            let name = args.env.as_deref().unwrap_or("car-racing");
+            let name = args.env.as_deref().unwrap_or(worlds::DEFAULT);
             vec![score_policy(policy, name, &tracks, context)?]
         }
         (None, None) => {

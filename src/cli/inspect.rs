@@ -19,8 +19,8 @@ use crate::{
 pub struct InspectArgs {
     /// A run folder, a checkpoint or the name of a shipped one.
     dir: PathBuf,
-    /// Of car-racing: how an agent drives, by the bends ahead; and, in a run folder, how well the
-    /// car's motion can be read off what its controller sees, by a linear map.
+    /// How an agent drives by what lies ahead; and, in a run folder, how well the environment's
+    /// inner state can be read off what its controller sees, by a linear map.
     #[arg(long)]
     car: bool,
 }

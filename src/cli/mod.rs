@@ -33,6 +33,10 @@ use crate::{
     worlds::{Bridge, World},
 };
 
+/// Help of options that name an environment.
+const OTHER_ENVIRONMENT: &str = "Another environment than the agent's own: car-racing, or gym:ID, \
+    with options after commas (car-racing,rule=v4)";
+
 /// World models with flow-based recurrent mixture density networks: train, dream and compare on a
 /// laptop.
 #[derive(Debug, Parser)]

@@ -6,13 +6,14 @@ use anyhow::{Result, bail};
 use clap::Args;
 use frmdn_env::{EnvSpec, Measurement, Progress};
 
+use super::OTHER_ENVIRONMENT;
 use crate::{
     agent::Agent,
     film,
     rollout::{Outcome, Policy},
     run::{DriverName, RunError, seeds},
     stages::Context,
-    worlds::World,
+    worlds::{self, World},
 };
 
 #[derive(Args, Debug)]
@@ -23,9 +24,7 @@ pub struct PlayArgs {
     /// that knows more than an agent sees.
     #[arg(long, value_parser = policy, value_name = "NAME", conflicts_with = "dir")]
     policy: Option<Policy>,
-    /// Another environment than the agent's own: car-racing, or gym:ID, with options after commas
-    /// (car-racing,rule=v4).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
     env: Option<String>,
     /// The picture to write.
     #[arg(long, value_name = "FILE.gif", default_value = "drive.gif")]
@@ -49,7 +48,7 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
             )
         }
         (None, Some(policy)) => {
-            let world = context.world(args.env.as_deref().unwrap_or("car-racing"))?;
+            let world = context.world(args.env.as_deref().unwrap_or(worlds::DEFAULT))?;
             let outcome = film::drive_policy(&world, policy, args.seed, &args.out, context.stop)?;
             (outcome, world, String::new())
         }

@@ -181,7 +181,7 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
         ),
         Recovery::NoGiveUp => "Add --set controller.give_up_after=0".into(),
         Recovery::NoRandomStart => "Add --set collect.random_start=false".into(),
-        Recovery::CarRacing => "Add --env car-racing".into(),
+        Recovery::OtherEnvironment => "Name another one with --env NAME.".into(),
         Recovery::EarlierDream => "Give a smaller --warm-up or another --seed.".into(),
     };
     Some(text)

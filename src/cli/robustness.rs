@@ -23,8 +23,7 @@ pub struct RobustnessArgs {
         value_parser = clap::value_parser!(u64).range(2..=1000)
     )]
     episodes: u64,
-    /// Environment to use instead of the agents' own: car-racing, with options after commas, for
-    /// example car-racing,rule=v4.
+    /// Environment to use instead of the agents' own, one that has perturbations.
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
     /// Folder of the report and of finished runs.

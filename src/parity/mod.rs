@@ -8,6 +8,7 @@ mod drivers;
 mod error;
 mod frames;
 mod sides;
+mod traced;
 
 use std::sync::{
     Mutex, MutexGuard,
@@ -27,6 +28,7 @@ pub use drivers::Drive;
 pub use error::ParityError;
 pub use frames::{FrameErrors, FramePair};
 pub use sides::{Native, Reference, State, name_of, state_of, state_of_gym};
+pub use traced::Traced;
 
 /// What to compare.
 #[derive(Clone, Debug)]

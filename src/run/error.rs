@@ -176,8 +176,8 @@ pub enum Recovery {
     NoGiveUp,
     /// Episodes must begin where the environment begins them.
     NoRandomStart,
-    /// The environment must be Car-Racing itself.
-    CarRacing,
+    /// Another environment must be chosen.
+    OtherEnvironment,
     /// The dream must begin earlier, or in another episode.
     EarlierDream,
 }

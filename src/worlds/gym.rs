@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::{Bridge, Frames, Maker, VIEW, WorldError, name::Name, unknown, wrap::Wrapping};
 
+/// An environment of Gymnasium whose packages stand for all, for advice.
+pub const EXAMPLE: &str = "CarRacing-v3";
+
 /// Rows of Car-Racing's frame above the bar of gauges, which are those of the agent's view.
 const SCENE: std::ops::Range<usize> = 0..84;
 

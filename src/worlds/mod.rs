@@ -29,6 +29,9 @@ pub use pursuit::Script;
 use name::Name;
 use wrap::Wrapping;
 
+/// The environment of commands that are given none.
+pub const DEFAULT: &str = car_racing::NAME;
+
 /// Settings of `gym:` environments.
 #[derive(Clone, Debug)]
 pub struct Bridge {
@@ -73,6 +76,19 @@ pub fn check(name: &str) -> Result<(), WorldError> {
     native(name, Frames::Agent).map(drop)
 }
 
+/// Whether `name` asks for wrappers.
+///
+/// # Errors
+/// If one of them has a value that it cannot have, or the name is malformed.
+pub fn has_wrappers(name: &str) -> Result<bool, WorldError> {
+    Ok(Wrapping::take(&mut Name::parse(name)?)? != Wrapping::default())
+}
+
+/// The names of all environments that are not behind the bridge.
+pub fn names() -> Vec<&'static str> {
+    kinds().iter().map(|kind| kind.name()).collect()
+}
+
 /// Checks that the environment `name` has a random start.
 ///
 /// # Errors
@@ -113,8 +129,7 @@ fn kinds() -> Vec<&'static dyn Kind> {
 
 /// The error of a name that is none of these.
 fn unknown() -> WorldError {
-    let names: Vec<&str> = kinds().iter().map(|kind| kind.name()).collect();
-    WorldError::UnknownName(names.join(", "))
+    WorldError::UnknownName(names().join(", "))
 }
 
 /// The environment `text`; `None` for one behind the bridge.

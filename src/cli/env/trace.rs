@@ -7,21 +7,20 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use frmdn_env::{Env, ObservationMut, ObservationSpace, Step};
+use frmdn_env::{ObservationMut, ObservationSpace, Step};
 use serde_json::{Value, json};
 
 use crate::{
-    parity::{state_of, state_of_gym},
+    parity::Traced,
     pictures::{Film, Panel},
     rollout::progress_json,
     run::{RunError, write_atomically},
     stages::Context,
-    worlds::{Bridge, Frames, World, WorldError, car_racing, gym::Gym},
 };
 
 #[derive(Args, Debug)]
 pub struct TraceArgs {
-    /// car-racing, or gym:ID; options follow after commas (car-racing,rule=v4).
+    /// Its name, with options after commas.
     environment: String,
     /// Environment seed.
     #[arg(long, default_value_t = 0)]
@@ -81,53 +80,6 @@ fn read_actions(path: &Path, width: usize) -> Result<Vec<Vec<f32>>> {
             }
         })
         .collect()
-}
-
-/// An environment, and the car's state where it has a car.
-enum Traced {
-    Native(Box<frmdn_car_racing::CarRacing>),
-    Gym(frmdn_gym_bridge::GymEnv),
-    Other(Box<dyn Env>),
-}
-
-impl Traced {
-    fn open(name: &str, bridge: &Bridge) -> Result<Self> {
-        match car_racing::Native::open(name, Frames::Whole) {
-            Ok(native) => return Ok(Self::Native(Box::new(native.env()))),
-            Err(WorldError::UnknownName(_)) => {}
-            Err(e) => return Err(e.into()),
-        }
-        match Gym::open(name, bridge, Frames::Whole, true) {
-            Ok(gym) => Ok(Self::Gym(gym.env()?)),
-            Err(WorldError::UnknownName(_)) => {
-                let world = World::open_with(name, bridge, Frames::Whole)?;
-                Ok(Self::Other(world.make()?))
-            }
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    fn env(&mut self) -> &mut dyn Env {
-        match self {
-            Self::Native(env) => env.as_mut(),
-            Self::Gym(env) => env,
-            Self::Other(env) => env.as_mut(),
-        }
-    }
-
-    /// The car's state, or null.
-    fn state(&self) -> Value {
-        let state = match self {
-            Self::Native(env) => state_of(env).ok(),
-            Self::Gym(env) => state_of_gym(env).ok(),
-            Self::Other(_) => None,
-        };
-        state.map_or(Value::Null, |s| {
-            let body = |k: usize| s.car[k * 6..k * 6 + 6].to_vec();
-            json!({ "hull": body(4), "wheels": [body(0), body(1), body(2), body(3)],
-                "rolling": s.car[30..34], "phase": s.car[34..38], "on_road": s.on_road })
-        })
-    }
 }
 
 /// Steps and frames of one episode.

@@ -128,7 +128,7 @@ fn contender<'a>(
                 "{}: {environment} has no perturbations, or is perturbed already",
                 path.display()
             ),
-            Recovery::CarRacing,
+            Recovery::OtherEnvironment,
         ));
     }
     agent.acting_model(&world.spec()?)?;
