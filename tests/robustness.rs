@@ -158,7 +158,7 @@ fn what_has_no_perturbations_is_refused_before_anything_is_driven() {
     };
     refused(
         &["--env", "car-racing,perturb=noise"],
-        &["perturbed already", "--env car-racing"],
+        &["perturbed already", "--env NAME"],
     );
     refused(
         &["--env", "car-racing,perturb=rain"],
