@@ -29,7 +29,7 @@ impl Script {
     /// Decay of the noise in one step; its correlation lasts about half a second.
     const DECAY: f32 = 0.96;
 
-    /// The driver of the episode of `seed`, as in [`Scripted::new`].
+    /// The driver of the episode of `seed`, with this noise on its controls.
     pub fn new(noise: f32, root: u64, seed: u64) -> Self {
         let rng = stream(root, "worlds/scripted", &[seed]);
         Self {
