@@ -229,45 +229,17 @@ unsafe fn product_avx512(call: ProductCall<'_>) {
 }
 
 #[inline(always)]
-unsafe fn product_loop<S: Simd>(call: ProductCall<'_>) {
+unsafe fn product_loop<S: Simd>(mut call: ProductCall<'_>) {
     let columns = call.b.columns;
-    let c = call.c;
     let (mut at, mut j) = (0, 0);
     while j < columns {
         let vectors = tile_width(columns - j, S::LANES, S::WIDEST);
         // SAFETY: panels were packed by the same walk; `c` has rows·columns values.
         unsafe {
             match vectors {
-                4 => product_rows::<S, 6, 4>(
-                    call.a,
-                    call.windows,
-                    call.rows,
-                    call.b,
-                    call.relu,
-                    c,
-                    at,
-                    j,
-                ),
-                2 => product_rows::<S, 6, 2>(
-                    call.a,
-                    call.windows,
-                    call.rows,
-                    call.b,
-                    call.relu,
-                    c,
-                    at,
-                    j,
-                ),
-                _ => product_rows::<S, 8, 1>(
-                    call.a,
-                    call.windows,
-                    call.rows,
-                    call.b,
-                    call.relu,
-                    c,
-                    at,
-                    j,
-                ),
+                4 => product_rows::<S, 6, 4>(&mut call, at, j),
+                2 => product_rows::<S, 6, 2>(&mut call, at, j),
+                _ => product_rows::<S, 8, 1>(&mut call, at, j),
             }
         }
         at += call.b.depth * vectors * S::LANES;
@@ -275,37 +247,46 @@ unsafe fn product_loop<S: Simd>(call: ProductCall<'_>) {
     }
 }
 
-#[inline(always)]
-#[expect(
-    clippy::too_many_arguments,
-    reason = "a loop body, split off to be compiled once per tile shape"
-)]
-unsafe fn product_rows<S: Simd, const R: usize, const N: usize>(
-    a: &[f32],
-    windows: &Windows,
-    rows: usize,
-    b: &Packed,
+/// A panel of the right matrix, and what becomes of its sums.
+struct Panel<'a> {
+    windows: &'a Windows,
+    data: *const f32,
+    bias: *const f32,
     relu: bool,
-    c: &mut [f32],
+    /// Columns of the result, of which this many are the panel's.
+    stride: usize,
+    columns: usize,
+}
+
+/// All rows of one panel, which begins at `at` in the packed matrix and at column `j`.
+#[inline(always)]
+unsafe fn product_rows<S: Simd, const R: usize, const N: usize>(
+    call: &mut ProductCall<'_>,
     at: usize,
     j: usize,
 ) {
-    let columns = (b.columns - j).min(N * S::LANES);
+    let (b, rows, windows) = (call.b, call.rows, call.windows);
     let mut i = 0;
     // SAFETY: see `product_loop`.
     unsafe {
-        let (panel, bias) = (b.data.as_ptr().add(at), b.bias.as_ptr().add(j));
+        let a = call.a.as_ptr();
+        let c = call.c.as_mut_ptr();
+        let panel = Panel {
+            windows,
+            data: b.data.as_ptr().add(at),
+            bias: b.bias.as_ptr().add(j),
+            relu: call.relu,
+            stride: b.columns,
+            columns: (b.columns - j).min(N * S::LANES),
+        };
         macro_rules! tiles {
             ($r:expr) => {
                 while rows - i >= $r {
-                    let mut starts = [a.as_ptr(); $r];
+                    let mut starts = [a; $r];
                     for (r, p) in starts.iter_mut().enumerate() {
-                        *p = a.as_ptr().add(windows.start(i + r));
+                        *p = a.add(windows.start(i + r));
                     }
-                    let out = c.as_mut_ptr().add(i * b.columns + j);
-                    product_tile::<S, { $r }, N>(
-                        starts, windows, panel, bias, relu, out, b.columns, columns,
-                    );
+                    product_tile::<S, { $r }, N>(starts, &panel, c.add(i * b.columns + j));
                     i += $r;
                 }
             };
@@ -321,18 +302,21 @@ unsafe fn product_rows<S: Simd, const R: usize, const N: usize>(
     }
 }
 
+/// The innermost kernel: `R` rows, which begin at `a`, of one panel, into `c`.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "the innermost kernel")]
 unsafe fn product_tile<S: Simd, const R: usize, const N: usize>(
     a: [*const f32; R],
-    windows: &Windows,
-    mut b: *const f32,
-    bias: *const f32,
-    relu: bool,
+    panel: &Panel<'_>,
     c: *mut f32,
-    stride: usize,
-    columns: usize,
 ) {
+    let Panel {
+        windows,
+        data: mut b,
+        bias,
+        relu,
+        stride,
+        columns,
+    } = *panel;
     // SAFETY: see `product_loop`.
     unsafe {
         let mut acc = [[S::splat(0.0); N]; R];
@@ -347,8 +331,9 @@ unsafe fn product_tile<S: Simd, const R: usize, const N: usize>(
                 for (v, x) in w.iter_mut().enumerate() {
                     *x = S::load(b.add(v * S::LANES));
                 }
+                // A panel wider than the first-level cache is read from the second: ask ahead.
                 for v in 0..N {
-                    S::prefetch(b.wrapping_add((8 * N + v) * S::LANES));
+                    S::prefetch(b.wrapping_add((AHEAD * N + v) * S::LANES));
                 }
                 b = b.add(N * S::LANES);
                 for r in 0..R {
@@ -372,6 +357,9 @@ unsafe fn product_tile<S: Simd, const R: usize, const N: usize>(
         }
     }
 }
+
+/// Rows of a panel that are asked for ahead.
+const AHEAD: usize = 8;
 
 struct GramCall<'a> {
     a: &'a [f32],
