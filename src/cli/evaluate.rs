@@ -190,8 +190,11 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) {
     );
     if !evaluation.measurements.is_empty() {
         let said = evaluation.measurements.iter().map(|m| {
-            let unit = if m.unit.is_empty() { "" } else { " " };
-            format!("{} {:.2}{unit}{}", m.name, m.mean, m.unit)
+            // A count can have its unit as its name.
+            match m.unit.is_empty() || m.unit == m.name {
+                true => format!("{} {:.2}", m.name, m.mean),
+                false => format!("{} {:.2} {}", m.name, m.mean, m.unit),
+            }
         });
         let said: Vec<String> = said.collect();
         println!("measured last, on average: {}", said.join(", "));

@@ -130,27 +130,8 @@ impl Definition {
         y: &[f32],
         weights: &[f32],
     ) -> Result<LossAndGradient, ParamError> {
-        let (device, rows) = (Device::flex().autodiff(), weights.len());
-        let features = h.len() / rows;
-        // Where means are changes of a point, the flow moves that too: by autodiff.
-        let couplings = match config.residual {
-            false => Couplings::load(&config, features, params)?,
-            true => None,
-        };
-        let by_autodiff = match couplings {
-            Some(_) => DensityConfig {
-                flow: None,
-                ..config
-            },
-            None => config,
-        };
-        let head = head(&config, features, params)?;
-        // The head's maps are computed on the engine.
-        let definition = Self::load(by_autodiff, features, params, &device, |name| {
-            !name.starts_with("head.")
-        })?;
-        let conditional = by_autodiff.flow.is_some_and(|flow| flow.conditional);
-        let sees_features = config.residual || conditional;
+        let features = h.len() / weights.len();
+        let step = TrainingStep::load(config, features, params)?;
         let mut all = LossAndGradient {
             log_prob: Vec::new(),
             parameters: zeros(&config, features),
@@ -162,67 +143,7 @@ impl Definition {
             .zip(y.chunks(TOGETHER * config.dim))
             .zip(weights.chunks(TOGETHER));
         for ((h, y), weights) in parts {
-            let rows = weights.len();
-            let mut x = y.to_vec();
-            let moved = couplings.as_ref().map(|flow| flow.forward(h, &mut x));
-            let target = match moved {
-                Some(_) => tracked(&x, rows, config.dim, &device),
-                None => constant(y, rows, config.dim, &device),
-            };
-            let given = head.iter().map(|layer| {
-                let y = layer.forward(h, rows);
-                let y = tracked(&y, rows, layer.outputs, &device);
-                (layer.name.clone(), y)
-            });
-            let definition = Self {
-                given: given.collect(),
-                ..definition.clone()
-            };
-            let seen = match sees_features {
-                true => tracked(h, rows, features, &device),
-                false => Tensor::zeros([rows, 1], &device),
-            };
-            let log_prob = definition.log_prob(seen.clone(), target.clone());
-            let gradients = (log_prob.clone() * constant(weights, rows, 1, &device))
-                .sum()
-                .neg()
-                .backward();
-            let log_prob = log_prob
-                .into_data()
-                .try_to_vec::<f32>()
-                .expect("likelihoods are f32");
-            definition.add_gradients(&gradients, &mut all.parameters);
-            let mut d_features = match sees_features {
-                true => gradient(&seen, &gradients),
-                false => vec![0.0; rows * features],
-            };
-            for (output, layer) in definition.given.iter().zip(&head) {
-                let mut dy = gradient(&output.1, &gradients);
-                flush(&mut dy);
-                layer.backward_weights(h, &dy, rows, &mut all.parameters);
-                let through = layer.backward_input(&dy, rows, features);
-                for (d, more) in d_features.iter_mut().zip(through) {
-                    *d += more;
-                }
-            }
-            match (&couplings, moved) {
-                (Some(flow), Some((log_det, tape))) => {
-                    let both = log_prob.iter().zip(&log_det);
-                    all.log_prob.extend(both.map(|(a, b)| a + b));
-                    let mut dx = gradient(&target, &gradients);
-                    flush(&mut dx);
-                    let d_log_det: Vec<f32> = weights.iter().map(|w| -w).collect();
-                    flow.backward(
-                        &tape,
-                        &mut dx,
-                        &d_log_det,
-                        &mut all.parameters,
-                        &mut d_features,
-                    );
-                }
-                _ => all.log_prob.extend(log_prob),
-            }
-            all.features.extend(d_features);
+            step.add(h, y, weights, &mut all);
         }
         Ok(all)
     }
@@ -302,6 +223,106 @@ impl Definition {
             return output.clone();
         }
         product(x, self.get(&format!("{name}.weight"))) + self.get(&format!("{name}.bias"))
+    }
+}
+
+/// What a step of training computes where: the head and affine couplings on the engine, the rest by
+/// autodiff.
+struct TrainingStep {
+    config: DensityConfig,
+    features: usize,
+    head: Vec<TrainedLinear>,
+    couplings: Option<Couplings>,
+    /// What autodiff computes. It has no flow where there are `couplings`.
+    definition: Definition,
+    /// Whether autodiff sees the features themselves, beside the head's outputs.
+    sees_features: bool,
+    device: Device,
+}
+
+impl TrainingStep {
+    fn load(config: DensityConfig, features: usize, params: &Params) -> Result<Self, ParamError> {
+        let device = Device::flex().autodiff();
+        // Where means are changes of a point, the flow moves that too: by autodiff.
+        let couplings = match config.residual {
+            false => Couplings::load(&config, features, params)?,
+            true => None,
+        };
+        let by_autodiff = DensityConfig {
+            flow: config.flow.filter(|_| couplings.is_none()),
+            ..config
+        };
+        let conditional = by_autodiff.flow.is_some_and(|flow| flow.conditional);
+        Ok(Self {
+            config,
+            features,
+            head: head(&config, features, params)?,
+            couplings,
+            definition: Definition::load(by_autodiff, features, params, &device, |name| {
+                !name.starts_with("head.")
+            })?,
+            sees_features: config.residual || conditional,
+            device,
+        })
+    }
+
+    /// Adds what these rows come to.
+    fn add(&self, h: &[f32], y: &[f32], weights: &[f32], all: &mut LossAndGradient) {
+        let (rows, dim, device) = (weights.len(), self.config.dim, &self.device);
+        let mut x = y.to_vec();
+        let moved = self.couplings.as_ref().map(|flow| flow.forward(h, &mut x));
+        let target = match moved {
+            Some(_) => tracked(&x, rows, dim, device),
+            None => constant(y, rows, dim, device),
+        };
+        let given = self.head.iter().map(|layer| {
+            let y = layer.forward(h, rows);
+            let y = tracked(&y, rows, layer.outputs, device);
+            (layer.name.clone(), y)
+        });
+        let definition = Definition {
+            given: given.collect(),
+            ..self.definition.clone()
+        };
+        let seen = match self.sees_features {
+            true => tracked(h, rows, self.features, device),
+            false => Tensor::zeros([rows, 1], device),
+        };
+        let log_prob = definition.log_prob(seen.clone(), target.clone());
+        let gradients = (log_prob.clone() * constant(weights, rows, 1, device))
+            .sum()
+            .neg()
+            .backward();
+        let log_prob = log_prob
+            .into_data()
+            .try_to_vec::<f32>()
+            .expect("likelihoods are f32");
+        definition.add_gradients(&gradients, &mut all.parameters);
+        let mut d_features = match self.sees_features {
+            true => gradient(&seen, &gradients),
+            false => vec![0.0; rows * self.features],
+        };
+        for (output, layer) in definition.given.iter().zip(&self.head) {
+            let mut dy = gradient(&output.1, &gradients);
+            flush(&mut dy);
+            layer.backward_weights(h, &dy, rows, &mut all.parameters);
+            let through = layer.backward_input(&dy, rows, self.features);
+            for (d, more) in d_features.iter_mut().zip(through) {
+                *d += more;
+            }
+        }
+        if let (Some(flow), Some((log_det, tape))) = (&self.couplings, moved) {
+            let both = log_prob.iter().zip(&log_det);
+            all.log_prob.extend(both.map(|(a, b)| a + b));
+            let mut dx = gradient(&target, &gradients);
+            flush(&mut dx);
+            let d_log_det: Vec<f32> = weights.iter().map(|w| -w).collect();
+            let parameters = &mut all.parameters;
+            flow.backward(&tape, &mut dx, &d_log_det, parameters, &mut d_features);
+        } else {
+            all.log_prob.extend(log_prob);
+        }
+        all.features.extend(d_features);
     }
 }
 

@@ -1,9 +1,7 @@
 //! Episodes that begin after some steps of doing nothing.
 
 use super::{nothing, uniform};
-use crate::{
-    Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Probe, Snapshot, Step,
-};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Probe, Snapshot, Step};
 
 /// The stream of the numbers of steps.
 const STREAM: u64 = 0x6e6f_6f70;
@@ -65,10 +63,6 @@ impl NoopStart {
 impl Env for NoopStart {
     fn spec(&self) -> &EnvSpec {
         &self.spec
-    }
-
-    fn observation_space(&self) -> ObservationSpace {
-        self.spec.observation
     }
 
     fn reset(&mut self, seed: u64, mut observation: ObservationMut<'_>) -> Result<(), EnvError> {
