@@ -196,7 +196,7 @@ impl Fleet {
                 made.autoreset
             )));
         }
-        let action_space = match made.action {
+        let action_space = match made.action.clone() {
             Action::Box { low, high } if !low.is_empty() && low.len() == high.len() => {
                 ActionSpace::Box { low, high }
             }
@@ -219,26 +219,43 @@ impl Fleet {
                 Measured::MOST
             )));
         }
+        let named = [made.progress, made.most_progress, made.completed];
+        if named
+            .iter()
+            .flatten()
+            .any(|i| *i >= made.measurements.len())
+        {
+            let what = "it names measurements that it does not make".into();
+            return Err(server.garbled(what));
+        }
         let slot = EnvSlot {
             server,
             number: made.slot,
         };
-        let observation = match &view {
-            Some(view) => ObservationSpace::Frame {
-                height: view.side(),
-                width: view.side(),
-                channels: 3,
-            },
-            None => ObservationSpace::Frame {
-                height,
-                width,
-                channels,
-            },
+        let spec = GymSpec {
+            env: self.declaration(made, action_space, view.as_ref()),
+            frame,
+            view,
         };
-        let fits = action_space.len() == self.config.action_forms.len();
-        let plain = EnvSpec::new(&self.config.name, action_space, observation);
+        Ok((slot, spec))
+    }
+
+    /// What the environment says of itself, from the server's answer and the configuration.
+    fn declaration(&self, made: Made, actions: ActionSpace, view: Option<&AgentView>) -> EnvSpec {
+        let [height, width, channels] = made.observation;
+        let [height, width, channels] = match view {
+            Some(view) => [view.side(), view.side(), 3],
+            None => [height, width, channels],
+        };
+        let observation = ObservationSpace::Frame {
+            height,
+            width,
+            channels,
+        };
+        let fits = actions.len() == self.config.action_forms.len();
+        let plain = EnvSpec::new(&self.config.name, actions, observation);
         let versions: Vec<(String, String)> = made.versions.into_iter().collect();
-        let env = EnvSpec {
+        EnvSpec {
             rule: self.rule(&versions, made.max_steps),
             max_steps: made.max_steps,
             steps_per_second: made.steps_per_second.unwrap_or(plain.steps_per_second),
@@ -261,8 +278,7 @@ impl Fleet {
             is_deterministic: made.deterministic,
             versions,
             ..plain
-        };
-        Ok((slot, GymSpec { env, frame, view }))
+        }
     }
 
     /// The rule of its scores: its own, of packages with these `versions`.
