@@ -5,7 +5,9 @@
 //! train tiny --env ladder --set collect.random_start=false --run runs/ladder.
 //!
 //! A ladder of ten rungs. A light on the left or on the right says which hand comes next: the right
-//! one climbs a rung, the wrong one slips a rung. Who waits may slip too.
+//! one climbs a rung, the wrong one slips a rung. Who waits may slip too. `ladder,see=numbers` gives
+//! the rung and the light as two numbers in place of a picture: then no V is needed, and
+//! `--set vision.model.latent=2` says so.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -29,15 +31,26 @@ struct Climb {
 
 struct Ladder {
     spec: EnvSpec,
+    see: See,
     climb: Option<Climb>,
 }
 
+/// What is seen of the ladder.
+#[derive(Clone, Copy)]
+enum See {
+    Picture,
+    Numbers,
+}
+
 /// The environment says what it is; films, tables, early stops and wrappers follow from it.
-fn spec() -> EnvSpec {
-    let frame = ObservationSpace::Frame {
-        height: HEIGHT,
-        width: WIDTH,
-        channels: 1,
+fn spec(see: See) -> EnvSpec {
+    let observation = match see {
+        See::Picture => ObservationSpace::Frame {
+            height: HEIGHT,
+            width: WIDTH,
+            channels: 1,
+        },
+        See::Numbers => ObservationSpace::Latent(2),
     };
     EnvSpec {
         rule: "1 for a rung climbed, -1 for one slipped; over at the top or below the lowest"
@@ -54,7 +67,7 @@ fn spec() -> EnvSpec {
         }),
         completed: Some(2),
         has_snapshots: true,
-        ..EnvSpec::new("ladder", ActionSpace::Discrete(3), frame)
+        ..EnvSpec::new("ladder", ActionSpace::Discrete(3), observation)
     }
 }
 
@@ -69,6 +82,18 @@ impl Climb {
             .random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
+    }
+
+    fn show(self, see: See, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        match see {
+            See::Picture => self.frame(observation.frame(HEIGHT * WIDTH)?),
+            See::Numbers => {
+                let light = if self.right() { 1.0 } else { -1.0 };
+                let rung = self.rung as f32 / RUNGS as f32;
+                observation.latent(2)?.copy_from_slice(&[rung, light]);
+            }
+        }
+        Ok(())
     }
 
     fn frame(self, out: &mut [u8]) {
@@ -93,7 +118,6 @@ impl Env for Ladder {
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
-        let out = observation.frame(HEIGHT * WIDTH)?;
         let mut climb = Climb {
             rung: 2,
             slips: 0,
@@ -101,7 +125,7 @@ impl Env for Ladder {
         };
         climb.draw();
         climb.draw();
-        climb.frame(out);
+        climb.show(self.see, observation)?;
         self.climb = Some(climb);
         Ok(())
     }
@@ -109,7 +133,6 @@ impl Env for Ladder {
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
         let mut climb = self.climb.ok_or(EnvError::NeedsReset)?;
         self.spec.actions.check(action)?;
-        let out = observation.frame(HEIGHT * WIDTH)?;
         let climbs = match action[0] as u32 {
             0 => (climb.random >> 60 & 7 == 0).then_some(false),
             hand => Some((hand == 2) == climb.right()),
@@ -126,7 +149,7 @@ impl Env for Ladder {
         }
         climb.draw();
         let top = climb.rung == RUNGS;
-        climb.frame(out);
+        climb.show(self.see, observation)?;
         self.climb = (!top && !fell).then_some(climb);
         Ok(Step {
             reward,
@@ -161,16 +184,17 @@ impl Env for Ladder {
 }
 
 /// Makes ladders.
-struct Ladders;
+struct Ladders(See);
 
 impl Maker for Ladders {
     fn spec(&self) -> Result<EnvSpec, WorldError> {
-        Ok(spec())
+        Ok(spec(self.0))
     }
 
     fn make(&self) -> Result<Box<dyn Env>, WorldError> {
         Ok(Box::new(Ladder {
-            spec: spec(),
+            spec: spec(self.0),
+            see: self.0,
             climb: None,
         }))
     }
@@ -185,15 +209,16 @@ impl Kind for LadderKind {
     }
 
     fn open(&self, options: &[(&str, &str)], _: Frames) -> Result<Arc<dyn Maker>, WorldError> {
-        if let Some((key, value)) = options.first() {
-            return Err(WorldError::UnknownOption {
+        match options {
+            [] | [("see", "picture")] => Ok(Arc::new(Ladders(See::Picture))),
+            [("see", "numbers")] => Ok(Arc::new(Ladders(See::Numbers))),
+            [(key, value), ..] => Err(WorldError::UnknownOption {
                 kind: "ladder",
                 key: (*key).to_owned(),
                 value: (*value).to_owned(),
-                allowed: "none".into(),
-            });
+                allowed: "see=picture|numbers".into(),
+            }),
         }
-        Ok(Arc::new(Ladders))
     }
 }
 
@@ -202,4 +227,5 @@ fn main() -> ExitCode {
     frmdn::cli::main()
 }
 
-frmdn_env::conformance_tests!(Ladders.make().unwrap());
+frmdn_env::conformance_tests!(mod picture, Ladders(See::Picture).make().unwrap());
+frmdn_env::conformance_tests!(mod numbers, Ladders(See::Numbers).make().unwrap());

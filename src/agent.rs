@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use frmdn_engine::Params;
-use frmdn_env::EnvSpec;
+use frmdn_env::{EnvSpec, ObservationSpace};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -197,7 +197,7 @@ impl Agent {
     /// The parts that act, for acting in the environment `spec`, which must have actions of the kind
     /// the agent was trained with.
     pub fn acting_model(&self, spec: &EnvSpec) -> Result<ActingModel> {
-        let actions = Actions::of(spec);
+        let (actions, latent) = (Actions::of(spec), self.info.vision.latent);
         if actions.width() != self.info.actions {
             return Err(RunError::Config(format!(
                 "{} acts with {} values, {} wants {}: choose an environment like {}, which it \
@@ -209,12 +209,30 @@ impl Agent {
                 self.info.environment
             )));
         }
-        let encoder = self.vae()?.encoder();
-        let memory = self.memory()?;
+        let encoder = self.vae()?.map(|vae| vae.encoder());
+        let observed = match spec.observation {
+            ObservationSpace::Frame { .. } => None,
+            ObservationSpace::Latent(n) => Some(n),
+        };
+        if encoder.is_some() != observed.is_none() || observed.is_some_and(|n| n != latent) {
+            let what = |frames| match frames {
+                true => "frames".to_owned(),
+                false => format!("{latent} numbers"),
+            };
+            let sees = observed.map_or("frames".to_owned(), |n| format!("{n} numbers"));
+            return Err(RunError::Config(format!(
+                "{} sees {}, {} gives {sees}: choose an environment like {}, which it was trained \
+                 in",
+                self.origin.display(),
+                what(encoder.is_some()),
+                spec.name,
+                self.info.environment
+            )));
+        }
         Ok(ActingModel {
             encoder,
-            memory,
-            latent: self.info.vision.latent,
+            memory: self.memory()?,
+            latent,
             actions,
         })
     }
@@ -246,13 +264,13 @@ impl Agent {
         })
     }
 
-    /// V's decoder.
-    pub fn decoder(&self) -> Result<Decoder> {
-        Ok(self.vae()?.decoder())
+    /// V's decoder; `None` where the agent needs no V, because it sees latents.
+    pub fn decoder(&self) -> Result<Option<Decoder>> {
+        Ok(self.vae()?.map(|vae| vae.decoder()))
     }
 
-    fn vae(&self) -> Result<Vae> {
-        Vae::from_params(self.info.vision, &self.vision).map_err(|e| {
+    fn vae(&self) -> Result<Option<Vae>> {
+        Vae::if_any(self.info.vision, &self.vision).map_err(|e| {
             RunError::damaged(
                 &self.origin,
                 format!("its V does not fit its settings: {e}"),

@@ -10,9 +10,10 @@ use crate::{
     agent::Agent,
     memory::Prediction,
     pictures::{Film, Panel},
-    rollout::{Job, Moment, OpenLoop, Outcome, Policy, View, watch},
+    pilot::Pilot,
+    rollout::{Driver, Job, Moment, OpenLoop, Outcome, Policy, Seen, Who},
     run::{Interrupt, Recovery, Result, RunError},
-    vision::{DecoderScratch, EncoderScratch, FRAME, SIDE as VIEW},
+    vision::{DecoderScratch, FRAME, SIDE as VIEW},
     worlds::World,
 };
 
@@ -53,84 +54,46 @@ fn picture_panel(picture: Picture) -> Panel {
     )
 }
 
-/// Drives one episode and writes a GIF of it to `path`: the picture for people, the agent's view,
-/// and V's reconstruction of it. Interrupted, it writes nothing and the outcome is empty.
+/// Drives one episode and writes a GIF of it to `path`: the picture for people, the agent's view
+/// and, where an agent drives, V's reconstruction of it. Interrupted, it writes nothing and the
+/// outcome is empty.
 ///
 /// # Errors
-/// If the agent does not fit `world`, if the environment fails, or if the GIF cannot be written.
+/// If the pilot cannot drive in `world`, if the environment fails, or if the GIF cannot be written.
 pub fn drive(
-    agent: &Agent,
+    pilot: &Pilot,
     world: &World,
     seed: u64,
     path: &Path,
     stop: &Interrupt,
 ) -> Result<Outcome> {
-    let (model, controller, decoder) = (
-        agent.acting_model(&world.spec()?)?,
-        agent.controller()?,
-        agent.decoder()?,
-    );
+    let decoder = pilot.agent().map(|pilot| pilot.agent.decoder());
+    let decoder = decoder.transpose()?.flatten();
     let mut film = Film::create(path, DELAY)?;
     let every = steps_per_frame(&world.spec()?);
-    let mut step = 0;
     let mut scratch = DecoderScratch::default();
     let mut rebuilt = vec![0u8; FRAME];
-    let mut observe = |view: View<'_>| -> Result<ControlFlow<()>> {
-        if step % every == 0 {
-            decoder.decode_u8(&mut scratch, view.latent, &mut rebuilt);
-            let person = view.env.picture().map(picture_panel);
-            let panels = [
-                person.map(|p| p.titled(&format!("SCORE {:.0}", view.score))),
-                Some(frame_panel(view.frame).titled("THE AGENT'S VIEW")),
-                Some(frame_panel(&rebuilt).titled("ITS RECONSTRUCTION")),
-            ];
-            film.push(&Panel::row(panels.into_iter().flatten().collect()))?;
-        }
-        step += 1;
-        Ok(ControlFlow::Continue(()))
-    };
-    let job = Job {
-        controller: &controller,
-        seed,
-    };
-    let outcome = model.watch(world, job, stop, &mut observe)?;
-    if !stop.is_set() {
-        film.finish()?;
-    }
-    Ok(outcome)
-}
-
-/// Drives one episode of a policy that needs no training and writes a GIF of it to `path`: the
-/// picture for people and the agent's view. Interrupted, it writes nothing.
-///
-/// # Errors
-/// If the policy cannot drive in `world`, if the environment fails, or if the GIF cannot be
-/// written.
-pub fn drive_policy(
-    world: &World,
-    policy: Policy,
-    seed: u64,
-    path: &Path,
-    stop: &Interrupt,
-) -> Result<Outcome> {
-    let mut actor = policy.start(world, 0, seed)?;
-    let mut film = Film::create(path, DELAY)?;
-    let every = steps_per_frame(&world.spec()?);
     let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
         if !moment.outcome.steps.is_multiple_of(every) {
             return Ok(ControlFlow::Continue(()));
         }
         let title = format!("SCORE {:.0}", moment.outcome.score);
-        let person = moment
-            .env
-            .picture()
-            .map(|p| picture_panel(p).titled(&title));
-        let seen = frame_panel(moment.frame).titled("THE AGENT'S VIEW");
-        let panels = [person, Some(seen)];
-        film.push(&Panel::row(panels.into_iter().flatten().collect()))?;
+        let person = moment.env.picture().map(picture_panel);
+        let mut panels = Vec::with_capacity(3);
+        panels.extend(person.map(|panel| panel.titled(&title)));
+        if let Seen::Frame(frame) = moment.seen {
+            panels.push(frame_panel(frame).titled("THE AGENT'S VIEW"));
+        }
+        if let Some(decoder) = &decoder {
+            decoder.decode_u8(&mut scratch, moment.latent, &mut rebuilt);
+            panels.push(frame_panel(&rebuilt).titled("ITS RECONSTRUCTION"));
+        }
+        film.push(&Panel::row(panels))?;
         Ok(ControlFlow::Continue(()))
     };
-    let outcome = watch(actor.as_mut(), seed, stop, &mut observe)?;
+    let outcome = pilot
+        .driver(world, stop)
+        .watch(pilot.job(seed), &mut observe)?;
     if !stop.is_set() {
         film.finish()?;
     }
@@ -188,6 +151,12 @@ pub fn dream(
     path: &Path,
     stop: &Interrupt,
 ) -> Result<DreamComparison> {
+    let Some(decoder) = agent.decoder()? else {
+        return Err(RunError::Config(format!(
+            "{} sees numbers and no frames: there is nothing to draw of its dreams",
+            agent.origin().display()
+        )));
+    };
     let episode = record(agent, world, film, stop)?;
     if stop.is_set() {
         return Ok(DreamComparison::default());
@@ -202,7 +171,7 @@ pub fn dream(
             Recovery::EarlierDream,
         ));
     }
-    let (memory, decoder) = (agent.memory()?, agent.decoder()?);
+    let memory = agent.memory()?;
     let mut out = Film::create(path, DELAY)?;
     let mut rng = stream(film.seed, "film/dream", &[]);
     let mut state = vec![0.0; memory.state_len()];
@@ -281,47 +250,30 @@ fn record(
 ) -> Result<Vec<RecordedStep>> {
     let wanted = film.warm_up + film.steps + 1;
     let model = agent.acting_model(&world.spec()?)?;
+    let controller = agent.controller().ok();
+    let who = match &controller {
+        Some(controller) => Who::Controller(controller),
+        None => Who::Policy(Policy::OpenLoop(OpenLoop::Brownian), 0),
+    };
     let mut steps = Vec::new();
-    if let Ok(controller) = agent.controller() {
-        let mut observe = |view: View<'_>| -> Result<ControlFlow<()>> {
-            steps.push(RecordedStep {
-                frame: view.frame.to_vec(),
-                latent: view.latent.to_vec(),
-                action: view.action.to_vec(),
-                score: view.score,
-            });
-            Ok(if steps.len() == wanted {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            })
-        };
-        let job = Job {
-            controller: &controller,
-            seed: film.seed,
-        };
-        model.watch(world, job, stop, &mut observe)?;
-        return Ok(steps);
-    }
-    let mut scratch = EncoderScratch::default();
     let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
-        if steps.len() == wanted {
-            return Ok(ControlFlow::Break(()));
-        }
-        let mut latent = vec![0.0; model.latent];
-        model
-            .encoder
-            .encode(&mut scratch, moment.frame, &mut latent);
         steps.push(RecordedStep {
-            frame: moment.frame.to_vec(),
-            latent,
+            frame: moment.seen.frame().to_vec(),
+            latent: moment.latent.to_vec(),
             action: moment.action.to_vec(),
             score: moment.outcome.score,
         });
-        Ok(ControlFlow::Continue(()))
+        Ok(match steps.len() == wanted {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
     };
-    let brownian = Policy::OpenLoop(OpenLoop::Brownian);
-    let mut actor = brownian.start(world, 0, film.seed)?;
-    watch(actor.as_mut(), film.seed, stop, &mut observe)?;
+    let job = Job {
+        who,
+        seed: film.seed,
+    };
+    Driver::new(world, stop)
+        .with_model(&model)
+        .watch(job, &mut observe)?;
     Ok(steps)
 }

@@ -18,10 +18,10 @@
 //!
 //! ```
 //! use frmdn::{controller::Actions, rollout::OpenLoop};
-//! use frmdn::worlds::{Bridge, World};
+//! use frmdn::worlds::{self, Bridge, World};
 //! use frmdn_env::ObservationMut;
 //!
-//! let mut env = World::open("car-racing", &Bridge::default())?.make()?;
+//! let mut env = World::open(worlds::DEFAULT, &Bridge::default())?.make()?;
 //! let mut frame = vec![0u8; env.observation_space().len()];
 //! let mut action = [0.0; 3];
 //! let mut driver = OpenLoop::Brownian.driver(&Actions::of(env.spec()), 1, 7);
@@ -53,6 +53,7 @@ pub mod measure;
 pub mod memory;
 pub mod parity;
 pub mod pictures;
+pub mod pilot;
 pub mod rollout;
 pub mod run;
 pub mod stages;

@@ -4,7 +4,7 @@
 //! number of threads, for two seconds or more.
 
 use std::{
-    sync::atomic::AtomicU64,
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use frmdn_engine::{
     params::ParamError,
     random::{fill_normal, stream},
 };
-use frmdn_env::{ActionForm, EnvError, ObservationMut};
+use frmdn_env::{ActionForm, EnvError, ObservationMut, Step};
 use rayon::prelude::*;
 
 use crate::{
@@ -24,8 +24,10 @@ use crate::{
         self, MemoryConfig, MemoryTrainer, NoPrediction, SequenceBatch,
         definition::MemoryDefinition,
     },
-    rollout::{ActingModel, Actor, AgentActor, DriveError, DriveOptions, Job, OpenLoop},
-    run::{ControllerConfig, Interrupt, Preset, RunError},
+    rollout::{
+        ActingModel, DriveError, DriveOptions, Driver, Job, Moment, OpenLoop, Seen, Watcher,
+    },
+    run::{self, ControllerConfig, Interrupt, Preset, RunError},
     vision::{self, EncoderScratch, FRAME, Vae, VaeConfig, VaeTrainer, VaeTrainerConfig},
     worlds::{World, WorldError},
 };
@@ -244,7 +246,7 @@ fn model(preset: &Preset, actions: Actions) -> Measured<ActingModel> {
     let weights = memory::init(config, vision.latent, width, 1);
     let memory = memory::load(config, vision.latent, width, &weights)?;
     Ok(ActingModel {
-        encoder: Vae::init(vision, 1).encoder(),
+        encoder: Some(Vae::init(vision, 1).encoder()),
         memory,
         latent: vision.latent,
         actions,
@@ -264,30 +266,21 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
         vec![0.0; LinearController::count(features, width)],
     );
     let pool = pool(threads)?;
+    let stop = Interrupt::default();
     let (began, mut frames) = (Instant::now(), 0);
     for round in 0.. {
         // Several episodes per lane: as in a generation, only the last ones leave lanes empty.
         let count = 64 * threads as u64;
         let jobs: Vec<Job<'_>> = (round * count..(round + 1) * count)
-            .map(|seed| Job {
-                controller: &controller,
-                seed,
-            })
+            .map(|seed| Job::of(&controller, seed))
             .collect();
         // Straight ahead at half gas leaves the road soon.
         let options = DriveOptions {
             give_up_after: Some(150),
             ..DriveOptions::default()
         };
-        let outcomes = pool.install(|| {
-            model.drive(
-                world,
-                &jobs,
-                options,
-                &Interrupt::default(),
-                &AtomicU64::new(0),
-            )
-        })?;
+        let driver = Driver::new(world, &stop).with_model(&model);
+        let outcomes = pool.install(|| driver.with_options(options).drive(&jobs))?;
         frames += outcomes
             .iter()
             .flatten()
@@ -313,28 +306,48 @@ pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
         width,
         vec![0.0; LinearController::count(features, width)],
     );
-    let mut actor = AgentActor::new(world.make()?, &model, &controller);
-    let mut frame = vec![0; actor.env().observation_space().len()];
-    let mut action = vec![0.0; width];
-    let mut times = Vec::new();
+    let stop = Interrupt::default();
+    let driver = Driver::new(world, &stop).with_model(&model);
+    let mut clock = Clock {
+        last: None,
+        times: Vec::new(),
+    };
     let began = Instant::now();
     for seed in 0.. {
-        actor.env().reset(seed, ObservationMut::Frame(&mut frame))?;
-        for _ in 0..500 {
-            let before = Instant::now();
-            actor.act(&frame, &mut action)?;
-            let step = crate::rollout::step(&mut actor, &action, &mut frame)?;
-            times.push(before.elapsed().as_secs_f64() * 1e3);
-            if step.done() {
-                break;
-            }
-        }
+        clock.last = None;
+        driver.watch(Job::of(&controller, seed), &mut clock)?;
         if began.elapsed() >= MIN_DURATION {
             break;
         }
     }
+    let mut times = clock.times;
     times.sort_by(f64::total_cmp);
     Ok([times[times.len() / 2], times[times.len() * 99 / 100]])
+}
+
+/// Takes the time from one frame to the next, of the first 500 steps of an episode.
+struct Clock {
+    /// When the last frame came.
+    last: Option<Instant>,
+    /// Milliseconds.
+    times: Vec<f64>,
+}
+
+impl Watcher for Clock {
+    fn before(&mut self, moment: Moment<'_>) -> run::Result<ControlFlow<()>> {
+        Ok(match moment.outcome.steps {
+            500 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+    }
+
+    fn after(&mut self, _: &Step, _: Seen<'_>) -> run::Result<()> {
+        if let Some(last) = self.last {
+            self.times.push(last.elapsed().as_secs_f64() * 1e3);
+        }
+        self.last = Some(Instant::now());
+        Ok(())
+    }
 }
 
 /// Steps per second of dreams: controllers from 16 starts each, `rows` dreams in total.
@@ -462,24 +475,12 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         .collect();
     let jobs: Vec<Job<'_>> = drivers
         .iter()
-        .flat_map(|c| {
-            (0..episodes as u64).map(move |seed| Job {
-                controller: c,
-                seed,
-            })
-        })
+        .flat_map(|c| (0..episodes as u64).map(move |seed| Job::of(c, seed)))
         .collect();
     let began = Instant::now();
-    let options = DriveOptions::default();
-    let outcomes = pool(threads)?.install(|| {
-        model.drive(
-            world,
-            &jobs,
-            options,
-            &Interrupt::default(),
-            &AtomicU64::new(0),
-        )
-    })?;
+    let stop = Interrupt::default();
+    let driver = Driver::new(world, &stop).with_model(&model);
+    let outcomes = pool(threads)?.install(|| driver.drive(&jobs))?;
     let frames = outcomes.iter().flatten().map(|o| u64::from(o.steps)).sum();
     Ok(Generation {
         candidates,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{MICRO, error};
-use frmdn::run::Episode;
+use frmdn::run::{Episode, Observed};
 use frmdn_gym_bridge::Python;
 use serde_json::Value;
 
@@ -192,7 +192,10 @@ fn a_whole_agent_is_trained_in_gymnasium_and_scored_in_both() {
             (episode.steps(), episode.terminated, episode.action_len),
             (40, false, 5)
         );
-        assert_eq!(episode.frames.len(), 41 * 64 * 64 * 3);
+        let Observed::Frames { bytes, .. } = &episode.observed else {
+            panic!("no frames");
+        };
+        assert_eq!(bytes.len(), 41 * 64 * 64 * 3);
         for action in episode.actions.chunks(5) {
             assert!(
                 action.iter().sum::<f32>() == 1.0 && action.contains(&1.0),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use common::{MICRO, error, hashes};
+use frmdn::run::{Episode, LatentEpisode, Observed};
 use serde_json::Value;
 
 /// The example, which `cargo test` builds beside the tests.
@@ -41,11 +42,20 @@ fn success(out: &Output) -> String {
 }
 
 fn train(folder: &Path, run: &str, threads: &str) -> Output {
-    let mut args = vec!["train", "tiny", "--env", "ladder", "--run", run];
-    args.extend(["--threads", threads, "--set", "collect.random_start=false"]);
+    train_in("ladder", folder, run, &["--threads", threads])
+}
+
+fn train_in(env: &str, folder: &Path, run: &str, more: &[&str]) -> Output {
+    stage("train", env, folder, run, more)
+}
+
+fn stage(command: &str, env: &str, folder: &Path, run: &str, more: &[&str]) -> Output {
+    let mut args = vec![command, "tiny", "--env", env, "--run", run];
+    args.extend(["--set", "collect.random_start=false"]);
     for set in MICRO {
         args.extend(["--set", set]);
     }
+    args.extend(more);
     ladder(folder, &args)
 }
 
@@ -102,6 +112,157 @@ fn every_stage_film_and_table_works_on_an_environment_from_outside() {
     );
 }
 
+/// Where an environment gives latents, there is no V, and all else is as everywhere.
+#[test]
+fn latents_need_no_v() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let env = "ladder,see=numbers";
+    let two = [
+        "--set",
+        "vision.model.latent=2",
+        "--set",
+        "collect.steps=80",
+    ];
+    let text = error(&train_in(env, folder, "a", &[]));
+    assert!(
+        text.contains("gives 2 numbers") && text.contains(two[1]),
+        "{text}"
+    );
+    assert!(!folder.join("a").exists());
+    let text = success(&train_in(env, folder, "a", &two));
+    assert!(
+        text.contains("none: what is seen is the latent already"),
+        "{text}"
+    );
+    assert!(!text.contains("frmdn dream"), "{text}");
+    success(&train_in(
+        env,
+        folder,
+        "b",
+        &[&two[..], &["--threads", "1"]].concat(),
+    ));
+    assert_eq!(hashes(&folder.join("a")), hashes(&folder.join("b")));
+    // What is recorded is what was seen.
+    let episode = Episode::load(&folder.join("a/episodes/000003.npz")).unwrap();
+    let Observed::Latents { len: 2, values } = &episode.observed else {
+        panic!("{:?}", episode.observed);
+    };
+    assert_eq!(values.len(), 2 * (episode.steps() + 1));
+    assert_eq!(values[0], 0.2, "two rungs of ten at the start");
+    let latents = LatentEpisode::load(&folder.join("a/latents/000003.npz")).unwrap();
+    assert_eq!(&latents.mean, values);
+
+    success(&ladder(folder, &["play", "a", "--out", "a.gif"]));
+    assert!(folder.join("a.gif").exists());
+    let args = [
+        "evaluate",
+        "a",
+        "--episodes",
+        "3",
+        "--env",
+        "ladder,see=numbers,limit=4",
+    ];
+    assert!(success(&ladder(folder, &args)).contains("cut off after 4 steps"));
+    // An agent without V in a world of frames, and the other way round.
+    let text = error(&ladder(folder, &["evaluate", "a", "--env", "ladder"]));
+    assert!(
+        text.contains("a sees 2 numbers, ladder gives frames"),
+        "{text}"
+    );
+    let text = error(&ladder(folder, &["dream", "a"]));
+    assert!(text.contains("nothing to draw"), "{text}");
+    // The comparison of memories on its data.
+    let args = [
+        "compare",
+        "likelihood",
+        "a",
+        "--out",
+        "c",
+        "--variants",
+        "rmdn,frmdn",
+    ];
+    let few = [
+        "--seeds",
+        "1",
+        "--shifted",
+        "",
+        "--noisy",
+        "",
+        "--test-episodes",
+        "9",
+    ];
+    success(&ladder(
+        folder,
+        &[&args[..], &few[..], &["--no-grid"]].concat(),
+    ));
+    assert!(folder.join("c/report.md").exists());
+}
+
+/// Whoever can drive drives in every command that asks for a driver.
+#[test]
+fn everyone_drives_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    success(&train(folder, "a", "2"));
+    // Right hand, left hand, wait.
+    std::fs::write(folder.join("list.txt"), "2\n1\n0\n").unwrap();
+    let score = |args: &[&str]| -> Value {
+        let base = ["evaluate", "--json"];
+        let out = ladder(folder, &[&base[..], args].concat());
+        serde_json::from_str(&success(&out)).unwrap()
+    };
+    for policy in ["random", "brownian", "noop", "actions:list.txt", "a"] {
+        let three = ["--policy", policy, "--episodes", "3"];
+        let own = score(&[&three[..], &["--env", "ladder"]].concat());
+        // In the environment of an agent, in its place.
+        let in_place = score(&[&["a"], &three[..]].concat());
+        assert_eq!(own["scores"], in_place["scores"], "{policy}");
+        let args = [
+            "play", "--policy", policy, "--env", "ladder", "--out", "p.gif",
+        ];
+        success(&ladder(folder, &args));
+        // And they record.
+        let set = format!("collect.policy={policy}");
+        let run = format!("run-{}", policy.replace(':', "-"));
+        let more = ["--set", &set, "--set", "collect.episodes=10"];
+        success(&stage("collect", "ladder", folder, &run, &more));
+        assert!(
+            folder.join(&run).join("episodes/000009.npz").exists(),
+            "{policy}"
+        );
+    }
+    let by_policy = score(&["--policy", "a", "--episodes", "9"]);
+    assert_eq!(
+        score(&["a", "--episodes", "9"])["scores"],
+        by_policy["scores"]
+    );
+    // The recorded actions of an episode bring its rewards again.
+    let recorded = |i: u64| {
+        let path = format!("a/episodes/{i:06}.npz");
+        (i, Episode::load(&folder.join(&path)).unwrap(), path)
+    };
+    let (seed, episode, path) = (0..20)
+        .map(recorded)
+        .find(|(_, episode, _)| episode.terminated)
+        .expect("one of twenty falls or arrives");
+    let (list, seeds) = (format!("actions:{path}"), format!("{seed}..{}", seed + 1));
+    let again = score(&["--policy", &list, "--env", "ladder", "--seeds", &seeds]);
+    let there: f32 = episode.rewards.iter().sum();
+    assert_eq!(again["mean"].as_f64().unwrap(), f64::from(there));
+    for (policy, words) in [
+        ("nobody", "there is no such policy or agent"),
+        ("first", "name the run folder too"),
+        ("actions:none.txt", "none.txt"),
+    ] {
+        let text = error(&ladder(
+            folder,
+            &["play", "--policy", policy, "--env", "ladder"],
+        ));
+        assert!(text.contains(words), "{policy}: {text}");
+    }
+}
+
 #[test]
 fn what_it_does_not_declare_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
@@ -125,7 +286,7 @@ fn what_it_does_not_declare_is_refused_by_name() {
     );
     refused(
         &["play", "--policy", "random", "--env", "ladder,high=3"],
-        &["ladder has no option high=3"],
+        &["ladder has no option high=3", "see=picture|numbers"],
     );
     refused(
         &["play", "--policy", "random", "--env", "stairs"],

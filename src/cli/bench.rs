@@ -11,10 +11,10 @@ use crate::{
     device::Device,
     measure,
     memory::{MemoryConfig, Variant},
-    run::Preset,
+    run::{BEST, Preset},
     stages::Context,
     vision::FRAME,
-    worlds::{Frames, World},
+    worlds::{self, Frames, World},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -37,8 +37,7 @@ pub struct BenchArgs {
     /// Schmidhuber, M with 256 cells in batches of 32 sequences of 128 steps.
     #[arg(long)]
     preset: Option<String>,
-    /// Another environment than the preset's: car-racing, or gym:ID, with options after commas.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = worlds::NAMES)]
     env: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
@@ -135,7 +134,7 @@ impl Found {
 pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
     let preset = match &args.preset {
         Some(name) => Preset::resolve(name, &[])?,
-        None => Preset::resolve("car-racing-frmdn", &FULL_WIDTHS.map(str::to_owned))?,
+        None => Preset::resolve(BEST, &FULL_WIDTHS.map(str::to_owned))?,
     };
     let name = args.env.as_ref().unwrap_or(&preset.environment);
     let is = |part: Part| [part, Part::All].contains(&args.part);

@@ -1,35 +1,33 @@
 //! `frmdn evaluate`: the one path by which scores are made.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{ops::Range, path::PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{OTHER_ENVIRONMENT, load_agent, play};
+use super::{
+    OTHER_ENVIRONMENT,
+    pilot::{Asked, WHO},
+    say_origin,
+};
 use crate::{
-    rollout::{Evaluation, Outcome, Policy, Summary},
-    run::{RunError, seeds},
+    rollout::{Evaluation, Outcome, Summary},
+    run::{DriverName, RunError, seeds},
     stages::{self, Context},
-    worlds::{self, World},
+    worlds::World,
 };
 
 #[derive(Args, Debug)]
 pub struct EvaluateArgs {
     /// A run folder, a checkpoint or the name of a shipped one; leave it out with --policy.
     dir: Option<PathBuf>,
-    /// Score a policy that needs no agent, a lower or upper reference: random, brownian, noop, or
-    /// scripted, the environment's own driver that knows more than an agent sees.
-    #[arg(long, value_parser = play::policy, value_name = "NAME", conflicts_with = "dir")]
-    policy: Option<Policy>,
+    #[arg(long, value_name = "NAME", help = WHO)]
+    policy: Option<DriverName>,
     #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
     env: Option<String>,
     /// A second environment for the same seeds: the paired difference of the scores is shown with
     /// its interval.
-    #[arg(long, value_name = "NAME", conflicts_with = "policy")]
+    #[arg(long, value_name = "NAME")]
     against: Option<String>,
     /// Number of test tracks, from the first one.
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
@@ -50,19 +48,7 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             seeds::SELECTION.end
         );
     }
-    let evaluations = match (&args.dir, args.policy) {
-        (Some(dir), _) => score_agent(dir, args, &tracks, context)?,
-        (None, Some(policy)) => {
-            let name = args.env.as_deref().unwrap_or(worlds::DEFAULT);
-            vec![score_policy(policy, name, &tracks, context)?]
-        }
-        (None, None) => {
-            bail!(
-                "evaluate what? Name a run folder (frmdn evaluate runs/tiny), or a policy (frmdn \
-                 evaluate --policy scripted)"
-            )
-        }
-    };
+    let evaluations = score(args, &tracks, context)?;
     let difference = match &evaluations[..] {
         [one, other] => Some(paired_difference(one, other)),
         _ => None,
@@ -105,50 +91,33 @@ fn tracks(args: &EvaluateArgs) -> Result<Range<u64>> {
     Ok(seeds::TEST.start..seeds::TEST.start + n)
 }
 
-/// The agent of `dir` in its environment, and in the one of --against.
-fn score_agent(
-    dir: &Path,
+/// Whoever drives in its environment, and in the one of --against.
+fn score(
     args: &EvaluateArgs,
     tracks: &Range<u64>,
     context: &Context<'_>,
 ) -> Result<Vec<Evaluation>> {
-    let agent = load_agent(dir, context)?;
-    let controller = agent.controller()?;
-    let own = args.env.as_ref().unwrap_or(&agent.info.environment);
+    let asked = Asked {
+        dir: args.dir.as_deref(),
+        policy: args.policy.as_ref(),
+        env: args.env.as_deref(),
+    };
     // All are opened before the first is driven in: an environment in Python may not even start.
-    let mut opened = Vec::new();
-    for name in std::iter::once(own).chain(&args.against) {
-        let world = context.world(name)?;
-        opened.push((agent.acting_model(&world.spec()?)?, world));
+    let mut opened = vec![asked.open("evaluate", context)?];
+    if let Some(env) = args.against.as_deref() {
+        let env = Some(env);
+        opened.push(Asked { env, ..asked }.open("evaluate", context)?);
+    }
+    if let (Some(dir), Some(pilot)) = (&args.dir, opened[0].0.agent()) {
+        say_origin(&pilot.agent, dir, context);
     }
     let mut evaluations = Vec::new();
-    for (model, world) in &opened {
+    for (pilot, world) in &opened {
         let keep = |_, _: &[Outcome]| Ok(());
-        let all = stages::outcomes(world, model, &controller, tracks.clone(), context, keep)?;
+        let all = stages::outcomes(world, pilot, tracks.clone(), context, keep)?;
         evaluations.push(evaluation(all, tracks.start, world)?);
     }
     Ok(evaluations)
-}
-
-/// A policy that needs no agent, in the environment `name`.
-fn score_policy(
-    policy: Policy,
-    name: &str,
-    tracks: &Range<u64>,
-    context: &Context<'_>,
-) -> Result<Evaluation> {
-    let world = context.world(name)?;
-    let total = tracks.end - tracks.start;
-    context.report.begin("evaluate", "episodes", 0, total);
-    let done = AtomicU64::new(0);
-    let count = |outcome: &Outcome| {
-        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-        let note = format!("last score {:.0}", outcome.score);
-        context.report.advance(done, &note);
-    };
-    let all = policy.outcomes(&world, 0, tracks.clone(), context.stop, &count);
-    context.report.end();
-    evaluation(all?, tracks.start, &world)
 }
 
 fn paired_difference(one: &Evaluation, other: &Evaluation) -> Summary {

@@ -8,6 +8,7 @@ mod dream;
 mod env;
 mod evaluate;
 mod inspect;
+mod pilot;
 mod plan;
 mod play;
 mod progress;
@@ -30,12 +31,11 @@ use crate::{
     device::Device,
     run::{Interrupt, Preset, RunError, RunFolder},
     stages::{self, Context, Stage},
-    worlds::{Bridge, World},
+    worlds::{self, Bridge, World},
 };
 
 /// Help of options that name an environment.
-const OTHER_ENVIRONMENT: &str = "Another environment than the agent's own: car-racing, or gym:ID, \
-    with options after commas (car-racing,rule=v4)";
+const OTHER_ENVIRONMENT: &str = worlds::OTHER;
 
 /// World models with flow-based recurrent mixture density networks: train, dream and compare on a
 /// laptop.
@@ -101,14 +101,12 @@ enum Command {
 /// Which run a command works on.
 #[derive(Args, Clone, Debug)]
 struct RunArgs {
-    /// A preset (tiny, car-racing-frmdn, car-racing-rmdn, car-racing-scout, likelihood) or the path
-    /// of a TOML file. Default: the run's own, or tiny.
+    /// A preset (frmdn plan lists them) or the path of a TOML file. Default: the run's own, or tiny.
     preset: Option<String>,
     /// The run folder. Default: runs/PRESET.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// The environment: car-racing, or gym:ID; options follow after commas (car-racing,rule=v4).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = worlds::NAMES)]
     env: Option<String>,
     /// Change one setting, for example vision.updates=500. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -149,11 +147,16 @@ impl RunArgs {
 /// The agent that `dir` names; says so if it is not inside of `dir`.
 fn load_agent(dir: &Path, context: &Context<'_>) -> Result<Agent, RunError> {
     let agent = Agent::load(dir)?;
+    say_origin(&agent, dir, context);
+    Ok(agent)
+}
+
+/// Says where the agent that `dir` names was found, if it is not inside of `dir`.
+fn say_origin(agent: &Agent, dir: &Path, context: &Context<'_>) {
     if !agent.origin().starts_with(dir) {
         let origin = agent.origin().display();
         context.report.say(&format!("the agent is {origin}"));
     }
-    Ok(agent)
 }
 
 /// Parses the arguments, does the work, and turns errors into a line and an exit code.

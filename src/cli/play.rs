@@ -6,24 +6,22 @@ use anyhow::{Result, bail};
 use clap::Args;
 use frmdn_env::{EnvSpec, Measurement, Progress};
 
-use super::OTHER_ENVIRONMENT;
+use super::{
+    OTHER_ENVIRONMENT,
+    pilot::{Asked, WHO},
+};
 use crate::{
-    agent::Agent,
     film,
-    rollout::{Outcome, Policy},
     run::{DriverName, RunError, seeds},
     stages::Context,
-    worlds::{self, World},
 };
 
 #[derive(Args, Debug)]
 pub struct PlayArgs {
     /// A run folder, a checkpoint or the name of a shipped one; leave it out with --policy.
     dir: Option<PathBuf>,
-    /// Drive without any agent: random, brownian, noop, or scripted, the environment's own driver
-    /// that knows more than an agent sees.
-    #[arg(long, value_parser = policy, value_name = "NAME", conflicts_with = "dir")]
-    policy: Option<Policy>,
+    #[arg(long, value_name = "NAME", help = WHO)]
+    policy: Option<DriverName>,
     #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
     env: Option<String>,
     /// The picture to write.
@@ -36,26 +34,16 @@ pub struct PlayArgs {
 
 pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
     gif(&args.out)?;
-    let (outcome, world, who): (Outcome, World, String) = match (&args.dir, args.policy) {
-        (Some(dir), _) => {
-            let agent = Agent::load(dir)?;
-            let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
-            let outcome = film::drive(&agent, &world, args.seed, &args.out, context.stop)?;
-            (
-                outcome,
-                world,
-                format!("\nagent: {}", agent.origin().display()),
-            )
-        }
-        (None, Some(policy)) => {
-            let world = context.world(args.env.as_deref().unwrap_or(worlds::DEFAULT))?;
-            let outcome = film::drive_policy(&world, policy, args.seed, &args.out, context.stop)?;
-            (outcome, world, String::new())
-        }
-        (None, None) => bail!(
-            "play what? Name a run folder (frmdn play runs/tiny), or a policy (frmdn play --policy \
-             brownian)"
-        ),
+    let asked = Asked {
+        dir: args.dir.as_deref(),
+        policy: args.policy.as_ref(),
+        env: args.env.as_deref(),
+    };
+    let (pilot, world) = asked.open("play", context)?;
+    let outcome = film::drive(&pilot, &world, args.seed, &args.out, context.stop)?;
+    let who = match pilot.agent() {
+        Some(pilot) => format!("\nagent: {}", pilot.agent.origin().display()),
+        None => String::new(),
     };
     if context.stop.is_set() {
         return Err(RunError::Stopped.into());
@@ -69,13 +57,6 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
         args.out.display()
     );
     Ok(())
-}
-
-/// A policy by name.
-pub fn policy(text: &str) -> Result<Policy, String> {
-    let name: DriverName = text.parse().unwrap_or_else(|e| match e {});
-    Policy::named(&name, 0.0)
-        .ok_or_else(|| format!("there is no such policy; there are {}", DriverName::NAMES))
 }
 
 /// What the environment measured last, in words: counts with their largest value, what is so, and

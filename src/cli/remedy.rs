@@ -180,6 +180,7 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
              too."
         ),
         Recovery::NoGiveUp => "Add --set controller.give_up_after=0".into(),
+        Recovery::Latent(n) => format!("Add --set vision.model.latent={n}"),
         Recovery::NoRandomStart => "Add --set collect.random_start=false".into(),
         Recovery::OtherEnvironment => "Name another one with --env NAME.".into(),
         Recovery::EarlierDream => "Give a smaller --warm-up or another --seed.".into(),

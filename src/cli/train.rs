@@ -111,10 +111,15 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
         })
         .collect();
     let root = folder.root().display();
+    // Without V there is nothing to draw of a dream.
+    let dream = match stages::kept(folder, "vision")?.is_null() {
+        true => String::new(),
+        false => format!("frmdn dream {root} --out dream.gif · "),
+    };
     Ok(format!(
         "{}\n\nrule: {}\npictures: {root}/pictures (drive.gif shows the agent and what it \
-         sees)\nsee it: frmdn play {root} --out drive.gif · frmdn dream {root} --out dream.gif · \
-         frmdn evaluate {root} --episodes 100",
+         sees)\nsee it: frmdn play {root} --out drive.gif · {dream}frmdn evaluate {root} \
+         --episodes 100",
         table(&["stage", "time", "outcome"], &rows),
         scores["agent"]["rule"].as_str().unwrap_or("?")
     ))
@@ -146,6 +151,8 @@ impl Times {
 }
 
 fn clock(seconds: f64) -> String {
+    // An empty sum is -0.
+    let seconds = seconds.abs();
     if seconds < 60.0 {
         format!("{seconds:.1} s")
     } else {
@@ -171,13 +178,16 @@ fn trained(folder: &RunFolder) -> Result<Vec<(Stage, String)>> {
     );
     outcomes.push((Stage::Collect, collect));
     let v = stages::kept(folder, "vision")?;
-    let vision = format!(
-        "pixel MSE {} held out, KL {} nats a frame, {} of {} dimensions active",
-        number(&v["held_out"]["pixel_mse"], 5),
-        number(&v["held_out"]["kl"], 1),
-        v["held_out"]["active"],
-        preset.vision.model.latent
-    );
+    let vision = match v.is_null() {
+        true => "none: what is seen is the latent already".to_owned(),
+        false => format!(
+            "pixel MSE {} held out, KL {} nats a frame, {} of {} dimensions active",
+            number(&v["held_out"]["pixel_mse"], 5),
+            number(&v["held_out"]["kl"], 1),
+            v["held_out"]["active"],
+            preset.vision.model.latent
+        ),
+    };
     outcomes.push((Stage::Vision, vision));
     let m = stages::kept(folder, "memory")?;
     let memory = match (m["best_nll"].as_f64(), m["floor"].as_f64()) {

@@ -158,6 +158,27 @@ impl Actions {
             _ => action,
         }
     }
+
+    /// The agent's form of an environment's action.
+    ///
+    /// # Errors
+    /// What is allowed, in words, if it is no action.
+    pub fn of_env(&self, action: &[f32]) -> Result<Vec<f32>, String> {
+        let space = match self {
+            Self::Box { low, high, .. } => ActionSpace::Box {
+                low: low.clone(),
+                high: high.clone(),
+            },
+            Self::Discrete(n) => ActionSpace::Discrete(*n),
+        };
+        space.check(action).map_err(|_| space.to_string())?;
+        let mut own = vec![0.0; self.width()];
+        match self {
+            Self::Box { .. } => own.copy_from_slice(action),
+            Self::Discrete(_) => own[action[0] as usize] = 1.0,
+        }
+        Ok(own)
+    }
 }
 
 /// A value in −1..1 at its place between `low` and `high`.
@@ -182,7 +203,6 @@ fn one_hot(values: &mut [f32], chosen: usize) {
 
 #[cfg(test)]
 mod tests {
-    use frmdn_car_racing::CarRacingConfig;
     use frmdn_env::ObservationSpace;
 
     use super::*;
@@ -192,7 +212,7 @@ mod tests {
     }
 
     fn car_racing() -> Actions {
-        Actions::of(&CarRacingConfig::default().spec())
+        Actions::of(&crate::worlds::default_spec())
     }
 
     #[test]
@@ -203,7 +223,7 @@ mod tests {
         assert_eq!(car_racing().output_scale(), [1.0, 3.0, 3.0]);
         // Another environment with the same box has no such forms.
         let mut a = [0.85, 0.0, -3.0];
-        of_space(CarRacingConfig::default().spec().actions).squash(&mut a);
+        of_space(crate::worlds::default_spec().actions).squash(&mut a);
         assert!(a[2] > 0.0 && a[2] < 0.01, "{a:?}");
     }
 

@@ -391,7 +391,7 @@ mod tests {
     }
 
     pub(super) fn car_racing() -> Actions {
-        Actions::of(&frmdn_car_racing::CarRacingConfig::default().spec())
+        Actions::of(&crate::worlds::default_spec())
     }
 
     #[test]

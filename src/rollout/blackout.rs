@@ -80,18 +80,16 @@ impl Blackout {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
-
     use frmdn_engine::random::fill_normal;
 
     use super::*;
     use crate::{
         controller::{Actions, LinearController},
         memory::{self, MemoryConfig, Stacked, Variant},
-        rollout::{ActingModel, DriveOptions, Job, Outcome},
+        rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
         run::Interrupt,
         vision::{Vae, VaeConfig},
-        worlds::{Bridge, World},
+        worlds::{self, Bridge, World},
     };
 
     const LATENT: usize = 6;
@@ -137,24 +135,19 @@ mod tests {
             ..MemoryConfig::default()
         };
         let inner = memory::load(&config, LATENT, 3, &memory::init(&config, LATENT, 3, 1)).unwrap();
-        let encoder = Vae::init(vision, 1).encoder();
+        let encoder = Some(Vae::init(vision, 1).encoder());
         let memory = Box::new(Stacked::new(inner, LATENT));
         let model = ActingModel {
             encoder,
             memory,
             latent: LATENT,
-            actions: Actions::of(&frmdn_car_racing::CarRacingConfig::default().spec()),
+            actions: Actions::of(&crate::worlds::default_spec()),
         };
         let mut weights = vec![0.0; LinearController::count(2 * LATENT, 3)];
         fill_normal(&mut stream(2, "c", &[]), &mut weights);
         let controller = LinearController::new(2 * LATENT, 3, weights);
-        let jobs: Vec<Job<'_>> = (0..3)
-            .map(|seed| Job {
-                controller: &controller,
-                seed,
-            })
-            .collect();
-        let world = World::open("car-racing", &Bridge::default()).unwrap();
+        let jobs: Vec<Job<'_>> = (0..3).map(|seed| Job::of(&controller, seed)).collect();
+        let world = World::open(worlds::DEFAULT, &Bridge::default()).unwrap();
         let options = DriveOptions {
             give_up_after: Some(60),
             blackout,
@@ -163,17 +156,11 @@ mod tests {
             .num_threads(threads)
             .build()
             .unwrap();
-        pool.install(|| {
-            model.drive(
-                &world,
-                &jobs,
-                options,
-                &Interrupt::default(),
-                &AtomicU64::new(0),
-            )
-        })
-        .unwrap()
-        .unwrap()
+        let stop = Interrupt::default();
+        let driver = Driver::new(&world, &stop).with_model(&model);
+        pool.install(|| driver.with_options(options).drive(&jobs))
+            .unwrap()
+            .unwrap()
     }
 
     #[test]

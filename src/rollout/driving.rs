@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use super::{ActingModel, AgentActor, DriveError, Moment, watch};
+use super::{ActingModel, DriveError, Driver, Job, Moment};
 use crate::{controller::LinearController, run::Interrupt, worlds::World};
 
 /// Means over the steps of one band.
@@ -85,7 +85,6 @@ fn track(
     let spec = world.probe_spec()?;
     let mut sums = empty(spec.bands.len(), spec.driving.len());
     let mut read = vec![0.0; spec.quantities.len()];
-    let mut actor = AgentActor::new(world.make()?, model, controller);
     let mut look = |moment: Moment<'_>| {
         if let Some(probe) = moment.env.probe() {
             probe.read(&mut read)?;
@@ -104,6 +103,7 @@ fn track(
         }
         Ok(ControlFlow::Continue(()))
     };
-    watch(&mut actor, seed, stop, &mut look)?;
+    let driver = Driver::new(world, stop).with_model(model);
+    driver.watch(Job::of(controller, seed), &mut look)?;
     Ok(sums)
 }

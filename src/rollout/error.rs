@@ -13,6 +13,9 @@ pub enum DriveError {
     /// The environment refused a call.
     #[error(transparent)]
     Env(#[from] EnvError),
+    /// A controller without V and M.
+    #[error("a controller needs V and M, and there is no model")]
+    NoModel,
     /// A blackout with a memory that predicts nothing.
     #[error(transparent)]
     NoPrediction(#[from] NoPrediction),
@@ -27,7 +30,7 @@ impl From<DriveError> for RunError {
             DriveError::World(error) => Self::World(error),
             DriveError::Env(error) => Self::Env(error),
             DriveError::Observer(error) => error,
-            DriveError::NoPrediction(_) => Self::Failed(error.to_string()),
+            DriveError::NoModel | DriveError::NoPrediction(_) => Self::Failed(error.to_string()),
         }
     }
 }

@@ -159,7 +159,7 @@ mod tests {
 
     /// scipy.stats.t.ppf(0.975, df) for df = 1, 10, 31, 99: 12.7062, 2.2281, 2.0395, 1.9842.
     #[test]
-    fn student_quantiles() {
+    fn the_points_of_student() {
         for (df, t) in [
             (1.0, 12.7062),
             (10.0, 2.2281),

@@ -5,17 +5,23 @@
 
 mod acting;
 mod blackout;
+mod driver;
 mod driving;
 mod error;
 mod evaluation;
 mod open_loop;
+mod outcome;
 mod policy;
+mod watcher;
 
-pub use acting::{ActingModel, DriveOptions, Job, Observer, Outcome, View, progress_json};
+pub use acting::ActingModel;
 pub use blackout::Blackout;
+pub use driver::{DriveOptions, Driver, Job, Who};
 pub use driving::{Driving, driving};
 pub use error::DriveError;
 pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, MeanMeasurement, Summary};
 pub use open_loop::{Brownian, OpenLoop, OpenLoopDriver};
-pub use policy::{Actor, AgentActor, Moment, Policy, RecordedActor, Watcher, step, watch};
+pub use outcome::{Outcome, progress_json};
+pub use policy::Policy;
+pub use watcher::{Moment, Seen, Watcher};

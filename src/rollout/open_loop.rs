@@ -100,8 +100,6 @@ impl Brownian {
 
 #[cfg(test)]
 mod tests {
-    use frmdn_car_racing::CarRacingConfig;
-
     use super::*;
 
     fn walk(actions: &Actions, seed: u64) -> Vec<Vec<f32>> {
@@ -113,7 +111,7 @@ mod tests {
 
     #[test]
     fn actions_stay_in_range_wander_and_repeat() {
-        let actions = Actions::of(&CarRacingConfig::default().spec());
+        let actions = Actions::of(&crate::worlds::default_spec());
         let a = walk(&actions, 3);
         assert_eq!(a, walk(&actions, 3));
         assert_ne!(a, walk(&actions, 4));

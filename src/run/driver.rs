@@ -4,6 +4,9 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::FIRST;
 
+/// What a list of actions begins with, before its file.
+const RECORDED: &str = "actions:";
+
 /// A driver by name, as presets and commands spell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DriverName {
@@ -18,13 +21,15 @@ pub enum DriverName {
     Scripted,
     /// `first`: the agent of the earlier round of a preset.
     First,
+    /// `actions:FILE`: a list of actions, the same in every episode.
+    Recorded(PathBuf),
     /// The agent of a run folder or checkpoint.
     Agent(PathBuf),
 }
 
 impl DriverName {
     /// The names that are not paths, for messages.
-    pub const NAMES: &'static str = "random, brownian, noop, scripted";
+    pub const NAMES: &'static str = "random, brownian, noop, scripted, actions:FILE";
 }
 
 impl FromStr for DriverName {
@@ -37,7 +42,10 @@ impl FromStr for DriverName {
             "noop" => Self::Noop,
             "scripted" | "expert" => Self::Scripted,
             FIRST => Self::First,
-            path => Self::Agent(path.into()),
+            _ => match text.strip_prefix(RECORDED) {
+                Some(path) => Self::Recorded(path.into()),
+                None => Self::Agent(text.into()),
+            },
         })
     }
 }
@@ -50,6 +58,7 @@ impl fmt::Display for DriverName {
             Self::Noop => f.write_str("noop"),
             Self::Scripted => f.write_str("scripted"),
             Self::First => f.write_str(FIRST),
+            Self::Recorded(path) => write!(f, "{RECORDED}{}", path.display()),
             Self::Agent(path) => path.display().fmt(f),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use frmdn_env::ObservationSpace;
 use zip::{ZipArchive, ZipWriter};
 
 use super::{
@@ -19,18 +20,52 @@ const VERSION: u64 = 1;
 pub struct Episode {
     /// Environment seed.
     pub seed: u64,
-    /// Bytes of one frame, `height · width · 3`.
-    pub frame_len: usize,
+    /// T + 1 observations.
+    pub observed: Observed,
     /// Values of one action.
     pub action_len: usize,
-    /// Frames `[T + 1, height, width, 3]`.
-    pub frames: Vec<u8>,
     /// Actions `[T, action_len]`.
     pub actions: Vec<f32>,
     /// Rewards `[T]`.
     pub rewards: Vec<f32>,
     /// The last step ended in a terminal state (not cut off by a limit).
     pub terminated: bool,
+}
+
+/// Observations of an episode, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observed {
+    /// Frames `[T + 1, height, width, 3]`.
+    Frames {
+        /// Bytes of one frame, `height · width · 3`.
+        len: usize,
+        /// All bytes.
+        bytes: Vec<u8>,
+    },
+    /// Latents `[T + 1, len]`, which need no V.
+    Latents {
+        /// Values of one latent.
+        len: usize,
+        /// All values.
+        values: Vec<f32>,
+    },
+}
+
+impl Observed {
+    /// No observation of `space` yet.
+    pub fn none(space: ObservationSpace) -> Self {
+        let len = space.len();
+        match space {
+            ObservationSpace::Frame { .. } => Self::Frames {
+                len,
+                bytes: Vec::new(),
+            },
+            ObservationSpace::Latent(_) => Self::Latents {
+                len,
+                values: Vec::new(),
+            },
+        }
+    }
 }
 
 /// The same episode seen by V: posterior means and log-variances instead of frames.
@@ -62,9 +97,12 @@ impl Episode {
         self.rewards.len()
     }
 
-    /// Frame `t` of `0..=T`.
+    /// Frame `t` of `0..=T`; empty where latents were observed.
     pub fn frame(&self, t: usize) -> &[u8] {
-        &self.frames[t * self.frame_len..(t + 1) * self.frame_len]
+        match &self.observed {
+            Observed::Frames { len, bytes } => &bytes[t * len..(t + 1) * len],
+            Observed::Latents { .. } => &[],
+        }
     }
 }
 
@@ -96,7 +134,6 @@ impl Episode {
     /// Writes `path` atomically.
     pub fn save(&self, path: &Path) -> Result<()> {
         let t = self.steps();
-        let side = ((self.frame_len / 3) as f64).sqrt() as usize;
         write_atomically(path, |w| {
             let mut zip = ZipWriter::new(w);
             put_u64(
@@ -104,13 +141,16 @@ impl Episode {
                 "meta",
                 &[VERSION, self.seed, u64::from(self.terminated)],
             )?;
-            put(
-                &mut zip,
-                "frames",
-                "|u1",
-                &[t + 1, side, self.frame_len / 3 / side, 3],
-                &self.frames,
-            )?;
+            match &self.observed {
+                Observed::Frames { len, bytes } => {
+                    let side = ((len / 3) as f64).sqrt() as usize;
+                    let shape = [t + 1, side, len / 3 / side, 3];
+                    put(&mut zip, "frames", "|u1", &shape, bytes)?;
+                }
+                Observed::Latents { len, values } => {
+                    put_f32(&mut zip, "latents", &[t + 1, *len], values)?;
+                }
+            }
             put_f32(&mut zip, "actions", &[t, self.action_len], &self.actions)?;
             put_f32(&mut zip, "rewards", &[t], &self.rewards)?;
             zip.finish().map(|_| ()).map_err(std::io::Error::from)
@@ -124,17 +164,11 @@ impl Episode {
         let [found, seed, terminated] = get_u64(&mut zip, "meta").map_err(damaged)?;
         version(path, found)?;
         let mut read = || -> std::result::Result<Self, ArrayError> {
-            let (shape, frames) = get(&mut zip, "frames", "|u1")?;
+            let (shape, observed) = observations(&mut zip)?;
             let (action_shape, actions) = get_f32(&mut zip, "actions")?;
             let (reward_shape, rewards) = get_f32(&mut zip, "rewards")?;
             let t = rewards.len();
-            let [n, height, width, 3] = shape[..] else {
-                return Err(ArrayError::Dimensions {
-                    name: "frames",
-                    shape,
-                });
-            };
-            check("frames", &[n], &[t + 1])?;
+            check("observations", &shape[..1], &[t + 1])?;
             check("rewards", &reward_shape, &[t])?;
             let [at, action_len] = action_shape[..] else {
                 return Err(ArrayError::Dimensions {
@@ -145,9 +179,8 @@ impl Episode {
             check("actions", &[at], &[t])?;
             Ok(Self {
                 seed,
-                frame_len: height * width * 3,
+                observed,
                 action_len,
-                frames,
                 actions,
                 rewards,
                 terminated: terminated != 0,
@@ -155,6 +188,26 @@ impl Episode {
         };
         read().map_err(damaged)
     }
+}
+
+/// Frames, or latents where there are none; and their shape.
+fn observations(
+    zip: &mut ZipArchive<impl std::io::Read + std::io::Seek>,
+) -> std::result::Result<(Vec<usize>, Observed), ArrayError> {
+    let wrong = |name, shape| ArrayError::Dimensions { name, shape };
+    if zip.index_for_name("latents.npy").is_some() {
+        let (shape, values) = get_f32(zip, "latents")?;
+        let [_, len] = shape[..] else {
+            return Err(wrong("latents", shape));
+        };
+        return Ok((shape, Observed::Latents { len, values }));
+    }
+    let (shape, bytes) = get(zip, "frames", "|u1")?;
+    let [_, height, width, 3] = shape[..] else {
+        return Err(wrong("frames", shape));
+    };
+    let len = height * width * 3;
+    Ok((shape, Observed::Frames { len, bytes }))
 }
 
 impl LatentEpisode {
@@ -258,9 +311,11 @@ mod tests {
         let frames: Vec<u8> = (0..3 * 4 * 4 * 3).map(|i| (i * 7 % 251) as u8).collect();
         Episode {
             seed: 9,
-            frame_len: 48,
+            observed: Observed::Frames {
+                len: 48,
+                bytes: frames,
+            },
             action_len: 2,
-            frames,
             actions: vec![0.5, -1.0, 0.0, 1.0],
             rewards: vec![-0.1, 3.3],
             terminated: true,
@@ -273,6 +328,16 @@ mod tests {
         let path = dir.path().join("0.npz");
         sample().save(&path).unwrap();
         assert_eq!(Episode::load(&path).unwrap(), sample());
+        let latents = Episode {
+            observed: Observed::Latents {
+                len: 2,
+                values: vec![0.5, -1.0, 2.0, 3.0, -4.0, 5.0],
+            },
+            ..sample()
+        };
+        latents.save(&path).unwrap();
+        assert_eq!(Episode::load(&path).unwrap(), latents);
+        sample().save(&path).unwrap();
         let good = std::fs::read(&path).unwrap();
         std::fs::write(&path, &good[..good.len() / 2]).unwrap();
         let error = Episode::load(&path).unwrap_err().to_string();

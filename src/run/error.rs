@@ -176,6 +176,8 @@ pub enum Recovery {
     NoGiveUp,
     /// Episodes must begin where the environment begins them.
     NoRandomStart,
+    /// The latent must have this length.
+    Latent(usize),
     /// Another environment must be chosen.
     OtherEnvironment,
     /// The dream must begin earlier, or in another episode.

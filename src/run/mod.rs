@@ -19,15 +19,15 @@ mod shipped;
 pub use atomic::{remove_partial, write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
 pub use driver::DriverName;
-pub use episode::{Episode, EpisodeStore, LatentEpisode};
+pub use episode::{Episode, EpisodeStore, LatentEpisode, Observed};
 pub use error::{GatedFigure, Part, Recovery, Result, RunError};
 pub use folder::RunFolder;
 pub use meant::meant;
 pub use metrics::Metrics;
 pub use preset::{
-    CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,
+    BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,
     EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs, LateConfig,
-    LateRecombination, MemoryTraining, Preset, SHIPPED, VisionTraining,
+    LateRecombination, MemoryTraining, Preset, SCOUT, SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};
 pub use shipped::{existing_folder, shipped_candidates, shipped_folders};

@@ -20,7 +20,7 @@ pub use self::{
         LateConfig, LateRecombination,
     },
     first::{FIRST, FirstConfig},
-    source::SHIPPED,
+    source::{BEST, SCOUT, SHIPPED},
     training::{
         CollectConfig, EvaluateConfig, GatesConfig, Inputs, MemoryTraining, VisionTraining,
     },
@@ -190,7 +190,7 @@ mod tests {
                 "controller.population=2",
                 vec!["controller.population = 2", "at least 4"],
             ),
-            ("environment=pong", vec!["pong", "car-racing"]),
+            ("environment=pong", vec!["pong", crate::worlds::DEFAULT]),
             (
                 "collect.policy=brownian,driver",
                 vec!["`driver`", "brownian", "scripted"],
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_losses_is_not_negative() {
-        let of = |set: &str| Preset::resolve("car-racing-frmdn", &[set.to_owned()]);
+        let of = |set: &str| Preset::resolve(BEST, &[set.to_owned()]);
         assert_eq!(
             of("controller.late.loss_limit=0")
                 .unwrap()

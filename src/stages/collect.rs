@@ -1,6 +1,7 @@
 //! Collection: episodes of the real environment, one file each.
 
 use std::{
+    io::Write,
     ops::ControlFlow,
     sync::{
         Mutex,
@@ -8,15 +9,19 @@ use std::{
     },
 };
 
-use frmdn_env::Step;
+use frmdn_env::{ObservationSpace, Step};
 use rayon::prelude::*;
 
 use super::Context;
 use crate::{
     agent::{self, Agent},
-    controller::LinearController,
-    rollout::{ActingModel, Actor, AgentActor, Moment, Policy, Watcher, watch},
-    run::{DriverName, Episode, FIRST, Interrupt, Result, RunFolder, seeds},
+    controller::Actions,
+    pilot::Pilot,
+    rollout::{Moment, Policy, Seen, Watcher},
+    run::{
+        DriverName, Episode, Interrupt, Observed, Result, RunError, RunFolder, seeds,
+        write_atomically,
+    },
     worlds::World,
 };
 
@@ -72,88 +77,74 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 /// Standard deviation of the noise on the scripted driver's controls.
 const SCRIPTED_NOISE: f32 = 0.25;
 
-/// A driver whose episodes are recorded.
-enum Driver {
-    Policy(Policy),
-    Agent(Box<(ActingModel, LinearController)>),
-}
-
 /// The drivers of a preset in its world.
 pub struct Drivers<'a> {
     world: &'a World,
-    root: u64,
-    list: Vec<Driver>,
+    observation: ObservationSpace,
+    action_len: usize,
+    list: Vec<Pilot>,
 }
 
 impl<'a> Drivers<'a> {
-    /// Loads the agents among them. They are copied into the folder, so that all episodes have the
-    /// same drivers whatever happens to the original folders.
+    /// Loads those that need files. These are copied into the folder, so that all episodes have the
+    /// same drivers whatever happens to the original ones.
     pub fn new(folder: &RunFolder, world: &'a World) -> Result<Self> {
-        let preset = folder.preset();
-        let load = |(number, name): (usize, DriverName)| {
-            if let Some(policy) = Policy::named(&name, SCRIPTED_NOISE) {
-                return Ok(Driver::Policy(policy));
-            }
-            let own = match &name {
+        let root = folder.preset().seed;
+        let mut list = Vec::new();
+        for (number, name) in folder.preset().collect.policies().iter().enumerate() {
+            let own = folder.path(&format!("drivers/{number}"));
+            list.push(match name {
                 DriverName::Agent(path) => {
-                    let own = folder.path(&format!("drivers/{number}"));
                     let copy = own.join(agent::FILE);
                     if !copy.exists() {
                         Agent::keep(path, &copy)?;
                     }
-                    own
+                    Pilot::load(&DriverName::Agent(own), world, root, None)?
                 }
-                _ => folder.path(FIRST),
-            };
-            let agent = Agent::load(&own)?;
-            let driver = (agent.acting_model(&world.spec()?)?, agent.controller()?);
-            Ok(Driver::Agent(Box::new(driver)))
-        };
+                DriverName::Recorded(path) => {
+                    let copy = own.join(path.file_name().unwrap_or_default());
+                    if !copy.exists() {
+                        let bytes = std::fs::read(path).map_err(RunError::io("read", path))?;
+                        write_atomically(&copy, |w| w.write_all(&bytes))?;
+                    }
+                    Pilot::load(&DriverName::Recorded(copy), world, root, None)?
+                }
+                DriverName::Scripted => {
+                    let noise = SCRIPTED_NOISE;
+                    Pilot::Policy(Policy::Scripted { noise }, root)
+                }
+                name => Pilot::load(name, world, root, Some(folder.root()))?,
+            });
+        }
+        let spec = world.spec()?;
         Ok(Self {
             world,
-            root: preset.seed,
-            list: preset
-                .collect
-                .policies()
-                .into_iter()
-                .enumerate()
-                .map(load)
-                .collect::<Result<_>>()?,
+            observation: spec.observation,
+            action_len: Actions::of(&spec).width(),
+            list,
         })
     }
 
     /// Driver number `driver` drives at most `steps` steps of the episode of `seed`.
     pub fn record(&self, driver: usize, steps: usize, seed: u64) -> Result<Episode> {
-        match &self.list[driver] {
-            Driver::Policy(policy) => drive(
-                policy.start(self.world, self.root, seed)?.as_mut(),
-                steps,
+        let mut recorder = Recorder {
+            steps,
+            episode: Episode {
                 seed,
-            ),
-            Driver::Agent(agent) => {
-                let env = self.world.make()?;
-                drive(&mut AgentActor::new(env, &agent.0, &agent.1), steps, seed)
-            }
-        }
+                observed: Observed::none(self.observation),
+                action_len: self.action_len,
+                actions: Vec::new(),
+                rewards: Vec::new(),
+                terminated: false,
+            },
+        };
+        let pilot = &self.list[driver];
+        // Ctrl-C ends the collection between two episodes.
+        pilot
+            .driver(self.world, &Interrupt::default())
+            .watch(pilot.job(seed), &mut recorder)?;
+        Ok(recorder.episode)
     }
-}
-
-fn drive(actor: &mut dyn Actor, steps: usize, seed: u64) -> Result<Episode> {
-    let mut recorder = Recorder {
-        steps,
-        episode: Episode {
-            seed,
-            frame_len: actor.env().observation_space().len(),
-            action_len: actor.actions().width(),
-            frames: Vec::new(),
-            actions: Vec::new(),
-            rewards: Vec::new(),
-            terminated: false,
-        },
-    };
-    // Ctrl-C ends the collection between two episodes.
-    watch(actor, seed, &Interrupt::default(), &mut recorder)?;
-    Ok(recorder.episode)
 }
 
 /// Records an episode of at most so many steps.
@@ -162,10 +153,20 @@ struct Recorder {
     episode: Episode,
 }
 
+impl Recorder {
+    fn observe(&mut self, seen: Seen<'_>) {
+        match (&mut self.episode.observed, seen) {
+            (Observed::Frames { bytes, .. }, Seen::Frame(frame)) => bytes.extend_from_slice(frame),
+            (Observed::Latents { values, .. }, Seen::Latent(z)) => values.extend_from_slice(z),
+            _ => unreachable!("an environment has observations of one kind"),
+        }
+    }
+}
+
 impl Watcher for Recorder {
     fn before(&mut self, moment: Moment<'_>) -> Result<ControlFlow<()>> {
         if moment.outcome.steps == 0 {
-            self.episode.frames.extend_from_slice(moment.frame);
+            self.observe(moment.seen);
         }
         if self.episode.steps() == self.steps {
             return Ok(ControlFlow::Break(()));
@@ -174,8 +175,8 @@ impl Watcher for Recorder {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn after(&mut self, step: &Step, frame: &[u8]) -> Result<()> {
-        self.episode.frames.extend_from_slice(frame);
+    fn after(&mut self, step: &Step, seen: Seen<'_>) -> Result<()> {
+        self.observe(seen);
         self.episode.rewards.push(step.reward as f32);
         self.episode.terminated = step.terminated;
         Ok(())

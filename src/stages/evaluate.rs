@@ -1,17 +1,15 @@
 //! The final evaluation on test tracks, whole episodes, and the film of the agent driving.
 
-use std::{path::Path, sync::atomic::AtomicU64};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
     agent::{self, Agent},
-    controller::LinearController,
     film,
-    rollout::{
-        ActingModel, DriveOptions, Evaluation, Job, OpenLoop, Outcome, Policy, progress_json,
-    },
+    pilot::Pilot,
+    rollout::{Evaluation, Job, OpenLoop, Outcome, progress_json},
     run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
     worlds::World,
 };
@@ -23,8 +21,7 @@ const CHUNK: usize = 32;
 /// gets each chunk as it is finished, with its first seed.
 pub fn outcomes(
     world: &World,
-    model: &ActingModel,
-    controller: &LinearController,
+    pilot: &Pilot,
     range: std::ops::Range<u64>,
     context: &Context<'_>,
     mut save: impl FnMut(u64, &[Outcome]) -> Result<()>,
@@ -33,18 +30,10 @@ pub fn outcomes(
     let mut all: Vec<Outcome> = Vec::new();
     context.report.begin("evaluate", "episodes", 0, total);
     for first in range.clone().step_by(CHUNK) {
-        let jobs: Vec<Job<'_>> = (first..range.end.min(first.saturating_add(CHUNK as u64)))
-            .map(|seed| Job { controller, seed })
-            .collect();
-        let done = model
-            .drive(
-                world,
-                &jobs,
-                DriveOptions::default(),
-                context.stop,
-                &AtomicU64::new(0),
-            )
-            .map_err(RunError::from);
+        let seeds = first..range.end.min(first.saturating_add(CHUNK as u64));
+        let jobs: Vec<Job<'_>> = seeds.map(|seed| pilot.job(seed)).collect();
+        let driver = pilot.driver(world, context.stop);
+        let done = driver.drive(&jobs).map_err(RunError::from);
         match done {
             Ok(Some(outcomes)) => {
                 save(first, &outcomes)?;
@@ -81,7 +70,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     let world = context.world(&preset.environment)?;
-    let (model, controller) = (agent.acting_model(&world.spec()?)?, agent.controller()?);
+    let pilot = Pilot::of(agent, &world)?;
     let range = seeds::TEST.start..seeds::TEST.start + preset.evaluate.episodes as u64;
     let scores = folder.path("evaluation/scores.jsonl");
     let mut known = read_outcomes(&scores, &checksum, range.start)?;
@@ -90,8 +79,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let mut metrics = Metrics::resume(&scores, "seed", start.saturating_sub(1))?;
     let fresh = outcomes(
         &world,
-        &model,
-        &controller,
+        &pilot,
         start..range.end,
         context,
         |first, outcomes| {
@@ -110,19 +98,16 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return context.check();
     };
     known.extend(fresh);
-    let random = Policy::OpenLoop(OpenLoop::Random).outcomes(
-        &world,
-        preset.seed,
-        range.clone(),
-        context.stop,
-        &|_| (),
-    );
-    let Some(random) = random? else {
+    let random = Pilot::open_loop(OpenLoop::Random, preset.seed);
+    let jobs: Vec<Job<'_>> = range.clone().map(|seed| random.job(seed)).collect();
+    let Some(random) = random.driver(&world, context.stop).drive(&jobs)? else {
         return context.check();
     };
-    agent.save(&folder.path(agent::FILE))?;
+    if let Some(pilot) = pilot.agent() {
+        pilot.agent.save(&folder.path(agent::FILE))?;
+    }
     film::drive(
-        &agent,
+        &pilot,
         &world,
         seeds::TEST.start,
         &folder.path("pictures/drive.gif"),

@@ -69,16 +69,17 @@ pub fn first(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::BEST;
 
     #[test]
     fn earlier_rounds_have_the_seed_the_environment_and_its_start() {
         let sets = [
             "seed=7",
-            "environment=gym:CarRacing-v3",
+            "environment=gym:Pendulum-v1",
             "collect.random_start=false",
         ]
         .map(String::from);
-        let outer = Preset::resolve("car-racing-frmdn", &sets).unwrap();
+        let outer = Preset::resolve(BEST, &sets).unwrap();
         let inner = Preset::resolve(
             &outer.first.clone().unwrap().preset,
             &inherited_settings(&outer),
@@ -90,7 +91,7 @@ mod tests {
                 inner.environment.as_str(),
                 inner.collect.random_start
             ),
-            (7, "gym:CarRacing-v3", false)
+            (7, "gym:Pendulum-v1", false)
         );
         assert!(
             Preset::resolve(

@@ -19,8 +19,8 @@ use crate::{
     memory::{self, MemoryConfig, MemoryEvaluation, MemoryTrainer, SequenceBatch},
     pictures::{Series, plot_curves},
     run::{
-        Checkpoint, CheckpointKind, Episode, LatentEpisode, MemoryTraining, Metrics, Recovery,
-        Result, RunError, RunFolder,
+        Checkpoint, CheckpointKind, Episode, LatentEpisode, MemoryTraining, Metrics, Observed,
+        Recovery, Result, RunError, RunFolder,
     },
     vision::{Encoder, EncoderScratch, Vae},
 };
@@ -173,10 +173,9 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             Recovery::StagesAfterVision(folder.root().to_path_buf()),
         ));
     }
-    let config = &preset.vision.model;
-    let encoder = Vae::from_params(*config, &weights)
-        .map_err(|e| RunError::Failed(format!("memory: {e}")))?
-        .encoder();
+    let vae = Vae::if_any(preset.vision.model, &weights)
+        .map_err(|e| RunError::Failed(format!("memory: {e}")))?;
+    let encoder = vae.map(|vae| vae.encoder());
     let done = AtomicU64::new((preset.collect.episodes - missing.len()) as u64);
     context.report.begin(
         "encode",
@@ -192,7 +191,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                     return Ok(());
                 }
                 let latent = encoded(
-                    &encoder,
+                    encoder.as_ref(),
                     scratch,
                     Episode::load(&episodes.path(index))?,
                     vision,
@@ -208,42 +207,49 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.check()
 }
 
+/// Logarithm of the variance of the noise on observations that are latents: 0.01². Without any, a
+/// density of them could become infinitely sharp.
+const LOG_VARIANCE: f32 = -9.210_340_4;
+
 /// The latents of an episode; `vision` is the number of V's weights (see [`Agent::load_vision`]).
+/// Those that were observed are taken as they are, and need no encoder.
 pub fn encoded(
-    encoder: &Encoder,
+    encoder: Option<&Encoder>,
     scratch: &mut EncoderScratch,
     episode: Episode,
     vision: u64,
 ) -> LatentEpisode {
-    let Episode {
-        seed,
-        frame_len,
-        action_len,
-        frames,
-        actions,
-        rewards,
-        terminated,
-    } = episode;
-    let (n, latent) = (rewards.len() + 1, encoder.latent());
-    let (mut mean, mut log_variance) = (vec![0.0; n * latent], vec![0.0; n * latent]);
-    for (at, chunk) in frames.chunks(CHUNK * frame_len).enumerate() {
-        let rows = at * CHUNK * latent..(at * CHUNK + chunk.len() / frame_len) * latent;
-        encoder.encode_with_variance(
-            scratch,
-            chunk,
-            &mut mean[rows.clone()],
-            &mut log_variance[rows],
-        );
-    }
+    let n = episode.rewards.len() + 1;
+    let (latent, mean, log_variance) = match (episode.observed, encoder) {
+        (Observed::Frames { len, bytes }, Some(encoder)) => {
+            let latent = encoder.latent();
+            let (mut mean, mut log_variance) = (vec![0.0; n * latent], vec![0.0; n * latent]);
+            for (at, chunk) in bytes.chunks(CHUNK * len).enumerate() {
+                let rows = at * CHUNK * latent..(at * CHUNK + chunk.len() / len) * latent;
+                encoder.encode_with_variance(
+                    scratch,
+                    chunk,
+                    &mut mean[rows.clone()],
+                    &mut log_variance[rows],
+                );
+            }
+            (latent, mean, log_variance)
+        }
+        (Observed::Latents { len, values }, _) => {
+            let log_variance = vec![LOG_VARIANCE; values.len()];
+            (len, values, log_variance)
+        }
+        (Observed::Frames { .. }, None) => unreachable!("frames have a V"),
+    };
     LatentEpisode {
-        seed,
+        seed: episode.seed,
         latent,
-        action_len,
+        action_len: episode.action_len,
         mean,
         log_variance,
-        actions,
-        rewards,
-        terminated,
+        actions: episode.actions,
+        rewards: episode.rewards,
+        terminated: episode.terminated,
         vision,
     }
 }

@@ -73,8 +73,8 @@ impl Context<'_> {
 /// Refuses settings of a new run that need what its environment does not declare.
 ///
 /// # Errors
-/// If episodes are to be given up where no progress is measured, or frames are to be seen where
-/// there are none.
+/// If episodes are to be given up where no progress is measured, or if what is seen is a latent of
+/// another length.
 pub fn check_environment(preset: &Preset, spec: &EnvSpec) -> Result<()> {
     let name = &preset.environment;
     let give_up = preset.controller.give_up_after;
@@ -87,10 +87,16 @@ pub fn check_environment(preset: &Preset, spec: &EnvSpec) -> Result<()> {
             Recovery::NoGiveUp,
         ));
     }
-    if let ObservationSpace::Latent(n) = spec.observation {
-        return Err(RunError::Config(format!(
-            "{name} gives {n} numbers a step and no frames: V has nothing to see"
-        )));
+    let latent = preset.vision.model.latent;
+    if let ObservationSpace::Latent(n) = spec.observation
+        && n != latent
+    {
+        return Err(RunError::refused(
+            format!(
+                "vision.model.latent = {latent}: {name} gives {n} numbers, which are the latent"
+            ),
+            Recovery::Latent(n),
+        ));
     }
     Ok(())
 }

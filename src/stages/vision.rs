@@ -11,7 +11,8 @@ use crate::{
     memory::posterior_entropy,
     pictures::{Panel, Series, plot_curves},
     run::{
-        Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder, VisionTraining,
+        Checkpoint, CheckpointKind, Episode, Metrics, Observed, Result, RunError, RunFolder,
+        VisionTraining,
     },
     vision::{
         BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer,
@@ -46,7 +47,8 @@ struct State {
     count: u64,
 }
 
-/// Trains V up to the preset's number of updates, or until the held-out loss stops falling.
+/// Trains V up to the preset's number of updates, or until the held-out loss stops falling. Without
+/// frames there is no V to train.
 pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.vision;
@@ -60,6 +62,11 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         return Ok(());
     }
     let store = folder.episodes();
+    let first = Episode::load(&store.path(0))?;
+    if let Observed::Latents { .. } = first.observed {
+        // What is seen is the latent already: V has no weights.
+        return Agent::save_vision(folder, &Params::default());
+    }
     let mut windows = Windows::new(
         "vision/window",
         preset.seed,

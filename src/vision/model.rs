@@ -186,6 +186,18 @@ impl Vae {
         Self { config, params }
     }
 
+    /// As [`Vae::from_params`]; `None` if there are no weights at all, as in a run whose environment
+    /// gives latents, which need no V.
+    ///
+    /// # Errors
+    /// If there are some that do not fit `config`.
+    pub fn if_any(config: VaeConfig, params: &Params) -> Result<Option<Self>, ParamError> {
+        if params.0.is_empty() {
+            return Ok(None);
+        }
+        Self::from_params(config, params).map(Some)
+    }
+
     /// Takes weights from `params`, which may hold other tensors too.
     ///
     /// # Errors
@@ -245,7 +257,7 @@ pub struct Encoder {
 pub struct EncoderScratch {
     input: Vec<f32>,
     images: [Vec<f32>; 4],
-    tiles: Vec<f32>,
+    blocks: Vec<f32>,
     head: Vec<f32>,
 }
 
@@ -345,7 +357,7 @@ impl Encoder {
             let mut x = &scratch.input;
             for (conv, y) in self.convs.iter().zip(&mut scratch.images) {
                 y.resize(n * conv.output_len(), 0.0);
-                conv.forward(x, n, true, &mut scratch.tiles, y);
+                conv.forward(x, n, true, &mut scratch.blocks, y);
                 x = y;
             }
             scratch.head.resize(n * 2 * l, 0.0);

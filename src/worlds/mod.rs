@@ -32,6 +32,20 @@ use wrap::Wrapping;
 /// The environment of commands that are given none.
 pub const DEFAULT: &str = car_racing::NAME;
 
+/// What a name can be, for people.
+pub const NAMES: &str = "The environment: car-racing, or gym:ID; options follow after commas \
+                         (car-racing,rule=v4)";
+/// The same in place of an agent's own.
+pub const OTHER: &str = "Another environment than the agent's own: car-racing, or gym:ID, with \
+                         options after commas (car-racing,rule=v4)";
+
+/// What the environment of [`DEFAULT`] says of itself, for tests.
+#[cfg(test)]
+pub(crate) fn default_spec() -> EnvSpec {
+    let world = World::open(DEFAULT, &Bridge::default()).expect("it is compiled in");
+    world.spec().expect("no server is needed")
+}
+
 /// Settings of `gym:` environments.
 #[derive(Clone, Debug)]
 pub struct Bridge {

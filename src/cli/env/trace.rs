@@ -2,19 +2,22 @@
 
 use std::{
     io::Write,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use frmdn_env::{ObservationMut, ObservationSpace, Step};
+use frmdn_env::{EnvSpec, ObservationSpace, Step};
 use serde_json::{Value, json};
 
 use crate::{
+    controller::Actions,
     parity::Traced,
     pictures::{Film, Panel},
-    rollout::progress_json,
-    run::{RunError, write_atomically},
+    pilot,
+    rollout::{Driver, Job, Moment, Seen, Watcher, Who, progress_json},
+    run::{self, RunError, write_atomically},
     stages::Context,
 };
 
@@ -33,55 +36,6 @@ pub struct TraceArgs {
     out: PathBuf,
 }
 
-/// The actions of a file, `width` numbers each.
-fn read_actions(path: &Path, width: usize) -> Result<Vec<Vec<f32>>> {
-    let shown = path.display();
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    if path.extension().is_some_and(|e| e == "npy") {
-        let file =
-            npyz::NpyFile::new(&bytes[..]).with_context(|| format!("{shown} is no .npy file"))?;
-        let shape = file.shape().to_vec();
-        let values: Vec<f64> = match file.dtype().descr().trim_matches('\'') {
-            "<f4" => file.into_vec::<f32>()?.into_iter().map(f64::from).collect(),
-            "<f8" => file.into_vec::<f64>()?,
-            "<i8" => file
-                .into_vec::<i64>()?
-                .into_iter()
-                .map(|v| v as f64)
-                .collect(),
-            other => bail!("{shown} holds values of type {other}: write float32, float64 or int64"),
-        };
-        if shape.get(1).copied().unwrap_or(1) != width as u64 || shape.len() > 2 {
-            bail!("{shown} has the shape {shape:?}: [steps, {width}] is needed");
-        }
-        return Ok(values
-            .chunks(width)
-            .map(|row| row.iter().map(|&v| v as f32).collect())
-            .collect());
-    }
-    let text = String::from_utf8(bytes)
-        .ok()
-        .with_context(|| format!("{shown} is no text and does not end in .npy"))?;
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    lines
-        .map(|(number, line)| {
-            let parts = line.split([',', ' ', '\t']).filter(|part| !part.is_empty());
-            let row: Result<Vec<f32>, _> = parts.map(str::parse).collect();
-            match row {
-                Ok(row) if row.len() == width => Ok(row),
-                _ => bail!(
-                    "line {} of {shown} is `{line}`: {width} numbers apart by commas or \
-                    blanks are needed",
-                    number + 1
-                ),
-            }
-        })
-        .collect()
-}
-
 /// Steps and frames of one episode.
 struct Recording {
     /// One JSON object a step, the state after the reset first.
@@ -96,14 +50,46 @@ struct Recording {
 }
 
 pub fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
-    let mut traced = Traced::open(&args.environment, context.bridge)?;
-    let actions = read_actions(&args.actions, traced.env().action_space().len())?;
-    context
-        .report
-        .begin("trace", "steps", 0, actions.len() as u64);
-    let recording = drive(&mut traced, &actions, args, context);
+    let traced = Traced::open(&args.environment, context.bridge)?;
+    let spec = traced.world.spec()?;
+    let ObservationSpace::Frame {
+        height,
+        width,
+        channels,
+    } = spec.observation
+    else {
+        bail!("{} has no frames", args.environment)
+    };
+    let actions = Actions::of(&spec);
+    let list = pilot::read_actions(&args.actions, &actions)?;
+    let steps = list.len() / actions.width();
+    let mut tracer = Tracer {
+        traced: &traced,
+        spec,
+        actions,
+        action: Vec::new(),
+        steps,
+        context,
+        recording: Recording {
+            lines: Vec::new(),
+            shape: [height, width, channels],
+            frames: Vec::new(),
+            score: 0.0,
+            ended: "the actions ended",
+        },
+    };
+    context.report.begin("trace", "steps", 0, steps as u64);
+    let job = Job {
+        who: Who::Recorded(&list),
+        seed: args.seed,
+    };
+    let driven = Driver::new(&traced.world, context.stop).watch(job, &mut tracer);
     context.report.end();
-    let recording = recording?;
+    driven?;
+    if context.stop.is_set() {
+        return Err(RunError::Stopped.into());
+    }
+    let recording = tracer.recording;
     recording.save(&args.out)?;
     println!(
         "{} steps of {}, seed {}: score {:.1}, {}; {}",
@@ -117,76 +103,59 @@ pub fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-fn drive(
-    traced: &mut Traced,
-    actions: &[Vec<f32>],
-    args: &TraceArgs,
-    context: &Context<'_>,
-) -> Result<Recording> {
-    let ObservationSpace::Frame {
-        height,
-        width,
-        channels,
-    } = traced.env().observation_space()
-    else {
-        bail!("{} has no frames", args.environment)
-    };
-    let mut frame = vec![0; height * width * channels];
-    let mut recording = Recording {
-        lines: Vec::new(),
-        shape: [height, width, channels],
-        frames: Vec::new(),
-        score: 0.0,
-        ended: "the actions ended",
-    };
-    let first = ObservationMut::Frame(&mut frame);
-    traced.env().reset(args.seed, first)?;
-    recording.frames.extend_from_slice(&frame);
-    let line = json!({ "step": 0, "car": traced.state() });
-    recording.lines.push(line);
-    for (t, action) in actions.iter().enumerate() {
-        let step = traced
-            .env()
-            .step(action, ObservationMut::Frame(&mut frame))
-            .with_context(|| format!("action {} of {}", t + 1, args.actions.display()))?;
-        recording.score += step.reward;
-        recording.frames.extend_from_slice(&frame);
-        let spec = traced.env().spec();
-        let told = [
-            json!(spec.is_completed(&step.measured)),
-            progress_json(spec.progress_of(&step.measured)),
-        ];
-        let line = line_of(t + 1, action, &step, told, traced.state());
-        recording.lines.push(line);
-        let note = format!("score {:.1}", recording.score);
-        context.report.advance(t as u64 + 1, &note);
-        if step.done() {
-            recording.ended = if step.terminated {
-                "terminated"
-            } else {
-                "truncated"
-            };
-            break;
-        }
-        if context.stop.is_set() {
-            return Err(RunError::Stopped.into());
-        }
-    }
-    Ok(recording)
+/// Writes down every step.
+struct Tracer<'a> {
+    traced: &'a Traced,
+    spec: EnvSpec,
+    actions: Actions,
+    /// The action of the step, as the environment takes it.
+    action: Vec<f32>,
+    /// Number of actions that were given.
+    steps: usize,
+    context: &'a Context<'a>,
+    recording: Recording,
 }
 
-fn line_of(
-    number: usize,
-    action: &[f32],
-    step: &Step,
-    [completed, progress]: [Value; 2],
-    car: Value,
-) -> Value {
-    json!({ "step": number, "action": action, "reward": step.reward,
-        "terminated": step.terminated,
-        "truncated": step.truncated, "completed": completed,
-        "progress": progress,
-        "car": car })
+impl Watcher for Tracer<'_> {
+    fn before(&mut self, moment: Moment<'_>) -> run::Result<ControlFlow<()>> {
+        let steps = moment.outcome.steps as usize;
+        let recording = &mut self.recording;
+        if steps == 0 {
+            recording.frames.extend_from_slice(moment.seen.frame());
+            let first = json!({ "step": 0, "car": self.traced.state() });
+            recording.lines.push(first);
+        }
+        if steps == self.steps {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.action = self.actions.for_env(moment.action, &mut [0.0]).to_vec();
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn after(&mut self, step: &Step, seen: Seen<'_>) -> run::Result<()> {
+        let (recording, spec) = (&mut self.recording, &self.spec);
+        recording.score += step.reward;
+        recording.frames.extend_from_slice(seen.frame());
+        let number = recording.lines.len();
+        recording.lines.push(json!({
+            "step": number,
+            "action": self.action,
+            "reward": step.reward,
+            "terminated": step.terminated,
+            "truncated": step.truncated,
+            "completed": spec.is_completed(&step.measured),
+            "progress": progress_json(spec.progress_of(&step.measured)),
+            "car": self.traced.state(),
+        }));
+        let note = format!("score {:.1}", recording.score);
+        self.context.report.advance(number as u64, &note);
+        if step.terminated {
+            recording.ended = "terminated";
+        } else if step.truncated {
+            recording.ended = "truncated";
+        }
+        Ok(())
+    }
 }
 
 impl Recording {

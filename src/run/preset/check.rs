@@ -20,14 +20,16 @@ impl Preset {
             first.check()?;
         }
         for policy in self.collect.policies() {
-            let DriverName::Agent(path) = &policy else {
-                continue;
+            let is_there = match &policy {
+                DriverName::Agent(path) => existing_folder(path).is_some(),
+                DriverName::Recorded(path) => path.is_file(),
+                _ => true,
             };
-            if existing_folder(path).is_none() {
+            if !is_there {
                 return Err(RunError::refused(
                     format!(
                         "collect.policy: `{policy}` is neither one of {}, nor the folder of a run \
-                         or checkpoint",
+                         or checkpoint, nor a file of actions that is there",
                         DriverName::NAMES
                     ),
                     Recovery::Shipped,

@@ -7,7 +7,13 @@ use toml::{Table, Value};
 use super::{Preset, spelling};
 use crate::run::{Result, RunError, meant};
 
-/// The presets that are compiled in: name and text.
+/// The preset that trains the best agent.
+pub const BEST: &str = "car-racing-frmdn";
+/// The preset of its first round.
+pub const SCOUT: &str = "car-racing-scout";
+
+/// The presets that are compiled in: name and text. This file has their names, which begin with the
+/// environment.
 pub const SHIPPED: [(&str, &str); 5] = [
     ("tiny", include_str!("../../../agents/tiny.toml")),
     (

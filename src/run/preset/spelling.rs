@@ -61,11 +61,11 @@ fn inner<'a>(preset: &'a mut Table, name: &str) -> Option<&'a mut Table> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Preset;
+    use crate::run::{BEST, Preset};
 
     #[test]
     fn both_spellings_are_read_alike() {
-        let preset = Preset::resolve("car-racing-frmdn", &[]).unwrap();
+        let preset = Preset::resolve(BEST, &[]).unwrap();
         for (name, new, old) in KEYS {
             let mut table = preset.table();
             let keys = inner(&mut table, name).unwrap();

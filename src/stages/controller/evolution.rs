@@ -342,6 +342,7 @@ mod tests {
     use frmdn_cma_es::Recombination;
 
     use super::*;
+    use crate::run::{BEST, SCOUT};
 
     fn evolution(preset: &Preset) -> Evolution {
         Evolution::new(preset, String::new(), Whitening::raw(4), vec![0.0; 15]).unwrap()
@@ -349,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_single_start_turns_late_at_its_first_good_test() {
-        let preset = Preset::resolve("car-racing-scout", &[]).unwrap();
+        let preset = Preset::resolve(SCOUT, &[]).unwrap();
         let (late, mut state) = (preset.controller.late.clone().unwrap(), evolution(&preset));
         state.generation = preset.controller.start_generations;
         assert_eq!(
@@ -374,7 +375,7 @@ mod tests {
 
     #[test]
     fn late_generations_move_the_mean_as_they_say() {
-        let preset = Preset::resolve("car-racing-frmdn", &[]).unwrap();
+        let preset = Preset::resolve(BEST, &[]).unwrap();
         let mut state = evolution(&preset);
         assert_eq!(state.optimiser.config().recombination, Recombination::All);
         state.after_test(&preset, 900.0).unwrap().unwrap();
@@ -394,8 +395,7 @@ mod tests {
 
     #[test]
     fn a_restart_stays_late() {
-        let preset =
-            Preset::resolve("car-racing-frmdn", &["controller.patience=1".to_owned()]).unwrap();
+        let preset = Preset::resolve(BEST, &["controller.patience=1".to_owned()]).unwrap();
         let mut state = evolution(&preset);
         state.after_test(&preset, 900.0).unwrap().unwrap();
         let population = state.optimiser.population();
@@ -419,8 +419,7 @@ mod tests {
 
     #[test]
     fn of_several_starts_the_best_goes_on_and_none_turns_late() {
-        let preset =
-            Preset::resolve("car-racing-scout", &["controller.starts=2".to_owned()]).unwrap();
+        let preset = Preset::resolve(SCOUT, &["controller.starts=2".to_owned()]).unwrap();
         let (config, mut state) = (&preset.controller, evolution(&preset));
         let first = state.optimiser.config().seed;
         for (start, score) in [(1, 920.0), (2, 900.0)] {

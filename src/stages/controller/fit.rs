@@ -86,17 +86,17 @@ fn add(
     let mut raw = vec![0.0; actions];
     for t in 0..episode.steps() {
         let action = &episode.actions[t * actions..(t + 1) * actions];
-        old.encoder.encode(
-            &mut encoder_scratch,
-            &episode.frames[t * episode.frame_len..(t + 1) * episode.frame_len],
-            &mut z,
-        );
+        let new_z = &latents.mean[t * new.latent..(t + 1) * new.latent];
+        match &old.encoder {
+            Some(encoder) => encoder.encode(&mut encoder_scratch, episode.frame(t), &mut z),
+            // Without V both see the same.
+            None => z.copy_from_slice(new_z),
+        }
         controller.outputs(&z, old.memory.hidden(&old_state), &mut raw);
         let wanted: Vec<f64> = raw
             .iter()
             .map(|w| f64::from(w.clamp(-MAX_OUTPUT, MAX_OUTPUT)))
             .collect();
-        let new_z = &latents.mean[t * new.latent..(t + 1) * new.latent];
         let mut row = whitening.of(&[new_z, new.memory.hidden(&new_state)].concat());
         row.push(1.0);
         sums.add(&row, &wanted);

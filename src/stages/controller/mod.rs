@@ -8,15 +8,13 @@ mod readout;
 mod ridge;
 mod seed_pool;
 
-use std::sync::atomic::AtomicU64;
-
 use super::{Context, training_indices};
 use crate::{
     agent::Agent,
     controller::{LinearController, Moments, Whitening},
     memory::Scratch,
     pictures::{Series, plot_curves},
-    rollout::{ActingModel, DriveOptions, Job, Outcome},
+    rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
     run::{
         ControllerInputs, ControllerOutputs, ControllerStart, LatentEpisode, Metrics, Preset,
         Recovery, Result, RunError, RunFolder,
@@ -183,15 +181,12 @@ impl CandidateEvaluator<'_> {
     ) -> Result<Option<Vec<Vec<Outcome>>>> {
         let jobs: Vec<Job<'_>> = controllers
             .iter()
-            .flat_map(|&controller| tracks.iter().map(move |&seed| Job { controller, seed }))
+            .flat_map(|&controller| tracks.iter().map(move |&seed| Job::of(controller, seed)))
             .collect();
-        let outcomes = self.model.drive(
-            self.world,
-            &jobs,
-            options,
-            self.context.stop,
-            &AtomicU64::new(0),
-        )?;
+        let outcomes = Driver::new(self.world, self.context.stop)
+            .with_model(self.model)
+            .with_options(options)
+            .drive(&jobs)?;
         Ok(outcomes.map(|all| all.chunks(tracks.len()).map(<[Outcome]>::to_vec).collect()))
     }
 }

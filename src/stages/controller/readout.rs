@@ -11,7 +11,7 @@ use crate::{
     agent::Agent,
     controller::Whitening,
     memory::Scratch,
-    rollout::{ActingModel, Moment, RecordedActor, Watcher, watch},
+    rollout::{ActingModel, Driver, Job, Moment, Seen, Watcher, Who},
     run::{Episode, Interrupt, LatentEpisode, Recovery, Result, RunError, RunFolder},
     stages::{Context, held_out},
     worlds::World,
@@ -149,8 +149,11 @@ fn rows(
             read: Vec::new(),
         },
     };
-    let mut actor = RecordedActor::new(world.make()?, &episode.actions);
-    watch(&mut actor, episode.seed, &Interrupt::default(), &mut replay)?;
+    let job = Job {
+        who: Who::Recorded(&episode.actions),
+        seed: episode.seed,
+    };
+    Driver::new(world, &Interrupt::default()).watch(job, &mut replay)?;
     Ok(replay.rows)
 }
 
@@ -188,7 +191,7 @@ impl Watcher for Replay<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn after(&mut self, step: &Step, _: &[u8]) -> Result<()> {
+    fn after(&mut self, step: &Step, _: Seen<'_>) -> Result<()> {
         let t = self.rows.read.len() - 1;
         let recorded = self.episode.rewards[t];
         if (step.reward as f32 - recorded).abs() > 1e-4 {

@@ -60,9 +60,9 @@ impl Data {
             actions,
         };
         if plan.train {
-            let vae = Vae::from_params(data.preset.vision.model, &weights)
+            let vae = Vae::if_any(data.preset.vision.model, &weights)
                 .map_err(|e| RunError::Failed(format!("compare: {e}")))?;
-            data.record_tests(plan.test_episodes, &vae, &world, context)?;
+            data.record_tests(plan.test_episodes, vae.as_ref(), &world, context)?;
         }
         Ok(data)
     }
@@ -81,7 +81,7 @@ impl Data {
     fn record_tests(
         &self,
         count: usize,
-        vae: &Vae,
+        vae: Option<&Vae>,
         world: &World,
         context: &Context<'_>,
     ) -> Result<()> {
@@ -96,7 +96,7 @@ impl Data {
         if missing.is_empty() {
             return Ok(());
         }
-        let encoder = vae.encoder();
+        let encoder = vae.map(Vae::encoder);
         let drivers = stages::Drivers::new(&self.folder, world)?;
         let collect = &self.preset.collect;
         let done = AtomicU64::new((count - missing.len()) as u64);
@@ -110,7 +110,8 @@ impl Data {
             }
             let seed = seeds::LIKELIHOOD.start + index as u64;
             let episode = drivers.record(collect.driver(index), collect.steps, seed)?;
-            stages::encoded(&encoder, scratch, episode, self.vision).save(&test.path(index))?;
+            stages::encoded(encoder.as_ref(), scratch, episode, self.vision)
+                .save(&test.path(index))?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             context.report.advance(done, "");
             Ok(())

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::store::Results;
 use crate::{
     agent::Agent,
+    pilot::Pilot,
     rollout::Evaluation,
     run::{Recovery, Result, RunError, seeds},
     stages::{self, Context},
@@ -182,11 +183,11 @@ fn drive(
     world: &World,
     context: &Context<'_>,
 ) -> Result<Evaluation> {
-    let (model, controller) = (agent.acting_model(&world.spec()?)?, agent.controller()?);
+    let pilot = Pilot::of(agent.clone(), world)?;
     let range = plan.tracks();
     let first = range.start;
     let keep_nothing = |_: _, _: &_| Ok(());
-    let outcomes = stages::outcomes(world, &model, &controller, range, context, keep_nothing)?;
+    let outcomes = stages::outcomes(world, &pilot, range, context, keep_nothing)?;
     let outcomes = outcomes.ok_or(RunError::Interrupted)?;
     let rule = world.spec()?.rule;
     Ok(Evaluation::of(&outcomes, first, world.name(), &rule))

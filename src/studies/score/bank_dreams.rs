@@ -1,10 +1,10 @@
 //! E1, the bank: every memory scores the bank's controllers in its dreams, from real states and
 //! with common random numbers.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use frmdn_engine::random::stream;
-use frmdn_env::{Env, EnvError, ObservationMut, Step};
+use frmdn_env::Step;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,7 +20,8 @@ use crate::{
     controller::LinearController,
     dream::{DreamConfig, Start, dream_actions},
     memory::{Memory, Scratch, Stacked},
-    run::{LatentEpisode, Result, RunError, RunFolder},
+    rollout::{Driver, Job, Moment, Seen, Watcher, Who},
+    run::{Interrupt, LatentEpisode, Result, RunError, RunFolder},
     stages::{self, Context},
 };
 
@@ -130,15 +131,14 @@ impl Dreamer<'_> {
         let dreams = dream_actions(self.memory, &self.data.actions, &all, &starts, config)
             .map_err(|e| RunError::Failed(e.to_string()))?;
         let replayed = self.plan.scale.replayed.min(real.len());
-        let mut replay = Replay::new(self.data)?;
         let (mut predicted, mut same_actions) = (Vec::new(), Vec::new());
         for dreams in dreams.chunks(real.len()) {
             predicted.push(dreams.iter().map(|(d, _)| d.reward).sum::<f64>() / real.len() as f64);
             let mut sums = [0.0; 2];
             for ((dream, actions), real) in dreams.iter().zip(real).take(replayed) {
-                context.check()?;
                 sums[0] += dream.reward / replayed as f64;
-                sums[1] += replay.real_return(real, actions)? / replayed as f64;
+                sums[1] += real_return(self.data, real, actions, context.stop)? / replayed as f64;
+                context.check()?;
             }
             same_actions.push(sums);
         }
@@ -152,59 +152,60 @@ impl Dreamer<'_> {
     }
 }
 
-/// Drives given actions from real states.
+/// Looks on while actions are driven, the first of which lead to a real state.
 struct Replay<'a> {
     data: &'a Data,
-    env: Box<dyn Env>,
-    frame: Vec<u8>,
+    real: &'a Real,
+    /// All actions, those that lead to the state too.
+    actions: usize,
+    /// Steps so far.
+    steps: usize,
+    /// Sum of the rewards after the real state.
+    sum: f64,
 }
 
-impl<'a> Replay<'a> {
-    fn new(data: &'a Data) -> Result<Self> {
-        let env = data.recorded.make()?;
-        let frame = vec![0; env.observation_space().len()];
-        Ok(Self { data, env, frame })
+impl Watcher for Replay<'_> {
+    fn before(&mut self, _: Moment<'_>) -> Result<ControlFlow<()>> {
+        Ok(match self.steps == self.actions {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
     }
 
-    /// The real return of `actions` after `real`.
-    fn real_return(&mut self, real: &Real, actions: &[f32]) -> Result<f64> {
-        let width = self.data.actions.width();
-        self.env
-            .reset(real.seed, ObservationMut::Frame(&mut self.frame))
-            .map_err(failed)?;
-        for (action, reward) in real.actions.chunks_exact(width).zip(&real.rewards) {
-            if self.step(action)?.reward as f32 != *reward {
+    fn after(&mut self, step: &Step, _: Seen<'_>) -> Result<()> {
+        match self.real.rewards.get(self.steps) {
+            None => self.sum += step.reward,
+            Some(recorded) if step.reward as f32 == *recorded => {}
+            Some(_) => {
                 return Err(RunError::Failed(format!(
                     "the episode on track {} of {} brings other rewards than were recorded: make \
                      the data anew, in another folder, with this version",
-                    real.seed,
+                    self.real.seed,
                     self.data.folder.root().display()
                 )));
             }
         }
-        let mut sum = 0.0;
-        for action in actions.chunks_exact(width) {
-            let step = self.step(action)?;
-            sum += step.reward;
-            if step.done() {
-                break;
-            }
-        }
-        Ok(sum)
-    }
-
-    /// One step with an agent's action.
-    fn step(&mut self, action: &[f32]) -> Result<Step> {
-        let mut index = [0.0];
-        let action = self.data.actions.for_env(action, &mut index);
-        self.env
-            .step(action, ObservationMut::Frame(&mut self.frame))
-            .map_err(failed)
+        self.steps += 1;
+        Ok(())
     }
 }
 
-fn failed(e: EnvError) -> RunError {
-    RunError::Failed(e.to_string())
+/// The real return of `actions` after `real`.
+fn real_return(data: &Data, real: &Real, actions: &[f32], stop: &Interrupt) -> Result<f64> {
+    let all = [&real.actions[..], actions].concat();
+    let mut replay = Replay {
+        data,
+        real,
+        actions: all.len() / data.actions.width(),
+        steps: 0,
+        sum: 0.0,
+    };
+    let job = Job {
+        who: Who::Recorded(&all),
+        seed: real.seed,
+    };
+    Driver::new(&data.recorded, stop).watch(job, &mut replay)?;
+    Ok(replay.sum)
 }
 
 /// How dreams end, as part of what decides a result: as [`ends`] says.

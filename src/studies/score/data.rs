@@ -25,7 +25,7 @@ pub struct Data {
     pub world: World,
     /// The world as the episodes were recorded in.
     pub recorded: World,
-    vae: Vae,
+    vae: Option<Vae>,
     /// Checksum of V's weights.
     pub vision: String,
     pub actions: Actions,
@@ -55,7 +55,7 @@ impl Data {
             world.clone()
         };
         let (weights, vision) = Agent::load_vision(&folder)?;
-        let vae = Vae::from_params(preset.vision.model, &weights)
+        let vae = Vae::if_any(preset.vision.model, &weights)
             .map_err(|e| RunError::Failed(format!("compare: {e}")))?;
         let actions = Actions::of(&world.spec()?);
         let dreams = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4));
@@ -80,7 +80,7 @@ impl Data {
     /// The acting model with this memory.
     pub fn model(&self, memory: Box<dyn Memory>) -> ActingModel {
         ActingModel {
-            encoder: self.vae.encoder(),
+            encoder: self.vae.as_ref().map(Vae::encoder),
             memory,
             latent: self.latent(),
             actions: self.actions.clone(),

@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
             .collect();
         let jobs: Vec<Job<'_>> = candidates
             .iter()
-            .flat_map(|controller| tracks.iter().map(move |&seed| Job { controller, seed }))
+            .flat_map(|controller| tracks.iter().map(move |&seed| Job::of(controller, seed)))
             .collect();
         let options = DriveOptions {
             give_up_after: Some(GIVE_UP),

@@ -18,14 +18,14 @@ mod population;
 mod report;
 mod task;
 
-use std::{path::PathBuf, str::FromStr, sync::atomic::AtomicU64};
+use std::{path::PathBuf, str::FromStr};
 
 use serde::Serialize;
 
 use super::{Spec, data::open_all, distinct, store::Results};
 use crate::{
     controller::LinearController,
-    rollout::{ActingModel, DriveOptions, Job, Outcome},
+    rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
     run::{Recovery, Result, RunError, seeds},
     stages::Context,
     worlds::World,
@@ -181,7 +181,10 @@ impl Score {
         options: DriveOptions,
         context: &Context<'_>,
     ) -> Result<Vec<Outcome>> {
-        let outcomes = model.drive(world, jobs, options, context.stop, &AtomicU64::new(0))?;
+        let outcomes = Driver::new(world, context.stop)
+            .with_model(model)
+            .with_options(options)
+            .drive(jobs)?;
         outcomes.ok_or_else(|| context.interrupted())
     }
 }
@@ -225,5 +228,5 @@ pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
 
 /// `controller` on each of `tracks` from `first`.
 fn jobs(controller: &LinearController, first: u64, tracks: usize) -> impl Iterator<Item = Job<'_>> {
-    (first..first + tracks as u64).map(move |seed| Job { controller, seed })
+    (first..first + tracks as u64).map(move |seed| Job::of(controller, seed))
 }

@@ -152,7 +152,7 @@ fn setup<'a>(plan: &Score, data: &[&'a Data]) -> Setup<'a> {
     }
 }
 
-/// Quantiles of the real scores of each bank; `None` before one is finished.
+/// The spread of the real scores of each bank; `None` before one is finished.
 fn bank(data: &[&Data], banks: &[Option<Scored>]) -> Option<Table> {
     let heading = [
         "data",
