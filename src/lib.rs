@@ -10,8 +10,8 @@
 //!
 //! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate.
 //! Imports never go up: [`cli`] → [`studies`] → [`stages`], [`parity`], [`measure`] → [`film`] →
-//! [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] → [`worlds`], [`device`],
-//! [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`,
+//! [`pilot`] → [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] → [`worlds`],
+//! [`device`], [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`,
 //! `frmdn_env`.
 //!
 //! A random policy on one track, with the agent's observation:
