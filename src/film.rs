@@ -183,6 +183,9 @@ pub fn dream(
         let [now, next] = pair else {
             unreachable!("windows of two")
         };
+        if stop.is_set() {
+            return Ok(DreamComparison::default());
+        }
         let dreaming = t >= film.warm_up;
         if !dreaming {
             z.copy_from_slice(&now.latent);

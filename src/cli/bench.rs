@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use frmdn_engine::limit;
 use serde_json::{Map, Value, json};
 
-use super::table::table;
+use super::{out::out, table::table};
 use crate::{
     controller::Actions,
     device::Device,
@@ -153,10 +153,10 @@ pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
         measure_device(&preset, name, &is, &mut found, context)?;
     }
     if args.json {
-        println!("{}", Value::Object(found.parts));
+        out!("{}", Value::Object(found.parts));
         return Ok(());
     }
-    println!(
+    out!(
         "one core: {:.0} GFLOP/s by fused multiply-adds ({set}), {:.0} in a large matrix product \
          (GEMM); {cores} cores\n",
         peak / 1e9,
@@ -178,7 +178,7 @@ pub fn bench(args: &BenchArgs, context: &Context<'_>) -> Result<()> {
     } else {
         heads.push("");
     }
-    println!("{}", table(&heads, &found.rows));
+    out!("{}", table(&heads, &found.rows));
     Ok(())
 }
 

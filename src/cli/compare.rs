@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     command_line::command_line,
+    out::out,
     robustness::{self, RobustnessArgs},
     score::{self, ScoreArgs},
 };
@@ -102,8 +103,8 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
 
 /// Prints a report; `beside` are the other files that were written.
 pub fn print_report(report: &Path, beside: &str) -> anyhow::Result<()> {
-    println!("{}", std::fs::read_to_string(report)?);
-    println!("report: {} (and {beside} beside it)", report.display());
+    out!("{}", std::fs::read_to_string(report)?);
+    out!("report: {} (and {beside} beside it)", report.display());
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use frmdn_gym_bridge::{Python, python::install};
 
-use super::table::table;
+use super::{out::out, table::table};
 use crate::{
     stages::Context,
     worlds::{self, gym},
@@ -48,10 +48,10 @@ pub fn doctor(context: &Context<'_>) -> Result<()> {
         .into_iter()
         .map(|r| vec![r[0].clone(), format!("{:<width$}", r[1])])
         .collect();
-    println!("{}", table(&["what", "found"], &rows));
-    println!("\nStart with: frmdn train");
+    out!("{}", table(&["what", "found"], &rows));
+    out!("\nStart with: frmdn train");
     if let Some(advice) = python.advice {
-        println!("\n{advice}");
+        out!("\n{advice}");
     }
     Ok(())
 }

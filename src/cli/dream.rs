@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{OTHER_ENVIRONMENT, load_agent};
+use super::{OTHER_ENVIRONMENT, load_agent, out::out};
 use crate::{
     film::{self, DreamFilm},
     run::{RunError, seeds},
@@ -58,7 +58,7 @@ pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     if context.stop.is_set() {
         return Err(RunError::Stopped.into());
     }
-    println!(
+    out!(
         "{} frames imagined after {} real ones: real reward {:.1}, imagined {:.1}; mean pixel \
          error of the dream {:.4}, of the reconstruction {:.4}; {}",
         outcome.steps,

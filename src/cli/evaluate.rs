@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{
     OTHER_ENVIRONMENT,
+    out::out,
     pilot::{Asked, WHO},
     say_origin,
 };
@@ -60,14 +61,14 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             }
             _ => serde_json::to_value(&evaluations[0])?,
         };
-        println!("{json}");
+        out!("{json}");
         return Ok(());
     }
     for evaluation in &evaluations {
-        print(evaluation, &tracks);
+        print(evaluation, &tracks)?;
     }
     if let Some(d) = difference {
-        println!(
+        out!(
             "difference, seed by seed: {}",
             spread(evaluations[0].episodes, d.mean, d.sd, d.ci95)
         );
@@ -126,14 +127,14 @@ fn paired_difference(one: &Evaluation, other: &Evaluation) -> Summary {
     Summary::of(&differences)
 }
 
-fn print(evaluation: &Evaluation, tracks: &Range<u64>) {
+fn print(evaluation: &Evaluation, tracks: &Range<u64>) -> Result<()> {
     // Left out where no episode was stopped, or where the environment does not say.
     let stopped = if evaluation.standstill > 0.0 {
         format!(", {:.0} % stopped for good", 100.0 * evaluation.standstill)
     } else {
         String::new()
     };
-    println!(
+    out!(
         "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % finished{stopped}, {:.0} steps an \
          episode\nrule: {}",
         evaluation.environment,
@@ -166,8 +167,9 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) {
             }
         });
         let said: Vec<String> = said.collect();
-        println!("measured last, on average: {}", said.join(", "));
+        out!("measured last, on average: {}", said.join(", "));
     }
+    Ok(())
 }
 
 /// A mean with its spread and interval, which one episode does not give.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{load_agent, table::table, train};
+use super::{load_agent, out::out, table::table, train};
 use crate::{
     agent::Agent,
     controller::LinearController,
@@ -42,24 +42,24 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     }
     if !args.dir.join("run.toml").exists() {
         let agent = load_agent(&args.dir, context)?;
-        println!("an agent for {}", agent.info.environment);
-        println!("{}", toml::to_string_pretty(&agent.info)?);
-        println!("{}", parts(&agent));
+        out!("an agent for {}", agent.info.environment);
+        out!("{}", toml::to_string_pretty(&agent.info)?);
+        out!("{}", parts(&agent));
         return Ok(());
     }
     let folder = RunFolder::open(&args.dir)?;
     let settings = folder.preset().to_toml();
-    println!("run folder {}\n\n{settings}", args.dir.display());
-    println!("{}\n", progress(&folder)?);
+    out!("run folder {}\n\n{settings}", args.dir.display());
+    out!("{}\n", progress(&folder)?);
     if let Some(line) = first_episode(&folder)? {
-        println!("{line}");
+        out!("{line}");
     }
     match Agent::load(&args.dir) {
-        Ok(agent) => println!("\n{}", parts(&agent)),
-        Err(e) => println!("\nnot an agent yet: {e}"),
+        Ok(agent) => out!("\n{}", parts(&agent)),
+        Err(e) => out!("\nnot an agent yet: {e}"),
     }
     if folder.path("evaluation/summary.json").exists() {
-        println!("\n{}", train::summary(&folder)?);
+        out!("\n{}", train::summary(&folder)?);
     }
     Ok(())
 }
@@ -164,9 +164,11 @@ fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) 
             [what, share].into_iter().chain(moments).collect()
         })
         .collect();
-    println!(
+    out!(
         "How it drives, mean ± sd, by the {}; tracks {}..{}:\n",
-        of.name, tracks.start, tracks.end
+        of.name,
+        tracks.start,
+        tracks.end
     );
     let mut head = vec!["ahead".to_owned(), "of all steps".to_owned()];
     head.extend(spec.driving.iter().map(|&i| {
@@ -177,7 +179,7 @@ fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) 
         }
     }));
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    println!("{}", table(&head, &rows));
+    out!("{}", table(&head, &rows));
     Ok(())
 }
 
@@ -194,7 +196,7 @@ fn motion(dir: &Path, context: &Context<'_>) -> Result<()> {
             ]
         })
         .collect();
-    println!(
+    out!(
         "{}\n",
         table(
             &[

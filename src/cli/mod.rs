@@ -8,6 +8,7 @@ mod dream;
 mod env;
 mod evaluate;
 mod inspect;
+mod out;
 mod pilot;
 mod plan;
 mod play;
@@ -15,6 +16,7 @@ mod progress;
 mod remedy;
 mod robustness;
 mod score;
+mod signals;
 mod table;
 mod train;
 
@@ -26,6 +28,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
+use self::out::OutputError;
 use crate::{
     agent::Agent,
     device::Device,
@@ -37,10 +40,14 @@ use crate::{
 /// Help of options that name an environment.
 const OTHER_ENVIRONMENT: &str = worlds::OTHER;
 
+/// The end of the help.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 3 standard output cannot \
+                          be written; 130 interrupted.";
+
 /// World models with flow-based recurrent mixture density networks: train, dream and compare on a
 /// laptop.
 #[derive(Debug, Parser)]
-#[command(name = "frmdn", version, arg_required_else_help = true)]
+#[command(name = "frmdn", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -96,6 +103,28 @@ enum Command {
     Doctor,
     /// Measure how fast each part is on this machine.
     Bench(bench::BenchArgs),
+}
+
+impl Command {
+    /// Whether it keeps its state when it is interrupted.
+    fn saves(&self) -> bool {
+        match self {
+            Self::Train(_)
+            | Self::Collect(_)
+            | Self::Vision(_)
+            | Self::Memory(_)
+            | Self::Controller(_)
+            | Self::Compare(_) => true,
+            Self::Evaluate(_)
+            | Self::Play(_)
+            | Self::Dream(_)
+            | Self::Plan(_)
+            | Self::Inspect(_)
+            | Self::Env(_)
+            | Self::Doctor
+            | Self::Bench(_) => false,
+        }
+    }
 }
 
 /// Which run a command works on.
@@ -161,54 +190,42 @@ fn say_origin(agent: &Agent, dir: &Path, context: &Context<'_>) {
 
 /// Parses the arguments, does the work, and turns errors into a line and an exit code.
 pub fn main() -> ExitCode {
-    end_quietly_when_stdout_closes();
-    let cli = Cli::parse();
-    let terminal = progress::Terminal::start();
-    let stop = stop_on_ctrl_c();
-    start_threads(cli.threads);
-    match run(&cli, &terminal, &stop) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            terminal.error(&remedy::with_remedy(&error));
-            let interrupted = matches!(
-                error.downcast_ref::<RunError>(),
-                Some(RunError::Interrupted | RunError::Stopped)
-            );
-            ExitCode::from(if interrupted { 130 } else { 1 })
-        }
-    }
-}
-
-/// A reader that has seen enough (`| head`) closes the pipe: this is not an error.
-fn end_quietly_when_stdout_closes() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let message = info.payload().downcast_ref::<String>();
-        if message.is_some_and(|text| text.starts_with("failed printing to stdout")) {
-            std::process::exit(0);
-        }
-        report(info);
-    }));
-}
-
-/// The flag that Ctrl-C sets. A second Ctrl-C ends the program.
-fn stop_on_ctrl_c() -> Interrupt {
-    let stop = Interrupt::default();
-    let flag = stop.clone();
-    let handler = move || {
-        if flag.is_set() {
-            std::process::exit(130);
-        }
-        flag.set();
-        eprintln!(
-            "\nstopping as soon as nothing is lost by it (press Ctrl-C again to stop at once)"
-        );
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(text) => return usage(&text),
     };
-    // Without the handler Ctrl-C still stops the program; the state is then not saved immediately.
-    if let Err(e) = ctrlc::set_handler(handler) {
-        tracing::warn!("cannot catch Ctrl-C: {e}");
+    let terminal = progress::Terminal::start();
+    let stop = signals::stop_on_signals(terminal.teller(), cli.command.saves());
+    start_threads(cli.threads);
+    let Err(error) = run(&cli, &terminal, &stop) else {
+        return ExitCode::SUCCESS;
+    };
+    let output: Option<&OutputError> = error.downcast_ref();
+    if output.is_some_and(OutputError::is_closed) {
+        // A reader that has seen enough, or that was interrupted too.
+        return match stop.is_set() {
+            true => ExitCode::from(signals::EXIT),
+            false => ExitCode::SUCCESS,
+        };
     }
-    stop
+    terminal.error(&remedy::with_remedy(&error));
+    let interrupted = matches!(
+        error.downcast_ref::<RunError>(),
+        Some(RunError::Interrupted | RunError::Stopped)
+    );
+    ExitCode::from(match (interrupted, output) {
+        (true, _) => signals::EXIT,
+        (_, Some(_)) => out::EXIT,
+        (_, None) => 1,
+    })
+}
+
+/// Help, the version, or what is wrong with the arguments.
+fn usage(text: &clap::Error) -> ExitCode {
+    match text.print() {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::from(out::EXIT),
+        _ => ExitCode::from(u8::try_from(text.exit_code()).unwrap_or(2)),
+    }
 }
 
 fn start_threads(number: Option<u16>) {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::{progress::span, table::table};
+use super::{out::out, progress::span, table::table};
 use crate::{
     controller::Actions,
     measure,
@@ -32,7 +32,9 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
     let preset = Preset::resolve(&args.preset, &args.sets)?;
     preset.check_sources()?;
     let cores = rayon::current_num_threads();
-    eprintln!("measuring this machine for about 15 seconds, and as long for every earlier round …");
+    tracing::info!(
+        "measuring this machine for about 15 seconds, and as long for every earlier round …"
+    );
     let mut parts = costs(&preset, cores, context)?;
     let mut rounds = Vec::new();
     let (mut earlier, mut disk) = (preset.first.clone(), stored(&preset));
@@ -62,19 +64,19 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
         String::new(),
         span(parts.iter().map(|p| p.2).sum()),
     ]);
-    println!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
+    out!("{}\n", table(&["stage", "frames (at most)", "time"], &rows));
     let v = &preset.vision;
     let window = 2.0
         * v.window_episodes.min(preset.collect.episodes) as f64
         * (preset.collect.steps + 1) as f64
         * FRAME as f64;
-    println!(
+    out!(
         "memory: about {:.1} GB (two windows of {} episodes and the models)",
         window / 1e9 + 0.5,
         v.window_episodes
     );
-    println!("disk: about {:.1} GB in the run folder", disk / 1e9 + 0.1);
-    println!("threads: {cores}; frmdn train goes on after any interruption");
+    out!("disk: about {:.1} GB in the run folder", disk / 1e9 + 0.1);
+    out!("threads: {cores}; frmdn train goes on after any interruption");
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use frmdn_env::{EnvSpec, Measurement, Progress};
 
 use super::{
     OTHER_ENVIRONMENT,
+    out::out,
     pilot::{Asked, WHO},
 };
 use crate::{
@@ -49,7 +50,7 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
         return Err(RunError::Stopped.into());
     }
     let measured = measurements(&world.spec()?, &outcome.measured);
-    println!(
+    out!(
         "score {:.1} in {} steps, seed {}{measured}; {}{who}",
         outcome.score,
         outcome.steps,

@@ -7,7 +7,8 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tracing_subscriber::EnvFilter;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::run::Reporter;
 
@@ -24,40 +25,109 @@ struct Work {
     bar: Option<ProgressBar>,
 }
 
+/// Where messages go. What only tells must not stop what works: a message that cannot be written,
+/// because the reader is gone or the disk is full, or for which a slow reader has no room, is lost.
+#[derive(Clone)]
+pub enum Teller {
+    /// A terminal, which bars share.
+    Terminal,
+    /// A file or a pipe, which a thread of its own writes to.
+    File(NonBlocking),
+}
+
+impl Teller {
+    /// Writes a line.
+    pub fn line(&self, text: &str) {
+        // Lost if it cannot be written.
+        let _ = writeln!(self.make_writer(), "{text}");
+    }
+
+    /// Gives the lines before it time to be written.
+    pub fn flush(&self) {
+        if let Self::File(_) = self {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+}
+
+/// A writer that is never an error.
+pub struct Lossy(Teller);
+
+impl Write for Lossy {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = match &mut self.0 {
+            Teller::Terminal => std::io::stderr().write_all(bytes),
+            Teller::File(file) => file.write_all(bytes),
+        };
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Teller {
+    type Writer = Lossy;
+
+    fn make_writer(&self) -> Lossy {
+        Lossy(self.clone())
+    }
+}
+
 /// Standard error: a terminal or a file.
 pub struct Terminal {
+    teller: Teller,
     work: Mutex<Option<Work>>,
+    /// Writes what is left when it is dropped.
+    _rest: Option<WorkerGuard>,
 }
 
 impl Terminal {
     /// Sets up the log (`FRMDN_LOG` chooses levels, default `info`; `FRMDN_LOG_FORMAT=json` gives
-    /// JSON lines).
+    /// JSON lines; `NO_COLOR` leaves out colours).
     pub fn start() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let (teller, rest) = if is_terminal {
+            (Teller::Terminal, None)
+        } else {
+            let builder = NonBlockingBuilder::default().lossy(true);
+            let (file, rest) = builder.finish(std::io::stderr());
+            (Teller::File(file), Some(rest))
+        };
         let filter =
             EnvFilter::try_from_env("FRMDN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
+            .with_writer(teller.clone())
+            .log_internal_errors(false)
             .with_target(false);
         let json = std::env::var("FRMDN_LOG_FORMAT").is_ok_and(|v| v == "json");
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         // A second subscriber (in tests) is no reason to fail.
         let _ = if json {
             log.json().try_init()
         } else {
-            log.with_ansi(std::io::stderr().is_terminal())
+            log.with_ansi(is_terminal && !no_colour)
                 .compact()
                 .try_init()
         };
         Self {
+            teller,
             work: Mutex::new(None),
+            _rest: rest,
         }
+    }
+
+    /// Where messages go.
+    pub fn teller(&self) -> Teller {
+        self.teller.clone()
     }
 
     /// The last line of a failed command.
     pub fn error(&self, text: &str) {
         self.end();
-        // Nothing can be done if standard error is gone.
-        let _ = writeln!(std::io::stderr(), "error: {text}");
+        self.teller.line(&format!("error: {text}"));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Work>> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{RunArgs, table::table};
+use super::{RunArgs, out::out, table::table};
 use crate::{
     rollout::Evaluation,
     run::{Metrics, RunFolder},
@@ -22,7 +22,7 @@ pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
         folder.preset().description
     ));
     go(&folder, context, Stage::Evaluate)?;
-    println!("{}", summary(&folder)?);
+    out!("{}", summary(&folder)?);
     Ok(())
 }
 
@@ -51,7 +51,7 @@ pub fn collect(args: &CollectArgs, context: &Context<'_>) -> Result<()> {
 pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
     let folder = args.open(context)?;
     go(&folder, context, last)?;
-    println!(
+    out!(
         "{} is done in {}. Go on with: frmdn train --run {}",
         last.name(),
         folder.root().display(),

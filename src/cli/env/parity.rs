@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
+    cli::out::out,
     cli::table::table,
     parity::{self, Difference, FramePair, Parity, ParityConfig},
     pictures::Panel,
@@ -60,9 +61,9 @@ pub fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
         return Err(RunError::Stopped.into());
     };
     if args.json {
-        println!("{}", serde_json::to_string(&outcome)?);
+        out!("{}", serde_json::to_string(&outcome)?);
     } else {
-        show(&outcome);
+        show(&outcome)?;
     }
     if let (Some(path), Some(worst)) = (&args.out, &outcome.worst) {
         draw(worst, path)?;
@@ -89,7 +90,7 @@ fn draw(worst: &FramePair, path: &Path) -> Result<()> {
         panel(&difference, "DIFFERENCE TIMES 8"),
     ])
     .save(path)?;
-    eprintln!(
+    tracing::info!(
         "the worst pair of frames, seed {} after {} steps, is in {}",
         worst.seed,
         worst.step,
@@ -98,20 +99,20 @@ fn draw(worst: &FramePair, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn show(outcome: &Parity) {
+fn show(outcome: &Parity) -> Result<()> {
     let versions: Vec<String> = outcome
         .versions
         .iter()
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
-    println!(
+    out!(
         "{} beside {} ({})\n",
         outcome.names[0],
         outcome.names[1],
         versions.join(", ")
     );
     if outcome.tracks > 0 {
-        println!(
+        out!(
             "tracks: {} compared, largest difference of a tile {:e}; differing: {}\n",
             outcome.tracks,
             outcome.track_error,
@@ -119,9 +120,10 @@ fn show(outcome: &Parity) {
         );
     }
     if outcome.drives.iter().any(|drive| drive.episodes > 0) {
-        show_drives(outcome);
-        show_frames(outcome);
+        show_drives(outcome)?;
+        show_frames(outcome)?;
     }
+    Ok(())
 }
 
 fn described(difference: Option<&Difference>) -> String {
@@ -134,7 +136,7 @@ fn described(difference: Option<&Difference>) -> String {
     }
 }
 
-fn show_drives(outcome: &Parity) {
+fn show_drives(outcome: &Parity) -> Result<()> {
     let driven = outcome.drives.iter().filter(|d| d.episodes > 0);
     let rows: Vec<Vec<String>> = driven
         .map(|d| {
@@ -148,7 +150,7 @@ fn show_drives(outcome: &Parity) {
             ]
         })
         .collect();
-    println!("rewards, flags, progress, contacts and the car's state, bit for bit:");
+    out!("rewards, flags, progress, contacts and the car's state, bit for bit:");
     let heads = [
         "driver",
         "episodes",
@@ -157,10 +159,11 @@ fn show_drives(outcome: &Parity) {
         "off the field",
         "first difference",
     ];
-    println!("{}\n", table(&heads, &rows));
+    out!("{}\n", table(&heads, &rows));
+    Ok(())
 }
 
-fn show_frames(outcome: &Parity) {
+fn show_frames(outcome: &Parity) -> Result<()> {
     let f = &outcome.frames;
     let parts = [
         ("scene, on the track", &f.on_track),
@@ -181,7 +184,7 @@ fn show_frames(outcome: &Parity) {
             ]
         })
         .collect();
-    println!(
+    out!(
         "frames (of 255; on the track at most {MEAN} on average and {} % off by more than 16):",
         100.0 * FAR
     );
@@ -192,5 +195,6 @@ fn show_frames(outcome: &Parity) {
         "worst frame",
         "off by more than 16",
     ];
-    println!("{}", table(&heads, &rows));
+    out!("{}", table(&heads, &rows));
+    Ok(())
 }

@@ -12,6 +12,7 @@ use frmdn_env::{EnvSpec, ObservationSpace, Step};
 use serde_json::{Value, json};
 
 use crate::{
+    cli::out::out,
     controller::Actions,
     parity::Traced,
     pictures::{Film, Panel},
@@ -91,7 +92,7 @@ pub fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
     }
     let recording = tracer.recording;
     recording.save(&args.out)?;
-    println!(
+    out!(
         "{} steps of {}, seed {}: score {:.1}, {}; {}",
         recording.lines.len() - 1,
         args.environment,
