@@ -88,7 +88,7 @@ mod tests {
     fn the_mask_of_ignored_signals_is_read() {
         let status = "Name:\tfrmdn\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001003\n";
         assert_eq!(ignored_of(status), [SIGHUP, SIGINT, 13]);
-        assert_eq!(ignored_of("Name:\tfrmdn\n"), []);
+        assert!(ignored_of("Name:\tfrmdn\n").is_empty());
         // Rust's own runtime ignores SIGPIPE.
         assert!(ignored().contains(&13), "{:?}", ignored());
     }
