@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{command_line::command_line, compare::print_report};
+use super::{DeviceArgs, command_line::command_line, compare::print_report};
 use crate::{
     stages::Context,
     studies::{Experiment, Scale, Score, Spec, score},
@@ -33,13 +33,13 @@ pub struct ScoreArgs {
     )]
     variants: Vec<Spec>,
     /// Number of seeds that each memory is trained from.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
     /// Number of controllers that e3 and e4 evolve for each memory and seed.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     controllers: u64,
     /// Number of episodes of an evolution in e3.
-    #[arg(long, default_value_t = 1920, value_parser = clap::value_parser!(u64).range(64..))]
+    #[arg(long, default_value_t = 1920, value_parser = clap::value_parser!(u64).range(64..=100_000_000))]
     budget: u64,
     /// A smoke test with a very small bank, few tracks and few steps. Its figures have no meaning.
     #[arg(long)]
@@ -56,6 +56,8 @@ pub struct ScoreArgs {
     /// Folder of trained memories. Default: OUT/memories.
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
 }
 
 pub fn compare(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {

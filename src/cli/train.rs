@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{RunArgs, out::out, table::table};
+use super::{RunArgs, command_line::typed, out::out, table::table};
 use crate::{
     rollout::Evaluation,
     run::{Metrics, RunFolder},
@@ -30,7 +30,7 @@ pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
 #[derive(Args, Clone, Debug)]
 pub struct CollectArgs {
     #[command(flatten)]
-    run: RunArgs,
+    pub(super) run: RunArgs,
     /// The policy: brownian, scripted (it reads the track), or the folder of a run or checkpoint.
     #[arg(long, value_name = "brownian|scripted|RUN")]
     policy: Option<String>,
@@ -55,7 +55,7 @@ pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
         "{} is done in {}. Go on with: frmdn train --run {}",
         last.name(),
         folder.root().display(),
-        folder.root().display()
+        typed(folder.root())
     );
     Ok(())
 }
@@ -110,7 +110,7 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
             vec![name, format!("{time:>12}"), format!("{outcome:<width$}")]
         })
         .collect();
-    let root = folder.root().display();
+    let root = typed(folder.root());
     // Without V there is nothing to draw of a dream.
     let dream = match stages::kept(folder, "vision")?.is_null() {
         true => String::new(),
