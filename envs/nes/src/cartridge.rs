@@ -52,6 +52,8 @@ pub struct Cartridge {
     pub(crate) chr: Box<[u8; CHR]>,
     /// Whether the patterns can be written.
     pub(crate) has_chr_ram: bool,
+    /// Whether it has memory at 0x6000.
+    pub(crate) has_work_ram: bool,
     pub(crate) mirroring: Mirroring,
 }
 
@@ -113,10 +115,20 @@ impl Cartridge {
             prg,
             chr,
             has_chr_ram: chr_banks == 0,
+            has_work_ram: header[6] & 2 != 0,
             mirroring: match header[6] & 1 {
                 0 => Mirroring::Horizontal,
                 _ => Mirroring::Vertical,
             },
         })
+    }
+
+    /// The same cartridge with memory at 0x6000, where test programs write what they found.
+    #[must_use]
+    pub fn with_work_ram(self) -> Self {
+        Self {
+            has_work_ram: true,
+            ..self
+        }
     }
 }

@@ -28,7 +28,7 @@ pub struct Cpu {
 pub trait Bus {
     fn read(&mut self, address: u16) -> u8;
     fn write(&mut self, address: u16, value: u8);
-    /// Reads a byte of the program: from memory or the cartridge, never a register.
+    /// Reads a byte of the program.
     fn fetch(&mut self, address: u16) -> u8;
     /// Cycles pass.
     fn tick(&mut self, cycles: u32);
@@ -195,7 +195,7 @@ impl Cpu {
             return;
         }
         let target = self.pc.wrapping_add_signed(offset.into());
-        bus.tick(if target >> 8 == self.pc >> 8 { 3 } else { 5 });
+        bus.tick(if target >> 8 == self.pc >> 8 { 3 } else { 4 });
         let from = self.pc.wrapping_sub(2);
         self.pc = target;
         if offset < 0 {

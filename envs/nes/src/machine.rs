@@ -17,6 +17,11 @@ const DOTS: u32 = 3;
 /// its place in a frame moves on, by half a line in a hundred frames.
 const CYCLES: i32 = 29_781;
 
+/// Bytes of the longest loop that is looked at.
+const LONGEST_LOOP: u16 = 12;
+/// Bytes of the memory at 0x6000.
+const WORK: usize = 0x2000;
+
 /// Everything that changes while a game is played: a plain value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
@@ -26,6 +31,8 @@ pub struct State {
     ram: [u8; 0x800],
     /// Patterns, where the cartridge has memory for them.
     chr: Option<Vec<u8>>,
+    /// Memory of the cartridge at 0x6000, where it has some.
+    work: Option<Vec<u8>>,
     /// Cycles that are left of the frame; below 0 by what the last instruction took too long.
     left: i32,
     /// Whether an odd number of cycles has passed since power-on.
@@ -42,6 +49,8 @@ pub struct State {
 pub struct Nes {
     cartridge: Arc<Cartridge>,
     state: State,
+    /// Loops that wait are skipped.
+    skips: bool,
 }
 
 /// What the processor sees while a frame runs.
@@ -55,6 +64,7 @@ struct Machine<'a> {
     last_loop: Option<(u16, Registers, i32)>,
     /// The status of the picture unit was read since then.
     reads_status: bool,
+    skips: bool,
 }
 
 /// Registers and flags that decide how a loop goes on.
@@ -72,6 +82,7 @@ impl Nes {
             ppu: Ppu::default(),
             ram: [0; 0x800],
             chr: cartridge.has_chr_ram.then(|| vec![0; CHR]),
+            work: cartridge.has_work_ram.then(|| vec![0; WORK]),
             left: 0,
             is_odd: false,
             buttons: [0; 2],
@@ -85,10 +96,25 @@ impl Nes {
             pending: 0,
             last_loop: None,
             reads_status: false,
+            skips: false,
         };
         let cpu = Cpu::start(&mut machine);
         state.cpu = cpu;
-        Self { cartridge, state }
+        Self {
+            cartridge,
+            state,
+            skips: true,
+        }
+    }
+
+    /// The same, and every turn of a loop that waits is made. Nothing but time is lost by it: for
+    /// tests.
+    #[must_use]
+    pub fn without_skipping(self) -> Self {
+        Self {
+            skips: false,
+            ..self
+        }
     }
 
     /// Plays a frame with these buttons held on the first controller: bits from the lowest one are
@@ -109,6 +135,7 @@ impl Nes {
             pending: 0,
             last_loop: None,
             reads_status: false,
+            skips: self.skips,
         };
         machine.state.left += CYCLES;
         machine.run(&mut cpu);
@@ -118,6 +145,16 @@ impl Nes {
     /// The two kilobytes of memory.
     pub fn ram(&self) -> &[u8; 0x800] {
         &self.state.ram
+    }
+
+    /// The cartridge's memory at 0x6000, where it has some.
+    pub fn work_ram(&self) -> Option<&[u8]> {
+        self.state.work.as_deref()
+    }
+
+    /// The tiles of the two name tables, 2 × 1,024 bytes with their attributes.
+    pub fn name_tables(&self) -> &[u8; 0x800] {
+        &self.state.ppu.vram
     }
 
     /// Writes a byte of memory; `address` counts modulo 0x800.
@@ -219,6 +256,10 @@ impl Machine<'_> {
                 state.shift[port] = state.shift[port] >> 1 | 0x80;
                 bit | 0x40
             }
+            0x6000..0x8000 => {
+                let work = self.state.work.as_ref();
+                work.map_or(0, |work| work[usize::from(address) & (WORK - 1)])
+            }
             _ => 0,
         }
     }
@@ -247,6 +288,11 @@ impl Machine<'_> {
                 state.strobe = value & 1 != 0;
                 if state.strobe {
                     state.shift = state.buttons;
+                }
+            }
+            0x6000..0x8000 => {
+                if let Some(work) = &mut self.state.work {
+                    work[usize::from(address) & (WORK - 1)] = value;
                 }
             }
             _ => {}
@@ -278,7 +324,8 @@ impl Bus for Machine<'_> {
     fn fetch(&mut self, address: u16) -> u8 {
         match address {
             0x8000.. => self.cartridge.prg[usize::from(address) & (PRG - 1)],
-            _ => self.state.ram[usize::from(address) & 0x7FF],
+            0..0x2000 => self.state.ram[usize::from(address) & 0x7FF],
+            _ => self.read_register(address),
         }
     }
 
@@ -292,7 +339,7 @@ impl Bus for Machine<'_> {
     /// then are counted and not made.
     #[inline(always)]
     fn loops(&mut self, cpu: &Cpu, from: u16, to: u16) {
-        if from.wrapping_sub(to) > 12 {
+        if from.wrapping_sub(to) > LONGEST_LOOP || !self.skips {
             return;
         }
         let now = self.state.left - self.pending.cast_signed();
@@ -313,6 +360,9 @@ impl Machine<'_> {
     fn skip(&mut self, length: i32, waits_for_status: bool) {
         self.catch_up();
         let state = &mut *self.state;
+        if state.ppu.nmi {
+            return;
+        }
         let change = if waits_for_status {
             if state.ppu.is_unread() {
                 return;

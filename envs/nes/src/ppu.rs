@@ -180,39 +180,45 @@ impl Ppu {
 
     /// Does all that has happened up to now. Lines are drawn into `picture`, if there is one.
     pub fn catch_up(&mut self, board: &Board<'_>, mut picture: Option<&mut Picture>) {
-        let (chr, mirroring) = (board.chr(), board.mirroring());
         while self.event() <= self.dot {
-            match self.done {
-                0 => self.status = 0,
-                1 => self.copy_x(),
-                2 if self.shows() => self.v = self.v & !0x7BE0 | self.t & 0x7BE0,
-                2 => {}
-                3 => self.is_short = self.is_odd && self.shows(),
-                FIRST_LINE..VBLANK_EVENT => {
-                    let line = (self.done - FIRST_LINE) as u8;
-                    if let Some(picture) = &mut picture {
-                        self.draw(line, chr, mirroring, picture);
-                    }
-                    if self.shows() {
-                        self.flag_line(line, chr, mirroring);
-                        self.next_line();
-                        self.copy_x();
-                    }
-                }
-                VBLANK_EVENT => {
-                    self.status |= status::VBLANK;
-                    self.nmi = self.interrupts();
-                }
-                _ => {
-                    self.dot -= self.event();
-                    self.is_odd = !self.is_odd;
-                    self.is_short = false;
-                    self.done = 0;
-                    continue;
-                }
+            if let Some(picture) = &mut picture
+                && (FIRST_LINE..VBLANK_EVENT).contains(&self.done)
+            {
+                let line = (self.done - FIRST_LINE) as u8;
+                self.draw(line, board.chr(), board.mirroring(), picture);
             }
-            self.done += 1;
+            self.pass_event(board);
         }
+    }
+
+    /// Does the next event.
+    fn pass_event(&mut self, board: &Board<'_>) {
+        match self.done {
+            0 => self.status = 0,
+            1 => self.copy_x(),
+            2 if self.shows() => self.v = self.v & !0x7BE0 | self.t & 0x7BE0,
+            2 => {}
+            3 => self.is_short = self.is_odd && self.shows(),
+            FIRST_LINE..VBLANK_EVENT if self.shows() => {
+                let line = (self.done - FIRST_LINE) as u8;
+                self.flag_line(line, board.chr(), board.mirroring());
+                self.next_line();
+                self.copy_x();
+            }
+            FIRST_LINE..VBLANK_EVENT => {}
+            VBLANK_EVENT => {
+                self.status |= status::VBLANK;
+                self.nmi = self.interrupts();
+            }
+            _ => {
+                self.dot -= self.event();
+                self.is_odd = !self.is_odd;
+                self.is_short = false;
+                self.done = 0;
+                return;
+            }
+        }
+        self.done += 1;
     }
 
     fn copy_x(&mut self) {
@@ -432,30 +438,28 @@ impl Ppu {
         }
     }
 
-    /// When the status next changes, if the processor only looks on.
+    /// When the status next changes, if the processor only looks on; at the latest, the next time at
+    /// which it has to look up.
     pub fn next_change(&self, board: &Board<'_>) -> u32 {
         let stop = self.next_stop();
-        if self.status & status::HIT != 0 || !self.shows() || self.done >= VBLANK_EVENT {
+        if !self.shows() || self.done > VBLANK_EVENT {
             return if self.done == 0 { self.event() } else { stop };
         }
-        // The lines until then, on a copy of the scroll.
-        let last = u32::from(self.oam[0]) + 1 + u32::from(self.height());
+        // The lines until then, on a copy. Sprite 0 is met in the middle of a line.
         let mut ahead = self.clone();
-        while ahead.done < VBLANK_EVENT {
-            if ahead.done == 0 {
-                return ahead.event();
-            }
-            if ahead.done >= FIRST_LINE {
-                let line = ahead.done - FIRST_LINE;
-                if u32::from(line) >= last {
-                    break;
-                }
-                if let Some(column) = ahead.hit(line as u8, board.chr(), board.mirroring()) {
-                    return ahead.hit_dot(line as u8, column);
-                }
+        while ahead.event() < stop {
+            if ahead.status & status::HIT == 0
+                && (FIRST_LINE..VBLANK_EVENT).contains(&ahead.done)
+                && let line = (ahead.done - FIRST_LINE) as u8
+                && let Some(column) = ahead.hit(line, board.chr(), board.mirroring())
+            {
+                return ahead.hit_dot(line, column);
             }
             ahead.dot = ahead.event();
-            ahead.catch_up(board, None);
+            ahead.pass_event(board);
+            if ahead.status != self.status {
+                return ahead.dot;
+            }
         }
         stop
     }
