@@ -57,6 +57,10 @@ struct Cli {
     /// The Python that serves gym: environments (default: looked for; see frmdn doctor).
     #[arg(long, global = true, value_name = "PATH")]
     python: Option<PathBuf>,
+    /// The file of the game that super-mario plays, which is not part of this program (default:
+    /// FRMDN_SMB_ROM, or that of an installed gym-super-mario-bros).
+    #[arg(long, global = true, value_name = "FILE")]
+    rom: Option<PathBuf>,
     /// Seconds that a gym: environment may take for one reset or step; its start may take three
     /// times as long.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60.0)]
@@ -288,6 +292,9 @@ fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Re
             "--env-timeout {} is impossible: it must be above 0 and at most 86400 seconds",
             cli.env_timeout
         );
+    }
+    if let Some(rom) = &cli.rom {
+        worlds::super_mario::set_rom(rom);
     }
     let bridge = Bridge {
         python: cli.python.clone(),

@@ -246,6 +246,7 @@ fn of_world(error: &WorldError) -> Option<String> {
     match error {
         WorldError::Gym(error) => of_gym(error),
         WorldError::Env(error) => of_env(error),
+        WorldError::NoRom | WorldError::Rom(_) => Some("Name it with --rom FILE.".into()),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use frmdn_env::EnvError;
 use frmdn_gym_bridge::GymError;
+use frmdn_super_mario::RomError;
 
 /// Why a name gives no environment, or an environment no answer.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,16 @@ pub enum WorldError {
     /// An environment whose inner state cannot be read.
     #[error("the inner state of {0} cannot be read (that of car-racing can)")]
     NoProbe(String),
+    /// Super-Mario without the game.
+    #[error(
+        "super-mario needs the game, which is Nintendo's and not part of this program: its file is \
+         named by FRMDN_SMB_ROM, or found in an activated Python environment with \
+         gym-super-mario-bros"
+    )]
+    NoRom,
+    /// The game's file cannot be used.
+    #[error(transparent)]
+    Rom(#[from] RomError),
     /// The inner state was asked for before the first reset.
     #[error("the episode was never started")]
     NotStarted,

@@ -12,6 +12,7 @@ pub mod gym;
 mod maker;
 mod name;
 mod pursuit;
+pub mod super_mario;
 mod wrap;
 
 use std::{
@@ -33,10 +34,10 @@ use wrap::Wrapping;
 pub const DEFAULT: &str = car_racing::NAME;
 
 /// What a name can be, for people.
-pub const NAMES: &str = "The environment: car-racing, or gym:ID; options follow after commas \
+pub const NAMES: &str = "The environment: car-racing, super-mario, or gym:ID; options follow after commas \
                          (car-racing,rule=v4)";
 /// The same in place of an agent's own.
-pub const OTHER: &str = "Another environment than the agent's own: car-racing, or gym:ID, with \
+pub const OTHER: &str = "Another environment than the agent's own: car-racing, super-mario, or gym:ID, with \
                          options after commas (car-racing,rule=v4)";
 
 /// What the environment of [`DEFAULT`] says of itself, for tests.
@@ -87,7 +88,7 @@ pub struct World {
 /// # Errors
 /// If the name or an option does not exist.
 pub fn check(name: &str) -> Result<(), WorldError> {
-    native(name, Frames::Agent).map(drop)
+    parse(name, Frames::Agent).map(drop)
 }
 
 /// Whether `name` asks for wrappers.
@@ -108,8 +109,8 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// If it has none, or if the name does not exist.
 pub fn check_random_start(name: &str) -> Result<(), WorldError> {
-    let maker = native(name, Frames::Agent)?;
-    match maker.and_then(|maker| maker.with_random_start()) {
+    let parsed = parse(name, Frames::Agent)?;
+    match parsed.and_then(|(maker, _)| maker.with_random_start()) {
         Some(_) => Ok(()),
         None => Err(WorldError::NoRandomStart(name.to_owned())),
     }
@@ -134,11 +135,8 @@ fn kinds() -> Vec<&'static dyn Kind> {
     let added = ADDED
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let built_in: &'static dyn Kind = &car_racing::CarRacingKind;
-    [built_in]
-        .into_iter()
-        .chain(added.iter().copied())
-        .collect()
+    let built_in: [&'static dyn Kind; 2] = [&car_racing::CarRacingKind, &super_mario::MarioKind];
+    built_in.into_iter().chain(added.iter().copied()).collect()
 }
 
 /// The error of a name that is none of these.
@@ -146,15 +144,24 @@ fn unknown() -> WorldError {
     WorldError::UnknownName(names().join(", "))
 }
 
-/// The environment `text`; `None` for one behind the bridge.
-fn native(text: &str, frames: Frames) -> Result<Option<Arc<dyn Maker>>, WorldError> {
+/// The environment `text` and the wrappers that it asks for; `None` for one behind the bridge.
+/// Nothing is started or read for it.
+fn parse(text: &str, frames: Frames) -> Result<Option<(Arc<dyn Maker>, Wrapping)>, WorldError> {
     let mut name = Name::parse(text)?;
-    let mut wrapping = Wrapping::take(&mut name)?;
+    let wrapping = Wrapping::take(&mut name)?;
     if gym::id(&name)?.is_some() {
         return Ok(None);
     }
     let kind = kinds().into_iter().find(|kind| kind.name() == name.kind);
     let maker = kind.ok_or_else(unknown)?.open(&name.options, frames)?;
+    Ok(Some((maker, wrapping)))
+}
+
+/// The environment `text` with its wrappers; `None` for one behind the bridge.
+fn native(text: &str, frames: Frames) -> Result<Option<Arc<dyn Maker>>, WorldError> {
+    let Some((maker, mut wrapping)) = parse(text, frames)? else {
+        return Ok(None);
+    };
     if let (Frames::Agent, ObservationSpace::Frame { .. }) = (frames, maker.spec()?.observation) {
         wrapping.see(VIEW, &maker.spec()?);
     }

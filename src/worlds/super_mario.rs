@@ -1,0 +1,127 @@
+//! `super-mario`: the native one.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use frmdn_env::{Env, EnvSpec};
+use frmdn_super_mario::{Buttons, MarioConfig, Rom, SuperMario};
+
+use super::{Frames, Kind, Maker, WorldError};
+
+/// Its name.
+pub const NAME: &str = "super-mario";
+
+/// The options.
+const OPTIONS: &str = "stage=1-1 to 8-4, actions=right_only|simple|complex";
+
+/// The variable that names the game's file.
+const VARIABLE: &str = "FRMDN_SMB_ROM";
+
+/// The file that was named to the program.
+static FILE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the game's file, for all environments of this program; the first one named is used.
+pub fn set_rom(path: &Path) {
+    // A second name is left out, as documented.
+    let _ = FILE.set(path.to_path_buf());
+}
+
+/// The game's file: as it was named, by [`VARIABLE`], or inside of a Python environment with
+/// gym-super-mario-bros: the activated one, or `mario-env` in the current folder.
+fn file() -> Option<PathBuf> {
+    let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+    let named = FILE.get().cloned().or_else(|| variable.map(PathBuf::from));
+    let activated = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
+    let environments = activated.into_iter().chain([PathBuf::from("mario-env")]);
+    named.or_else(|| environments.into_iter().find_map(|root| Rom::find(&root)))
+}
+
+/// The kind of environment.
+pub(super) struct MarioKind;
+
+impl Kind for MarioKind {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn open(&self, options: &[(&str, &str)], _: Frames) -> Result<Arc<dyn Maker>, WorldError> {
+        Ok(Arc::new(Mario {
+            config: config(options)?,
+            first: Mutex::new(None),
+        }))
+    }
+}
+
+/// Super-Mario with its options. The game is looked for when it is needed.
+struct Mario {
+    config: MarioConfig,
+    /// The environment that the others are copies of: the way to the beginning of the stage is gone
+    /// once.
+    first: Mutex<Option<SuperMario>>,
+}
+
+impl Mario {
+    fn env(&self) -> Result<SuperMario, WorldError> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(env) = &*first {
+            return Ok(env.clone());
+        }
+        let path = file().ok_or(WorldError::NoRom)?;
+        let rom = Rom::load(&path)?;
+        let env = SuperMario::new(&rom, self.config)?;
+        *first = Some(env.clone());
+        Ok(env)
+    }
+}
+
+impl Maker for Mario {
+    fn spec(&self) -> Result<EnvSpec, WorldError> {
+        Ok(self.env()?.spec().clone())
+    }
+
+    fn make(&self) -> Result<Box<dyn Env>, WorldError> {
+        Ok(Box::new(self.env()?))
+    }
+}
+
+fn config(options: &[(&str, &str)]) -> Result<MarioConfig, WorldError> {
+    let mut config = MarioConfig::default();
+    for &(key, value) in options {
+        let read = match key {
+            "stage" => value.parse().ok().map(|stage| config.stage = stage),
+            "actions" => Buttons::named(value).map(|buttons| config.buttons = buttons),
+            _ => None,
+        };
+        read.ok_or_else(|| WorldError::UnknownOption {
+            kind: NAME,
+            key: key.to_owned(),
+            value: value.to_owned(),
+            allowed: OPTIONS.to_owned(),
+        })?;
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_without_the_game() {
+        let read = config(&[("stage", "4-2"), ("actions", "right_only")]).unwrap();
+        assert_eq!(read.stage, "4-2".parse().unwrap());
+        assert_eq!(read.buttons, Buttons::RightOnly);
+        for (key, value) in [
+            ("stage", "9-1"),
+            ("stage", "1-5"),
+            ("actions", "all"),
+            ("rom", "x"),
+        ] {
+            let error = config(&[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains(OPTIONS), "{error}");
+        }
+        assert!(super::super::check("super-mario,stage=1-2,skip=4,sticky_frames=0.25").is_ok());
+    }
+}
