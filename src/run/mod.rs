@@ -16,6 +16,7 @@ mod report;
 pub mod seeds;
 mod shipped;
 
+pub(crate) use atomic::{begin, finish};
 pub use atomic::{remove_partial, write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
 pub use driver::DriverName;
