@@ -11,7 +11,7 @@ use crate::{
     agent::Agent,
     controller::LinearController,
     rollout,
-    run::{Episode, Metrics, RunError, RunFolder, seeds},
+    run::{Metrics, RunError, RunFolder, seeds},
     stages::{self, Context},
 };
 
@@ -113,7 +113,7 @@ fn first_episode(folder: &RunFolder) -> Result<Option<String>> {
     let Some(first) = (0..folder.preset().collect.episodes).find(|&i| store.has(i)) else {
         return Ok(None);
     };
-    let episode = Episode::load(&store.path(first))?;
+    let episode = store.load(first, None)?;
     let total: f64 = episode.rewards.iter().map(|&r| f64::from(r)).sum();
     Ok(Some(format!(
         "first episode: seed {}, {} steps, return {total:.1}, terminated {}",

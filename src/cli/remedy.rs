@@ -158,6 +158,9 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
             .into(),
         Recovery::Restore => "Restore the file from where it came.".into(),
         Recovery::File => "Delete it and type the same command again.".into(),
+        Recovery::SaveActions(width) => format!(
+            "Save them with numpy.save, as an array of numbers of the shape [steps, {width}]."
+        ),
         Recovery::Folder => "Delete its folder and type the same command again.".into(),
         Recovery::Line => "Delete that line and type the same command again.".into(),
         Recovery::OneOfTwoLines => "Delete one of them and type the same command again.".into(),

@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use frmdn_env::EnvSpec;
 use sha2::{Digest, Sha256};
 
-use super::{EpisodeStore, Preset, Recovery, Result, RunError, write_atomically};
+use super::{
+    Episode, EpisodeStore, LatentEpisode, Preset, Recovery, Result, RunError, seeds,
+    write_atomically,
+};
 
 /// Version of the run folder's layout.
 const VERSION: u32 = 1;
@@ -110,12 +114,33 @@ impl RunFolder {
 
     /// Recorded episodes.
     pub fn episodes(&self) -> EpisodeStore {
-        EpisodeStore::new(self.path("episodes"))
+        EpisodeStore::new(self.path("episodes"), seeds::COLLECT.start, &self.preset)
+    }
+
+    /// Episode `index`, recorded in the environment `spec`, and its latents.
+    ///
+    /// # Errors
+    /// As [`EpisodeStore::load`]; and if the latents are those of other steps.
+    pub fn episode(&self, index: usize, spec: &EnvSpec) -> Result<(Episode, LatentEpisode)> {
+        let episode = self.episodes().load(index, Some(spec))?;
+        let store = self.latents();
+        let latents = store.load_latents(index, episode.action_len)?;
+        if latents.actions == episode.actions && latents.rewards == episode.rewards {
+            return Ok((episode, latents));
+        }
+        Err(RunError::refused(
+            format!(
+                "{} has other steps than {}, which it is of",
+                store.path(index).display(),
+                self.episodes().path(index).display()
+            ),
+            Recovery::Episode,
+        ))
     }
 
     /// Encoded episodes.
     pub fn latents(&self) -> EpisodeStore {
-        EpisodeStore::new(self.path("latents"))
+        EpisodeStore::new(self.path("latents"), seeds::COLLECT.start, &self.preset)
     }
 }
 
