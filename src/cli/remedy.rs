@@ -158,6 +158,9 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
             .into(),
         Recovery::Restore => "Restore the file from where it came.".into(),
         Recovery::File => "Delete it and type the same command again.".into(),
+        Recovery::Link => "Put what it leads to in its place, or move the whole run folder and \
+             link to that."
+            .into(),
         Recovery::SaveActions(width) => format!(
             "Save them with numpy.save, as an array of numbers of the shape [steps, {width}]."
         ),
