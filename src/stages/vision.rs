@@ -111,8 +111,12 @@ fn trainer(folder: &RunFolder) -> Result<(VaeTrainer, State)> {
     let path = folder.path("vision/state.safetensors");
     if path.exists() {
         let Checkpoint { tensors, state } = Checkpoint::<State>::load(&path, kind)?;
-        let trainer = VaeTrainer::restore(&state.trainer, &tensors)
-            .map_err(|e| RunError::damaged(&path, e, kind.recovery()))?;
+        let damaged = |what: String| RunError::damaged(&path, what, kind.recovery());
+        if state.trainer.model != preset.vision.model {
+            return Err(damaged("its V has another size than the run's".into()));
+        }
+        let trainer =
+            VaeTrainer::restore(&state.trainer, &tensors).map_err(|e| damaged(e.to_string()))?;
         return Ok((trainer, state));
     }
     let config = VaeTrainerConfig {

@@ -60,6 +60,9 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     let world = context.world(&preset.environment)?;
     let model = Agent::load_model(folder, &world.spec()?)?;
+    if let Some(state) = &saved {
+        state.check(folder, model.features(), model.actions.width())?;
+    }
     let mut state = match saved {
         // If the choice was made at the end of a shorter evolution, it is made again.
         Some(state) => Evolution {
