@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{load_agent, out::out, table::table, train};
+use super::{load_agent, out::out, remedy::printable, table::table, train};
 use crate::{
     agent::Agent,
     controller::LinearController,
@@ -25,11 +25,16 @@ pub struct InspectArgs {
     car: bool,
 }
 
+/// Bytes of a file, or of the files in a folder. Links are not followed: they could lead in circles.
 fn size(path: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return std::fs::metadata(path).map_or(0, |m| m.len());
+    let Ok(found) = std::fs::symlink_metadata(path) else {
+        return 0;
     };
-    entries.flatten().map(|e| size(&e.path())).sum()
+    if !found.is_dir() {
+        return found.len();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| size(&entry.path())).sum()
 }
 
 fn megabytes(path: &Path) -> String {
@@ -56,9 +61,10 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     }
     match Agent::load(&args.dir) {
         Ok(agent) => out!("\n{}", parts(&agent)),
-        Err(e) => out!("\nnot an agent yet: {e}"),
+        Err(e) => out!("\nnot an agent yet: {}", printable(&e.to_string())),
     }
     if folder.path("evaluation/summary.json").exists() {
+        stages::summary(&folder)?;
         out!("\n{}", train::summary(&folder)?);
     }
     Ok(())
@@ -217,7 +223,7 @@ fn parts(agent: &Agent) -> String {
         .iter()
         .map(|(name, shape)| {
             vec![
-                name.clone(),
+                printable(name),
                 format!("{shape:?}"),
                 shape.iter().product::<usize>().to_string(),
             ]
