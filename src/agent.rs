@@ -30,6 +30,30 @@ pub struct AgentInfo {
     pub actions: usize,
 }
 
+/// Most values of an action, more than any environment has.
+const MOST_ACTIONS: usize = 1 << 16;
+
+impl AgentInfo {
+    /// Checks what a file of elsewhere says: sizes, before anything is made of them, and that the
+    /// environment's name is one that can be printed.
+    fn check(&self) -> std::result::Result<(), String> {
+        let latent = self.vision.latent;
+        self.vision.validate().map_err(|e| format!("its V: {e}"))?;
+        self.memory.validate().map_err(|e| format!("its M: {e}"))?;
+        if let Some(density) = self.memory.density(latent) {
+            density.validate().map_err(|e| format!("its M: {e}"))?;
+        }
+        if self.actions > MOST_ACTIONS {
+            return Err(format!("its actions have {} values", self.actions));
+        }
+        if self.environment.chars().any(char::is_control) {
+            let name = self.environment.escape_debug();
+            return Err(format!("its environment is called \"{name}\""));
+        }
+        Ok(())
+    }
+}
+
 /// V, M and, once it was evolved, C.
 #[derive(Clone, Debug)]
 pub struct Agent {
@@ -104,6 +128,10 @@ impl Agent {
             )
         })?;
         let file = Checkpoint::<AgentInfo>::load(&path, CheckpointKind::Agent)?;
+        let recovery = CheckpointKind::Agent.recovery();
+        file.state
+            .check()
+            .map_err(|what| RunError::damaged(&path, what, recovery))?;
         let part = |prefix: &str| file.tensors.part(prefix);
         let controller = Some(part("controller.")).filter(|c| !c.0.is_empty());
         Ok(Self {

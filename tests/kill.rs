@@ -121,6 +121,8 @@ fn a_run_killed_twenty_times_ends_with_the_same_bytes() {
         }
     }
     finish(start(&stormy, "2"));
+    let left = common::half_written(&stormy);
+    assert!(left.is_empty(), "kills left {left:?}");
     println!("killed: {killed:?}");
     assert!(
         killed.values().sum::<usize>() >= 18 && killed.len() == STAGES.len(),

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{load_agent, out::out, table::table, train};
+use super::{load_agent, out::out, remedy::printable, table::table, train};
 use crate::{
     agent::Agent,
     controller::LinearController,
     rollout,
-    run::{Episode, Metrics, RunError, RunFolder, seeds},
+    run::{Metrics, RunError, RunFolder, seeds},
     stages::{self, Context},
 };
 
@@ -25,11 +25,16 @@ pub struct InspectArgs {
     car: bool,
 }
 
+/// Bytes of a file, or of the files in a folder. Links are not followed: they could lead in circles.
 fn size(path: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return std::fs::metadata(path).map_or(0, |m| m.len());
+    let Ok(found) = std::fs::symlink_metadata(path) else {
+        return 0;
     };
-    entries.flatten().map(|e| size(&e.path())).sum()
+    if !found.is_dir() {
+        return found.len();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| size(&entry.path())).sum()
 }
 
 fn megabytes(path: &Path) -> String {
@@ -56,9 +61,10 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     }
     match Agent::load(&args.dir) {
         Ok(agent) => out!("\n{}", parts(&agent)),
-        Err(e) => out!("\nnot an agent yet: {e}"),
+        Err(e) => out!("\nnot an agent yet: {}", printable(&e.to_string())),
     }
     if folder.path("evaluation/summary.json").exists() {
+        stages::summary(&folder)?;
         out!("\n{}", train::summary(&folder)?);
     }
     Ok(())
@@ -113,7 +119,7 @@ fn first_episode(folder: &RunFolder) -> Result<Option<String>> {
     let Some(first) = (0..folder.preset().collect.episodes).find(|&i| store.has(i)) else {
         return Ok(None);
     };
-    let episode = Episode::load(&store.path(first))?;
+    let episode = store.load(first, None)?;
     let total: f64 = episode.rewards.iter().map(|&r| f64::from(r)).sum();
     Ok(Some(format!(
         "first episode: seed {}, {} steps, return {total:.1}, terminated {}",
@@ -217,7 +223,7 @@ fn parts(agent: &Agent) -> String {
         .iter()
         .map(|(name, shape)| {
             vec![
-                name.clone(),
+                printable(name),
                 format!("{shape:?}"),
                 shape.iter().product::<usize>().to_string(),
             ]

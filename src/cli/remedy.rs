@@ -16,9 +16,23 @@ use crate::{
     worlds::WorldError,
 };
 
+/// `text`, which came from a file, without what would steer the terminal: control characters are
+/// written as escapes. Lines stay lines.
+pub fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
 /// `error` with what to do next, where something is known to help.
 pub fn with_remedy(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
+    let text = printable(&format!("{error:#}"));
     let Some(remedy) = error.chain().find_map(of_cause) else {
         return text;
     };
@@ -158,6 +172,12 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
             .into(),
         Recovery::Restore => "Restore the file from where it came.".into(),
         Recovery::File => "Delete it and type the same command again.".into(),
+        Recovery::Link => "Put what it leads to in its place, or move the whole run folder and \
+             link to that."
+            .into(),
+        Recovery::SaveActions(width) => format!(
+            "Save them with numpy.save, as an array of numbers of the shape [steps, {width}]."
+        ),
         Recovery::Folder => "Delete its folder and type the same command again.".into(),
         Recovery::Line => "Delete that line and type the same command again.".into(),
         Recovery::OneOfTwoLines => "Delete one of them and type the same command again.".into(),
@@ -307,6 +327,13 @@ mod tests {
         );
         let unknown = RunError::Failed("the model is tired".into());
         assert_eq!(said(unknown), "the model is tired");
+    }
+
+    #[test]
+    fn what_would_steer_the_terminal_is_written_as_escapes() {
+        let error = RunError::Failed("car\u{1b}[31m\u{7}\r\nnext\u{9b}2J".into());
+        let said = with_remedy(&error.into());
+        assert_eq!(said, "car\\u{1b}[31m\\u{7}\\r\nnext\\u{9b}2J");
     }
 
     #[test]

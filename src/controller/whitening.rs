@@ -150,6 +150,11 @@ impl Whitening {
         x
     }
 
+    /// Number of values of [z, h].
+    pub fn features(&self) -> usize {
+        self.mean.len()
+    }
+
     /// Number of coordinates.
     pub fn len(&self) -> usize {
         self.rows.len() / self.mean.len().max(1)

@@ -14,7 +14,7 @@ use image::{
 use tempfile::NamedTempFile;
 
 use super::Panel;
-use crate::run::{Result, RunError};
+use crate::run::{Result, RunError, begin, finish};
 
 /// A GIF that is written frame by frame to a temporary file, which is renamed when it is finished.
 pub struct Film {
@@ -34,12 +34,7 @@ impl Film {
     /// # Errors
     /// If the folder cannot be made or written.
     pub fn create(path: &Path, milliseconds: u32) -> Result<Self> {
-        let folder = folder(path);
-        std::fs::create_dir_all(folder).map_err(RunError::io("create", folder))?;
-        let file = tempfile::Builder::new()
-            .prefix(".partial-")
-            .tempfile_in(folder)
-            .map_err(RunError::io("write into", folder))?;
+        let file = begin(path)?;
         let copy = file
             .as_file()
             .try_clone()
@@ -112,26 +107,8 @@ impl Film {
                 path.display()
             )));
         }
-        tape.close()
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(RunError::io("write", &path))?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.as_file()
-                .set_permissions(std::fs::Permissions::from_mode(0o644))
-                .map_err(RunError::io("write", &path))?;
-        }
-        file.persist(&path).map_err(|e| RunError::Io {
-            action: "replace",
-            path: path.clone(),
-            cause: e.error,
-        })?;
-        if let Ok(folder) = File::open(folder(&path)) {
-            // Some file systems refuse fsync on a folder; the file was renamed all the same.
-            let _ = folder.sync_all();
-        }
-        Ok(())
+        tape.close().map_err(RunError::io("write", &path))?;
+        finish(file, &path)
     }
 }
 
@@ -178,12 +155,6 @@ impl<W: Write> Write for Tape<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.with(Write::flush)
     }
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
 }
 
 fn impossible(path: &Path) -> RunError {

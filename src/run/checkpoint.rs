@@ -1,7 +1,11 @@
 //! Versioned checkpoints: safetensors (opens in Python) with one metadata entry that carries kind,
 //! version, a checksum of everything else, and the plain state as JSON.
 
-use std::{collections::HashMap, io::Write, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    io::Write,
+    path::Path,
+};
 
 use frmdn_engine::Params;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -129,13 +133,14 @@ impl<S: DeserializeOwned> Checkpoint<S> {
     pub fn load_with(path: &Path, kind: CheckpointKind, recovery: Recovery) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(RunError::io("read", path))?;
         let damaged = |what: String| RunError::damaged(path, what, recovery.clone());
+        if !looks_like_safetensors(&bytes) {
+            return Err(foreign(path, "it is no safetensors file", &recovery));
+        }
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let json = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(KEY))
-            .ok_or_else(|| damaged("it is not one of our checkpoints".into()))?;
+        let json = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
+        let what = "it is a safetensors file of another program";
+        let json = json.ok_or_else(|| foreign(path, what, &recovery))?;
         let value: serde_json::Value =
             serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
         // The version is checked first, because other versions may have another header.
@@ -155,6 +160,13 @@ impl<S: DeserializeOwned> Checkpoint<S> {
             return Err(damaged(format!("it holds {:?}, not {kind:?}", header.kind)));
         }
         let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+        // Every tensor once: a name that stands there often would be copied as often.
+        let names: HashSet<&String> = header.order.iter().collect();
+        if names.len() != header.order.len() || names.len() != file.len() {
+            return Err(damaged(
+                "its list of tensors is not that of its tensors".into(),
+            ));
+        }
         let mut tensors = Params::default();
         for name in &header.order {
             let view = file.tensor(name).map_err(|e| damaged(e.to_string()))?;
@@ -183,6 +195,25 @@ impl<S: DeserializeOwned> Checkpoint<S> {
         })?;
         Ok(Self { tensors, state })
     }
+}
+
+/// Whether a file begins as the format does: eight bytes of a length, and an object in JSON. What is
+/// cut short or altered further on is damaged; anything else is another kind of file.
+fn looks_like_safetensors(bytes: &[u8]) -> bool {
+    bytes.get(8) == Some(&b'{') && bytes[5..8] == [0; 3]
+}
+
+/// The error of a file that is no checkpoint. In a run folder there must be one at that place, so
+/// that it is had again as a damaged one is.
+fn foreign(path: &Path, what: &str, recovery: &Recovery) -> RunError {
+    let recovery = match recovery {
+        Recovery::Restore => Recovery::Agent,
+        other => other.clone(),
+    };
+    RunError::refused(
+        format!("{} is no checkpoint: {what}", path.display()),
+        recovery,
+    )
 }
 
 #[cfg(test)]
@@ -239,6 +270,45 @@ mod tests {
             error.contains("damaged") && error.contains("Memory"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_no_checkpoint_is_called_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.safetensors");
+        let tensor = TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+        let of_another = safetensors::serialize([("a", tensor)], None).unwrap();
+        for bytes in [&b""[..], b"hello", b"a text that is longer", &of_another] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Checkpoint::<()>::load(&path, CheckpointKind::Agent).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.contains("agent.safetensors is no checkpoint")
+                    && matches!(
+                        error,
+                        RunError::Refused {
+                            recovery: Recovery::Agent,
+                            ..
+                        }
+                    ),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_is_listed_twice_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        sample().save(&path, CheckpointKind::Vision).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let order = br#"[\"b\",\"a\"]"#;
+        let at = bytes.windows(order.len()).position(|w| w == order).unwrap();
+        let mut twice = bytes.clone();
+        twice[at + 9] = b'b';
+        std::fs::write(&path, twice).unwrap();
+        let error = Checkpoint::<(u64, f64)>::load(&path, CheckpointKind::Vision).unwrap_err();
+        assert!(error.to_string().contains("list of tensors"), "{error}");
     }
 
     #[test]

@@ -154,6 +154,10 @@ pub enum Recovery {
     Restore,
     /// The file can be deleted; the same work makes it anew.
     File,
+    /// What a link leads to must be in the run folder itself.
+    Link,
+    /// Actions must be saved anew, as an array `[steps, this]`.
+    SaveActions(usize),
     /// The file's folder can be deleted; the same work makes it anew.
     Folder,
     /// The line can be deleted; the same work makes it anew.

@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Result, RunError, write_atomically};
+use super::{Recovery, Result, RunError, write_atomically};
 
 /// An append-only file of JSON lines whose lines after the last checkpoint are dropped when a run
 /// resumes.
@@ -49,16 +49,28 @@ impl Metrics {
     }
 
     /// All whole lines of `path`; none if it does not exist.
+    ///
+    /// # Errors
+    /// If it cannot be read; or if a line is no object in JSON, unless it is the last one and was
+    /// cut short by a kill.
     pub fn read(path: &Path) -> Result<Vec<Value>> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(RunError::io("read", path)(e)),
         };
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect())
+        let mut lines = Vec::new();
+        for (i, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            match serde_json::from_slice::<Map<String, Value>>(line) {
+                Ok(line) => lines.push(Value::Object(line)),
+                Err(_) if !line.ends_with(b"\n") => {}
+                Err(e) => {
+                    let what = format!("line {}: {e}", i + 1);
+                    return Err(RunError::damaged(path, what, Recovery::Line));
+                }
+            }
+        }
+        Ok(lines)
     }
 }
 
@@ -66,6 +78,34 @@ impl Metrics {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_damaged_line_is_named_with_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("times.jsonl");
+        for line in ["{\"update\":2", "[3]", "{\"update\":1e400}", "\u{0}"] {
+            std::fs::write(
+                &path,
+                format!("{{\"update\":1}}\n{line}\n{{\"update\":3}}\n"),
+            )
+            .unwrap();
+            let error = Metrics::read(&path).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.contains("times.jsonl is damaged: line 2")
+                    && matches!(
+                        error,
+                        RunError::Damaged {
+                            recovery: Recovery::Line,
+                            ..
+                        }
+                    ),
+                "{line}: {text}"
+            );
+        }
+        std::fs::write(&path, b"{\"update\":1}\n\xff\xfe\n").unwrap();
+        assert!(Metrics::read(&path).is_err());
+    }
 
     #[test]
     fn resuming_drops_what_came_after_the_checkpoint_and_a_line_cut_short() {

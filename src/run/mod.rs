@@ -10,15 +10,18 @@ mod error;
 mod folder;
 mod meant;
 mod metrics;
+pub(crate) mod npy;
 mod npz;
 mod preset;
 mod report;
 pub mod seeds;
 mod shipped;
 
+pub(crate) use atomic::{begin, finish};
 pub use atomic::{remove_partial, write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
 pub use driver::DriverName;
+pub(crate) use episode::recorded_actions;
 pub use episode::{Episode, EpisodeStore, LatentEpisode, Observed};
 pub use error::{GatedFigure, Part, Recovery, Result, RunError};
 pub use folder::RunFolder;

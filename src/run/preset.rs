@@ -3,6 +3,7 @@
 mod check;
 mod controller;
 mod first;
+mod memory;
 mod settings;
 mod source;
 mod spelling;

@@ -10,7 +10,7 @@ use crate::{
     film,
     pilot::Pilot,
     rollout::{Evaluation, Job, OpenLoop, Outcome, progress_json},
-    run::{Metrics, Result, RunError, RunFolder, seeds, write_json},
+    run::{Metrics, Recovery, Result, RunError, RunFolder, seeds, write_json},
     worlds::World,
 };
 
@@ -128,9 +128,28 @@ fn evaluated(path: &Path) -> Result<Option<String>> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(path).map_err(RunError::io("read", path))?;
-    let found: Option<Value> = serde_json::from_str(&text).ok();
-    Ok(found.and_then(|found| found["checksum"].as_str().map(String::from)))
+    Ok(read_summary(path)?["checksum"].as_str().map(String::from))
+}
+
+/// The summary that [`evaluate`] wrote of `folder`.
+///
+/// # Errors
+/// If it cannot be read or is damaged.
+pub fn summary(folder: &RunFolder) -> Result<Value> {
+    read_summary(&folder.path("evaluation/summary.json"))
+}
+
+fn read_summary(path: &Path) -> Result<Value> {
+    let bytes = std::fs::read(path).map_err(RunError::io("read", path))?;
+    let damaged = |what: String| RunError::damaged(path, what, Recovery::File);
+    let found: Value = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    match ["agent", "random"]
+        .into_iter()
+        .find(|who| !found[who].is_object())
+    {
+        Some(who) => Err(damaged(format!("it has no scores of `{who}`"))),
+        None => Ok(found),
+    }
 }
 
 /// The outcomes that `path` has of the agent with `checksum`: consecutive seeds from `first`.

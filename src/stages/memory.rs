@@ -9,6 +9,7 @@ use std::{
 };
 
 use frmdn_engine::Params;
+use frmdn_env::EnvSpec;
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -38,10 +39,10 @@ const PICTURE: &str = "pictures/memory.png";
 /// Encodes what is not encoded yet, then trains M (variants that are never trained are only
 /// initialised).
 pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
-    encode(folder, context)?;
     let preset = folder.preset();
     let config = &preset.memory;
     let spec = context.world(&preset.environment)?.spec()?;
+    encode(folder, &spec, context)?;
     let (latent, actions) = (preset.vision.model.latent, Actions::of(&spec).width());
     let directory = folder.path("memory");
     if !config.model.is_trained() {
@@ -77,7 +78,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             }
             continue;
         }
-        let latents = Latents::new(folder, config, &training)?;
+        let latents = Latents::new(folder, config, actions, &training)?;
         let batches = held_out_batches(&latents, &held_out, preset.seed)?;
         let training = training.clone();
         let seed = MemoryConfig::member_seed(preset.seed, index);
@@ -95,7 +96,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         draw(folder, &directory(index).join("metrics.jsonl"))?;
     }
     if members > 1 && !folder.path("memory/weights.safetensors").exists() {
-        let latents = Latents::new(folder, config, &training)?;
+        let latents = Latents::new(folder, config, actions, &training)?;
         let batches = held_out_batches(&latents, &held_out, preset.seed)?;
         join(folder, &member, [latent, actions], batches, directory)?;
     }
@@ -148,16 +149,17 @@ fn join(
     Agent::save_memory(folder, &Params::joined("member", weights))
 }
 
-/// Writes the latents of every episode, by the V that is in the folder now.
-pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
-    let preset = folder.preset();
+/// Writes the latents of every episode, recorded in the environment `spec`, by the V that is in the
+/// folder now.
+pub fn encode(folder: &RunFolder, spec: &EnvSpec, context: &Context<'_>) -> Result<()> {
+    let (preset, actions) = (folder.preset(), Actions::of(spec).width());
     let (weights, vision) = Agent::load_vision(folder)?;
     let (episodes, latents) = (folder.episodes(), folder.latents());
     let missing: Vec<usize> = (0..preset.collect.episodes)
         .into_par_iter()
         .filter(|&i| {
-            !latents.has(i)
-                || LatentEpisode::load(&latents.path(i)).is_ok_and(|l| l.vision != vision)
+            let of_other_vision = |found: LatentEpisode| found.vision != vision;
+            !latents.has(i) || latents.load_latents(i, actions).is_ok_and(of_other_vision)
         })
         .collect();
     if missing.is_empty() {
@@ -193,7 +195,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                 let latent = encoded(
                     encoder.as_ref(),
                     scratch,
-                    Episode::load(&episodes.path(index))?,
+                    episodes.load(index, Some(spec))?,
                     vision,
                 );
                 latent.save(&latents.path(index))?;

@@ -1,6 +1,7 @@
 //! Training of V on streamed episodes.
 
 use frmdn_engine::{Params, random::stream};
+use frmdn_env::{EnvSpec, ObservationSpace};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -11,8 +12,7 @@ use crate::{
     memory::posterior_entropy,
     pictures::{Panel, Series, plot_curves},
     run::{
-        Checkpoint, CheckpointKind, Episode, Metrics, Observed, Result, RunError, RunFolder,
-        VisionTraining,
+        Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder, VisionTraining,
     },
     vision::{
         BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer,
@@ -61,25 +61,26 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
         return Ok(());
     }
-    let store = folder.episodes();
-    let first = Episode::load(&store.path(0))?;
-    if let Observed::Latents { .. } = first.observed {
+    let spec = context.world(&preset.environment)?.spec()?;
+    if let ObservationSpace::Latent(_) = spec.observation {
         // What is seen is the latent already: V has no weights.
         return Agent::save_vision(folder, &Params::default());
     }
+    let held_out = held_out_frames(folder, &spec)?;
+    let store = folder.episodes();
     let mut windows = Windows::new(
         "vision/window",
         preset.seed,
         training_indices(preset.collect.episodes).collect(),
         config.window_episodes,
         config.window_updates,
-        move |i| Episode::load(&store.path(i)),
+        move |i| store.load(i, Some(&spec)),
     );
     let mut training = Training {
         folder,
         context,
         trainer: trainer.on(context.device.burn()),
-        held_out: held_out_frames(folder)?,
+        held_out,
         metrics: Metrics::resume(&metrics_path, "update", state.update)?,
         state,
         frames: Vec::new(),
@@ -110,8 +111,12 @@ fn trainer(folder: &RunFolder) -> Result<(VaeTrainer, State)> {
     let path = folder.path("vision/state.safetensors");
     if path.exists() {
         let Checkpoint { tensors, state } = Checkpoint::<State>::load(&path, kind)?;
-        let trainer = VaeTrainer::restore(&state.trainer, &tensors)
-            .map_err(|e| RunError::damaged(&path, e, kind.recovery()))?;
+        let damaged = |what: String| RunError::damaged(&path, what, kind.recovery());
+        if state.trainer.model != preset.vision.model {
+            return Err(damaged("its V has another size than the run's".into()));
+        }
+        let trainer =
+            VaeTrainer::restore(&state.trainer, &tensors).map_err(|e| damaged(e.to_string()))?;
         return Ok((trainer, state));
     }
     let config = VaeTrainerConfig {
@@ -278,12 +283,12 @@ fn batch(episodes: &[Episode], size: usize, seed: u64, update: u64, frames: &mut
 }
 
 /// Frames spread evenly over the held-out episodes.
-fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
+fn held_out_frames(folder: &RunFolder, spec: &EnvSpec) -> Result<Vec<u8>> {
     let indices: Vec<usize> = held_out_indices(folder.preset().collect.episodes).collect();
     let each = HELD_OUT_FRAMES.div_ceil(indices.len());
     let mut frames = Vec::new();
     for index in indices {
-        let episode = Episode::load(&folder.episodes().path(index))?;
+        let episode = folder.episodes().load(index, Some(spec))?;
         let total = episode.steps() + 1;
         let count = each.min(total);
         for i in 0..count {

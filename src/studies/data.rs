@@ -74,5 +74,6 @@ fn open(path: &Path) -> Result<RunFolder> {
             path: path.to_path_buf(),
         });
     }
+    folder.tidy()?;
     Ok(folder)
 }

@@ -91,6 +91,12 @@ pub fn check(name: &str) -> Result<(), WorldError> {
     parse(name, Frames::Agent).map(drop)
 }
 
+/// What the environment `name` says of itself; `None` for one behind the bridge, which says it only
+/// once Python was started, and for a name that does not exist.
+pub fn declared(name: &str) -> Option<EnvSpec> {
+    native(name, Frames::Agent).ok()??.spec().ok()
+}
+
 /// Whether `name` asks for wrappers.
 ///
 /// # Errors

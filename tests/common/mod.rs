@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -118,6 +118,21 @@ pub fn hashes(root: &Path) -> BTreeMap<String, String> {
                 let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
                 let inside = path.strip_prefix(root).unwrap();
                 found.insert(inside.to_string_lossy().into_owned(), hash);
+            }
+        }
+    }
+    found
+}
+
+/// Files in `root` and its folders that were begun and not finished.
+pub fn half_written(root: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if entry.file_name().to_string_lossy().starts_with(".partial-") {
+                found.push(entry.path());
             }
         }
     }

@@ -41,6 +41,9 @@ pub enum Recombination {
     Mirrored,
 }
 
+/// Most candidates of a generation.
+const MOST: usize = 1 << 24;
+
 /// Settings of a [`crate::CmaEs`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CmaEsConfig {
@@ -89,7 +92,11 @@ impl CmaEsConfig {
     pub(crate) fn strategy(&self) -> Result<Strategy, CmaError> {
         let (dimension, lambda) = (self.dimension, self.population());
         let odd = self.recombination == Recombination::Mirrored && lambda % 2 == 1;
-        if odd || dimension == 0 || lambda < 4 || !(self.sigma0.is_finite() && self.sigma0 > 0.0) {
+        if odd
+            || dimension == 0
+            || !(4..=MOST).contains(&lambda)
+            || !(self.sigma0.is_finite() && self.sigma0 > 0.0)
+        {
             return Err(CmaError::Config {
                 dimension,
                 population: lambda,

@@ -210,7 +210,9 @@ impl TryFrom<Saved> for Full {
 
     fn try_from(saved: Saved) -> Result<Self, CmaError> {
         let n = saved.dimension;
-        let expected = n * (n + 1) / 2;
+        // A dimension whose triangle cannot be counted is not that of any entries.
+        let doubled = n.checked_add(1).and_then(|m| m.checked_mul(n));
+        let expected = doubled.map_or(usize::MAX, |doubled| doubled / 2);
         for triangle in std::iter::once(&saved.c).chain(&saved.source) {
             if triangle.len() != expected {
                 return Err(CmaError::SavedEntries {

@@ -43,7 +43,7 @@ pub enum CmaError {
     /// Settings that cannot be used.
     #[error(
         "dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at \
-         least 1, the population at least 4 (and even for pairs), sigma0 a number above 0"
+         least 1, the population 4 to 16777216 (and even for pairs), sigma0 a number above 0"
     )]
     Config {
         /// Number of parameters.

@@ -181,15 +181,9 @@ impl Recording {
         })?;
         let [height, width, channels] = self.shape;
         write_atomically(&folder.join("frames.npy"), |w| {
-            use npyz::WriterBuilder;
-            let shape = [self.lines.len(), height, width, channels].map(|n| n as u64);
-            let mut npy = npyz::WriteOptions::new()
-                .default_dtype()
-                .shape(&shape)
-                .writer(&mut *w)
-                .begin_nd()?;
-            npy.extend(self.frames.iter().copied())?;
-            npy.finish()
+            let shape = [self.lines.len(), height, width, channels];
+            w.write_all(&run::npy::header("|u1", &shape))?;
+            w.write_all(&self.frames)
         })?;
         if channels != 3 {
             return Ok(());

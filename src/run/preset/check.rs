@@ -7,6 +7,7 @@ use frmdn_cma_es::Recombination;
 use super::{
     CollectConfig, ControllerConfig, ControllerInputs, ControllerStart, EvaluateConfig, FINALISTS,
     LateConfig, MemoryTraining, Preset, VisionTraining,
+    memory::{self, Part},
 };
 use crate::run::{DriverName, Recovery, Result, RunError, existing_folder, seeds};
 
@@ -39,7 +40,7 @@ impl Preset {
         Ok(())
     }
 
-    /// Refuses impossible values.
+    /// Refuses what cannot be run, here or anywhere.
     pub(super) fn validate(&self) -> Checked {
         crate::worlds::check(&self.environment).map_err(|e| Impossible::Environment {
             name: self.environment.clone(),
@@ -53,6 +54,38 @@ impl Preset {
                 }
             })?;
         }
+        self.values()?;
+        self.memory_is_there()
+    }
+
+    /// Refuses values that no machine can work with. The environment is not asked: it may be
+    /// another program's.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub(in crate::run) fn check_values(&self) -> Result<()> {
+        Ok(self.values()?)
+    }
+
+    /// Refuses what needs more memory than this machine has.
+    ///
+    /// # Errors
+    /// With the bytes, and the keys that decide them.
+    pub(in crate::run) fn check_memory(&self) -> Result<()> {
+        Ok(self.memory_is_there()?)
+    }
+
+    fn memory_is_there(&self) -> Checked {
+        let limit = memory::of_this_machine();
+        for Part { keys, bytes } in memory::parts(self) {
+            if bytes > limit {
+                return Err(Impossible::TooLarge { keys, bytes, limit });
+            }
+        }
+        Ok(())
+    }
+
+    fn values(&self) -> Checked {
         if self.first.is_none() && self.collect.policies().contains(&DriverName::First) {
             return Err(Impossible::NoFirstRound);
         }
@@ -87,6 +120,16 @@ pub(super) enum Impossible {
     /// A model refuses its settings.
     #[error("{table}: {cause}")]
     Model { table: String, cause: String },
+    #[error(
+        "{keys}: this would take {:.1} GB of memory, and this machine has {:.1} GB",
+        bytes / 1e9,
+        limit / 1e9
+    )]
+    TooLarge {
+        keys: &'static str,
+        bytes: f64,
+        limit: f64,
+    },
     #[error("{key} = {value} is impossible: {reason}")]
     Value {
         key: String,
@@ -154,6 +197,10 @@ fn model(table: impl Into<String>, cause: impl Display) -> Impossible {
     }
 }
 
+/// Most steps of an episode: the frames of one are an array of less than 2 GiB, which is the largest
+/// that is read.
+const LONGEST: usize = 150_000;
+
 fn check_collect(c: &CollectConfig) -> Checked {
     at_least("collect.episodes", c.episodes as u64, 10)?;
     let there = seeds::COLLECT.end;
@@ -161,7 +208,12 @@ fn check_collect(c: &CollectConfig) -> Checked {
         let reason = format!("there are {there} seeds");
         return Err(impossible("collect.episodes", c.episodes, reason));
     }
-    at_least("collect.steps", c.steps as u64, 2)
+    at_least("collect.steps", c.steps as u64, 2)?;
+    if c.steps > LONGEST {
+        let reason = format!("it must be at most {LONGEST}");
+        return Err(impossible("collect.steps", c.steps, reason));
+    }
+    Ok(())
 }
 
 fn check_vision(v: &VisionTraining) -> Checked {
@@ -224,8 +276,11 @@ fn check_controller(c: &ControllerConfig) -> Checked {
     if let Some(late) = &c.late {
         check_late(late, c.recombination)?;
     }
-    let late = c.late.as_ref().map_or(0, |l| l.seeds + l.more_seeds);
-    let needed = c.generations * (c.seeds + c.more_seeds).max(late) as u64;
+    // Products of what anybody can write must not wrap.
+    let seeds = |seeds: usize, more: usize| seeds.saturating_add(more) as u64;
+    let late = c.late.as_ref().map_or(0, |l| seeds(l.seeds, l.more_seeds));
+    let each = seeds(c.seeds, c.more_seeds).max(late);
+    let needed = c.generations.saturating_mul(each);
     let there = seeds::EVOLVE.end - seeds::EVOLVE.start;
     if needed > there {
         let key = "controller.generations × controller.tracks";
@@ -241,7 +296,8 @@ fn check_finalists(c: &ControllerConfig) -> Checked {
         return Err(impossible("controller.finalists", c.finalists, reason));
     }
     // Successive halving doubles the tracks with every round.
-    let halved = c.select_seeds as u64 * (2 * c.finalists.max(1)).next_power_of_two() as u64;
+    let rounds = (2 * c.finalists.max(1)).next_power_of_two() as u64;
+    let halved = (c.select_seeds as u64).saturating_mul(rounds);
     let there = seeds::SELECTION.end - seeds::SELECTION.start;
     if halved > there {
         let reason = format!(
@@ -260,7 +316,7 @@ fn check_finalists(c: &ControllerConfig) -> Checked {
 
 fn check_starts(c: &ControllerConfig) -> Checked {
     at_least("controller.starts", c.starts, 1)?;
-    if c.starts > 1 && c.generations < c.starts * c.start_generations {
+    if c.starts > 1 && c.generations < c.starts.saturating_mul(c.start_generations) {
         let reason = format!(
             "{} starts of {} generations take more",
             c.starts, c.start_generations

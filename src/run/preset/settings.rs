@@ -32,6 +32,10 @@ enum SetError {
     UnknownTable { table: String, allowed: String },
     #[error("there is no key `{key}`; allowed here: {allowed}")]
     UnknownKey { key: String, allowed: String },
+    #[error(
+        "this number is out of range: at most 1.8e308, a whole one at most 9223372036854775807"
+    )]
+    OutOfRange,
 }
 
 /// Applies `set` (`key=value`) to the table of a preset. A key must be there already: a preset's
@@ -57,7 +61,12 @@ fn apply(preset: &mut Table, set: &str) -> std::result::Result<(), SetError> {
             key: key.to_owned(),
             allowed,
         })?;
+    let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
     *slot = match (&*slot, value(text)) {
+        // A word is a string; a number that TOML cannot hold is none.
+        (Value::Float(_) | Value::Integer(_), Value::String(_)) if is_number(text) => {
+            return Err(SetError::OutOfRange);
+        }
         (Value::Float(_), Value::Integer(i)) => Value::Float(i as f64),
         (_, value) => value,
     };

@@ -1,5 +1,7 @@
 //! The state of an evolution: all that is needed to continue bit for bit.
 
+use std::path::PathBuf;
+
 use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig};
 use frmdn_engine::{Params, random::stream};
 use rand::RngExt;
@@ -8,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::seed_pool::SeedPool;
 use crate::{
     controller::{LinearController, Whitening},
-    run::{Checkpoint, CheckpointKind, ControllerConfig, LateConfig, Preset, Result, RunFolder},
+    run::{
+        Checkpoint, CheckpointKind, ControllerConfig, LateConfig, Preset, Result, RunError,
+        RunFolder,
+    },
 };
 
 /// Factor of the step size where candidates score too far below their mean.
@@ -97,9 +102,36 @@ impl Evolution {
         })
     }
 
+    /// Checks that the state is of controllers of `features` values with `actions` outputs.
+    ///
+    /// # Errors
+    /// If one of its parts has another number of parameters.
+    pub fn check(&self, folder: &RunFolder, features: usize, actions: usize) -> Result<()> {
+        let n = self.whitening.count(actions);
+        let vectors = [&self.origin, &self.means.0].into_iter();
+        let vectors = vectors.chain(self.finalists.iter().map(|finalist| &finalist.x));
+        let starts = self
+            .starts
+            .iter()
+            .filter_map(|(_, optimiser)| optimiser.as_ref());
+        let fits = self.whitening.features() == features
+            && vectors.into_iter().all(|x| x.len() == n)
+            && starts
+                .chain([&self.optimiser])
+                .all(|o| o.config().dimension == n);
+        if fits {
+            return Ok(());
+        }
+        Err(RunError::damaged(
+            &state_path(folder),
+            format!("not all of its parts have {n} parameters"),
+            CheckpointKind::ControllerState.recovery(),
+        ))
+    }
+
     /// The state saved in `folder`, if any.
     pub fn load(folder: &RunFolder) -> Result<Option<Self>> {
-        let path = folder.path("controller/state.safetensors");
+        let path = state_path(folder);
         if !path.exists() {
             return Ok(None);
         }
@@ -112,10 +144,7 @@ impl Evolution {
             tensors: Params::default(),
             state: self,
         };
-        checkpoint.save(
-            &folder.path("controller/state.safetensors"),
-            CheckpointKind::ControllerState,
-        )
+        checkpoint.save(&state_path(folder), CheckpointKind::ControllerState)
     }
 
     /// The controller with the parameters `x`.
@@ -304,6 +333,10 @@ impl Evolution {
             config.patience
         ))
     }
+}
+
+fn state_path(folder: &RunFolder) -> PathBuf {
+    folder.path("controller/state.safetensors")
 }
 
 /// Start number `start`, at `origin`.

@@ -34,7 +34,8 @@ pub fn fit(
 ) -> Result<(Vec<f64>, f64)> {
     let preset = folder.preset();
     let agent = Agent::load(&folder.path(FIRST))?;
-    let (old, controller) = (agent.acting_model(&world.spec()?)?, agent.controller()?);
+    let spec = world.spec()?;
+    let (old, controller) = (agent.acting_model(&spec)?, agent.controller()?);
     let collect = &preset.collect;
     let is_of_first = |&i: &usize| collect.policies()[collect.driver(i)] == DriverName::First;
     let chosen: Vec<usize> = training_indices(collect.episodes)
@@ -43,8 +44,7 @@ pub fn fit(
         .collect();
     let (n, actions) = (whitening.len() + 1, model.actions.width());
     let sums_of = |&i: &usize| {
-        let episode = Episode::load(&folder.episodes().path(i))?;
-        let latents = LatentEpisode::load(&folder.latents().path(i))?;
+        let (episode, latents) = folder.episode(i, &spec)?;
         let mut sums = Ridge::new(n, actions);
         let imitated = (&old, &controller);
         add(&mut sums, &episode, &latents, imitated, model, whitening);

@@ -16,8 +16,8 @@ use crate::{
     pictures::{Series, plot_curves},
     rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
     run::{
-        ControllerInputs, ControllerOutputs, ControllerStart, LatentEpisode, Metrics, Preset,
-        Recovery, Result, RunError, RunFolder,
+        ControllerInputs, ControllerOutputs, ControllerStart, Metrics, Preset, Recovery, Result,
+        RunError, RunFolder,
     },
     worlds::World,
 };
@@ -60,6 +60,9 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     let world = context.world(&preset.environment)?;
     let model = Agent::load_model(folder, &world.spec()?)?;
+    if let Some(state) = &saved {
+        state.check(folder, model.features(), model.actions.width())?;
+    }
     let mut state = match saved {
         // If the choice was made at the end of a shorter evolution, it is made again.
         Some(state) => Evolution {
@@ -146,7 +149,7 @@ pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments
     let (mut moments, mut scratch) = (Moments::new(model.features()), Scratch::default());
     let mut row = vec![0.0; model.features()];
     for index in training_indices(folder.preset().collect.episodes).take(MOMENT_EPISODES) {
-        let episode = LatentEpisode::load(&latents.path(index))?;
+        let episode = latents.load_latents(index, model.actions.width())?;
         let mut state = vec![0.0; model.memory.state_len()];
         for (z, a) in episode
             .mean

@@ -133,8 +133,7 @@ fn rows(
     standard: &Whitening,
     index: usize,
 ) -> Result<Rows> {
-    let episode = Episode::load(&folder.episodes().path(index))?;
-    let latents = LatentEpisode::load(&folder.latents().path(index))?;
+    let (episode, latents) = folder.episode(index, &world.spec()?)?;
     let mut replay = Replay {
         spec: world.probe_spec()?,
         model,

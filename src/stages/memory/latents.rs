@@ -15,6 +15,8 @@ const SPREAD_EPISODES: usize = 100;
 #[derive(Clone)]
 pub struct Latents {
     store: EpisodeStore,
+    /// Values of an action.
+    actions: usize,
     /// Standard deviation of the draws of each dimension; `None`: V's posterior.
     sd: Option<Vec<f32>>,
     /// What M is fed.
@@ -26,12 +28,18 @@ pub struct Latents {
 }
 
 impl Latents {
-    /// Latents of `folder` with the noise of `config`; its unit is the spread of the means in the
-    /// episodes `training`.
-    pub fn new(folder: &RunFolder, config: &MemoryTraining, training: &[usize]) -> Result<Self> {
+    /// Latents of `folder`, whose actions have `actions` values, with the noise of `config`; its unit
+    /// is the spread of the means in the episodes `training`.
+    pub fn new(
+        folder: &RunFolder,
+        config: &MemoryTraining,
+        actions: usize,
+        training: &[usize],
+    ) -> Result<Self> {
         let store = folder.latents();
         let mut latents = Self {
             store,
+            actions,
             sd: None,
             inputs: config.inputs,
             input_sd: None,
@@ -49,7 +57,7 @@ impl Latents {
 
     /// The latents of episode `index`.
     pub fn load(&self, index: usize) -> Result<LatentEpisode> {
-        LatentEpisode::load(&self.store.path(index))
+        self.store.load_latents(index, self.actions)
     }
 
     /// Standard deviation of each dimension of V's means.
@@ -215,6 +223,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::run::Preset;
 
     fn episode(steps: usize) -> LatentEpisode {
         let mean: Vec<f32> = (0..=steps).flat_map(|t| [t as f32, -(t as f32)]).collect();
@@ -233,7 +242,8 @@ mod tests {
 
     fn latents() -> Latents {
         Latents {
-            store: EpisodeStore::new(PathBuf::new()),
+            store: EpisodeStore::new(PathBuf::new(), 0, &Preset::resolve("tiny", &[]).unwrap()),
+            actions: 1,
             sd: None,
             inputs: Inputs::Draws,
             input_sd: None,

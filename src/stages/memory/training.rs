@@ -130,13 +130,18 @@ impl Job<'_> {
         };
         let trainer =
             MemoryTrainer::restore(model, latent, actions, self.seed, &tensors, &state.trainer);
-        let trainer = trainer.map_err(|e| {
-            RunError::damaged(
-                &self.directory.join("state.safetensors"),
-                e,
-                CheckpointKind::MemoryState.recovery(),
-            )
-        })?;
+        let damaged = |what: String| {
+            let path = self.directory.join("state.safetensors");
+            RunError::damaged(&path, what, CheckpointKind::MemoryState.recovery())
+        };
+        let trainer = trainer.map_err(|e| damaged(e.to_string()))?;
+        // None before the first update.
+        let (last, expected) = (trainer.last().len(), 2 * self.config.batch * model.hidden);
+        if last != 0 && last != expected {
+            return Err(damaged(format!(
+                "tensor `last` has {last} values, {expected} are needed"
+            )));
+        }
         Ok((trainer, state))
     }
 

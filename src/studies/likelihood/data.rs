@@ -10,7 +10,7 @@ use crate::{
     agent::Agent,
     controller::Actions,
     memory::SequenceBatch,
-    run::{EpisodeStore, LatentEpisode, Preset, Result, RunError, RunFolder, seeds},
+    run::{EpisodeStore, Preset, Result, RunError, RunFolder, seeds},
     stages::{self, Context, Latents},
     studies::data,
     vision::{EncoderScratch, Vae},
@@ -42,18 +42,23 @@ impl Data {
         plan: &Likelihood,
         context: &Context<'_>,
     ) -> Result<Self> {
-        if plan.train {
-            stages::encode(&folder, context)?;
-        }
         let mut world = context.world(&preset.environment)?;
+        let spec = world.spec()?;
+        if plan.train {
+            stages::encode(&folder, &spec, context)?;
+        }
         if preset.collect.random_start {
             world = world.with_random_start()?;
         }
         let (weights, vision) = Agent::load_vision(&folder)?;
-        let actions = Actions::of(&world.spec()?).width();
+        let actions = Actions::of(&spec).width();
         let data = Self {
             name: data::name(&folder),
-            test: EpisodeStore::new(folder.path("test-latents")),
+            test: EpisodeStore::new(
+                folder.path("test-latents"),
+                seeds::LIKELIHOOD.start,
+                folder.preset(),
+            ),
             folder,
             preset,
             vision,
@@ -87,7 +92,8 @@ impl Data {
     ) -> Result<()> {
         let test = &self.test;
         let of_other_vision = |i: usize| {
-            LatentEpisode::load(&test.path(i)).is_ok_and(|episode| episode.vision != self.vision)
+            let found = test.load_latents(i, self.actions);
+            found.is_ok_and(|episode| episode.vision != self.vision)
         };
         let missing: Vec<usize> = (0..count)
             .into_par_iter()
@@ -131,7 +137,7 @@ impl Data {
     /// If an episode cannot be read.
     pub fn tests(&self, latents: &Latents, count: usize, spread: Vec<f64>) -> Result<Test> {
         let load = |index: usize| {
-            let episode = LatentEpisode::load(&self.test.path(index))?;
+            let episode = self.test.load_latents(index, self.actions)?;
             let mut batch =
                 SequenceBatch::zeros(episode.steps(), 1, episode.latent, episode.action_len);
             let name = "compare/test";

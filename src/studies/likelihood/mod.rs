@@ -314,7 +314,7 @@ fn linear_predictor(plan: &Likelihood, data: &Data) -> Result<Linear> {
         });
     }
     let training: Vec<usize> = stages::training_indices(data.preset.collect.episodes).collect();
-    let latents = Latents::new(&data.folder, settings, &training)?;
+    let latents = Latents::new(&data.folder, settings, data.actions, &training)?;
     let every = training.len().div_ceil(linear::EPISODES);
     let training: Vec<usize> = training.into_iter().step_by(every).collect();
     let (training, _) = held_out_batches(&latents, &training, data.preset.seed)?;

@@ -38,7 +38,7 @@ pub fn train(
             "memory": settings }),
     )?;
     let [training, held_out] = episodes(data, run);
-    let latents = Latents::new(&data.folder, settings, &training)?;
+    let latents = Latents::new(&data.folder, settings, data.actions, &training)?;
     let held_out = held_out_batches(&latents, &held_out, data.preset.seed)?;
     let floor = held_out.1;
     let spread = latents.spread(&training)?;

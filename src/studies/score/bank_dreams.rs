@@ -78,7 +78,8 @@ impl Dreamer<'_> {
         let mut states = Vec::new();
         for i in 0..count {
             let index = indices[i % indices.len()];
-            let episode = LatentEpisode::load(&self.data.folder.latents().path(index))?;
+            let actions = self.data.actions.width();
+            let episode = self.data.folder.latents().load_latents(index, actions)?;
             let most = WARM_UP[1].min(episode.steps().saturating_sub(1));
             let step = stream(0, "score/starts", &[i as u64])
                 .random_range(WARM_UP[0].min(most / 2)..=most);
@@ -211,14 +212,15 @@ fn real_return(data: &Data, real: &Real, actions: &[f32], stop: &Interrupt) -> R
 /// How dreams end, as part of what decides a result: as [`ends`] says.
 pub const ENDS: &str = "as recorded";
 
-/// Whether any episode that memories learn from ended by itself. Where none did, nothing has taught
-/// a memory what ends one, and its dreams go on to their last step.
+/// Whether any episode that memories learn from ended by itself; its actions have `actions` values.
+/// Where none did, nothing has taught a memory what ends one, and its dreams go on to their last
+/// step.
 ///
 /// # Errors
 /// If an episode cannot be read.
-pub fn ends(folder: &RunFolder) -> Result<bool> {
+pub fn ends(folder: &RunFolder, actions: usize) -> Result<bool> {
     for i in stages::training_indices(folder.preset().collect.episodes) {
-        if LatentEpisode::load(&folder.latents().path(i))?.terminated {
+        if folder.latents().load_latents(i, actions)?.terminated {
             return Ok(true);
         }
     }

@@ -45,10 +45,11 @@ impl Data {
         preset: Preset,
         context: &Context<'_>,
     ) -> Result<Self> {
-        if plan.train {
-            stages::encode(&folder, context)?;
-        }
         let world = context.world(&preset.environment)?;
+        let spec = world.spec()?;
+        if plan.train {
+            stages::encode(&folder, &spec, context)?;
+        }
         let recorded = if preset.collect.random_start {
             world.with_random_start()?
         } else {
@@ -57,11 +58,11 @@ impl Data {
         let (weights, vision) = Agent::load_vision(&folder)?;
         let vae = Vae::if_any(preset.vision.model, &weights)
             .map_err(|e| RunError::Failed(format!("compare: {e}")))?;
-        let actions = Actions::of(&world.spec()?);
+        let actions = Actions::of(&spec);
         let dreams = plan.train && (plan.does(Experiment::E1) || plan.does(Experiment::E4));
         Ok(Self {
             name: data::name(&folder),
-            ends: dreams && bank_dreams::ends(&folder)?,
+            ends: dreams && bank_dreams::ends(&folder, actions.width())?,
             folder,
             preset,
             world,

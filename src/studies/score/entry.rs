@@ -125,7 +125,7 @@ impl Entry {
         let episodes = data.preset.collect.episodes;
         let training: Vec<usize> = stages::training_indices(episodes).collect();
         let held_out: Vec<usize> = stages::held_out_indices(episodes).collect();
-        let latents = Latents::new(&data.folder, config, &training)?;
+        let latents = Latents::new(&data.folder, config, data.actions.width(), &training)?;
         let held = held_out_batches(&latents, &held_out, data.preset.seed)?;
         let part = Part::new(progress, self.name(data));
         let context = progress.context(&part);

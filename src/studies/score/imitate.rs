@@ -6,7 +6,7 @@ use crate::{
     controller::Whitening,
     memory::Scratch,
     rollout::ActingModel,
-    run::{DriverName, LatentEpisode, Result},
+    run::{DriverName, Result},
     stages::{self, Ridge},
 };
 
@@ -41,7 +41,7 @@ pub fn imitate_drivers(
         .filter(seeing)
         .take(EPISODES)
     {
-        let episode = LatentEpisode::load(&data.folder.latents().path(index))?;
+        let episode = data.folder.latents().load_latents(index, actions)?;
         let mut state = vec![0.0; model.memory.state_len()];
         for (z, action) in episode
             .mean
