@@ -30,7 +30,7 @@ pub fn train(args: &RunArgs, context: &Context<'_>) -> Result<()> {
 #[derive(Args, Clone, Debug)]
 pub struct CollectArgs {
     #[command(flatten)]
-    run: RunArgs,
+    pub(super) run: RunArgs,
     /// The policy: brownian, scripted (it reads the track), or the folder of a run or checkpoint.
     #[arg(long, value_name = "brownian|scripted|RUN")]
     policy: Option<String>,
@@ -62,6 +62,11 @@ pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
 
 fn go(folder: &RunFolder, context: &Context<'_>, last: Stage) -> Result<()> {
     let finished = folder.path("evaluation/summary.json").exists();
+    // A run that misses a gate is finished only if that was to be ignored; it need not be said again.
+    let context = &Context {
+        ignore_gates: context.ignore_gates || finished,
+        ..*context
+    };
     for stage in last.up_to() {
         let began = Instant::now();
         let outcome = stage.run(folder, context);
