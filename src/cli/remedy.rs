@@ -239,6 +239,7 @@ fn of_missing(what: Part, path: &Path) -> String {
         Part::Memory => format!("Type: frmdn memory --run {}", path.display()),
         Part::Controller => format!("Type: frmdn train --run {}", path.display()),
         Part::LinearPredictor => "Type the command without --report.".into(),
+        Part::Episode(_) => format!("Type: frmdn collect --run {}", path.display()),
     }
 }
 

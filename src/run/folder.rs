@@ -8,7 +8,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{EpisodeStore, Preset, Recovery, Result, RunError, write_atomically};
+use super::{Episode, EpisodeStore, Part, Preset, Recovery, Result, RunError, write_atomically};
 
 /// Version of the run folder's layout.
 const VERSION: u32 = 1;
@@ -111,6 +111,21 @@ impl RunFolder {
     /// Recorded episodes.
     pub fn episodes(&self) -> EpisodeStore {
         EpisodeStore::new(self.path("episodes"))
+    }
+
+    /// The recorded episode `index`.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn episode(&self, index: usize) -> Result<Episode> {
+        let store = self.episodes();
+        if !store.has(index) {
+            return Err(RunError::Missing {
+                what: Part::Episode(index),
+                path: self.root.clone(),
+            });
+        }
+        Episode::load(&store.path(index))
     }
 
     /// Encoded episodes.

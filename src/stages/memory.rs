@@ -152,7 +152,7 @@ fn join(
 pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let (weights, vision) = Agent::load_vision(folder)?;
-    let (episodes, latents) = (folder.episodes(), folder.latents());
+    let latents = folder.latents();
     let missing: Vec<usize> = (0..preset.collect.episodes)
         .into_par_iter()
         .filter(|&i| {
@@ -190,12 +190,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
                 if context.stop.is_set() {
                     return Ok(());
                 }
-                let latent = encoded(
-                    encoder.as_ref(),
-                    scratch,
-                    Episode::load(&episodes.path(index))?,
-                    vision,
-                );
+                let latent = encoded(encoder.as_ref(), scratch, folder.episode(index)?, vision);
                 latent.save(&latents.path(index))?;
                 context
                     .report

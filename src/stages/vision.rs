@@ -283,7 +283,7 @@ fn held_out_frames(folder: &RunFolder) -> Result<Vec<u8>> {
     let each = HELD_OUT_FRAMES.div_ceil(indices.len());
     let mut frames = Vec::new();
     for index in indices {
-        let episode = Episode::load(&folder.episodes().path(index))?;
+        let episode = folder.episode(index)?;
         let total = episode.steps() + 1;
         let count = each.min(total);
         for i in 0..count {

@@ -43,7 +43,7 @@ pub fn fit(
         .collect();
     let (n, actions) = (whitening.len() + 1, model.actions.width());
     let sums_of = |&i: &usize| {
-        let episode = Episode::load(&folder.episodes().path(i))?;
+        let episode = folder.episode(i)?;
         let latents = LatentEpisode::load(&folder.latents().path(i))?;
         let mut sums = Ridge::new(n, actions);
         let imitated = (&old, &controller);

@@ -133,7 +133,7 @@ fn rows(
     standard: &Whitening,
     index: usize,
 ) -> Result<Rows> {
-    let episode = Episode::load(&folder.episodes().path(index))?;
+    let episode = folder.episode(index)?;
     let latents = LatentEpisode::load(&folder.latents().path(index))?;
     let mut replay = Replay {
         spec: world.probe_spec()?,
