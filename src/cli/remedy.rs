@@ -247,6 +247,11 @@ fn of_world(error: &WorldError) -> Option<String> {
     match error {
         WorldError::Gym(error) => of_gym(error),
         WorldError::Env(error) => of_env(error),
+        WorldError::Untrusted { .. } => Some(
+            "A file names it, and to import a package is to run its code. If you trust it, type \
+             the same command with --trust, or name the environment yourself with --env."
+                .into(),
+        ),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ pub mod gym;
 mod maker;
 mod name;
 mod pursuit;
+mod trust;
 mod wrap;
 
 use std::{
@@ -25,6 +26,7 @@ use frmdn_env::{Env, EnvSpec, ObservationSpace, ProbeSpec};
 pub use error::WorldError;
 pub use maker::{Expert, Kind, Maker};
 pub use pursuit::Script;
+pub use trust::Trust;
 
 use name::Name;
 use wrap::Wrapping;
@@ -53,6 +55,8 @@ pub struct Bridge {
     pub python: Option<PathBuf>,
     /// Longest time of a reset or a step. The start of an environment may take three times as long.
     pub deadline: Duration,
+    /// What Python may import for them.
+    pub trust: Trust,
 }
 
 impl Default for Bridge {
@@ -60,6 +64,7 @@ impl Default for Bridge {
         Self {
             python: None,
             deadline: Duration::from_secs(60),
+            trust: Trust::default(),
         }
     }
 }
@@ -168,7 +173,8 @@ impl World {
     /// The environment `name` with the agent's view.
     ///
     /// # Errors
-    /// If the name does not exist, or if there is no Python for a `gym:` environment.
+    /// If the name does not exist, or if there is no Python for a `gym:` environment, or if that
+    /// would import a package that [`Bridge::trust`] does not have.
     pub fn open(name: &str, bridge: &Bridge) -> Result<Self, WorldError> {
         Self::open_with(name, bridge, Frames::Agent)
     }
