@@ -378,7 +378,11 @@ fn a_killed_server_costs_time_and_nothing_else() {
         .spawn()
         .unwrap();
     let first = wait_for("a server", || servers(child.id()).first().copied());
-    // Some steps into its episode.
+    // Some steps into its episode, for which it has loaded the physics.
+    wait_for("the physics", || {
+        let loaded = std::fs::read_to_string(format!("/proc/{first}/maps")).unwrap_or_default();
+        loaded.contains("Box2D").then_some(())
+    });
     std::thread::sleep(Duration::from_millis(1500));
     kill(first);
     let out = child.wait_with_output().unwrap();
