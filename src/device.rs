@@ -43,6 +43,9 @@ pub enum DeviceFault {
     Panicked(String),
 }
 
+/// The name of the built-in engine.
+pub const CPU: &str = "cpu";
+
 /// A device by name.
 #[derive(Clone, Debug)]
 pub struct Device {
@@ -54,7 +57,7 @@ impl Default for Device {
     /// The engine.
     fn default() -> Self {
         Self {
-            name: "cpu".into(),
+            name: CPU.into(),
             burn: None,
         }
     }
@@ -68,7 +71,7 @@ impl Device {
     /// its driver. The error says what to do.
     pub fn open(name: &str) -> Result<Self, DeviceError> {
         let burn = match name {
-            "cpu" => return Ok(Self::default()),
+            CPU => return Ok(Self::default()),
             "flex" => Some(Burn::flex()),
             "wgpu" | "vulkan" | "cuda" | "tch" => built_in(name),
             _ => return Err(DeviceError::UnknownName(name.to_owned())),

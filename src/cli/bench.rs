@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use frmdn_engine::limit;
 use serde_json::{Map, Value, json};
 
-use super::{out::out, table::table};
+use super::{DeviceArgs, out::out, table::table};
 use crate::{
     controller::Actions,
     device::Device,
@@ -42,6 +42,8 @@ pub struct BenchArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
 }
 
 /// Changes to the default preset: the widths at which others report their figures.

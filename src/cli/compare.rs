@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{
+    DeviceArgs,
     command_line::command_line,
     out::out,
     robustness::{self, RobustnessArgs},
@@ -45,7 +46,7 @@ pub struct LikelihoodArgs {
     #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = VARIANTS)]
     variants: Vec<Spec>,
     /// Number of seeds that each memory is trained from.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
     /// Memories that are also trained without the last driver's episodes and tested on them. For
     /// none write --shifted ''.
@@ -91,6 +92,19 @@ pub struct LikelihoodArgs {
     /// Folder of unfinished runs (weights and optimiser states). Default: OUT/unfinished.
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl CompareCommand {
+    /// The device that it was given; `None` where nothing is trained.
+    pub fn device(&self) -> Option<&DeviceArgs> {
+        match self {
+            Self::Likelihood(args) => Some(&args.device),
+            Self::Score(args) => Some(&args.device),
+            Self::Robustness(_) => None,
+        }
+    }
 }
 
 pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Result<()> {

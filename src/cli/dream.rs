@@ -12,6 +12,11 @@ use crate::{
     stages::Context,
 };
 
+/// Most frames of a film; all real ones are in memory.
+const MOST: i64 = 100_000;
+/// Highest temperature: draws further out are noise to every memory.
+const HOTTEST: f32 = 3.0;
+
 #[derive(Args, Debug)]
 pub struct DreamArgs {
     /// A run folder (V and M are enough), a checkpoint or the name of a shipped one.
@@ -25,32 +30,29 @@ pub struct DreamArgs {
     #[arg(long, default_value_t = seeds::TEST.start)]
     seed: u64,
     /// Real frames the memory is given before the dream begins.
-    #[arg(long, default_value_t = 60)]
-    warm_up: usize,
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=MOST))]
+    warm_up: u32,
     /// Frames of the dream: the memory is given the real actions, and no real frame.
-    #[arg(long, default_value_t = 120)]
-    steps: usize,
-    /// Temperature of the samples: 0 takes the most likely component's mean.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=MOST))]
+    steps: u32,
+    /// Temperature of the samples, 0 to 3: 0 takes the most likely component's mean.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f32,
 }
 
 pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     super::play::gif(&args.out)?;
-    if !(args.temperature.is_finite() && args.temperature >= 0.0) {
+    if !(0.0..=HOTTEST).contains(&args.temperature) {
         bail!(
-            "--temperature {} is impossible: it must be 0 or above",
+            "--temperature {} is impossible: it can be from 0 to {HOTTEST}, for example 1",
             args.temperature
         );
-    }
-    if args.steps == 0 {
-        bail!("--steps 0 leaves nothing to dream: give at least 1");
     }
     let agent = load_agent(&args.dir, context)?;
     let film = DreamFilm {
         seed: args.seed,
-        warm_up: args.warm_up,
-        steps: args.steps,
+        warm_up: args.warm_up as usize,
+        steps: args.steps as usize,
         temperature: args.temperature,
     };
     let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;

@@ -32,7 +32,7 @@ use clap::{Args, Parser, Subcommand};
 use self::out::OutputError;
 use crate::{
     agent::Agent,
-    device::Device,
+    device::{self, Device},
     run::{Interrupt, Preset, RunError, RunFolder},
     stages::{self, Context, Stage},
     worlds::{self, Bridge, World},
@@ -48,17 +48,13 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed; 2 wrong arguments; 3 sta
 /// World models with flow-based recurrent mixture density networks: train, dream and compare on a
 /// laptop.
 #[derive(Debug, Parser)]
-#[command(name = "frmdn", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "frmdn", version, arg_required_else_help = true, after_help = EXIT_CODES, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Threads to work with (default: all cores). Results do not depend on it.
-    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Where V and M are trained: cpu (the built-in engine), or a device of burn: flex, wgpu,
-    /// vulkan, cuda, tch, if built in.
-    #[arg(long, global = true, value_name = "NAME", default_value = "cpu")]
-    device: String,
     /// The Python that serves gym: environments (default: looked for; see frmdn doctor).
     #[arg(long, global = true, value_name = "PATH")]
     python: Option<PathBuf>,
@@ -70,9 +66,15 @@ struct Cli {
     /// known ones and those that you name yourself.
     #[arg(long, global = true)]
     trust: bool,
-    /// Go on even if V or M misses the preset's gates.
-    #[arg(long, global = true)]
-    ignore_gates: bool,
+}
+
+/// Where V and M are trained.
+#[derive(Args, Clone, Debug)]
+struct DeviceArgs {
+    /// Where V and M are trained: cpu (the built-in engine), or a device of burn: flex, wgpu,
+    /// vulkan, cuda, tch, if built in.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    device: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,6 +132,28 @@ impl Command {
             | Self::Bench(_) => false,
         }
     }
+
+    /// The run that it works on.
+    fn run_args(&self) -> Option<&RunArgs> {
+        match self {
+            Self::Train(args)
+            | Self::Vision(args)
+            | Self::Memory(args)
+            | Self::Controller(args) => Some(args),
+            Self::Collect(args) => Some(&args.run),
+            _ => None,
+        }
+    }
+
+    /// The device that it was given.
+    fn device(&self) -> &str {
+        let args = match self {
+            Self::Bench(args) => Some(&args.device),
+            Self::Compare(command) => command.device(),
+            _ => self.run_args().map(|args| &args.device),
+        };
+        args.map_or(device::CPU, |args| &args.device)
+    }
 }
 
 /// Which run a command works on.
@@ -145,6 +169,11 @@ struct RunArgs {
     /// Change one setting, for example vision.updates=500. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Go on even if V or M misses the preset's gates.
+    #[arg(long)]
+    ignore_gates: bool,
 }
 
 impl RunArgs {
@@ -191,6 +220,11 @@ fn say_origin(agent: &Agent, dir: &Path, context: &Context<'_>) {
         let origin = agent.origin().display();
         context.report.say(&format!("the agent is {origin}"));
     }
+}
+
+/// The arguments of the program, as they are declared: for tests.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Parses the arguments, does the work, and turns errors into a line and an exit code.
@@ -265,13 +299,13 @@ fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Re
         deadline: Duration::from_secs_f64(cli.env_timeout),
         trust: trust::trust(cli),
     };
-    let device = Device::open(&cli.device)?;
+    let device = Device::open(cli.command.device())?;
     let context = Context {
         report: terminal,
         stop,
         device: &device,
         bridge: &bridge,
-        ignore_gates: cli.ignore_gates,
+        ignore_gates: cli.command.run_args().is_some_and(|args| args.ignore_gates),
     };
     match &cli.command {
         Command::Train(args) => train::train(args, &context),

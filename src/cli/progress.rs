@@ -1,12 +1,13 @@
 //! Progress on the terminal: bars on a terminal, a log line now and then in a file.
 
 use std::{
+    fmt,
     io::{IsTerminal, Write},
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
@@ -163,11 +164,15 @@ impl Reporter for Terminal {
     fn begin(&self, what: &str, unit: &str, done: u64, total: u64) {
         let bar = std::io::stderr().is_terminal().then(|| {
             let template = format!(
-                "{{prefix:>10}} {{bar:28}} {{pos}}/{{len}} {unit} · {{per_sec}} \
-                · ETA {{eta}} · {{msg}}"
+                "{{prefix:>10}} {{bar:28}} {{pos}}/{{len}} {unit} · {{pace}} · ETA {{eta}} · \
+                 {{msg}}"
             );
             let style = ProgressStyle::with_template(&template)
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .with_key("pace", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    // A line that cannot be written is lost.
+                    let _ = out.write_str(&pace(state.per_sec()));
+                });
             let bar = ProgressBar::new(total)
                 .with_style(style)
                 .with_prefix(what.to_owned());
@@ -217,6 +222,8 @@ impl Reporter for Terminal {
         if let Some(work) = self.lock().take() {
             let seconds = work.began.elapsed().as_secs_f64();
             match work.bar {
+                // What was interrupted stays where it is.
+                Some(bar) if Some(bar.position()) < bar.length() => bar.abandon(),
                 Some(bar) => bar.finish(),
                 None => tracing::info!("{}: {seconds:.1} s", work.what),
             }

@@ -6,7 +6,7 @@ use std::{io::ErrorKind, path::Path};
 use frmdn_env::EnvError;
 use frmdn_gym_bridge::GymError;
 
-use super::command_line::command_line;
+use super::command_line::{command_line, typed};
 use crate::{
     device::DeviceError,
     measure::MeasureError,
@@ -91,12 +91,12 @@ fn of_run(error: &RunError) -> Option<String> {
             "Wait for it to end or stop it, or choose another folder with --run DIR.".into()
         }
         RunError::NotARun { path } => {
-            format!("Make one with: frmdn train tiny --run {}", path.display())
+            format!("Make one with: frmdn train tiny --run {}", typed(path))
         }
         RunError::Differs { path, .. } => format!(
             "Go on with the old ones: frmdn train --run {}, without a preset and without --set; or \
              start a new run with --run OTHER.",
-            path.display()
+            typed(path)
         ),
         RunError::NonFinite { stage, .. } => format!(
             "Start a new run with a smaller rate, for example --set {stage}.learning_rate=3e-4 \
@@ -235,11 +235,11 @@ fn of_gate(figure: GatedFigure, earlier_round: bool) -> &'static str {
 
 fn of_missing(what: Part, path: &Path) -> String {
     match what {
-        Part::Vision => format!("Type: frmdn vision --run {}", path.display()),
-        Part::Memory => format!("Type: frmdn memory --run {}", path.display()),
-        Part::Controller => format!("Type: frmdn train --run {}", path.display()),
+        Part::Vision => format!("Type: frmdn vision --run {}", typed(path)),
+        Part::Memory => format!("Type: frmdn memory --run {}", typed(path)),
+        Part::Controller => format!("Type: frmdn train --run {}", typed(path)),
         Part::LinearPredictor => "Type the command without --report.".into(),
-        Part::Episode(_) => format!("Type: frmdn collect --run {}", path.display()),
+        Part::Episode(_) => format!("Type: frmdn collect --run {}", typed(path)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{command_line::command_line, compare::print_report};
+use super::{DeviceArgs, command_line::command_line, compare::print_report};
 use crate::{
     stages::Context,
     studies::{Experiment, Scale, Score, Spec, score},
@@ -37,7 +37,7 @@ pub struct ScoreArgs {
         long,
         default_value_t = 2,
         default_value_if("quick", "true", "1"),
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..=1000)
     )]
     seeds: u64,
     /// Number of controllers that e3 and e4 evolve for each memory and seed.
@@ -45,7 +45,7 @@ pub struct ScoreArgs {
         long,
         default_value_t = 5,
         default_value_if("quick", "true", "1"),
-        value_parser = clap::value_parser!(u64).range(1..)
+        value_parser = clap::value_parser!(u64).range(1..=1000)
     )]
     controllers: u64,
     /// Number of episodes of an evolution in e3.
@@ -53,7 +53,7 @@ pub struct ScoreArgs {
         long,
         default_value_t = 1920,
         default_value_if("quick", "true", "64"),
-        value_parser = clap::value_parser!(u64).range(64..)
+        value_parser = clap::value_parser!(u64).range(64..=100_000_000)
     )]
     budget: u64,
     /// A smoke test: a very small bank, few updates, tracks and steps, and, if not given, one seed,
@@ -72,6 +72,8 @@ pub struct ScoreArgs {
     /// Folder of trained memories. Default: OUT/memories.
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
 }
 
 pub fn compare(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {

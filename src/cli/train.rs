@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{RunArgs, out::out, table::table};
+use super::{RunArgs, command_line::typed, out::out, table::table};
 use crate::{
     rollout::Evaluation,
     run::{Metrics, RunFolder},
@@ -55,7 +55,7 @@ pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
         "{} is done in {}. Go on with: frmdn train --run {}",
         last.name(),
         folder.root().display(),
-        folder.root().display()
+        typed(folder.root())
     );
     Ok(())
 }
@@ -115,7 +115,7 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
             vec![name, format!("{time:>12}"), format!("{outcome:<width$}")]
         })
         .collect();
-    let root = folder.root().display();
+    let root = typed(folder.root());
     // Without V there is nothing to draw of a dream.
     let dream = match stages::kept(folder, "vision")?.is_null() {
         true => String::new(),

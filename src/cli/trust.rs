@@ -15,13 +15,8 @@ pub fn trust(cli: &Cli) -> Trust {
 
 /// The environments that were typed, or that stand in a preset that was.
 fn named(command: &Command) -> Vec<String> {
-    let mut named: Vec<String> = Vec::new();
+    let mut named: Vec<String> = command.run_args().map_or_else(Vec::new, of_run);
     match command {
-        Command::Train(args)
-        | Command::Vision(args)
-        | Command::Memory(args)
-        | Command::Controller(args) => named.extend(of_run(args)),
-        Command::Collect(args) => named.extend(of_run(&args.run)),
         Command::Evaluate(args) => named.extend(args.env.iter().chain(&args.against).cloned()),
         Command::Play(args) => named.extend(args.env.clone()),
         Command::Dream(args) => named.extend(args.env.clone()),
@@ -32,10 +27,7 @@ fn named(command: &Command) -> Vec<String> {
         }
         Command::Env(EnvCommand::Trace(args)) => named.push(args.environment.clone()),
         Command::Compare(CompareCommand::Robustness(args)) => named.extend(args.env.clone()),
-        Command::Env(EnvCommand::Parity(_))
-        | Command::Compare(_)
-        | Command::Inspect(_)
-        | Command::Doctor => {}
+        _ => {}
     }
     named
 }

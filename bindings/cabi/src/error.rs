@@ -25,6 +25,12 @@ pub(crate) enum Error {
     /// Another thread is in a call with the same handle.
     #[error("the batch is in use by another thread: one call at a time")]
     Busy,
+    /// The handle was open once.
+    #[error("the batch is closed, or was made before this process was forked: make another one")]
+    Closed,
+    /// There is no room for what a call needs.
+    #[error("there is not enough memory: {0} more bytes are needed")]
+    Memory(usize),
     /// A fault of this library.
     #[error("{0}")]
     Internal(String),
@@ -38,6 +44,8 @@ impl Error {
             Self::NeedsReset(_) => -3,
             Self::Busy => -4,
             Self::Internal(_) => -5,
+            Self::Closed => -6,
+            Self::Memory(_) => -7,
         }
     }
 }

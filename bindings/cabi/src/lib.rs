@@ -2,11 +2,13 @@
 //! functions.
 //!
 //! Every function that can fail returns 0 or a negative code: −1 a wrong argument, −2 an action
-//! outside of the space, −3 no episode is running, −4 the handle is in use by another thread, −5 a
-//! fault of the library (after a panic the handle can only be closed). [`frmdn_last_error`] returns
-//! the message. No panic crosses the boundary.
+//! outside of the space, −3 no episode is running, −4 the batch is in use by another thread, −5 a
+//! fault of the library (after a panic the batch can only be closed), −6 the batch is closed, −7 too
+//! little memory. [`frmdn_last_error`] returns the message. No panic crosses the boundary, and no
+//! handle is followed blindly: a batch may be closed twice, used after that, and closed during a call
+//! of another thread.
 //!
-//! Buffers hold one row per environment, without gaps: actions `f32 [n, 3]`, observations `u8 [n,
+//! Buffers hold one row per environment, without gaps: actions `f64 [n, 3]`, observations `u8 [n,
 //! height, width, 3]`, rewards `f64 [n]`, flags `u8 [n]`, progress `u32 [n, 3]` (tiles visited, all
 //! tiles, 1 if the lap was finished). Buffers of one call do not overlap.
 //! `include/frmdn_env.h` declares the functions for C.
@@ -17,66 +19,68 @@
 
 mod batch;
 mod error;
+mod handles;
 
 use std::ffi::{CStr, c_char};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
-use std::sync::{Mutex, TryLockError};
 
 use frmdn_car_racing::CarRacingConfig;
 
-use batch::{ACTION, Batch, PROGRESS, StepOutputs};
+pub use batch::FrmdnStream;
+use batch::{ACTION, Batch, PROGRESS, Rows, Starts};
 use error::{Error, guard};
+use handles::Handle;
 
 /// Version of the interface. It changes with the meaning or the arguments of a function.
-const ABI_VERSION: u32 = 2;
-/// Side of a picture in pixels.
-const PICTURE: usize = 96;
-
-/// A batch of Car-Racing environments, opaque to the caller.
-pub struct FrmdnCarRacing(Mutex<Batch>);
+const ABI_VERSION: u32 = 3;
 
 /// Sizes and ranges of a batch.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FrmdnSpaces {
     /// Number of environments.
-    pub n_envs: usize,
+    pub num_envs: i64,
     /// Height, width and channels of an observation.
-    pub observation: [usize; 3],
-    /// Height, width and channels of a picture.
-    pub picture: [usize; 3],
+    pub observation: [i64; 3],
     /// Smallest values of an action: steering, gas, brake.
     pub action_low: [f32; 3],
     /// Largest values of an action.
     pub action_high: [f32; 3],
     /// Number of discrete actions, of which a row of actions holds one in its first value; 0 where
     /// actions are continuous.
-    pub n_actions: usize,
+    pub num_actions: i64,
 }
 
-/// Runs `call` with the batch behind `handle`.
-///
-/// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed.
-unsafe fn with(
-    handle: *const FrmdnCarRacing,
-    call: impl FnOnce(&mut Batch) -> Result<(), Error>,
-) -> i32 {
-    guard(|| {
-        // SAFETY: the caller promises that a handle that is not null points to a live batch.
-        let handle = unsafe { handle.as_ref() }.ok_or_else(|| null("handle"))?;
-        let mut batch = handle.0.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => Error::Busy,
-            TryLockError::Poisoned(_) => Error::Internal(
-                "the batch broke in an earlier call: close it and create another".into(),
-            ),
-        })?;
-        call(&mut batch)
-    })
+/// The buffers that a call writes, and the sizes that the caller gave them. A call whose sizes are
+/// not the batch's is refused.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FrmdnRows {
+    /// Rows of every buffer of the call, those that it reads too.
+    pub num_envs: i64,
+    /// Bytes of a row of `observations`.
+    pub observation_bytes: i64,
+    /// `[num_envs, height, width, 3]`.
+    pub observations: *mut u8,
+    /// `[num_envs]`.
+    pub rewards: *mut f64,
+    /// `[num_envs]`, 0 or 1.
+    pub terminated: *mut u8,
+    /// `[num_envs]`, 0 or 1.
+    pub truncated: *mut u8,
+    /// `[num_envs, 3]`: tiles visited, all tiles, 1 if the lap was finished.
+    pub progress: *mut u32,
 }
 
-fn null(what: &str) -> Error {
-    Error::Argument(format!("{what} is a null pointer"))
+/// Refuses a null or unaligned pointer.
+fn check<T>(pointer: *const T, what: &str) -> Result<(), Error> {
+    if pointer.is_null() {
+        return Err(Error::Argument(format!("{what} is a null pointer")));
+    }
+    if !pointer.is_aligned() {
+        return Err(Error::Argument(format!("{what} is not aligned")));
+    }
+    Ok(())
 }
 
 /// The `len` values at `pointer`.
@@ -84,13 +88,7 @@ fn null(what: &str) -> Error {
 /// # Safety
 /// `pointer` is null or points to `len` values that nothing writes during `'a`.
 unsafe fn input<'a, T>(pointer: *const T, len: usize, what: &str) -> Result<&'a [T], Error> {
-    if pointer.is_null() || !pointer.is_aligned() {
-        return Err(if pointer.is_null() {
-            null(what)
-        } else {
-            Error::Argument(format!("{what} is not aligned"))
-        });
-    }
+    check(pointer, what)?;
     // SAFETY: not null and aligned; the caller promises that `len` values are there and that
     // nothing writes them.
     Ok(unsafe { from_raw_parts(pointer, len) })
@@ -101,16 +99,89 @@ unsafe fn input<'a, T>(pointer: *const T, len: usize, what: &str) -> Result<&'a 
 /// # Safety
 /// `pointer` is null or points to `len` initialised values that nothing else touches during `'a`.
 unsafe fn output<'a, T>(pointer: *mut T, len: usize, what: &str) -> Result<&'a mut [T], Error> {
-    if pointer.is_null() || !pointer.is_aligned() {
-        return Err(if pointer.is_null() {
-            null(what)
-        } else {
-            Error::Argument(format!("{what} is not aligned"))
-        });
-    }
+    check(pointer, what)?;
     // SAFETY: not null and aligned; the caller promises that `len` values are there and that
     // nothing else touches them.
     Ok(unsafe { from_raw_parts_mut(pointer, len) })
+}
+
+/// The buffers of `rows`, if they are those of `batch`.
+///
+/// # Safety
+/// `rows` is null or can be read; its buffers are null or have the sizes that it names, and nothing
+/// else touches them during `'a`.
+unsafe fn buffers<'a>(batch: &Batch, rows: *const FrmdnRows) -> Result<Rows<'a>, Error> {
+    // SAFETY: the caller promises that `rows` can be read; null is refused.
+    let rows = unsafe { input(rows, 1, "rows") }?[0];
+    let (n, width) = (batch.len(), batch.observation_len());
+    for (name, given, wanted) in [
+        ("num_envs", rows.num_envs, n),
+        ("observation_bytes", rows.observation_bytes, width),
+    ] {
+        if given != wanted as i64 {
+            return Err(Error::Argument(format!(
+                "rows.{name} is {given}, the batch has {wanted}"
+            )));
+        }
+    }
+    // SAFETY: the sizes are those that the caller promises the buffers to have.
+    unsafe {
+        Ok(Rows {
+            observation: output(rows.observations, n * width, "rows.observations")?,
+            reward: output(rows.rewards, n, "rows.rewards")?,
+            terminated: output(rows.terminated, n, "rows.terminated")?,
+            truncated: output(rows.truncated, n, "rows.truncated")?,
+            progress: output(rows.progress, n * PROGRESS, "rows.progress")?,
+        })
+    }
+}
+
+/// The starts of `n` environments; `mask` and `streams` may be null.
+///
+/// # Safety
+/// The pointers are null or have `n` values, and nothing else touches them during `'a`.
+unsafe fn starts<'a>(
+    n: usize,
+    mask: *const u8,
+    seeds: *const u64,
+    streams: *mut FrmdnStream,
+    keep_colors: bool,
+) -> Result<Starts<'a>, Error> {
+    // SAFETY: the caller promises the sizes; null is refused where it has no meaning.
+    unsafe {
+        Ok(Starts {
+            mask: (!mask.is_null())
+                .then(|| input(mask, n, "mask"))
+                .transpose()?,
+            seeds: input(seeds, n, "seeds")?,
+            streams: (!streams.is_null())
+                .then(|| output(streams, n, "streams"))
+                .transpose()?,
+            keep_colors,
+        })
+    }
+}
+
+/// The configuration in `text` (defaults where it is null), and whether actions are clipped.
+///
+/// # Safety
+/// `text` is null or a C string.
+unsafe fn configuration(text: *const c_char) -> Result<(CarRacingConfig, bool), Error> {
+    if text.is_null() {
+        return Ok((CarRacingConfig::default(), true));
+    }
+    // SAFETY: not null, so by the caller's promise it is a C string.
+    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let parse = || {
+        // `clip` is an option of the batch, the others are the environment's.
+        let mut options: serde_json::Map<_, _> = serde_json::from_slice(text)?;
+        let clip = options.remove("clip").unwrap_or(true.into());
+        let clip = serde_json::from_value(clip)?;
+        Ok((serde_json::from_value(options.into())?, clip))
+    };
+    parse().map_err(|error: serde_json::Error| {
+        Error::Argument(format!("the configuration does not parse: {error}"))
+    })
 }
 
 /// The version of this interface. A caller that was written for another one must stop.
@@ -132,36 +203,28 @@ pub extern "C" fn frmdn_last_error() -> *const c_char {
     error::last()
 }
 
-/// Makes a batch of `n_envs` environments and writes its handle to `out`.
+/// Makes a batch of `num_envs` environments, 1 to 4096, and writes its handle to `out`.
 ///
 /// `config` is a JSON object, or null for the defaults: `{"observation": "agent64" | "full96",
 /// "random_start": bool, "rule": "v3" | "v4", "max_steps": integer, "actions": "continuous" |
-/// "discrete", "domain_randomize": bool}`. `threads` is the number of threads that step the batch,
-/// 0 for one per core. Every environment must be reset before its first step.
+/// "discrete", "domain_randomize": bool, "clip": bool}`. With `clip`, the default, continuous actions
+/// beyond the space are taken as the nearest inside, as Gymnasium takes them; without it they are
+/// refused. `threads` is the number of threads that step the batch, 1 to 1024, or 0 for one per core.
+/// Every environment must be reset before its first step.
 ///
 /// # Safety
 /// `config` is null or a C string; `out` is null or can be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_create(
-    n_envs: usize,
-    threads: usize,
+    num_envs: i64,
+    threads: i64,
     config: *const c_char,
-    out: *mut *mut FrmdnCarRacing,
+    out: *mut Handle,
 ) -> i32 {
     guard(|| {
-        // SAFETY: the caller promises that `out` can be written; null is refused.
-        let out = unsafe { output(out, 1, "out") }?;
-        let config = if config.is_null() {
-            CarRacingConfig::default()
-        } else {
-            // SAFETY: not null, so by the caller's promise it is a C string.
-            let text = unsafe { CStr::from_ptr(config) };
-            serde_json::from_slice(text.to_bytes())
-                .map_err(|e| Error::Argument(format!("the configuration does not parse: {e}")))?
-        };
-        out[0] = Box::into_raw(Box::new(FrmdnCarRacing(Mutex::new(Batch::new(
-            n_envs, threads, &config,
-        )?))));
+        // SAFETY: the caller promises that `out` can be written and `config` is a C string.
+        let (out, (config, clip)) = unsafe { (output(out, 1, "out")?, configuration(config)?) };
+        out[0] = handles::insert(Batch::new(num_envs, threads, &config, clip)?);
         Ok(())
     })
 }
@@ -169,185 +232,126 @@ pub unsafe extern "C" fn frmdn_car_racing_create(
 /// Writes the sizes and ranges of the batch to `out`.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; `out` is null or can be
-/// written.
+/// `out` is null or can be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn frmdn_car_racing_spaces(
-    handle: *const FrmdnCarRacing,
-    out: *mut FrmdnSpaces,
-) -> i32 {
-    // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
-    unsafe {
-        with(handle, |batch| {
+pub unsafe extern "C" fn frmdn_car_racing_spaces(handle: Handle, out: *mut FrmdnSpaces) -> i32 {
+    guard(|| {
+        handles::with(handle, |batch| {
             // SAFETY: the caller promises that `out` can be written; null is refused.
-            let out = output(out, 1, "out")?;
+            let out = unsafe { output(out, 1, "out") }?;
             out[0] = FrmdnSpaces {
-                n_envs: batch.len(),
-                observation: batch.observation(),
-                picture: [PICTURE, PICTURE, 3],
+                num_envs: batch.len() as i64,
+                observation: batch.observation().map(|size| size as i64),
                 action_low: [-1.0, 0.0, 0.0],
                 action_high: [1.0; 3],
-                n_actions: batch.buttons(),
+                num_actions: batch.buttons() as i64,
             };
             Ok(())
         })
-    }
+    })
 }
 
-/// Starts the episode of `seed` in environment `index`; writes its observation `[height, width, 3]`
-/// and progress `[3]`.
+/// Starts an episode in every environment `i` with `mask[i] ≠ 0` (all of them if `mask` is null) and
+/// writes their rows: reward and flags are 0. The other rows stay as they are.
+///
+/// The episode is that of `seeds[i]`. If `streams` is not null, it is drawn from `streams[i]` instead,
+/// which is moved on to where the next one begins, as Gymnasium moves its `np_random`; `seeds[i]` then
+/// draws what Gymnasium does not, the tile of a random start. `keep_colors ≠ 0` keeps the colours of
+/// randomised domains (Gymnasium's option `randomize=False`).
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or
-/// have these sizes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn frmdn_car_racing_reset_one(
-    handle: *const FrmdnCarRacing,
-    index: usize,
-    seed: u64,
-    observation: *mut u8,
-    progress: *mut u32,
-) -> i32 {
-    // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
-    unsafe {
-        with(handle, |batch| {
-            // SAFETY: the caller promises buffers of one row; null is refused.
-            let observation = output(observation, batch.observation_len(), "observation")?;
-            batch.reset_one(
-                index,
-                seed,
-                observation,
-                output(progress, PROGRESS, "progress")?,
-            )
-        })
-    }
-}
-
-/// Starts the episode of `seeds[i]` in every environment `i` with `mask[i] ≠ 0` (all of them if
-/// `mask` is null) and writes their rows of `observations` and `progress`; the other rows stay as
-/// they are.
-///
-/// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or
-/// have one row per environment.
+/// The pointers are null or have one row per environment of `rows.num_envs`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_reset(
-    handle: *const FrmdnCarRacing,
+    handle: Handle,
     mask: *const u8,
     seeds: *const u64,
-    observations: *mut u8,
-    progress: *mut u32,
+    streams: *mut FrmdnStream,
+    keep_colors: i32,
+    rows: *const FrmdnRows,
 ) -> i32 {
-    // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
-    unsafe {
-        with(handle, |batch| {
-            let n = batch.len();
-            // SAFETY: the caller promises buffers of one row per environment; null is refused where
-            // it has no meaning.
-            let mask = if mask.is_null() {
-                None
-            } else {
-                Some(input(mask, n, "mask")?)
+    guard(|| {
+        handles::with(handle, |batch| {
+            // SAFETY: the caller promises the sizes that `rows` names, and they are the batch's.
+            let (rows, starts) = unsafe {
+                let rows = buffers(batch, rows)?;
+                let starts = starts(batch.len(), mask, seeds, streams, keep_colors != 0)?;
+                (rows, starts)
             };
-            let seeds = input(seeds, n, "seeds")?;
-            let observations = output(observations, n * batch.observation_len(), "observations")?;
-            batch.reset(
-                mask,
-                seeds,
-                observations,
-                output(progress, n * PROGRESS, "progress")?,
-            )
+            batch.reset(starts, rows)
         })
-    }
+    })
 }
 
-/// Steps the whole batch with `actions` and writes every row of the other buffers.
+/// Steps the whole batch with `actions` and writes every row.
 ///
-/// If `resets` is not null and `resets[i] ≠ 0`, environment `i` starts the episode of `seeds[i]`
-/// instead: its action is ignored, its reward is 0 and its flags are 0 (Gymnasium's autoreset in
-/// the next step). Fails with −2 or −3 before any environment moves.
+/// If `resets` is not null and `resets[i] ≠ 0`, environment `i` starts an episode as
+/// [`frmdn_car_racing_reset`] does instead: its action is ignored, its reward is 0 and its flags are 0
+/// (Gymnasium's autoreset in the next step). Without `resets`, `seeds` and `streams` are not read.
+/// Fails with −1, −2 or −3 before any environment moves.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; the buffers are null or
-/// have one row per environment.
+/// The pointers are null or have one row per environment of `rows.num_envs`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_step(
-    handle: *const FrmdnCarRacing,
-    actions: *const f32,
+    handle: Handle,
+    actions: *const f64,
     resets: *const u8,
     seeds: *const u64,
-    observations: *mut u8,
-    rewards: *mut f64,
-    terminated: *mut u8,
-    truncated: *mut u8,
-    progress: *mut u32,
+    streams: *mut FrmdnStream,
+    rows: *const FrmdnRows,
 ) -> i32 {
-    // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
-    unsafe {
-        with(handle, |batch| {
+    guard(|| {
+        handles::with(handle, |batch| {
             let n = batch.len();
-            // SAFETY: the caller promises buffers of one row per environment; null is refused where
-            // it has no meaning.
-            let resets = if resets.is_null() {
-                None
-            } else {
-                Some((input(resets, n, "resets")?, input(seeds, n, "seeds")?))
+            // SAFETY: the caller promises the sizes that `rows` names, and they are the batch's.
+            let (rows, actions, starts) = unsafe {
+                let rows = buffers(batch, rows)?;
+                let actions = input(actions, n * ACTION, "actions")?;
+                let starts = (!resets.is_null())
+                    .then(|| starts(n, resets, seeds, streams, false))
+                    .transpose()?;
+                (rows, actions, starts)
             };
-            let outputs = StepOutputs {
-                observation: output(observations, n * batch.observation_len(), "observations")?,
-                reward: output(rewards, n, "rewards")?,
-                terminated: output(terminated, n, "terminated")?,
-                truncated: output(truncated, n, "truncated")?,
-                progress: output(progress, n * PROGRESS, "progress")?,
-            };
-            batch.step(input(actions, n * ACTION, "actions")?, resets, outputs)
+            batch.step(actions, starts, rows)
         })
-    }
+    })
 }
 
-/// Writes the picture of environment `index` for people, `[96, 96, 3]`, to `out`.
+/// Writes the picture of environment `index` for people, `[height, width, 3]`, to `out`: 96 × 96 is
+/// Gymnasium's observation, 600 × 400 its `rgb_array`.
 ///
 /// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`] and not closed; `out` is null or has that
-/// size.
+/// `out` is null or has that size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn frmdn_car_racing_picture(
-    handle: *const FrmdnCarRacing,
-    index: usize,
+    handle: Handle,
+    index: i64,
+    width: i64,
+    height: i64,
     out: *mut u8,
 ) -> i32 {
-    // SAFETY: the caller's promise about `handle` is the one that `with` asks for.
-    unsafe {
-        with(handle, |batch| {
-            // SAFETY: the caller promises a buffer of the size of a picture; null is refused.
-            let out = output(out, PICTURE * PICTURE * 3, "out")?;
-            let picture = batch.picture(index)?;
-            if picture.rgb.len() != out.len() {
-                return Err(Error::Internal(format!(
-                    "a picture of {} × {}",
-                    picture.width, picture.height
-                )));
-            }
+    guard(|| {
+        handles::with(handle, |batch| {
+            let picture = batch.picture(index, width, height)?;
+            // SAFETY: the caller promises a buffer of the size that it named; null is refused.
+            let out = unsafe { output(out, picture.rgb.len(), "out") }?;
             out.copy_from_slice(&picture.rgb);
             Ok(())
         })
-    }
+    })
 }
 
-/// Frees the batch and its threads. Null is allowed.
-///
-/// # Safety
-/// `handle` is null or from [`frmdn_car_racing_create`], not closed before, and no other call with
-/// it is under way.
+/// Frees the batch and its threads. Waits for a call of another thread that is under way with it; once
+/// this has returned, no call writes into a buffer any more. A batch that is closed already is left
+/// alone, and so is 0.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn frmdn_car_racing_close(handle: *mut FrmdnCarRacing) -> i32 {
+pub extern "C" fn frmdn_car_racing_close(handle: Handle) -> i32 {
     guard(|| {
-        if !handle.is_null() {
-            // SAFETY: create leaked the box, and the caller promises that it is closed once and not
-            // in use.
-            drop(unsafe { Box::from_raw(handle) });
+        if handle == 0 {
+            return Ok(());
         }
-        Ok(())
+        handles::close(handle)
     })
 }
 

@@ -29,7 +29,7 @@ def rollout(envs, weights, seed):
 
 
 def test_random_search_improves_a_policy():
-    envs = gymnasium.make_vec(frmdn_gym.ENV_ID, num_envs=NUM_ENVS, max_episode_steps=100)
+    envs = gymnasium.make_vec(frmdn_gym.ENV_ID, num_envs=NUM_ENVS, max_episode_steps=100, observation="agent64")
     envs = ClipAction(RecordEpisodeStatistics(envs))
     rng = np.random.default_rng(SEED)
     weights = np.zeros((65, 3))

@@ -88,8 +88,10 @@ def test_a_refused_action_moves_nothing():
             envs.step(np.zeros((2, 3), np.float32))
         envs.reset(seed=8, options={"reset_mask": np.array([True, False])})
         if refused:
-            with pytest.raises(ValueError, match="ClipAction"):
+            state = [generator.bit_generator.state for generator in envs.unwrapped.np_random]
+            with pytest.raises(frmdn_gym.InvalidAction, match="environment 0"):
                 envs.step(np.full((2, 3), np.nan, np.float32))
+            assert state == [generator.bit_generator.state for generator in envs.unwrapped.np_random]
         runs.append(envs.step(np.zeros((2, 3), np.float32))[0])
     assert np.array_equal(*runs)
 
@@ -107,22 +109,41 @@ def test_reset_mask():
 
 
 def test_render_and_faults():
-    envs = make(2, render_mode="rgb_array", observation="full96")
+    envs = make(2, render_mode="state_pixels")
     observations, _ = envs.reset(seed=1)
     assert all(np.array_equal(a, b) for a, b in zip(envs.render(), observations, strict=True))
+    large = make(2, render_mode="rgb_array")
+    large.reset(seed=1)
+    assert [picture.shape for picture in large.render()] == [(400, 600, 3)] * 2
     with pytest.raises(ValueError, match="2 environments"):
         envs.reset(seed=[1])
     with pytest.raises(ValueError, match="shape"):
         envs.step(np.zeros((3, 3), np.float32))
-    with pytest.raises(ValueError, match="at least one"):
-        frmdn_gym.VectorCarRacing(0)
+    for options, wanted in [
+        ({"num_envs": 0}, "num_envs is 0: it must be a whole number from 1 to 4096"),
+        ({"num_envs": -1}, "num_envs is -1"),
+        ({"num_envs": 2**40}, "num_envs is 1099511627776"),
+        ({"num_envs": 2**64}, "num_envs"),
+        ({"threads": -1}, "threads is -1: it must be a whole number from 0 to 1024"),
+        ({"threads": 2**64}, "threads"),
+        ({"max_episode_steps": 0}, "max_episode_steps"),
+    ]:
+        with pytest.raises(ValueError, match=wanted):
+            frmdn_gym.VectorCarRacing(**options)
+    with pytest.raises(TypeError, match="num_envs"):
+        frmdn_gym.VectorCarRacing(2.5)
     envs.close()
     envs.close()
 
 
-def _child(queue):
+def _child(parent, queue):
     envs = make(4, threads=2)
     queue.put(envs.reset(seed=1)[0].sum())
+    try:
+        parent.step(np.zeros((4, 3)))
+    except frmdn_gym.NativeError as error:
+        queue.put(str(error))
+    parent.close()
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
@@ -131,10 +152,14 @@ def test_a_batch_made_after_a_fork_has_threads():
     expected = parent.reset(seed=1)[0].sum()
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    child = context.Process(target=_child, args=(queue,))
+    child = context.Process(target=_child, args=(parent, queue))
     child.start()
     try:
         assert queue.get(timeout=30) == expected
+        assert "fork" in queue.get(timeout=30), "the parent's batch has no threads there"
+        child.join(30)
+        assert child.exitcode == 0
+        assert parent.step(np.zeros((4, 3)))[0].shape == (4, 96, 96, 3), "the parent's batch is as it was"
     finally:
         child.join(5)
         child.kill()

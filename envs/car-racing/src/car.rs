@@ -56,6 +56,8 @@ pub(crate) struct Wheel {
     pub omega: f64,
     /// Whether the wheel stands on at least one tile.
     pub on_road: bool,
+    /// Whether the tyre was pushed by more than twice what it can hold, so that it leaves a mark.
+    pub skids: bool,
 }
 
 /// The car and its bodies.
@@ -179,6 +181,7 @@ impl Car {
                 (-forward_speed + wheel.omega * wheel_rad) * (205_000.0 * SIZE * SIZE);
             let mut p_force = -side_speed * (205_000.0 * SIZE * SIZE);
             let force = (f_force * f_force + p_force * p_force).sqrt();
+            wheel.skids = force > 2.0 * friction_limit;
             if force > friction_limit {
                 f_force = f_force / force * friction_limit;
                 p_force = p_force / force * friction_limit;

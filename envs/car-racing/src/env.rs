@@ -12,9 +12,10 @@ use crate::config::{AGENT, Actions, CarRacingConfig, FULL, Observation, Rule, SC
 use crate::contact::Tiles;
 use crate::gauges;
 use crate::perturbation::{Noise, Perturbation};
-use crate::raster::{Canvas, Palette};
+use crate::raster::{Canvas, Palette, Shrunk};
 use crate::rng::Rng;
 use crate::scene::{self, Camera, Colors};
+use crate::skid::Skids;
 use crate::state::CarState;
 use crate::track::{PLAYFIELD, Track};
 
@@ -31,6 +32,10 @@ const BUTTONS: [[f64; 3]; 5] = [
 const LAP_COMPLETE: f64 = 0.95;
 /// The child of the seed that draws the tile of a random start.
 const START_STREAM: u32 = 0;
+/// The child of the seed that draws the colours to keep where no episode has drawn any before.
+const COLOR_STREAM: u32 = 1;
+/// Width and height of [`CarRacing::video`] in pixels.
+pub const VIDEO: [usize; 2] = [600, 400];
 /// Below this speed of the hull the car stands still, world units per second: in two seconds it
 /// moves by less than a twentieth of its length.
 const STILL: f32 = 0.1;
@@ -49,6 +54,21 @@ pub struct CarRacing {
     picture: Option<Canvas>,
     episode: Option<Episode>,
     running: bool,
+    /// Whether episodes remember the marks of skidding wheels, for [`CarRacing::video`].
+    remembers_skids: bool,
+}
+
+/// Where the random numbers of an episode come from, for [`CarRacing::reset_from`].
+#[derive(Debug)]
+pub struct EpisodeSource<'a> {
+    /// Gymnasium's stream: the colours, if they are randomised, and then the track. It is left where
+    /// the next episode of the same environment begins.
+    pub stream: &'a mut Rng,
+    /// The seed for what Gymnasium does not draw: random starts and perturbations.
+    pub seed: u64,
+    /// Keep the colours of the last episode and draw none (Gymnasium's option `randomize=False`).
+    /// Before the first episode, the colours that are kept are drawn from `seed`.
+    pub keep_colors: bool,
 }
 
 /// The numbers of Car-Racing's measurements.
@@ -81,6 +101,8 @@ struct Episode {
     track: Arc<Track>,
     tiles: Tiles,
     car: Car,
+    /// The colours as they were drawn, before a perturbation.
+    drawn: Colors,
     colors: Colors,
     rule: Rule,
     start: usize,
@@ -95,19 +117,24 @@ struct Episode {
     noise: Option<Noise>,
     /// The point of the track that was nearest to the car when its state was last read.
     nearest: Option<usize>,
+    /// Boxed, so that episodes without it stay small.
+    skids: Option<Box<Skids>>,
 }
 
 impl Episode {
-    fn new(seed: u64, config: &CarRacingConfig) -> Self {
-        let mut rng = Rng::new(seed);
-        let colors = if config.domain_randomize {
-            Colors::draw(&mut rng)
-        } else {
-            Colors::PLAIN
+    /// An episode after its first step of physics. `last` holds the colours of the one before it.
+    fn new(source: EpisodeSource<'_>, config: &CarRacingConfig, last: Option<Colors>) -> Self {
+        let EpisodeSource { stream, seed, .. } = source;
+        let drawn = match (config.domain_randomize, source.keep_colors) {
+            (false, _) => Colors::PLAIN,
+            (true, false) => Colors::draw(stream),
+            (true, true) => {
+                last.unwrap_or_else(|| Colors::draw(&mut Rng::child(seed, COLOR_STREAM)))
+            }
         };
         let perturbation = config.perturbation;
-        let colors = perturbation.map_or(colors, |p| p.colors(colors, seed));
-        let track = Track::generate(&mut rng);
+        let colors = perturbation.map_or(drawn, |p| p.colors(drawn, seed));
+        let track = Track::generate(stream);
         let count = track.points.len();
         let start = if config.random_start {
             (Rng::child(seed, START_STREAM).random() * count as f64) as usize
@@ -118,10 +145,11 @@ impl Episode {
             road_friction: config.road_friction(),
             ..Car::new(track.points[start])
         };
-        let mut episode = Self {
+        Self {
             tiles: Tiles::new(&track.tiles),
             car,
             track: Arc::new(track),
+            drawn,
             colors,
             rule: config.rule,
             start,
@@ -135,14 +163,16 @@ impl Episode {
             perturbation,
             noise: perturbation.and_then(|p| p.noise(seed)),
             nearest: None,
-        };
-        episode.advance();
-        episode
+            skids: None,
+        }
     }
 
     /// One step of physics. Contacts are those of the bodies after the last step.
     fn advance(&mut self) {
         self.car.drive();
+        if let Some(skids) = &mut self.skids {
+            skids.update(&self.car);
+        }
         let touched = self
             .tiles
             .update(&mut self.car, self.start, &mut self.on_line);
@@ -160,23 +190,37 @@ impl Episode {
         self.time += 1.0 / FPS;
     }
 
-    fn draw(&self, canvas: &mut Canvas) {
+    fn draw(&self, canvas: &mut Canvas, skids: Option<&Skids>) {
         scene::draw(
             canvas,
             &Camera::new(&self.car, self.time),
             &self.track.tiles,
             &self.tiles,
             &self.car,
+            skids,
             self.perturbation,
         );
     }
 
     /// Draws the whole picture with the bar of gauges into `out`, `[96, 96, 3]`.
     fn draw_full(&self, canvas: &mut Canvas, palette: &Palette, out: &mut [u8]) {
-        self.draw(canvas);
+        self.draw(canvas, None);
         let (scene, bar) = out.split_at_mut(FULL * SCENE * 3);
         canvas.resolve(palette, scene);
-        gauges::draw(bar, FULL, &self.car, self.score);
+        gauges::draw(bar, FULL, Shrunk::BothAxes, &self.car, self.score);
+    }
+
+    /// The whole picture at the size of [`VIDEO`], with skid marks.
+    fn video(&self) -> Picture {
+        let [width, height] = VIDEO;
+        let mut rgb = vec![0; width * height * 3];
+        let rows = height * SCENE / FULL;
+        let mut canvas = Canvas::new(width, rows);
+        self.draw(&mut canvas, self.skids.as_deref());
+        let (scene, bar) = rgb.split_at_mut(width * rows * 3);
+        canvas.resolve(&self.colors.palette(Shrunk::Width), scene);
+        gauges::draw(bar, width, Shrunk::Width, &self.car, self.score);
+        Picture { width, height, rgb }
     }
 }
 
@@ -190,12 +234,118 @@ impl CarRacing {
         Self {
             spec: config.spec(),
             config,
-            palette: Colors::PLAIN.palette(),
+            palette: Colors::PLAIN.palette(Shrunk::BothAxes),
             canvas,
             picture: None,
             episode: None,
             running: false,
+            remembers_skids: false,
         }
+    }
+
+    /// Remembers from the next reset on where wheels skid, so that [`CarRacing::video`] shows it.
+    #[must_use]
+    pub fn with_skids(mut self) -> Self {
+        self.remembers_skids = true;
+        self
+    }
+
+    /// Starts the next episode of a stream of random numbers. With a stream of `Rng::new(seed)` it is
+    /// the episode of [`Env::reset`]; going on with the stream gives the episodes of Gymnasium's
+    /// resets without a seed.
+    ///
+    /// # Errors
+    /// If the observation has another kind or length than [`Env::observation_space`].
+    pub fn reset_from(
+        &mut self,
+        source: EpisodeSource<'_>,
+        observation: ObservationMut<'_>,
+    ) -> Result<(), EnvError> {
+        let out = observation.frame(self.config.observation.space().len())?;
+        let last = self.episode.as_ref().map(|episode| episode.drawn);
+        let mut episode = Episode::new(source, &self.config, last);
+        if self.remembers_skids {
+            episode.skids = Some(Box::default());
+        }
+        // The reference takes one step of physics before it shows the first frame.
+        episode.advance();
+        self.palette = episode.colors.palette(Shrunk::BothAxes);
+        self.episode = Some(episode);
+        self.running = true;
+        self.observe(out);
+        Ok(())
+    }
+
+    /// Steps with `[steer, gas, brake]` in the precision in which Gymnasium takes them. Values beyond
+    /// the action space act as the nearest inside of it, as they do there.
+    ///
+    /// # Errors
+    /// If no episode is running, a control is not a number, or the observation has another kind or
+    /// length than [`Env::observation_space`].
+    pub fn drive(
+        &mut self,
+        controls: [f64; 3],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        let episode = self
+            .episode
+            .as_mut()
+            .filter(|_| self.running)
+            .ok_or(EnvError::NeedsReset)?;
+        if controls.iter().any(|value| value.is_nan()) {
+            return Err(EnvError::Action {
+                action: controls.map(|value| value as f32).to_vec(),
+                allowed: "three numbers".into(),
+            });
+        }
+        let out = observation.frame(self.config.observation.space().len())?;
+
+        let [steer, gas, brake] = controls;
+        episode.car.control(
+            -steer.clamp(-1.0, 1.0),
+            gas.min(self.config.max_gas()),
+            brake.clamp(0.0, 1.0),
+        );
+        episode.advance();
+        episode.steps += 1;
+        episode.score -= STEP_COST;
+        let mut reward = episode.score - episode.previous_score;
+        episode.previous_score = episode.score;
+
+        let total = episode.track.tiles.len() as u32;
+        let mut completed = episode.visited == total || episode.lap;
+        let mut terminated = completed;
+        let hull = episode.car.hull();
+        let (position, velocity) = (hull.transform.position, hull.velocity);
+        if f64::from(position.x).abs() > PLAYFIELD || f64::from(position.y).abs() > PLAYFIELD {
+            terminated = true;
+            completed = false;
+            reward = -100.0;
+        }
+        let truncated = episode.steps >= self.config.max_steps;
+        let speed = libm::hypotf(velocity.x, velocity.y);
+        let measured = Measured::new(&[
+            f64::from(episode.visited),
+            f64::from(total),
+            f64::from(u8::from(completed)),
+            f64::from(speed),
+            f64::from(u8::from(speed < STILL)),
+        ]);
+        self.running = !(terminated || truncated);
+        self.observe(out);
+        Ok(Step {
+            reward,
+            terminated,
+            truncated,
+            measured,
+        })
+    }
+
+    /// The picture of Gymnasium's `rgb_array`: 600 × 400 with the gauges, and with skid marks if
+    /// [`CarRacing::with_skids`] was asked for; `None` before the first reset. The score is drawn in
+    /// another font.
+    pub fn video(&self) -> Option<Picture> {
+        self.episode.as_ref().map(Episode::video)
     }
 
     /// The configuration.
@@ -239,7 +389,7 @@ impl CarRacing {
         if let Some(episode) = &mut self.episode {
             match self.config.observation {
                 Observation::Agent64 => {
-                    episode.draw(&mut self.canvas);
+                    episode.draw(&mut self.canvas, None);
                     self.canvas.resolve(&self.palette, out);
                 }
                 Observation::Full96 => episode.draw_full(&mut self.canvas, &self.palette, out),
@@ -257,64 +407,24 @@ impl Env for CarRacing {
     }
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
-        let out = observation.frame(self.config.observation.space().len())?;
-        let episode = Episode::new(seed, &self.config);
-        self.palette = episode.colors.palette();
-        self.episode = Some(episode);
-        self.running = true;
-        self.observe(out);
-        Ok(())
+        let source = EpisodeSource {
+            stream: &mut Rng::new(seed),
+            seed,
+            keep_colors: false,
+        };
+        self.reset_from(source, observation)
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
-        let episode = self
-            .episode
-            .as_mut()
-            .filter(|_| self.running)
-            .ok_or(EnvError::NeedsReset)?;
+        if !self.running {
+            return Err(EnvError::NeedsReset);
+        }
         self.spec.actions.check(action)?;
-        let out = observation.frame(self.config.observation.space().len())?;
-
-        let [steer, gas, brake] = match self.config.actions {
+        let controls = match self.config.actions {
             Actions::Continuous => [0, 1, 2].map(|i| f64::from(action[i])),
             Actions::Discrete => BUTTONS[action[0] as usize],
         };
-        episode
-            .car
-            .control(-steer, gas.min(self.config.max_gas()), brake);
-        episode.advance();
-        episode.steps += 1;
-        episode.score -= STEP_COST;
-        let mut reward = episode.score - episode.previous_score;
-        episode.previous_score = episode.score;
-
-        let total = episode.track.tiles.len() as u32;
-        let mut completed = episode.visited == total || episode.lap;
-        let mut terminated = completed;
-        let hull = episode.car.hull();
-        let (position, velocity) = (hull.transform.position, hull.velocity);
-        if f64::from(position.x).abs() > PLAYFIELD || f64::from(position.y).abs() > PLAYFIELD {
-            terminated = true;
-            completed = false;
-            reward = -100.0;
-        }
-        let truncated = episode.steps >= self.config.max_steps;
-        let speed = libm::hypotf(velocity.x, velocity.y);
-        let measured = Measured::new(&[
-            f64::from(episode.visited),
-            f64::from(total),
-            f64::from(u8::from(completed)),
-            f64::from(speed),
-            f64::from(u8::from(speed < STILL)),
-        ]);
-        self.running = !(terminated || truncated);
-        self.observe(out);
-        Ok(Step {
-            reward,
-            terminated,
-            truncated,
-            measured,
-        })
+        self.drive(controls, observation)
     }
 
     fn picture(&mut self) -> Option<Picture> {
@@ -340,7 +450,7 @@ impl Env for CarRacing {
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
         let episode: &Episode = snapshot.get()?;
-        self.palette = episode.colors.palette();
+        self.palette = episode.colors.palette(Shrunk::BothAxes);
         self.episode = Some(episode.clone());
         self.running = true;
         Ok(())

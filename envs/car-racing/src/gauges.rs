@@ -2,7 +2,7 @@
 //! in `car_racing.py`).
 
 use crate::car::Car;
-use crate::raster::{BAR, WINDOW, smoothscale_rounding};
+use crate::raster::{BAR, Shrunk, WINDOW};
 
 const WHITE: [u8; 3] = [255, 255, 255];
 const RED: [u8; 3] = [255, 0, 0];
@@ -18,11 +18,12 @@ const STROKES: [u8; 10] = [
 ];
 
 /// Draws the bar into `out`, the bar's rows of an RGB picture `width` pixels wide.
-pub(crate) fn draw(out: &mut [u8], width: usize, car: &Car, score: f64) {
+pub(crate) fn draw(out: &mut [u8], width: usize, shrunk: Shrunk, car: &Car, score: f64) {
     out.fill(0);
     let mut bar = Bar {
         width,
         height: out.len() / (3 * width),
+        shrunk,
         out,
     };
     let (s, h) = (WINDOW.0 / 40.0, WINDOW.1 / 40.0);
@@ -66,6 +67,7 @@ pub(crate) fn draw(out: &mut [u8], width: usize, car: &Car, score: f64) {
 struct Bar<'a> {
     width: usize,
     height: usize,
+    shrunk: Shrunk,
     out: &'a mut [u8],
 }
 
@@ -92,9 +94,8 @@ impl Bar<'_> {
                 let cover = share(up, down, row) * share(left, right, column);
                 let at = (row * self.width + column) * 3;
                 for (v, c) in self.out[at..at + 3].iter_mut().zip(color) {
-                    *v = (f64::from(*v)
-                        + cover * (f64::from(smoothscale_rounding(c)) - f64::from(*v)))
-                    .round() as u8;
+                    *v = (f64::from(*v) + cover * (f64::from(self.shrunk.value(c)) - f64::from(*v)))
+                        .round() as u8;
                 }
             }
         }

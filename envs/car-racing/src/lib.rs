@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene`
-//! and `gauges` on `raster`, `perturbation`, and `env`, which puts them together.
+//! and `gauges` on `raster`, `skid`, `perturbation`, and `env`, which puts them together.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod car;
@@ -37,11 +37,12 @@ mod raster;
 pub mod rng;
 mod scene;
 mod sincos;
+mod skid;
 mod solver;
 mod state;
 pub mod track;
 
 pub use config::{Actions, CarRacingConfig, Observation, Rule, agent_view, continuous_forms};
-pub use env::{CarRacing, measured};
+pub use env::{CarRacing, EpisodeSource, VIDEO, measured};
 pub use perturbation::Perturbation;
 pub use state::{BodyState, CarState, WheelState};

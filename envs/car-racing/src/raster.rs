@@ -31,8 +31,8 @@ pub(crate) struct Palette {
 }
 
 impl Palette {
-    /// The colours as the reference draws them, at most 16.
-    pub fn new(colors: &[[u8; 3]]) -> Self {
+    /// The colours as the reference draws them, at most 16, after it has shrunk its surface.
+    pub fn new(colors: &[[u8; 3]], shrunk: Shrunk) -> Self {
         let mut palette = Self {
             colors: [[0; 3]; COLORS],
             lanes: [0; COLORS],
@@ -43,7 +43,7 @@ impl Palette {
             .zip(&mut palette.lanes)
             .zip(colors)
         {
-            *color = given.map(smoothscale_rounding);
+            *color = given.map(|value| shrunk.value(value));
             *lanes = u64::from(color[0]) | u64::from(color[1]) << 16 | u64::from(color[2]) << 32;
         }
         palette
@@ -60,10 +60,24 @@ impl Palette {
     }
 }
 
-/// A colour value after the reference has shrunk its surface: the fixed-point arithmetic of
-/// pygame's smooth scaling rounds down twice.
-pub(crate) fn smoothscale_rounding(value: u8) -> u8 {
-    value.saturating_sub(2)
+/// The axes along which the reference shrinks its surface by a ratio that is not whole. Along each
+/// of them the fixed-point arithmetic of pygame's smooth scaling loses one of 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shrunk {
+    /// To 96 × 96, or the agent's view of it.
+    BothAxes,
+    /// To 600 × 400, which is half of the height.
+    Width,
+}
+
+impl Shrunk {
+    /// A colour value of the surface in the shrunk picture.
+    pub fn value(self, value: u8) -> u8 {
+        value.saturating_sub(match self {
+            Self::BothAxes => 2,
+            Self::Width => 1,
+        })
+    }
 }
 
 /// A picture of samples.

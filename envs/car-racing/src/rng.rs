@@ -8,13 +8,16 @@
 const POOL: usize = 4;
 const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 
-/// A stream of random numbers, equal to numpy's for the same seed.
-#[derive(Clone, Debug)]
+/// A stream of random numbers, equal to numpy's for the same seed. Its fields are those of numpy's
+/// `PCG64().state`, so that a stream can go on where one of numpy stands, and back.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rng {
-    state: u128,
-    increment: u128,
-    /// The upper half of 64 bits whose lower half was used.
-    half: Option<u32>,
+    /// numpy's `state`.
+    pub state: u128,
+    /// numpy's `inc`, an odd number.
+    pub increment: u128,
+    /// The upper half of 64 bits whose lower half was used: numpy's `uinteger`, where `has_uint32`.
+    pub half: Option<u32>,
 }
 
 impl Rng {
@@ -201,6 +204,18 @@ mod tests {
             [0.0625711543560401, 0.848173245522845, 0.10377971154148957]
         );
     }
+
+    // numpy 2: `PCG64(5).state["state"]`.
+    #[test]
+    fn the_fields_are_numpys() {
+        let wanted = Rng {
+            state: 0xe500_c1d1_29ce_9183_d973_b921_e554_efee,
+            increment: 0xaf6f_7b8c_936a_b4a4_4f02_0b7b_2d10_234d,
+            half: None,
+        };
+        assert_eq!(Rng::new(5), wanted);
+    }
+
     // numpy 2: `g = default_rng(5); [g.integers(3) for _ in range(8)], g.uniform()`.
     #[test]
     fn whole_numbers_equal_numpy() {

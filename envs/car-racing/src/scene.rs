@@ -5,8 +5,9 @@ use crate::car::{Car, SIZE, WHEEL_R, WHEEL_W};
 use crate::contact::Tiles;
 use crate::math::{Transform, Vec2};
 use crate::perturbation::Perturbation;
-use crate::raster::{Canvas, Color, Palette, WINDOW};
+use crate::raster::{Canvas, Color, Palette, Shrunk, WINDOW};
 use crate::rng::Rng;
+use crate::skid::Skids;
 use crate::track::{PLAYFIELD, Point, SCALE, Tile, sign};
 
 const ZOOM: f64 = 2.7;
@@ -21,6 +22,7 @@ const WHITE: Color = 6;
 const RED: Color = 7;
 const HULL: Color = 8;
 const STRIPE: Color = 9;
+const MUD: Color = 10;
 
 /// The colours that can be drawn at every reset, RGB as the reference stores them
 /// (`_init_colors`, `_reinit_colors`).
@@ -49,10 +51,10 @@ impl Colors {
     }
 
     /// The palette for the indices above.
-    pub fn palette(&self) -> Palette {
+    pub fn palette(&self, shrunk: Shrunk) -> Palette {
         let whole = |color: [f64; 3]| color.map(|c| c as u8);
         let shade = |k: f64| whole(self.road.map(|c| c + 0.01 * k * 255.0));
-        Palette::new(&[
+        let colors = [
             [0, 0, 0],
             whole(self.field),
             whole(self.grass),
@@ -63,7 +65,9 @@ impl Colors {
             [255, 0, 0],
             [204, 0, 0],
             [77, 77, 77],
-        ])
+            [102, 102, 0],
+        ];
+        Palette::new(&colors, shrunk)
     }
 }
 
@@ -120,13 +124,15 @@ impl Camera {
     }
 }
 
-/// Draws everything above the bar of gauges, with what a perturbation adds.
+/// Draws everything above the bar of gauges, with skid marks if there are, and with what a
+/// perturbation adds.
 pub(crate) fn draw(
     canvas: &mut Canvas,
     camera: &Camera,
     road: &[Tile],
     tiles: &Tiles,
     car: &Car,
+    skids: Option<&Skids>,
     added: Option<Perturbation>,
 ) {
     field(canvas, camera);
@@ -146,6 +152,12 @@ pub(crate) fn draw(
                 &kerb.corners.map(|p| camera.project(p)),
                 if kerb.white { WHITE } else { RED },
             );
+        }
+    }
+    for mark in skids.into_iter().flat_map(Skids::marks) {
+        let color = if mark.grass { MUD } else { BLACK };
+        for ends in mark.points().windows(2) {
+            line(canvas, camera, [ends[0], ends[1]], color);
         }
     }
     for i in 0..4 {
@@ -192,6 +204,23 @@ fn field(canvas: &mut Canvas, camera: &Camera) {
                 canvas.fill(&corners.map(|p| camera.project(p)), GRASS);
             }
         }
+    }
+}
+
+/// A line two pixels of the surface wide, of which filling adds half a pixel on each side.
+fn line(canvas: &mut Canvas, camera: &Camera, ends: [Vec2; 2], color: Color) {
+    let [(ax, ay), (bx, by)] = ends.map(|p| camera.project((f64::from(p.x), f64::from(p.y))));
+    let (dx, dy) = (bx - ax, by - ay);
+    let length = libm::hypot(dx, dy);
+    if length > 0.0 {
+        let (x, y) = (0.5 * dy / length, -0.5 * dx / length);
+        let corners = [
+            (ax + x, ay + y),
+            (bx + x, by + y),
+            (bx - x, by - y),
+            (ax - x, ay - y),
+        ];
+        canvas.fill(&corners, color);
     }
 }
 

@@ -14,14 +14,17 @@ use crate::{
     stages::Context,
 };
 
+/// Most episodes and tracks of one comparison.
+const MOST: i64 = 1_000_000;
+
 #[derive(Args, Debug)]
 pub struct ParityArgs {
     /// Episodes, spread over five drivers.
-    #[arg(long, default_value_t = 100)]
-    episodes: usize,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=MOST))]
+    episodes: u32,
     /// Tracks compared tile for tile.
-    #[arg(long, default_value_t = 1000)]
-    tracks: usize,
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=MOST))]
+    tracks: u32,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -51,8 +54,8 @@ pub fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
     }
     let config = ParityConfig {
         options: args.options.clone(),
-        episodes: args.episodes,
-        tracks: args.tracks,
+        episodes: args.episodes as usize,
+        tracks: args.tracks as usize,
         seed: args.seed,
         frames_every: args.frames_every,
     };

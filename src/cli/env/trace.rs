@@ -22,6 +22,9 @@ use crate::{
     stages::Context,
 };
 
+/// File of the steps.
+const STEPS: &str = "trace.jsonl";
+
 #[derive(Args, Debug)]
 pub struct TraceArgs {
     /// Its name, with options after commas.
@@ -51,6 +54,13 @@ struct Recording {
 }
 
 pub fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
+    let there = args.out.join(STEPS);
+    if there.exists() {
+        bail!(
+            "{} is there already: delete it, or choose another folder with --out DIR",
+            there.display()
+        );
+    }
     let traced = Traced::open(&args.environment, context.bridge)?;
     let spec = traced.world.spec()?;
     let ObservationSpace::Frame {
@@ -162,7 +172,7 @@ impl Watcher for Tracer<'_> {
 impl Recording {
     /// Writes `trace.jsonl`, `frames.npy` and, of coloured frames, `frames.gif`.
     fn save(&self, folder: &Path) -> Result<()> {
-        write_atomically(&folder.join("trace.jsonl"), |w| {
+        write_atomically(&folder.join(STEPS), |w| {
             for line in &self.lines {
                 serde_json::to_writer(&mut *w, line)?;
                 w.write_all(b"\n")?;

@@ -7,17 +7,17 @@ Importing this package registers ``frmdn/CarRacing-v3``::
     env = gymnasium.make("frmdn/CarRacing-v3")
     envs = gymnasium.make_vec("frmdn/CarRacing-v3", num_envs=16)
 
-Both take ``observation="agent64"`` (64×64 RGB without the gauges, the default) or ``"full96"`` (96×96 RGB, Gymnasium's
-picture), ``random_start``, ``rule`` (``"v3"`` or ``"v4"``), and Gymnasium's ``domain_randomize`` and ``continuous``.
+Both stand in for Gymnasium's ``CarRacing-v3`` and take its arguments, and ``observation`` (``"full96"``: Gymnasium's 96×96 RGB,
+the default; ``"agent64"``: 64×64 RGB without the gauges), ``random_start``, ``rule`` (``"v3"`` or ``"v4"``) and ``clip``.
 """
 
 import gymnasium
 
 from frmdn_gym.car_racing import CarRacing
-from frmdn_gym.native import NativeError, version
+from frmdn_gym.native import InvalidAction, NativeError, version
 from frmdn_gym.vector import VectorCarRacing
 
-__all__ = ["ENV_ID", "CarRacing", "NativeError", "VectorCarRacing", "version"]
+__all__ = ["ENV_ID", "CarRacing", "InvalidAction", "NativeError", "VectorCarRacing", "version"]
 
 ENV_ID = "frmdn/CarRacing-v3"
 """The id that this package registers."""

@@ -2,35 +2,57 @@
 
 import gymnasium
 import numpy as np
+from gymnasium.utils import EzPickle
 
 from frmdn_gym import native
 
 
-class CarRacing(gymnasium.Env):
-    """Native Car-Racing: tracks, rewards and ends of episodes are those of Gymnasium's ``CarRacing-v3``.
+class CarRacing(gymnasium.Env, EzPickle):
+    """Native Car-Racing: a stand-in for Gymnasium's ``CarRacing-v3``.
 
-    ``reset(seed=s)`` starts the episode of ``s``. A reset without a seed draws one from ``np_random``, so it starts another
-    track than the same reset of Gymnasium's environment. ``info`` has ``tiles_visited`` and ``tiles``, and ``lap_finished``
-    when the episode terminates. The limit of 1,000 steps is put on by ``gymnasium.make``; made directly, episodes are
-    only limited by ``max_episode_steps``.
+    For the same seeds and actions, tracks, rewards and ends of episodes are Gymnasium's in every bit, in later episodes too:
+    a reset without a seed goes on with ``np_random``. The first five arguments are Gymnasium's. The limit of 1,000 steps is
+    put on by ``gymnasium.make``; made directly, episodes are only limited by ``max_episode_steps``.
+
+    Observations are ``uint8``, ``(96, 96, 3)`` or, with ``observation="agent64"``, ``(64, 64, 3)`` without the gauges. Actions
+    are ``[steer, gas, brake]`` in ``[-1, 1] × [0, 1] × [0, 1]``. Beyond it they act as the nearest inside, as in Gymnasium;
+    with ``clip=False`` they are an error. ``info`` has ``tiles_visited`` and ``tiles``, and ``lap_finished`` when the episode
+    terminates.
+
+    Threads may share an environment: one call waits for another, and after ``close`` every call raises ``NativeError``.
+    A copy or a pickle of it is a new environment with the same arguments, as Gymnasium's is.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
+    metadata = {"render_modes": list(native.PICTURES), "render_fps": 50}
 
     def __init__(
         self,
         render_mode=None,
-        observation="agent64",
-        random_start=False,
-        rule="v3",
+        verbose=False,
+        lap_complete_percent=0.95,
         domain_randomize=False,
         continuous=True,
+        observation="full96",
+        random_start=False,
+        rule="v3",
+        clip=True,
         max_episode_steps=None,
     ):
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode {render_mode!r} is not one of {self.metadata['render_modes']} or None")
-        self.render_mode = render_mode
-        limit = native.max_steps(max_episode_steps)
+        EzPickle.__init__(
+            self,
+            render_mode,
+            verbose,
+            lap_complete_percent,
+            domain_randomize,
+            continuous,
+            observation,
+            random_start,
+            rule,
+            clip,
+            max_episode_steps,
+        )
+        self.render_mode = native.check_render_mode(render_mode)
+        native.check_lap_complete_percent(lap_complete_percent, rule=rule, random_start=random_start)
         self._batch = native.Batch(
             1,
             observation=observation,
@@ -38,25 +60,30 @@ class CarRacing(gymnasium.Env):
             rule=rule,
             domain_randomize=domain_randomize,
             continuous=continuous,
-            max_steps=limit,
+            clip=clip,
+            max_steps=native.max_steps(max_episode_steps),
             threads=1,
         )
         self.observation_space = self._batch.observation_space
         self.action_space = self._batch.action_space
         self._all = np.ones(1, np.bool_)
 
+    @native.one_at_a_time
     def reset(self, *, seed=None, options=None):
-        """Starts an episode; ``options`` is ignored."""
-        if seed is not None:
-            native.check_seed(seed)
+        """Starts the episode of ``seed``, or the next one of ``np_random``.
+
+        ``options={"randomize": False}`` keeps the colours of ``domain_randomize``.
+        """
         super().reset(seed=seed)
-        self._batch.reset(self._all, native.draw_seed(self.np_random) if seed is None else seed)
+        self._batch.reset(self._all, [self.np_random], [seed], native.kept_colors(options))
         return self._batch.observations[0].copy(), self._info()
 
+    @native.one_at_a_time
     def step(self, action):
         """Applies ``[steer, gas, brake]``, or the number of a discrete action.
 
-        An action outside of the space is an error; it is not clipped.
+        Raises ``InvalidAction`` (a ``ValueError``) if a value is not a number, if a discrete action does not exist, and with
+        ``clip=False`` if an action is outside of the space; ``NativeError`` if no episode is running.
         """
         batch = self._batch
         batch.step(np.asarray(action)[None])
@@ -66,17 +93,19 @@ class CarRacing(gymnasium.Env):
             info["lap_finished"] = bool(batch.progress[0, 2])
         return batch.observations[0].copy(), float(batch.rewards[0]), terminated, truncated, info
 
+    @native.one_at_a_time
     def render(self):
-        """The whole 96×96 picture with its gauges, if the render mode is ``rgb_array``."""
+        """The picture with its gauges: ``(400, 600, 3)`` as ``rgb_array``, ``(96, 96, 3)`` as ``state_pixels``."""
         if self.render_mode is None:
             gymnasium.logger.warn(
                 "render was called without a render mode: make the environment with render_mode='rgb_array'"
             )
             return None
-        return self._batch.picture(0)
+        return self._batch.picture(0, self.render_mode)
 
+    @native.one_at_a_time
     def close(self):
-        """Frees the environment."""
+        """Frees the environment, after the call of another thread that is under way. May be called again."""
         self._batch.close()
 
     def _info(self):
