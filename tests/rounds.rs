@@ -185,7 +185,7 @@ fn shows_the_car(run: &Path) {
     for word in [
         "forward speed",
         "turning",
-        "the first 100 steps",
+        "the first 100",
         "below 0.02 rad/unit",
     ] {
         assert!(text.contains(word), "{word}: {text}");
