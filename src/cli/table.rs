@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 /// Columns of a terminal that tables fit in.
 const COLUMNS: u16 = 80;
 /// No column is made narrower than this to make a table fit.
-const NARROWEST: u16 = 16;
+const NARROWEST: u16 = 24;
 /// Blanks between columns.
 const GAP: u16 = 2;
 

@@ -129,6 +129,19 @@ pub trait Env: Send {
     /// fails.
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError>;
 
+    /// As [`Env::step`], for a step whose observation nobody looks at unless the episode ends with
+    /// it, as in the middle of a skip: what is written into `observation` otherwise means nothing.
+    ///
+    /// # Errors
+    /// As those of [`Env::step`].
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        self.step(action, observation)
+    }
+
     /// The present state as a picture for people, if the environment has one.
     fn picture(&mut self) -> Option<Picture>;
 

@@ -122,7 +122,7 @@ impl Env for FrameSkip {
             }
             let mut step = match frame + 1 < self.frames {
                 // Not seen, unless the episode ends with it.
-                true => self.inner.step(action, self.scratch.as_mut())?,
+                true => self.inner.step_unseen(action, self.scratch.as_mut())?,
                 false => self.inner.step(action, observation.again())?,
             };
             reward += step.reward;

@@ -54,6 +54,31 @@ impl Sticky {
     }
 }
 
+impl Sticky {
+    /// A step of the inner environment, with `action` or the last one.
+    fn step_with(
+        &mut self,
+        action: &[f32],
+        step: impl FnOnce(&mut dyn Env, &[f32]) -> Result<Step, EnvError>,
+    ) -> Result<Step, EnvError> {
+        let episode = self.episode.ok_or(EnvError::NeedsReset)?;
+        self.spec.actions.check(action)?;
+        let step = if self.repeats(episode) {
+            step(self.inner.as_mut(), &self.last)?
+        } else {
+            let step = step(self.inner.as_mut(), action)?;
+            self.last.clear();
+            self.last.extend_from_slice(action);
+            step
+        };
+        self.episode = (!step.done()).then_some(Episode {
+            steps: episode.steps + 1,
+            ..episode
+        });
+        Ok(step)
+    }
+}
+
 impl Env for Sticky {
     fn spec(&self) -> &EnvSpec {
         &self.spec
@@ -75,21 +100,17 @@ impl Env for Sticky {
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
-        let episode = self.episode.ok_or(EnvError::NeedsReset)?;
-        self.spec.actions.check(action)?;
-        let step = if self.repeats(episode) {
-            self.inner.step(&self.last, observation)?
-        } else {
-            let step = self.inner.step(action, observation)?;
-            self.last.clear();
-            self.last.extend_from_slice(action);
-            step
-        };
-        self.episode = (!step.done()).then_some(Episode {
-            steps: episode.steps + 1,
-            ..episode
-        });
-        Ok(step)
+        self.step_with(action, |inner, action| inner.step(action, observation))
+    }
+
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        self.step_with(action, |inner, action| {
+            inner.step_unseen(action, observation)
+        })
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -1,0 +1,384 @@
+//! Processor, picture unit, memory and controllers together.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cartridge::{CHR, Cartridge, PRG},
+    cpu::{Bus, Cpu},
+    picture::Picture,
+    ppu::{Board, Ppu},
+};
+
+/// Dots of the picture unit in a cycle of the processor.
+const DOTS: u32 = 3;
+/// Cycles of the processor in a frame. The picture takes 29,780⅔ of them, or a third less, so that
+/// its place in a frame moves on, by half a line in a hundred frames.
+const CYCLES: i32 = 29_781;
+
+/// Bytes of the longest loop that is looked at.
+const LONGEST_LOOP: u16 = 12;
+/// Bytes of the memory at 0x6000.
+const WORK: usize = 0x2000;
+
+/// Everything that changes while a game is played: a plain value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    cpu: Cpu,
+    ppu: Ppu,
+    #[serde(with = "crate::bytes")]
+    ram: [u8; 0x800],
+    /// Patterns, where the cartridge has memory for them.
+    chr: Option<Vec<u8>>,
+    /// Memory of the cartridge at 0x6000, where it has some.
+    work: Option<Vec<u8>>,
+    /// Cycles that are left of the frame; below 0 by what the last instruction took too long.
+    left: i32,
+    /// Whether an odd number of cycles has passed since power-on.
+    is_odd: bool,
+    /// Buttons of the two controllers.
+    buttons: [u8; 2],
+    /// What is left of them to be read.
+    shift: [u8; 2],
+    strobe: bool,
+}
+
+/// A console with a cartridge in it.
+#[derive(Clone, Debug)]
+pub struct Nes {
+    cartridge: Arc<Cartridge>,
+    state: State,
+    /// Loops that wait are skipped.
+    skips: bool,
+}
+
+/// What the processor sees while a frame runs.
+struct Machine<'a> {
+    cartridge: &'a Cartridge,
+    state: &'a mut State,
+    picture: Option<&'a mut Picture>,
+    /// Cycles of the instruction that is at work. Registers are read and written in its first one.
+    pending: u32,
+    /// The last loop: where it jumped back, the registers there, and the cycles that were left.
+    last_loop: Option<(u16, Registers, i32)>,
+    /// The status of the picture unit was read since then.
+    reads_status: bool,
+    skips: bool,
+}
+
+/// Registers and flags that decide how a loop goes on.
+type Registers = [u8; 6];
+
+fn registers(cpu: &Cpu) -> Registers {
+    [cpu.a, cpu.x, cpu.y, cpu.s, cpu.flags(false), cpu.zero]
+}
+
+impl Nes {
+    /// A console that was switched on with `cartridge` in it.
+    pub fn new(cartridge: Arc<Cartridge>) -> Self {
+        let mut state = State {
+            cpu: Cpu::default(),
+            ppu: Ppu::default(),
+            ram: [0; 0x800],
+            chr: cartridge.has_chr_ram.then(|| vec![0; CHR]),
+            work: cartridge.has_work_ram.then(|| vec![0; WORK]),
+            left: 0,
+            is_odd: false,
+            buttons: [0; 2],
+            shift: [0; 2],
+            strobe: false,
+        };
+        let mut machine = Machine {
+            cartridge: &cartridge,
+            state: &mut state,
+            picture: None,
+            pending: 0,
+            last_loop: None,
+            reads_status: false,
+            skips: false,
+        };
+        let cpu = Cpu::start(&mut machine);
+        state.cpu = cpu;
+        Self {
+            cartridge,
+            state,
+            skips: true,
+        }
+    }
+
+    /// The same, and every turn of a loop that waits is made. Nothing but time is lost by it: for
+    /// tests.
+    #[must_use]
+    pub fn without_skipping(self) -> Self {
+        Self {
+            skips: false,
+            ..self
+        }
+    }
+
+    /// Plays a frame with these buttons held on the first controller: bits from the lowest one are
+    /// A, B, Select, Start, up, down, left, right.
+    pub fn frame(&mut self, buttons: u8) {
+        self.play(buttons, None);
+    }
+
+    /// The same, and draws it, if there is a picture. What of it belongs to the next picture of the
+    /// console, some lines at the top, is drawn too.
+    pub fn play(&mut self, buttons: u8, picture: Option<&mut Picture>) {
+        self.state.buttons[0] = buttons;
+        let mut cpu = self.state.cpu.clone();
+        let mut machine = Machine {
+            cartridge: &self.cartridge,
+            state: &mut self.state,
+            picture,
+            pending: 0,
+            last_loop: None,
+            reads_status: false,
+            skips: self.skips,
+        };
+        machine.state.left += CYCLES;
+        machine.run(&mut cpu);
+        self.state.cpu = cpu;
+    }
+
+    /// The two kilobytes of memory.
+    pub fn ram(&self) -> &[u8; 0x800] {
+        &self.state.ram
+    }
+
+    /// The cartridge's memory at 0x6000, where it has some.
+    pub fn work_ram(&self) -> Option<&[u8]> {
+        self.state.work.as_deref()
+    }
+
+    /// The tiles of the two name tables, 2 × 1,024 bytes with their attributes.
+    pub fn name_tables(&self) -> &[u8; 0x800] {
+        &self.state.ppu.vram
+    }
+
+    /// Writes a byte of memory; `address` counts modulo 0x800.
+    pub fn poke(&mut self, address: u16, value: u8) {
+        self.state.ram[usize::from(address) & 0x7FF] = value;
+    }
+
+    /// Everything that changes.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Goes on from `state`, which must be of the same cartridge.
+    pub fn restore(&mut self, state: &State) {
+        self.state.clone_from(state);
+    }
+
+    /// Whether the processor met an opcode that stops it for good.
+    pub fn is_jammed(&self) -> bool {
+        self.state.cpu.jammed
+    }
+}
+
+impl Machine<'_> {
+    /// Runs until no cycle is left.
+    fn run(&mut self, cpu: &mut Cpu) {
+        while self.state.left > 0 {
+            let stop = self.state.ppu.next_stop();
+            while self.state.ppu.dot < stop && self.state.left > 0 {
+                cpu.step(self);
+                self.pass();
+                if self.state.ppu.nmi {
+                    self.interrupt(cpu);
+                }
+                if cpu.jammed {
+                    self.pending = self.state.left.max(0).cast_unsigned();
+                    self.pass();
+                }
+            }
+            self.catch_up();
+            if self.state.ppu.nmi {
+                self.interrupt(cpu);
+            }
+        }
+    }
+
+    #[cold]
+    fn interrupt(&mut self, cpu: &mut Cpu) {
+        self.state.ppu.nmi = false;
+        cpu.nmi(self);
+        self.pass();
+    }
+
+    /// The cycles of an instruction pass.
+    #[inline(always)]
+    fn pass(&mut self) {
+        self.state.left -= self.pending.cast_signed();
+        self.state.is_odd ^= self.pending & 1 == 1;
+        self.state.ppu.dot += self.pending * DOTS;
+        self.pending = 0;
+    }
+
+    fn board<'b>(cartridge: &'b Cartridge, chr: &'b mut Option<Vec<u8>>) -> Board<'b> {
+        let ram = chr.as_deref_mut().and_then(|ram| ram.try_into().ok());
+        Board { cartridge, ram }
+    }
+
+    /// Lets the picture unit do what has passed.
+    fn catch_up(&mut self) {
+        let state = &mut *self.state;
+        let board = Self::board(self.cartridge, &mut state.chr);
+        let picture = self.picture.as_deref_mut();
+        state.ppu.catch_up(&board, picture);
+    }
+
+    #[cold]
+    fn read_register(&mut self, address: u16) -> u8 {
+        if address & 0xE007 == 0x2002 {
+            self.reads_status = true;
+        } else {
+            // All other reads may change what they read.
+            self.last_loop = None;
+        }
+        match address {
+            0x2000..0x4000 => {
+                self.catch_up();
+                let state = &mut *self.state;
+                let board = Self::board(self.cartridge, &mut state.chr);
+                state.ppu.read(address, &board)
+            }
+            0x4016 | 0x4017 => {
+                let port = usize::from(address & 1);
+                let state = &mut *self.state;
+                if state.strobe {
+                    state.shift = state.buttons;
+                }
+                let bit = state.shift[port] & 1;
+                // After eight bits there are ones.
+                state.shift[port] = state.shift[port] >> 1 | 0x80;
+                bit | 0x40
+            }
+            0x6000..0x8000 => {
+                let work = self.state.work.as_ref();
+                work.map_or(0, |work| work[usize::from(address) & (WORK - 1)])
+            }
+            _ => 0,
+        }
+    }
+
+    #[cold]
+    fn write_register(&mut self, address: u16, value: u8) {
+        match address {
+            0x2000..0x4000 => {
+                self.catch_up();
+                let state = &mut *self.state;
+                let mut board = Self::board(self.cartridge, &mut state.chr);
+                state.ppu.write(address, value, &mut board);
+            }
+            0x4014 => {
+                self.catch_up();
+                let page = u16::from(value) << 8;
+                for i in 0..0x100 {
+                    let byte = self.read(page | i);
+                    self.state.ppu.write_oam(byte);
+                }
+                // It waits for an even cycle; the first one counts as odd.
+                self.pending += 513 + u32::from(!self.state.is_odd);
+            }
+            0x4016 => {
+                let state = &mut *self.state;
+                state.strobe = value & 1 != 0;
+                if state.strobe {
+                    state.shift = state.buttons;
+                }
+            }
+            0x6000..0x8000 => {
+                if let Some(work) = &mut self.state.work {
+                    work[usize::from(address) & (WORK - 1)] = value;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Bus for Machine<'_> {
+    #[inline(always)]
+    fn read(&mut self, address: u16) -> u8 {
+        match address {
+            0x8000.. => self.cartridge.prg[usize::from(address) & (PRG - 1)],
+            0..0x2000 => self.state.ram[usize::from(address) & 0x7FF],
+            _ => self.read_register(address),
+        }
+    }
+
+    #[inline(always)]
+    fn write(&mut self, address: u16, value: u8) {
+        match address {
+            0..0x2000 => self.state.ram[usize::from(address) & 0x7FF] = value,
+            0x8000.. => {}
+            _ => self.write_register(address, value),
+        }
+        self.last_loop = None;
+    }
+
+    #[inline(always)]
+    fn fetch(&mut self, address: u16) -> u8 {
+        match address {
+            0x8000.. => self.cartridge.prg[usize::from(address) & (PRG - 1)],
+            0..0x2000 => self.state.ram[usize::from(address) & 0x7FF],
+            _ => self.read_register(address),
+        }
+    }
+
+    #[inline(always)]
+    fn tick(&mut self, cycles: u32) {
+        self.pending += cycles;
+    }
+
+    /// A loop that wrote nothing since it was here last, and comes back with the same registers,
+    /// waits: only the status of the picture unit, or its interrupt, can end it. Its turns until
+    /// then are counted and not made.
+    #[inline(always)]
+    fn loops(&mut self, cpu: &Cpu, from: u16, to: u16) {
+        if from.wrapping_sub(to) > LONGEST_LOOP || !self.skips {
+            return;
+        }
+        let now = self.state.left - self.pending.cast_signed();
+        let here = (from, registers(cpu), now);
+        let waits_for_status = std::mem::take(&mut self.reads_status);
+        let Some((place, before, then)) = self.last_loop.replace(here) else {
+            return;
+        };
+        if place == from && before == here.1 {
+            self.skip(then - now, waits_for_status);
+        }
+    }
+}
+
+impl Machine<'_> {
+    /// Lets as many turns of `length` cycles pass as end before anything changes.
+    #[cold]
+    fn skip(&mut self, length: i32, waits_for_status: bool) {
+        self.catch_up();
+        let state = &mut *self.state;
+        if state.ppu.nmi {
+            return;
+        }
+        let change = if waits_for_status {
+            if state.ppu.is_unread() {
+                return;
+            }
+            let board = Self::board(self.cartridge, &mut state.chr);
+            state.ppu.next_change(&board)
+        } else {
+            state.ppu.next_stop()
+        };
+        let dots = change.saturating_sub(state.ppu.dot);
+        let cycles = (dots / DOTS).cast_signed().min(state.left);
+        // The last turns are made: in them the change is seen.
+        let turns = cycles / length - 2;
+        if turns > 0 {
+            self.pending += (turns * length).cast_unsigned();
+            self.last_loop = None;
+        }
+    }
+}

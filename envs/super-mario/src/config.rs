@@ -1,0 +1,133 @@
+//! Which stage is played, and with which buttons.
+
+use std::{fmt, str::FromStr};
+
+/// A stage: a world of 1 to 8 and a level of 1 to 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    pub(crate) world: u8,
+    pub(crate) level: u8,
+}
+
+/// A text that names no stage.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no stage {0}: they are 1-1 to 8-4")]
+pub struct StageError(String);
+
+impl FromStr for Stage {
+    type Err = StageError;
+
+    fn from_str(text: &str) -> Result<Self, StageError> {
+        let parts = text.split_once('-').map(|(w, l)| (w.parse(), l.parse()));
+        match parts {
+            Some((Ok(world @ 1..=8), Ok(level @ 1..=4))) => Ok(Self { world, level }),
+            _ => Err(StageError(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.world, self.level)
+    }
+}
+
+impl Stage {
+    /// Number of its area in the world: worlds 1, 2, 4 and 7 have a short one, the way into the
+    /// pipe, before their second level.
+    pub(crate) fn area(self) -> u8 {
+        let has_way_in = matches!(self.world, 1 | 2 | 4 | 7);
+        self.level + u8::from(has_way_in && self.level >= 2)
+    }
+
+    /// x of the flag in pixels, where it is known.
+    pub fn goal(self) -> Option<u16> {
+        match (self.world, self.level) {
+            (1, 1) => Some(3161),
+            _ => None,
+        }
+    }
+}
+
+/// A set of combinations of buttons: the discrete actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Buttons {
+    /// Nothing, or right with any of A and B: 5 actions.
+    RightOnly,
+    /// The same, A alone, and left: 7 actions.
+    #[default]
+    Simple,
+    /// Left as right, down and up: 12 actions.
+    Complex,
+}
+
+/// Bits of the buttons.
+const A: u8 = 1;
+const B: u8 = 2;
+const UP: u8 = 16;
+const DOWN: u8 = 32;
+const LEFT: u8 = 64;
+const RIGHT: u8 = 128;
+
+/// All combinations, in the order of gym-super-mario-bros: each set is a beginning of it.
+const ALL: [u8; 12] = [
+    0,
+    RIGHT,
+    RIGHT | A,
+    RIGHT | B,
+    RIGHT | A | B,
+    A,
+    LEFT,
+    LEFT | A,
+    LEFT | B,
+    LEFT | A | B,
+    DOWN,
+    UP,
+];
+
+impl Buttons {
+    /// The names of the sets.
+    pub const NAMES: [&str; 3] = ["right_only", "simple", "complex"];
+
+    /// The set of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "right_only" => Some(Self::RightOnly),
+            "simple" => Some(Self::Simple),
+            "complex" => Some(Self::Complex),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The buttons of each action. None has Start or Select.
+    pub fn actions(self) -> &'static [u8] {
+        match self {
+            Self::RightOnly => &ALL[..5],
+            Self::Simple => &ALL[..7],
+            Self::Complex => &ALL,
+        }
+    }
+}
+
+/// Settings of the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarioConfig {
+    /// The stage.
+    pub stage: Stage,
+    /// The actions.
+    pub buttons: Buttons,
+}
+
+impl Default for MarioConfig {
+    fn default() -> Self {
+        Self {
+            stage: Stage { world: 1, level: 1 },
+            buttons: Buttons::default(),
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The game as gym-super-mario-bros plays it: one frame a step, and what is skipped between them.
+
+use std::sync::Arc;
+
+use frmdn_nes::{Nes, Picture, State};
+
+use crate::{
+    config::Stage,
+    memory::{self, Ram, at, player},
+    rom::Rom,
+};
+
+/// Most frames that are skipped between two steps; more are a game that hangs.
+const MOST_SKIPPED: u32 = 4_000;
+/// The Start button.
+const START: u8 = 8;
+/// Largest change of x in a frame that is paid: more is a pipe or another life.
+const LARGEST_MOVE: i32 = 5;
+/// What a death costs.
+const DEATH: f64 = 25.0;
+/// Bounds of the reward of a frame.
+const REWARD: f64 = 15.0;
+
+/// How a player looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Small.
+    Small,
+    /// Tall.
+    Tall,
+    /// Tall and with fireballs.
+    Fireball,
+}
+
+/// What gym-super-mario-bros tells of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Coins, 0 to 99.
+    pub coins: u32,
+    /// The flag was reached.
+    pub flag_get: bool,
+    /// Lives that are left; 255 after the last.
+    pub life: u8,
+    /// The score.
+    pub score: u32,
+    /// The level of the world.
+    pub stage: u16,
+    /// How the player looks.
+    pub status: Status,
+    /// Time that is left.
+    pub time: u32,
+    /// The world.
+    pub world: u16,
+    /// Horizontal position in pixels.
+    pub x_pos: u16,
+    /// Height above the lower edge in pixels.
+    pub y_pos: u16,
+}
+
+/// The outcome of a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Frame {
+    /// Progress less time and death, −15 to 15.
+    pub reward: f64,
+    /// The life is over, or the stage.
+    pub done: bool,
+    /// What the memory said, before anything was skipped.
+    pub info: Info,
+}
+
+/// The beginning of a stage.
+#[derive(Debug)]
+struct Start {
+    state: State,
+    picture: Picture,
+}
+
+/// A game in a stage.
+#[derive(Clone, Debug)]
+pub struct Game {
+    nes: Nes,
+    /// The beginning of the stage.
+    start: Arc<Start>,
+    x_last: i32,
+    time_last: i32,
+}
+
+/// What a game is besides the console, for snapshots.
+#[derive(Clone, Debug)]
+pub struct GameState {
+    console: State,
+    x_last: i32,
+    time_last: i32,
+}
+
+impl Game {
+    /// The game at the beginning of `stage`, reached as gym-super-mario-bros reaches it.
+    ///
+    /// # Errors
+    /// If the game does not get there: it is no Super-Mario.
+    pub fn new(rom: &Rom, stage: Stage) -> Result<Self, &'static str> {
+        let mut nes = Nes::new(rom.cartridge());
+        let picture = begin(&mut nes, stage);
+        let start = Arc::new(Start {
+            picture: picture.ok_or("it does not come to the beginning of the stage")?,
+            state: nes.state().clone(),
+        });
+        let mut game = Self {
+            nes,
+            start,
+            x_last: 0,
+            time_last: 0,
+        };
+        game.reset();
+        Ok(game)
+    }
+
+    /// Back to the beginning of the stage.
+    pub fn reset(&mut self) {
+        self.nes.restore(&self.start.state);
+        self.time_last = self.time();
+        self.x_last = i32::from(memory::x(self.ram()));
+    }
+
+    /// The picture at the beginning of the stage.
+    pub fn first_picture(&self) -> &Picture {
+        &self.start.picture
+    }
+
+    /// The area of the stage.
+    pub fn area(&self) -> u8 {
+        self.ram()[usize::from(at::AREA)].wrapping_add(1)
+    }
+
+    /// Plays a frame with these buttons, draws it into `picture` if there is one, and skips what
+    /// cannot be steered: deaths, changes of area. After [`Frame::done`] only [`Game::reset`] makes
+    /// sense.
+    pub fn frame(&mut self, buttons: u8, picture: Option<&mut Picture>) -> Frame {
+        let mut picture = picture;
+        self.nes.play(buttons, picture.as_deref_mut());
+        let reward = self.reward();
+        let done = self.is_over();
+        let info = self.info();
+        if !done {
+            self.skip(picture);
+        }
+        Frame { reward, done, info }
+    }
+
+    /// The console's memory.
+    pub fn ram(&self) -> &Ram {
+        self.nes.ram()
+    }
+
+    /// Everything that changes.
+    pub(crate) fn state(&self) -> GameState {
+        GameState {
+            console: self.nes.state().clone(),
+            x_last: self.x_last,
+            time_last: self.time_last,
+        }
+    }
+
+    /// Goes on from `state`.
+    pub(crate) fn restore(&mut self, state: &GameState) {
+        self.nes.restore(&state.console);
+        (self.x_last, self.time_last) = (state.x_last, state.time_last);
+    }
+
+    fn time(&self) -> i32 {
+        memory::digits(self.ram(), at::TIME).cast_signed()
+    }
+
+    fn is_over(&self) -> bool {
+        let ram = self.ram();
+        memory::is_dying(ram) || memory::is_dead(ram) || memory::is_flag(ram)
+    }
+
+    fn reward(&mut self) -> f64 {
+        let (x, time) = (i32::from(memory::x(self.ram())), self.time());
+        let (moved, passed) = (x - self.x_last, time - self.time_last);
+        (self.x_last, self.time_last) = (x, time);
+        let moved = if moved.abs() > LARGEST_MOVE { 0 } else { moved };
+        let death = match memory::is_dying(self.ram()) || memory::is_dead(self.ram()) {
+            true => DEATH,
+            false => 0.0,
+        };
+        (f64::from(moved) + f64::from(passed.min(0)) - death).clamp(-REWARD, REWARD)
+    }
+
+    /// What gym-super-mario-bros tells of the present frame.
+    pub fn info(&self) -> Info {
+        let ram = self.ram();
+        Info {
+            coins: memory::digits(ram, at::COINS),
+            flag_get: memory::is_flag(ram),
+            life: ram[at::LIFE],
+            score: memory::digits(ram, at::SCORE),
+            stage: u16::from(ram[usize::from(at::LEVEL)]) + 1,
+            status: match ram[at::STATUS] {
+                0 => Status::Small,
+                1 => Status::Tall,
+                _ => Status::Fireball,
+            },
+            time: memory::digits(ram, at::TIME),
+            world: u16::from(ram[usize::from(at::WORLD)]) + 1,
+            x_pos: memory::x(ram),
+            y_pos: memory::y(ram),
+        }
+    }
+
+    /// Skips the change of an area, and what the player does by itself. Only the last frame of it
+    /// is drawn.
+    fn skip(&mut self, picture: Option<&mut Picture>) {
+        let timer = self.ram()[usize::from(at::AREA_TIMER)];
+        if (2..255).contains(&timer) {
+            self.nes.poke(at::AREA_TIMER, 1);
+        }
+        let mut before = None;
+        for _ in 0..MOST_SKIPPED {
+            if !memory::is_busy(self.ram()) && !memory::is_world_over(self.ram()) {
+                break;
+            }
+            self.nes.poke(at::PRELEVEL_TIMER, 0);
+            before = Some(self.nes.state().clone());
+            self.nes.frame(0);
+        }
+        if let (Some(before), Some(picture)) = (before, picture) {
+            self.nes.restore(&before);
+            self.nes.play(0, Some(picture));
+        }
+    }
+}
+
+/// Presses Start until the stage begins, and waits until its clock runs. Returns the last picture.
+fn begin(nes: &mut Nes, stage: Stage) -> Option<Picture> {
+    let time = |nes: &Nes| memory::digits(nes.ram(), at::TIME);
+    nes.frame(START);
+    nes.frame(0);
+    let mut left = MOST_SKIPPED;
+    while time(nes) == 0 {
+        nes.frame(START);
+        nes.poke(at::WORLD, stage.world - 1);
+        nes.poke(at::LEVEL, stage.level - 1);
+        nes.poke(at::AREA, stage.area() - 1);
+        nes.frame(0);
+        nes.poke(at::PRELEVEL_TIMER, 0);
+        left = left.checked_sub(1)?;
+    }
+    let mut last = time(nes);
+    let mut picture = Picture::default();
+    loop {
+        let now = time(nes);
+        if now < last {
+            return Some(picture);
+        }
+        last = now;
+        nes.frame(START);
+        nes.play(0, Some(&mut picture));
+        left = left.checked_sub(1)?;
+    }
+}
+
+/// Why the last life ended.
+pub(crate) fn died_of(ram: &Ram) -> Death {
+    if memory::digits(ram, at::TIME) == 0 {
+        Death::Time
+    } else if memory::is_below(ram) {
+        Death::Pit
+    } else if ram[usize::from(at::PLAYER_STATE)] == player::DYING || memory::is_dead(ram) {
+        Death::Enemy
+    } else {
+        Death::None
+    }
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// It goes on.
+    None,
+    /// By an enemy, or fire.
+    Enemy,
+    /// In a pit.
+    Pit,
+    /// Its time ran out.
+    Time,
+}

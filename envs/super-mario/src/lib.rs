@@ -1,0 +1,22 @@
+//! Super-Mario with the semantics of gym-super-mario-bros 7.4.0, on a native console.
+//!
+//! The game is Nintendo's and not part of this: the user names the file ([`Rom::load`]), or it is
+//! found inside an installed gym-super-mario-bros ([`Rom::find`]). It is read and never copied.
+//!
+//! Memory addresses, rewards and what is skipped between steps are those of gym-super-mario-bros
+//! (MIT licence, Christian Kauten); see `NOTICE`.
+
+mod config;
+mod env;
+mod game;
+mod memory;
+mod palette;
+mod rom;
+mod view;
+
+pub use config::{Buttons, MarioConfig, Stage, StageError};
+pub use env::SuperMario;
+pub use game::{Game, Info, Status};
+pub use palette::RGB;
+pub use rom::{Rom, RomError, Version};
+pub use view::{SIDE, view};
