@@ -12,6 +12,10 @@ use std::{
 };
 
 use common::error;
+use frmdn::{
+    agent::Agent,
+    run::{Preset, RunFolder},
+};
 
 /// Writes a program that replaces Python.
 fn python(dir: &Path, script: &str) -> PathBuf {
@@ -303,4 +307,62 @@ fn a_trace_holds_every_step_and_refuses_what_is_no_action() {
         ));
         has(&text, &words);
     }
+}
+
+/// The shipped agent `car-racing-tiny` in a file that says it was trained in `environment`.
+fn foreign_agent(dir: &Path, environment: &str) {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/checkpoints/car-racing-tiny");
+    let mut agent = Agent::load(Path::new(shipped)).unwrap();
+    agent.info.environment = environment.to_owned();
+    agent.save(&dir.join("agent.safetensors")).unwrap();
+}
+
+/// The package that a file names is imported only if the user says so: the agent's and the run's
+/// environments start no Python.
+#[test]
+fn a_package_that_a_file_names_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = dir.path().join("started");
+    python(dir.path(), ": > started; exit 3");
+    foreign_agent(dir.path(), "gym:this:X");
+    let sets = ["environment=gym:this:X", "collect.random_start=false"].map(String::from);
+    let preset = Preset::resolve("tiny", &sets).unwrap();
+    std::fs::write(dir.path().join("mine.toml"), preset.to_toml()).unwrap();
+    RunFolder::create_or_resume(&dir.path().join("run"), Some(preset)).unwrap();
+    let refused: [&[&str]; 6] = [
+        &["evaluate", "agent.safetensors"],
+        &["play", "agent.safetensors"],
+        &["play", "--policy", "agent.safetensors"],
+        &["dream", "agent.safetensors"],
+        &["compare", "robustness", "agent.safetensors"],
+        &["train", "--run", "run"],
+    ];
+    for args in refused {
+        let text = error(&frmdn(dir.path(), args));
+        has(
+            &text,
+            &["\"gym:this:X\"", "package \"this\"", "--trust", "--env"],
+        );
+        assert!(!started.exists(), "{args:?}");
+    }
+    let trusted: [&[&str]; 6] = [
+        &["evaluate", "agent.safetensors", "--trust"],
+        &["evaluate", "agent.safetensors", "--env", "gym:this:X"],
+        &["train", "--run", "run", "--trust"],
+        &["train", "--run", "run", "--env", "gym:this:X"],
+        &["train", "mine.toml", "--run", "new"],
+        &["train", "--run", "new", "--set", "environment=gym:this.y:Z"],
+    ];
+    for args in trusted {
+        let args = match args.contains(&"new") {
+            true => [args, &["--set", "collect.random_start=false"]].concat(),
+            false => args.to_vec(),
+        };
+        has(&error(&frmdn(dir.path(), &args)), &["exit status: 3"]);
+        std::fs::remove_file(&started).unwrap();
+    }
+    // An agent of a known package needs no word.
+    foreign_agent(dir.path(), "gym:CarRacing-v3");
+    let text = error(&frmdn(dir.path(), &["play", "agent.safetensors"]));
+    has(&text, &["exit status: 3"]);
 }

@@ -258,6 +258,12 @@ fn spaces_that_are_not_served_are_refused() {
         ("gym:Nothing-v0", vec!["Nothing"]),
         ("gym:no_such_package:Thing-v0", vec!["no_such_package"]),
         ("gym:CarRacing-v3,colour=blue", vec!["colour"]),
+        // What the environment raises is shown, not what another try at it would raise.
+        (
+            "gym:CarRacing-v3,lap_complete_percent=abc",
+            vec!["asked to reset: TypeError", "'float' and 'str'"],
+        ),
+        ("gym:this:X", vec!["Python's this has no environment X"]),
     ] {
         let text = error(&frmdn(&[
             "evaluate",
@@ -274,6 +280,38 @@ fn spaces_that_are_not_served_are_refused() {
     }
 }
 
+/// Neither the current folder nor that of temporary files is searched for modules, and no file is
+/// left in the latter, however the program ends.
+#[test]
+fn servers_take_and_leave_no_files() {
+    if !gymnasium() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let temporary = dir.path().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    for module in ["json.py", "temporary/struct.py"] {
+        std::fs::write(dir.path().join(module), "raise SystemExit(9)").unwrap();
+    }
+    let out = common::frmdn_in(
+        dir.path(),
+        &[
+            "evaluate",
+            "--policy",
+            "noop",
+            "--episodes",
+            "2",
+            "--env",
+            "gym:CarRacing-v3,max_episode_steps=5",
+        ],
+    )
+    .env("TMPDIR", &temporary)
+    .output()
+    .unwrap();
+    common::success(&out);
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
+}
+
 /// Process numbers of the servers that `parent` started.
 fn servers(parent: u32) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -285,8 +323,10 @@ fn servers(parent: u32) -> Vec<u32> {
             let command =
                 String::from_utf8_lossy(&std::fs::read(entry.path().join("cmdline")).ok()?)
                     .into_owned();
-            (fields[1] == parent.to_string() && fields[0] != "Z" && command.contains("server.py"))
-                .then_some(pid)
+            (fields[1] == parent.to_string()
+                && fields[0] != "Z"
+                && command.contains("gymnasium.make"))
+            .then_some(pid)
         })
         .collect()
 }
@@ -338,7 +378,11 @@ fn a_killed_server_costs_time_and_nothing_else() {
         .spawn()
         .unwrap();
     let first = wait_for("a server", || servers(child.id()).first().copied());
-    // Some steps into its episode.
+    // Some steps into its episode, for which it has loaded the physics.
+    wait_for("the physics", || {
+        let loaded = std::fs::read_to_string(format!("/proc/{first}/maps")).unwrap_or_default();
+        loaded.contains("Box2D").then_some(())
+    });
     std::thread::sleep(Duration::from_millis(1500));
     kill(first);
     let out = child.wait_with_output().unwrap();

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{MICRO, error, frmdn, success};
+use common::{MICRO, error, frmdn, hashes, success};
 use frmdn::run::{
     ControllerInputs, ControllerOutputs, ControllerStart, FirstConfig, GatesConfig, LateConfig,
     LateRecombination, Preset,
@@ -185,7 +185,7 @@ fn shows_the_car(run: &Path) {
     for word in [
         "forward speed",
         "turning",
-        "the first 100 steps",
+        "the first 100",
         "below 0.02 rad/unit",
     ] {
         assert!(text.contains(word), "{word}: {text}");
@@ -223,6 +223,31 @@ fn a_round_that_comes_back_to_itself_and_a_missing_one_are_refused() {
         set,
     ]));
     assert!(text.contains("[first]"), "{text}");
+}
+
+/// Steps of twice the smallest number move nothing: the optimiser stops after its first generation,
+/// and would do so again after a restart.
+#[test]
+fn an_evolution_whose_optimiser_stops_ends_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let train = || {
+        let mut command = common::train(&run, "2");
+        command.args(["--set", "controller.sigma=1e-323"]);
+        command.args(["--set", "controller.patience=2"]);
+        command.output().unwrap()
+    };
+    let out = train();
+    let log = success(&out);
+    let why = "the evolution ends here: its steps are too short to change parameter 0";
+    assert!(log.contains(why), "{log}");
+    let table = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(table.contains("1 generations"), "{table}");
+    // And it stays ended.
+    let before = hashes(&run);
+    let again = train();
+    success(&again);
+    assert!(again.stdout == out.stdout && hashes(&run) == before);
 }
 
 #[test]
@@ -268,5 +293,11 @@ fn a_gate_stops_what_falls_short_and_says_what_to_do() {
     let out = train(&["--ignore-gates"]);
     assert!(
         out.status.success() && String::from_utf8_lossy(&out.stderr).contains("ignored, as asked")
+    );
+    // Finished, it prints its table whether it is asked again or not.
+    let again = train(&[]);
+    assert!(
+        again.status.success() && again.stdout == out.stdout,
+        "{again:?}"
     );
 }

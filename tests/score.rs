@@ -41,10 +41,10 @@ struct Study {
 }
 
 impl Study {
-    fn new() -> Self {
+    fn new(sets: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data").to_str().unwrap().to_owned();
-        train_vision(&data, &[]);
+        train_vision(&data, sets);
         Self { dir, data }
     }
 
@@ -55,7 +55,6 @@ impl Study {
     fn arguments<'a>(&'a self, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
         let out = out.to_str().unwrap();
         let mut args = vec!["compare", "score", &self.data, "--out", out, "--quick"];
-        args.extend(["--seeds", "1", "--controllers", "1", "--budget", "64"]);
         args.extend(more);
         args
     }
@@ -107,7 +106,7 @@ fn figures(out: &Path) -> Vec<(String, Value)> {
 
 #[test]
 fn all_experiments_go_through_resume_and_are_extended_by_what_is_missing() {
-    let study = Study::new();
+    let study = Study::new(&[]);
     let (calm, killed) = (study.folder("calm"), study.folder("killed"));
     let report = study.run(&calm, &[&["--threads", "1"], &TWO[..]].concat());
     check_report(&calm, &report);
@@ -231,12 +230,47 @@ fn refusals(study: &Study, calm: &Path) {
         &[&updates[..], &["--report"]].concat(),
         "runs.jsonl, line ",
     );
+    let mut episodes = files(&Path::new(&other).join("episodes"));
+    let (first, _) = episodes.swap_remove(0);
+    std::fs::remove_file(Path::new(&other).join("episodes").join(first)).unwrap();
+    let out = study.folder("incomplete");
+    let text = error(&frmdn(&[
+        "compare",
+        "score",
+        &other,
+        "--out",
+        out.to_str().unwrap(),
+    ]));
+    let collect = format!("episode 0 is missing in {other}. Type: frmdn collect --run {other}");
+    assert!(text.contains(&collect), "{text}");
     let experiment = frmdn(&study.arguments(calm, &["--experiments", "e5"]));
     let text = String::from_utf8_lossy(&experiment.stderr).into_owned();
     assert!(
         !experiment.status.success() && text.contains("write e1, e2, e3 or e4"),
         "{text}"
     );
+}
+
+/// A comparison with nothing but --quick, on data whose memories are trained for long.
+#[test]
+fn a_quick_comparison_is_small_whatever_the_settings_say() {
+    let study = Study::new(&["memory.updates=100000", "memory.patience=100000"]);
+    let out = study.folder("quick");
+    study.run(&out, &[]);
+    let runs = finished_runs(&out);
+    // Two parts of the bank; E1 and E4 of the two memories that dream, E2 of these and of two
+    // baselines, E3 of all five and three populations.
+    assert_eq!(runs.len(), 2 + 2 + 2 + 4 + 15);
+    for (name, run) in runs.iter().filter(|(name, _)| name.starts_with("e3-")) {
+        let points = run["outcome"]["points"].as_array().unwrap();
+        assert_eq!(points.last().unwrap()["episodes"], 64, "{name}");
+    }
+    for memory in ["data-rmdn-1", "data-frmdn-1"] {
+        let path = out.join("memories").join(memory).join("metrics.jsonl");
+        let metrics = std::fs::read_to_string(path).unwrap();
+        let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        assert_eq!(last["update"], 40, "{memory}");
+    }
 }
 
 #[test]

@@ -36,9 +36,9 @@ pub struct BenchArgs {
     /// The preset whose widths and batches are used. Default: V at the full widths of Ha &
     /// Schmidhuber, M with 256 cells in batches of 32 sequences of 128 steps.
     #[arg(long)]
-    preset: Option<String>,
+    pub(super) preset: Option<String>,
     #[arg(long, value_name = "NAME", help = worlds::NAMES)]
-    env: Option<String>,
+    pub(super) env: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,

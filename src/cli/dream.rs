@@ -22,7 +22,7 @@ pub struct DreamArgs {
     /// A run folder (V and M are enough), a checkpoint or the name of a shipped one.
     dir: PathBuf,
     #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
-    env: Option<String>,
+    pub(super) env: Option<String>,
     /// The picture to write.
     #[arg(long, value_name = "FILE.gif", default_value = "dream.gif")]
     out: PathBuf,

@@ -25,11 +25,11 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "NAME", help = WHO)]
     policy: Option<DriverName>,
     #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
-    env: Option<String>,
+    pub(super) env: Option<String>,
     /// A second environment for the same seeds: the paired difference of the scores is shown with
     /// its interval.
     #[arg(long, value_name = "NAME")]
-    against: Option<String>,
+    pub(super) against: Option<String>,
     /// Number of test tracks, from the first one.
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     episodes: Option<u64>,

@@ -19,6 +19,7 @@ mod score;
 mod signals;
 mod table;
 mod train;
+mod trust;
 
 use std::{
     path::{Path, PathBuf},
@@ -65,6 +66,10 @@ struct Cli {
     /// times as long.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60.0)]
     env_timeout: f64,
+    /// Import every Python package that the environment of an agent or a run folder names, not only
+    /// known ones and those that you name yourself.
+    #[arg(long, global = true)]
+    trust: bool,
 }
 
 /// Where V and M are trained.
@@ -299,6 +304,7 @@ fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Re
     let bridge = Bridge {
         python: cli.python.clone(),
         deadline: Duration::from_secs_f64(cli.env_timeout),
+        trust: trust::trust(cli),
     };
     let device = Device::open(cli.command.device())?;
     let context = Context {

@@ -16,10 +16,10 @@ use crate::{
 pub struct PlanArgs {
     /// A preset or the path of a TOML file.
     #[arg(default_value = "tiny")]
-    preset: String,
+    pub(super) preset: String,
     /// Change one setting, for example vision.updates=500. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    sets: Vec<String>,
+    pub(super) sets: Vec<String>,
 }
 
 /// Held-out losses, reading and saving add about a tenth to the time of the updates (preset tiny).
@@ -44,16 +44,17 @@ pub fn plan(args: &PlanArgs, context: &Context<'_>) -> Result<()> {
         let spent = costs(&inner, cores, context)?;
         // Its evaluation is left out.
         let spent = &spent[..spent.len() - 1];
-        rounds.insert(
-            0,
-            (
-                format!("earlier round: {}", first.preset),
-                spent.iter().map(|p| p.1).sum(),
-                spent.iter().map(|p| p.2).sum(),
-            ),
-        );
+        rounds.push((
+            first.preset,
+            spent.iter().map(|p| p.1).sum(),
+            spent.iter().map(|p| p.2).sum(),
+        ));
         earlier = inner.first;
     }
+    // The latest of them was found first. Their presets can have one name.
+    let numbered = rounds.into_iter().rev().enumerate();
+    let rounds =
+        numbered.map(|(i, (name, frames, s))| (format!("round {}: {name}", i + 1), frames, s));
     parts.splice(0..0, rounds);
     let mut rows: Vec<Vec<String>> = parts
         .iter()

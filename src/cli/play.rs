@@ -24,7 +24,7 @@ pub struct PlayArgs {
     #[arg(long, value_name = "NAME", help = WHO)]
     policy: Option<DriverName>,
     #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
-    env: Option<String>,
+    pub(super) env: Option<String>,
     /// The picture to write.
     #[arg(long, value_name = "FILE.gif", default_value = "drive.gif")]
     out: PathBuf,

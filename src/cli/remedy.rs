@@ -259,6 +259,7 @@ fn of_missing(what: Part, path: &Path) -> String {
         Part::Memory => format!("Type: frmdn memory --run {}", typed(path)),
         Part::Controller => format!("Type: frmdn train --run {}", typed(path)),
         Part::LinearPredictor => "Type the command without --report.".into(),
+        Part::Episode(_) => format!("Type: frmdn collect --run {}", typed(path)),
     }
 }
 
@@ -267,6 +268,11 @@ fn of_world(error: &WorldError) -> Option<String> {
         WorldError::Gym(error) => of_gym(error),
         WorldError::Env(error) => of_env(error),
         WorldError::NoRom | WorldError::Rom(_) => Some("Name it with --rom FILE.".into()),
+        WorldError::Untrusted { .. } => Some(
+            "A file names it, and to import a package is to run its code. If you trust it, type \
+             the same command with --trust, or name the environment yourself with --env."
+                .into(),
+        ),
         _ => None,
     }
 }

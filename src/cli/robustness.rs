@@ -25,7 +25,7 @@ pub struct RobustnessArgs {
     episodes: u64,
     /// Environment to use instead of the agents' own, one that has perturbations.
     #[arg(long, value_name = "NAME")]
-    env: Option<String>,
+    pub(super) env: Option<String>,
     /// Folder of the report and of finished runs.
     #[arg(long, value_name = "DIR", default_value = "runs/robustness")]
     out: PathBuf,

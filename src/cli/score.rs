@@ -33,15 +33,31 @@ pub struct ScoreArgs {
     )]
     variants: Vec<Spec>,
     /// Number of seeds that each memory is trained from.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(
+        long,
+        default_value_t = 2,
+        default_value_if("quick", "true", "1"),
+        value_parser = clap::value_parser!(u64).range(1..=1000)
+    )]
     seeds: u64,
     /// Number of controllers that e3 and e4 evolve for each memory and seed.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(
+        long,
+        default_value_t = 5,
+        default_value_if("quick", "true", "1"),
+        value_parser = clap::value_parser!(u64).range(1..=1000)
+    )]
     controllers: u64,
     /// Number of episodes of an evolution in e3.
-    #[arg(long, default_value_t = 1920, value_parser = clap::value_parser!(u64).range(64..=100_000_000))]
+    #[arg(
+        long,
+        default_value_t = 1920,
+        default_value_if("quick", "true", "64"),
+        value_parser = clap::value_parser!(u64).range(64..=100_000_000)
+    )]
     budget: u64,
-    /// A smoke test with a very small bank, few tracks and few steps. Its figures have no meaning.
+    /// A smoke test: a very small bank, few updates, tracks and steps, and, if not given, one seed,
+    /// one controller and the least budget. Its figures have no meaning.
     #[arg(long)]
     quick: bool,
     /// Change a setting of all memories, for example memory.updates=12000. May be repeated.

@@ -62,6 +62,11 @@ pub fn stage(args: &RunArgs, context: &Context<'_>, last: Stage) -> Result<()> {
 
 fn go(folder: &RunFolder, context: &Context<'_>, last: Stage) -> Result<()> {
     let finished = folder.path("evaluation/summary.json").exists();
+    // A run that misses a gate is finished only if that was to be ignored; it need not be said again.
+    let context = &Context {
+        ignore_gates: context.ignore_gates || finished,
+        ..*context
+    };
     for stage in last.up_to() {
         let began = Instant::now();
         let outcome = stage.run(folder, context);

@@ -10,7 +10,7 @@ use frmdn_env::{EnvSpec, ObservationSpace};
 use zip::{ZipArchive, ZipWriter};
 
 use super::{
-    Preset, Recovery, Result, RunError,
+    Part, Preset, Recovery, Result, RunError,
     npy::NpyError,
     npz::{Archive, ArrayError, Wanted, get, get_f32, get_u64, put, put_f32, put_u64},
     write_atomically,
@@ -405,11 +405,17 @@ impl EpisodeStore {
     /// done there is not checked.
     ///
     /// # Errors
-    /// If it cannot be read or is damaged; or if it cannot be an episode of this run: its seed is
-    /// not that of its number, it has more steps than the run records, its observations or actions
+    /// If it is missing, cannot be read or is damaged; or if it cannot be an episode of this run: its
+    /// seed is not that of its number, it has more steps than the run records, its observations or actions
     /// are not those of the environment, or a value is no finite number. What was packed is not
     /// unpacked before its size is known to be right.
     pub fn load(&self, index: usize, spec: Option<&EnvSpec>) -> Result<Episode> {
+        if !self.has(index) {
+            return Err(RunError::Missing {
+                what: Part::Episode(index),
+                path: self.folder.parent().unwrap_or(&self.folder).to_path_buf(),
+            });
+        }
         let mut form = self.form_of(index);
         if let Some(spec) = spec {
             let width = Actions::of(spec).width();

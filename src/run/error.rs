@@ -199,6 +199,8 @@ pub enum Part {
     Controller,
     /// The linear predictor of a comparison of likelihoods.
     LinearPredictor,
+    /// The recorded episode of this number.
+    Episode(usize),
 }
 
 impl std::fmt::Display for Part {
@@ -208,6 +210,7 @@ impl std::fmt::Display for Part {
             Self::Memory => "a trained M",
             Self::Controller => "an evolved controller",
             Self::LinearPredictor => "the linear predictor",
+            Self::Episode(index) => return write!(f, "episode {index}"),
         })
     }
 }

@@ -154,7 +154,7 @@ fn join(
 pub fn encode(folder: &RunFolder, spec: &EnvSpec, context: &Context<'_>) -> Result<()> {
     let (preset, actions) = (folder.preset(), Actions::of(spec).width());
     let (weights, vision) = Agent::load_vision(folder)?;
-    let (episodes, latents) = (folder.episodes(), folder.latents());
+    let latents = folder.latents();
     let missing: Vec<usize> = (0..preset.collect.episodes)
         .into_par_iter()
         .filter(|&i| {
@@ -192,12 +192,8 @@ pub fn encode(folder: &RunFolder, spec: &EnvSpec, context: &Context<'_>) -> Resu
                 if context.stop.is_set() {
                     return Ok(());
                 }
-                let latent = encoded(
-                    encoder.as_ref(),
-                    scratch,
-                    episodes.load(index, Some(spec))?,
-                    vision,
-                );
+                let episode = folder.episodes().load(index, Some(spec))?;
+                let latent = encoded(encoder.as_ref(), scratch, episode, vision);
                 latent.save(&latents.path(index))?;
                 context
                     .report

@@ -74,6 +74,18 @@ pub enum WorldError {
     /// The inner state was asked for before the first reset.
     #[error("the episode was never started")]
     NotStarted,
+    /// An environment of a package that nobody has said to trust.
+    #[error(
+        "\"{}\" would import the Python package \"{}\", which is not a known one",
+        name.escape_debug(),
+        package.escape_debug()
+    )]
+    Untrusted {
+        /// The environment.
+        name: String,
+        /// The package.
+        package: String,
+    },
     /// A `gym:` environment or its Python failed.
     #[error(transparent)]
     Gym(#[from] GymError),

@@ -36,7 +36,8 @@ impl Gym {
     /// its frames empty, which makes it fifty times faster.
     ///
     /// # Errors
-    /// If it is no name of such an environment, or if there is no Python.
+    /// If it is no name of such an environment, if it would import a package that is not trusted,
+    /// or if there is no Python.
     pub fn open(
         text: &str,
         bridge: &Bridge,
@@ -47,6 +48,7 @@ impl Gym {
         // They are put around it.
         Wrapping::take(&mut name)?;
         let id = id(&name)?.ok_or_else(unknown)?;
+        bridge.trust.check(&name)?;
         let python = Python::find(bridge.python.as_deref(), id)?;
         let mut config = GymConfig::new(id);
         config.name = name.to_string();
@@ -61,7 +63,7 @@ impl Gym {
         config.view = (frames == Frames::Agent).then(|| (is_car_racing.then_some(SCENE), VIEW));
         config.deadline = bridge.deadline;
         config.start_deadline = bridge.deadline * 3;
-        Ok(Self(Fleet::new(config, python.launch()?)))
+        Ok(Self(Fleet::new(config, python.launch())))
     }
 
     /// A new environment, which shows its state.

@@ -13,6 +13,7 @@ mod maker;
 mod name;
 mod pursuit;
 pub mod super_mario;
+mod trust;
 mod wrap;
 
 use std::{
@@ -26,6 +27,7 @@ use frmdn_env::{Env, EnvSpec, ObservationSpace, ProbeSpec};
 pub use error::WorldError;
 pub use maker::{Expert, Kind, Maker};
 pub use pursuit::Script;
+pub use trust::Trust;
 
 use name::Name;
 use wrap::Wrapping;
@@ -54,6 +56,8 @@ pub struct Bridge {
     pub python: Option<PathBuf>,
     /// Longest time of a reset or a step. The start of an environment may take three times as long.
     pub deadline: Duration,
+    /// What Python may import for them.
+    pub trust: Trust,
 }
 
 impl Default for Bridge {
@@ -61,6 +65,7 @@ impl Default for Bridge {
         Self {
             python: None,
             deadline: Duration::from_secs(60),
+            trust: Trust::default(),
         }
     }
 }
@@ -150,9 +155,12 @@ fn unknown() -> WorldError {
     WorldError::UnknownName(names().join(", "))
 }
 
+/// A name that was read.
+type Parsed = (Arc<dyn Maker>, Wrapping);
+
 /// The environment `text` and the wrappers that it asks for; `None` for one behind the bridge.
 /// Nothing is started or read for it.
-fn parse(text: &str, frames: Frames) -> Result<Option<(Arc<dyn Maker>, Wrapping)>, WorldError> {
+fn parse(text: &str, frames: Frames) -> Result<Option<Parsed>, WorldError> {
     let mut name = Name::parse(text)?;
     let wrapping = Wrapping::take(&mut name)?;
     if gym::id(&name)?.is_some() {
@@ -181,7 +189,8 @@ impl World {
     /// The environment `name` with the agent's view.
     ///
     /// # Errors
-    /// If the name does not exist, or if there is no Python for a `gym:` environment.
+    /// If the name does not exist, or if there is no Python for a `gym:` environment, or if that
+    /// would import a package that [`Bridge::trust`] does not have.
     pub fn open(name: &str, bridge: &Bridge) -> Result<Self, WorldError> {
         Self::open_with(name, bridge, Frames::Agent)
     }

@@ -92,11 +92,13 @@ impl CmaEsConfig {
     pub(crate) fn strategy(&self) -> Result<Strategy, CmaError> {
         let (dimension, lambda) = (self.dimension, self.population());
         let odd = self.recombination == Recombination::Mirrored && lambda % 2 == 1;
-        if odd
-            || dimension == 0
-            || !(4..=MOST).contains(&lambda)
-            || !(self.sigma0.is_finite() && self.sigma0 > 0.0)
-        {
+        // On a line the worst candidates are the longest steps, and the better sides of all pairs
+        // are one: both make the path longer than chance would, so that the step size grows even
+        // around an optimum (a parabola diverges in ten of ten runs).
+        let few = dimension < 1 + usize::from(self.recombination != Recombination::BetterHalf);
+        let is_possible =
+            (4..=MOST).contains(&lambda) && self.sigma0.is_finite() && self.sigma0 > 0.0;
+        if odd || few || !is_possible {
             return Err(CmaError::Config {
                 dimension,
                 population: lambda,

@@ -18,7 +18,7 @@
 //! };
 //! let mut es = CmaEs::new(config)?;
 //! es.start_at(&[1.0; 5])?;
-//! for _ in 0..200 {
+//! while es.stop().is_none() {
 //!     let losses: Vec<f64> = es.ask().iter().map(|x| x.iter().map(|v| v * v).sum()).collect();
 //!     es.tell(&losses)?;
 //! }
@@ -43,7 +43,8 @@ pub enum CmaError {
     /// Settings that cannot be used.
     #[error(
         "dimension {dimension}, population {population}, sigma0 {sigma0}: the dimension must be at \
-         least 1, the population 4 to 16777216 (and even for pairs), sigma0 a number above 0"
+         least 1 (2 where all candidates or pairs move the mean), the population 4 to 16777216 (and \
+         even for pairs), sigma0 a number above 0"
     )]
     Config {
         /// Number of parameters.

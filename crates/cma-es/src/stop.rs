@@ -2,20 +2,25 @@
 
 use crate::CmaEs;
 
-/// A reason to stop, or to start again elsewhere (Hansen, arXiv 1604.00772, appendix B.3).
+/// A reason to stop, or to start again elsewhere (Hansen, arXiv 1604.00772, appendix B.3). Some
+/// generations after the first of them the distribution degenerates, and [`CmaEs::tell`] fails.
 ///
 /// Criteria that look at the losses (flat, stagnating) are left to the caller: what counts as flat
 /// depends on how noisy the losses are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Stop {
     /// ConditionCov: C has condition number above 1e14, its smallest axes are rounding errors.
+    #[error("its covariance has the condition number {0:.0e}: some directions are rounding errors")]
     Condition(f64),
     /// TolX: the distribution is below 1e-12 of its first width in all parameters.
+    #[error("it has converged: its steps are below 1e-12 of the first ones")]
     Converged,
     /// TolXUp: the longest axis has grown by more than 1e4: sigma0 was far too small, or the
     /// problem has no optimum.
+    #[error("it diverges: its steps are more than 10,000 times as long as the first ones")]
     Diverging,
     /// NoEffectCoord: a fifth of this parameter's standard deviation no longer changes the mean.
+    #[error("its steps are too short to change parameter {parameter}")]
     NoEffect {
         /// Index of the parameter.
         parameter: usize,
@@ -40,7 +45,7 @@ impl CmaEs {
             .collect()
     }
 
-    /// The first stopping criterion that is met, if any. The optimiser never stops by itself.
+    /// The first stopping criterion that is met, if any; to be asked after every generation.
     pub fn stop(&self) -> Option<Stop> {
         let (state, sigma0) = (&self.state, self.state.config.sigma0);
         let condition = self.condition_number();

@@ -167,7 +167,7 @@ impl CmaEs {
     /// # Errors
     ///
     /// If there are not as many losses as candidates, one is not finite, or the distribution
-    /// degenerates. Nothing has changed then.
+    /// degenerates, long before which [`CmaEs::stop`] says so. Nothing has changed then.
     pub fn tell(&mut self, losses: &[f64]) -> Result<(), CmaError> {
         self.check_losses(losses)?;
         let (n, old, s) = (self.state.mean.len(), &self.state, &self.strategy);

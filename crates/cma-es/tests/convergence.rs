@@ -217,6 +217,70 @@ fn a_sphere_converges_a_slope_diverges_and_both_are_reported() {
     }
 }
 
+/// Losses that are all equal, a quadratic past its optimum, and parameters that change nothing all
+/// degenerate a full covariance in the end.
+#[test]
+fn a_stop_is_said_before_the_distribution_degenerates() {
+    let flat: Function = |_| 0.0;
+    let first: Function = |x| x[0] * x[0];
+    for (f, n) in [
+        (flat, 2),
+        (flat, 5),
+        (sphere, 3),
+        (sphere, 10),
+        (first, 2),
+        (first, 20),
+    ] {
+        let mut es = CmaEs::new(CmaEsConfig {
+            dimension: n,
+            population: None,
+            sigma0: 0.5,
+            covariance: Covariance::Full,
+            recombination: Recombination::BetterHalf,
+            seed: 1,
+        })
+        .unwrap();
+        es.start_at(&vec![1.0; n]).unwrap();
+        let mut said = None;
+        let end = loop {
+            said = said.or(es.stop());
+            let losses: Vec<f64> = es.ask().iter().map(|x| f(x)).collect();
+            if let Err(end) = es.tell(&losses) {
+                break end;
+            }
+        };
+        assert!(
+            said.is_some() && matches!(end, CmaError::Degenerate { .. }),
+            "{n}: {said:?} {end}"
+        );
+    }
+}
+
+#[test]
+fn on_a_line_only_the_better_half_moves_the_mean() {
+    let on_a_line = |recombination| CmaEsConfig {
+        dimension: 1,
+        population: Some(8),
+        sigma0: 0.5,
+        covariance: Covariance::Full,
+        recombination,
+        seed: 1,
+    };
+    for recombination in [Recombination::All, Recombination::Mirrored] {
+        let text = CmaEs::new(on_a_line(recombination))
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("2 where all candidates or pairs"), "{text}");
+    }
+    let mut es = CmaEs::new(on_a_line(Recombination::BetterHalf)).unwrap();
+    es.start_at(&[1.0]).unwrap();
+    while es.stop().is_none() {
+        es.tell(&es.ask().iter().map(|x| sphere(x)).collect::<Vec<_>>())
+            .unwrap();
+    }
+    assert_eq!(es.stop(), Some(Stop::Converged));
+}
+
 #[test]
 fn candidates_have_the_distributions_mean_and_spread() {
     let config = CmaEsConfig {

@@ -21,13 +21,18 @@ Only RESET resets an environment (Gymnasium's autoreset mode "disabled"): after 
 no frame of the next episode is mistaken for one of the last.
 """
 
+import sys
+
+if sys.path[:1] == [""]:  # the source was given by -c: modules are not searched in the current folder
+    del sys.path[0]
+
 import importlib
 import importlib.metadata
+import inspect
 import json
 import os
 import platform
 import struct
-import sys
 import threading
 import time
 import traceback
@@ -95,7 +100,10 @@ def make_gymnasium(name, kwargs):
     except gymnasium.error.DependencyNotInstalled as error:
         raise Missing(str(error)) from error
     except gymnasium.error.UnregisteredEnv as error:
-        raise Refused(f"{error}. Packages with environments of their own are named before a colon, as in gym:PACKAGE:{name}") from error
+        module, colon, base = name.rpartition(":")
+        if colon:
+            raise Refused(f"{error} Python's {module} has no environment {base}") from error
+        raise Refused(f"{error} Packages with environments of their own are named before a colon, as in gym:PACKAGE:{name}") from error
     return env, env.spec.max_episode_steps if env.spec else None
 
 
@@ -111,12 +119,17 @@ def make_mario(name, kwargs):
     actions = load("gym_super_mario_bros.actions", "gym-super-mario-bros")
     try:
         spec = gym.spec(name) if hasattr(gym, "spec") else gym.envs.registry[name]
-    except Exception as error:
+    except (KeyError, gym.error.Error) as error:
         raise Refused(f"{error}") from error
     module, _, attribute = spec.entry_point.partition(":")
     settings = {**(getattr(spec, "kwargs", None) or getattr(spec, "_kwargs", {})), **kwargs}
     env = getattr(importlib.import_module(module), attribute)(**settings)
     return wrappers.JoypadSpace(env, getattr(actions, ACTION_SETS[chosen])), None
+
+
+def takes_seed(reset):
+    """Whether a reset takes the seed; in the old interface a method of its own does."""
+    return any(p.name == "seed" or p.kind is p.VAR_KEYWORD for p in inspect.signature(reset).parameters.values())
 
 
 class Slot:
@@ -197,9 +210,9 @@ class Slot:
         """Starts the episode of a seed and returns its first frame."""
         self.running = False
         self.env.action_space.seed(seed % 2**32)
-        try:
+        if takes_seed(self.env.reset):
             result = self.env.reset(seed=seed)
-        except TypeError:  # the old interface has a method for the seed
+        else:
             self.env.seed(seed)
             result = self.env.reset()
         observation = result[0] if isinstance(result, tuple) else result

@@ -48,9 +48,6 @@ pub struct Launch {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// The folder of its script, which must exist as long as servers may be started.
-    #[expect(dead_code, reason = "never read: dropping it deletes the folder")]
-    pub(crate) folder: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Launch {
@@ -59,7 +56,6 @@ impl Launch {
         Self {
             program: program.into(),
             args: args.into_iter().collect(),
-            folder: None,
         }
     }
 }

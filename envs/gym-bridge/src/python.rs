@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -72,28 +71,11 @@ impl Python {
             })
     }
 
-    /// The command that starts the server with this interpreter; writes the server's script to a
-    /// temporary folder.
-    ///
-    /// # Errors
-    /// If the script cannot be written.
-    pub fn launch(&self) -> Result<Launch, GymError> {
-        let failed = |e: std::io::Error| GymError::NotStarted {
-            program: self.program.clone(),
-            why: format!("its server cannot be written to the folder for temporary files: {e}"),
-        };
-        // In a separate folder, because Python searches modules beside the script first.
-        let folder = tempfile::Builder::new()
-            .prefix("frmdn-gym-")
-            .tempdir()
-            .map_err(failed)?;
-        let script = folder.path().join("server.py");
-        std::fs::write(&script, SERVER).map_err(failed)?;
-        Ok(Launch {
-            program: self.program.clone(),
-            args: vec![script.into()],
-            folder: Some(Arc::new(folder)),
-        })
+    /// The command that starts the server with this interpreter.
+    pub fn launch(&self) -> Launch {
+        // The source is an argument, not a file: Python would search modules beside a file first,
+        // where others may have put some, and a file would stay behind when this process is killed.
+        Launch::new(self.program.clone(), ["-c".into(), SERVER.into()])
     }
 
     /// Versions of Python and of the packages that determine what environments do. Starts a server.
@@ -101,8 +83,8 @@ impl Python {
     /// # Errors
     /// If the server cannot be started, or if it does not reply within `deadline`.
     pub fn versions(&self, deadline: Duration) -> Result<BTreeMap<String, String>, GymError> {
-        let launch = self.launch()?;
-        Ok(Server::start("(any)", &launch)?.hello(deadline)?.versions)
+        let server = Server::start("(any)", &self.launch())?;
+        Ok(server.hello(deadline)?.versions)
     }
 }
 

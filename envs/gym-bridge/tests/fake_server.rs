@@ -311,6 +311,16 @@ fn a_server_that_cannot_be_used_says_why() {
         &fault(&["autoreset"], |_| ()),
         &["autoreset mode is next_step"],
     );
+    for name in ["no-progress", "no-most", "no-end"] {
+        has(
+            &fault(&[name], |_| ()),
+            &["does not keep to the protocol", "measurements that it does"],
+        );
+    }
+    has(
+        &fault(&["measures"], |_| ()),
+        &["it measures 13 things, 12 are the most"],
+    );
     has(
         &fault(&["good"], |c| c.view = Some((Some(0..84), 64))),
         &["rows 0..84", "6 × 4"],

@@ -204,10 +204,6 @@ impl Cpu {
     }
 
     /// Executes one instruction.
-    #[expect(
-        clippy::cognitive_complexity,
-        reason = "one arm an opcode, in the order of the tables"
-    )]
     #[inline(always)]
     pub fn step(&mut self, bus: &mut impl Bus) {
         // Address, by mode; and the cycles of reading there, which take one more across a page.
@@ -749,7 +745,7 @@ impl Cpu {
         bus.tick(5);
         let base = self.next_word(bus);
         let [low, carry] = (base & 0xFF).wrapping_add(index.into()).to_le_bytes();
-        let stored = value & (base >> 8) as u8 + 1;
+        let stored = value & ((base >> 8) as u8).wrapping_add(1);
         let high = if carry == 0 {
             (base >> 8) as u8
         } else {

@@ -28,7 +28,7 @@ const STEPS: &str = "trace.jsonl";
 #[derive(Args, Debug)]
 pub struct TraceArgs {
     /// Its name, with options after commas.
-    environment: String,
+    pub(in crate::cli) environment: String,
     /// Environment seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,

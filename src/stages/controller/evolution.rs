@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig};
+use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Stop};
 use frmdn_engine::{Params, random::stream};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,9 @@ pub struct Evolution {
     pub restarts: u64,
     /// Whether the final choice is made.
     pub chosen: bool,
+    /// Why the optimiser stopped before the last generation, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 impl Evolution {
@@ -99,6 +102,7 @@ impl Evolution {
             stale: 0,
             restarts: 0,
             chosen: false,
+            stopped: None,
         })
     }
 
@@ -127,6 +131,11 @@ impl Evolution {
             format!("not all of its parts have {n} parameters"),
             CheckpointKind::ControllerState.recovery(),
         ))
+    }
+
+    /// Whether there are no further generations, of which the preset has `generations`.
+    pub fn is_over(&self, generations: u64) -> bool {
+        self.generation >= generations || self.stopped.is_some()
     }
 
     /// The state saved in `folder`, if any.
@@ -237,17 +246,24 @@ impl Evolution {
         self.finalists.first().map(|f| (f.score, f.generation))
     }
 
-    /// What follows from a test that came to `score`, as the preset says: another start, the best
-    /// of the starts, larger generations, or a restart. Returns a note of it for the metrics.
+    /// What follows from a test that came to `score`, and from an optimiser that stops: another
+    /// start, the best of the starts, larger generations, a restart, or the end, as the preset says.
+    /// Returns a note of it for the metrics.
     pub(super) fn after_test(
         &mut self,
         preset: &Preset,
         score: f64,
     ) -> std::result::Result<Option<String>, CmaError> {
         let config = &preset.controller;
+        let stop = self.optimiser.stop();
         let ended = self.starts.len() as u64;
         if config.starts > 1 && ended < config.starts {
-            return if self.generation == (ended + 1) * config.start_generations {
+            let last = (ended + 1) * config.start_generations;
+            if stop.is_some() {
+                // The generations that it has left are not given to others.
+                self.generation = last;
+            }
+            return if self.generation == last {
                 self.end_start(preset, score).map(Some)
             } else {
                 Ok(None)
@@ -259,10 +275,26 @@ impl Evolution {
         {
             return self.turn_late(config, late).map(Some);
         }
-        if config.patience > 0 && self.stale >= config.patience {
-            return self.restart(preset).map(Some);
+        // One that stops at once would do so again.
+        let again = config.patience > 0 && self.optimiser.generation() > 1;
+        match stop {
+            Some(stop) if again => self
+                .restart(preset, config.sigma, &stop.to_string())
+                .map(Some),
+            Some(stop) => Ok(Some(self.end(stop))),
+            None if config.patience > 0 && self.stale >= config.patience => {
+                let why = format!("no better for {} tests", config.patience);
+                let sigma = self.optimiser.sigma() * 0.5;
+                self.restart(preset, sigma, &why).map(Some)
+            }
+            None => Ok(None),
         }
-        Ok(None)
+    }
+
+    /// Ends before the last generation.
+    fn end(&mut self, stop: Stop) -> String {
+        self.stopped = Some(stop.to_string());
+        format!("the evolution ends here: {stop}")
     }
 
     /// Ends a start that reached `score`: the next one begins, or the best of all continues.
@@ -315,12 +347,16 @@ impl Evolution {
         ))
     }
 
-    /// Starts again from the best mean, with twice the population and half the step size.
-    fn restart(&mut self, preset: &Preset) -> std::result::Result<String, CmaError> {
+    /// Starts again from the best mean, with twice the population and steps of `sigma`.
+    fn restart(
+        &mut self,
+        preset: &Preset,
+        sigma: f64,
+        why: &str,
+    ) -> std::result::Result<String, CmaError> {
         let config = &preset.controller;
         self.stale = 0;
         self.restarts += 1;
-        let sigma = self.optimiser.sigma() * 0.5;
         let population = self.optimiser.population() * 2;
         // Late generations stay late.
         let recombination = self.optimiser.config().recombination;
@@ -328,9 +364,7 @@ impl Evolution {
         self.optimiser = optimiser(preset, best, start, sigma, population)?
             .with_generations(population, recombination)?;
         Ok(format!(
-            "no better for {} tests: again from the best mean, {population} candidates, sigma \
-             {sigma:.3}",
-            config.patience
+            "{why}: again from the best mean, {population} candidates, sigma {sigma:.3}"
         ))
     }
 }
@@ -448,6 +482,73 @@ mod tests {
             ),
             (2 * population, Recombination::Mirrored)
         );
+    }
+
+    /// Tells `state` the losses of a quadratic until its optimiser stops.
+    fn converge(state: &mut Evolution) {
+        while state.optimiser.stop().is_none() {
+            let asked = state.optimiser.ask();
+            let losses = asked.iter().map(|x| x.iter().map(|v| v * v).sum());
+            let losses: Vec<f64> = losses.collect();
+            state.tell(&losses, 0.0).unwrap();
+        }
+        assert!(!state.is_over(1_000_000));
+    }
+
+    #[test]
+    fn an_optimiser_that_stops_ends_the_evolution_or_begins_again() {
+        let preset = |patience: u64| {
+            let sets = [
+                "population=8",
+                "generations=100000",
+                "start_generations=2000",
+            ];
+            let mut sets = sets.map(|set| format!("controller.{set}")).to_vec();
+            sets.push(format!("controller.patience={patience}"));
+            sets.push(format!(
+                "controller.starts={}",
+                if patience == 9 { 2 } else { 1 }
+            ));
+            Preset::resolve("tiny", &sets).unwrap()
+        };
+        let tested = |patience| {
+            let preset = preset(patience);
+            let mut state = evolution(&preset);
+            converge(&mut state);
+            let x = state.average();
+            state.record_test(x, 5.0, &preset.controller);
+            let note = state.after_test(&preset, 5.0).unwrap().unwrap();
+            (state, note, preset.controller)
+        };
+        let (state, note, _) = tested(0);
+        assert!(
+            note.starts_with("the evolution ends here: it has converged"),
+            "{note}"
+        );
+        assert!(state.is_over(1_000_000) && state.stopped.is_some());
+        let text = serde_json::to_string(&state).unwrap();
+        let loaded: Evolution = serde_json::from_str(&text).unwrap();
+        assert_eq!(loaded.stopped, state.stopped);
+        // With patience it begins again, with steps as long as the first ones.
+        let (state, note, config) = tested(3);
+        assert!(
+            note.starts_with("it has converged") && note.contains("16 candidates"),
+            "{note}"
+        );
+        assert_eq!((state.optimiser.sigma(), state.restarts), (config.sigma, 1));
+        assert!(!state.is_over(1_000_000) && state.optimiser.generation() == 0);
+        // One of several starts ends with the generations that it had left.
+        let (state, note, config) = tested(9);
+        assert!(note.starts_with("start 1 of 2 ends at 5"), "{note}");
+        assert_eq!(state.generation, config.start_generations);
+        assert!(!state.is_over(1_000_000) && state.optimiser.generation() == 0);
+    }
+
+    /// A state of a run that did not stop has the bytes that it always had.
+    #[test]
+    fn the_reason_is_saved_only_where_there_is_one() {
+        let state = evolution(&Preset::resolve("tiny", &[]).unwrap());
+        assert!(!serde_json::to_string(&state).unwrap().contains("stopped"));
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub(super) fn generation(
         && state.generation <= config.starts * config.start_generations;
     let is_tested = state.generation.is_multiple_of(config.select_every)
         || state.generation == config.generations
-        || ends_start;
+        || ends_start
+        || state.optimiser.stop().is_some();
     if is_tested && !test_mean(folder, evaluator, state, &mut line)? {
         return context.check();
     }

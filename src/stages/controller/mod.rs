@@ -50,7 +50,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let metrics_path = folder.path("controller/metrics.jsonl");
     if saved
         .as_ref()
-        .is_some_and(|state| state.generation >= config.generations && state.chosen)
+        .is_some_and(|state| state.is_over(config.generations) && state.chosen)
     {
         return if folder.path(PICTURE).exists() {
             Ok(())
@@ -66,7 +66,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let mut state = match saved {
         // If the choice was made at the end of a shorter evolution, it is made again.
         Some(state) => Evolution {
-            chosen: state.chosen && state.generation >= config.generations,
+            chosen: state.chosen && state.is_over(config.generations),
             ..state
         },
         None => {
@@ -100,7 +100,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         config.generations,
     );
     let outcome = loop {
-        let next = if state.generation < config.generations {
+        let next = if !state.is_over(config.generations) {
             generation(folder, &evaluator, &mut state, &mut metrics)
         } else if state.chosen {
             break Ok(());

@@ -73,6 +73,8 @@ impl FromStr for Experiment {
 /// How large the experiments are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scale {
+    /// Most updates of a memory's training, whatever the settings say.
+    pub updates: u64,
     /// Controllers in the bank.
     pub bank: usize,
     /// Evolutions that they are taken from: from the origin, and from what recorded drivers do, in
@@ -106,6 +108,7 @@ pub struct Scale {
 impl Scale {
     /// The scale of the protocol.
     pub const FULL: Self = Self {
+        updates: u64::MAX,
         bank: 100,
         bank_starts: 2,
         bank_generations: 50,
@@ -122,6 +125,7 @@ impl Scale {
     };
     /// A smoke test; its figures have no meaning.
     pub const QUICK: Self = Self {
+        updates: 40,
         bank: 6,
         bank_starts: 2,
         bank_generations: 2,
@@ -203,7 +207,8 @@ pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
     })?;
     let mut results = Results::open(&plan.out)?;
     let mut all: Vec<(Data, Vec<Entry>)> = Vec::new();
-    for (folder, preset) in folders {
+    for (folder, mut preset) in folders {
+        preset.memory.updates = preset.memory.updates.min(plan.scale.updates);
         let data = Data::prepare(plan, folder, preset, context)?;
         let entries = Entry::all(plan, &data)?;
         all.push((data, entries));

@@ -216,26 +216,30 @@ impl Server {
         } else {
             "disabled"
         };
-        Answer::json(&Made {
+        let mut made = Made {
             slot: self.worlds.len() as u32 - 1,
             action,
             observation: FRAME,
             max_steps: Some(20),
             steps_per_second: None,
-            measurements: [("steps", ""), ("all", ""), ("end", "")]
-                .map(|(name, unit)| NamedMeasurement {
-                    name: name.into(),
-                    unit: unit.into(),
-                    higher_is_better: None,
-                })
-                .into(),
+            measurements: ["steps", "all", "end"].map(measurement).into(),
             progress: Some(0),
             most_progress: Some(1),
             completed: Some(2),
             deterministic: false,
             autoreset: autoreset.into(),
             versions: versions(),
-        })
+        };
+        match self.fault.name.as_str() {
+            "no-progress" => made.progress = Some(3),
+            "no-most" => made.most_progress = Some(3),
+            "no-end" => made.completed = Some(usize::MAX),
+            "measures" => {
+                made.measurements = vec![measurement("one of many"); Measured::MOST + 1];
+            }
+            _ => {}
+        }
+        Answer::json(&made)
     }
 
     fn reset(&mut self, body: &[u8]) -> Answer {
@@ -267,6 +271,14 @@ impl Server {
         let mut bytes = world.step(&action, drift).bytes();
         bytes.extend(world.frame());
         Answer::Reply(bytes)
+    }
+}
+
+fn measurement(name: &str) -> NamedMeasurement {
+    NamedMeasurement {
+        name: name.into(),
+        unit: String::new(),
+        higher_is_better: None,
     }
 }
 
