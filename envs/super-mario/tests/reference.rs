@@ -76,9 +76,9 @@ fn rewards_ends_and_information_are_those_of_the_reference() {
                 Status::Fireball => "fireball",
             };
             let mut line = String::new();
-            write!(
+            writeln!(
                 line,
-                "{} {} {} {} {} {} {} {status} {} {} {} {} \n",
+                "{} {} {} {} {} {} {} {status} {} {} {} {} ",
                 frame.reward,
                 u8::from(frame.done),
                 info.coins,
