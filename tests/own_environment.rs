@@ -290,7 +290,10 @@ fn what_it_does_not_declare_is_refused_by_name() {
     );
     refused(
         &["play", "--policy", "random", "--env", "stairs"],
-        &["no such environment", "car-racing, ladder, or gym:ID"],
+        &[
+            "no such environment",
+            "car-racing, super-mario, ladder, or gym:ID",
+        ],
     );
     let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/checkpoints/car-racing-tiny");
     refused(
