@@ -8,7 +8,7 @@ pub struct Outcome {
     /// Sum of rewards.
     pub score: f64,
     /// The score; in training, less a charge for the remaining steps of an episode that was given
-    /// up, see [`DriveOptions`].
+    /// up, see [`super::DriveOptions`].
     pub fitness: f64,
     /// Number of steps.
     pub steps: u32,

@@ -16,7 +16,7 @@ mod view;
 
 pub use config::{Buttons, MarioConfig, Stage, StageError};
 pub use env::SuperMario;
-pub use game::{Game, Info, Status};
+pub use game::{Frame, Game, Info, Status};
 pub use palette::RGB;
 pub use rom::{Rom, RomError, Version};
 pub use view::{SIDE, view};
