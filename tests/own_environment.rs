@@ -71,6 +71,19 @@ fn every_stage_film_and_table_works_on_an_environment_from_outside() {
 
     let args = ["evaluate", "a", "--episodes", "5", "--json"];
     let score: Value = serde_json::from_str(&success(&ladder(folder, &args))).unwrap();
+    let args = [
+        "compare",
+        "robustness",
+        "a",
+        "--episodes",
+        "3",
+        "--out",
+        "r",
+    ];
+    let text = success(&ladder(folder, &args));
+    for word in ["colour", "bars", "noise"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
     let names: Vec<&str> = score["measurements"]
         .as_array()
         .unwrap()
@@ -297,7 +310,13 @@ fn what_it_does_not_declare_is_refused_by_name() {
     );
     let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/checkpoints/car-racing-tiny");
     refused(
-        &["compare", "robustness", agent, "--env", "ladder"],
-        &["ladder has no perturbations"],
+        &[
+            "compare",
+            "robustness",
+            agent,
+            "--env",
+            "ladder,see=numbers",
+        ],
+        &["ladder,see=numbers has no perturbations"],
     );
 }

@@ -33,6 +33,17 @@ pub(super) struct BlackoutRow {
     pub step: u32,
 }
 
+/// Buffers of [`Blackout::fill`], a row for each episode whose latent is withheld.
+#[derive(Debug, Default)]
+pub(super) struct BlackoutScratch {
+    withheld: Vec<BlackoutRow>,
+    states: Vec<f32>,
+    rngs: Vec<Pcg64>,
+    draws: Vec<f32>,
+    predictions: Vec<Prediction>,
+    memory: Scratch,
+}
+
 impl Blackout {
     /// Whether the latent of step `step`, counted from 0, is withheld.
     pub fn withholds(&self, step: u32) -> bool {
@@ -48,30 +59,35 @@ impl Blackout {
         states: &[f32],
         latents: &mut [f32],
         latent: usize,
-        scratch: &mut Scratch,
+        scratch: &mut BlackoutScratch,
     ) -> Result<(), NoPrediction> {
-        let withheld: Vec<BlackoutRow> = rows.filter(|r| self.withholds(r.step)).collect();
+        let BlackoutScratch { withheld, rngs, .. } = scratch;
+        withheld.clear();
+        withheld.extend(rows.filter(|r| self.withholds(r.step)));
         if withheld.is_empty() {
             return Ok(());
         }
         let len = memory.state_len();
-        let mut withheld_states: Vec<f32> = Vec::with_capacity(withheld.len() * len);
-        let mut rngs: Vec<Pcg64> = Vec::with_capacity(withheld.len());
-        for &BlackoutRow { row, track, step } in &withheld {
-            withheld_states.extend_from_slice(&states[row * len..(row + 1) * len]);
+        scratch.states.clear();
+        rngs.clear();
+        for &BlackoutRow { row, track, step } in &*withheld {
+            let state = &states[row * len..(row + 1) * len];
+            scratch.states.extend_from_slice(state);
             rngs.push(stream(self.seed, "blackout", &[track, u64::from(step)]));
         }
-        let mut draws = vec![0.0; withheld.len() * latent];
-        let mut predictions = vec![Prediction::default(); withheld.len()];
+        scratch.draws.resize(withheld.len() * latent, 0.0);
+        let none = Prediction::default();
+        scratch.predictions.resize(withheld.len(), none);
         memory.predict(
-            &withheld_states,
+            &scratch.states,
             self.temperature,
-            &mut rngs,
-            &mut draws,
-            &mut predictions,
-            scratch,
+            rngs,
+            &mut scratch.draws,
+            &mut scratch.predictions,
+            &mut scratch.memory,
         )?;
-        for (&BlackoutRow { row, .. }, z) in withheld.iter().zip(draws.chunks_exact(latent)) {
+        let draws = scratch.draws.chunks_exact(latent);
+        for (&BlackoutRow { row, .. }, z) in withheld.iter().zip(draws) {
             latents[row * latent..(row + 1) * latent].copy_from_slice(z);
         }
         Ok(())

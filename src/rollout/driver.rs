@@ -17,7 +17,7 @@ use frmdn_env::{Env, ObservationMut, ObservationSpace, Step};
 
 use super::{
     ActingModel, Blackout, DriveError, Moment, OpenLoopDriver, Outcome, Policy, Seen, Watcher,
-    blackout::BlackoutRow,
+    blackout::{BlackoutRow, BlackoutScratch},
 };
 use crate::{
     controller::{Actions, LinearController},
@@ -222,6 +222,7 @@ struct Buffers {
     state_len: usize,
     vision: vision::EncoderScratch,
     memory: memory::Scratch,
+    blackout: BlackoutScratch,
 }
 
 /// The places of row `i` in a buffer with rows of `len` values.
@@ -367,7 +368,7 @@ impl<'a> Worker<'a> {
                 &rows.states,
                 &mut rows.latents,
                 rows.latent_len,
-                &mut rows.memory,
+                &mut rows.blackout,
             )?;
         }
         for (i, lane) in self.lanes.iter_mut().enumerate() {
@@ -486,6 +487,7 @@ impl Buffers {
             state_len,
             vision: vision::EncoderScratch::default(),
             memory: memory::Scratch::default(),
+            blackout: BlackoutScratch::default(),
         }
     }
 

@@ -72,6 +72,10 @@ impl Kind for CarRacingKind {
         NAME
     }
 
+    fn has_perturbations(&self) -> bool {
+        true
+    }
+
     fn open(&self, options: &[(&str, &str)], frames: Frames) -> Result<Arc<dyn Maker>, WorldError> {
         Ok(Arc::new(Native::of(options, frames)?))
     }

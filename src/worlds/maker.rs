@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use frmdn_env::{Env, EnvSpec};
+use frmdn_env::{Env, EnvSpec, ObservationSpace};
 
-use super::{Frames, WorldError};
+use super::{Frames, WorldError, wrap};
 
 /// A kind of environment: what names can begin with.
 pub trait Kind: Send + Sync {
     /// Its name, without a comma or a colon.
     fn name(&self) -> &'static str;
+
+    /// Whether it has an option `perturb` of its own, in place of the wrapper that other kinds get.
+    fn has_perturbations(&self) -> bool {
+        false
+    }
 
     /// The environments of its name with these options, of which none stands there twice; those of
     /// wrappers are taken out. `frames` is what an agent or a person wants to see; frames that are
@@ -40,9 +45,12 @@ pub trait Maker: Send + Sync {
     }
 
     /// Names of changes for tests of robustness, each an option `perturb=NAME`, and what they do;
-    /// none where the environment is changed already.
+    /// none where the environment is changed already. Those of the wrapper, where there are frames.
     fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
+        match self.spec().map(|spec| spec.observation) {
+            Ok(ObservationSpace::Frame { .. }) => &wrap::PERTURBATIONS,
+            _ => &[],
+        }
     }
 
     /// An environment with a driver that knows more than an agent sees, for the episode of `seed`.

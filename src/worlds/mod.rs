@@ -150,6 +150,12 @@ fn kinds() -> Vec<&'static dyn Kind> {
     built_in.into_iter().chain(added.iter().copied()).collect()
 }
 
+/// The kind of environment that `name` begins with; `None` for one behind the bridge, and for one
+/// that does not exist.
+fn kind_of(name: &Name<'_>) -> Option<&'static dyn Kind> {
+    kinds().into_iter().find(|kind| kind.name() == name.kind)
+}
+
 /// The error of a name that is none of these.
 fn unknown() -> WorldError {
     WorldError::UnknownName(names().join(", "))
@@ -166,8 +172,8 @@ fn parse(text: &str, frames: Frames) -> Result<Option<Parsed>, WorldError> {
     if gym::id(&name)?.is_some() {
         return Ok(None);
     }
-    let kind = kinds().into_iter().find(|kind| kind.name() == name.kind);
-    let maker = kind.ok_or_else(unknown)?.open(&name.options, frames)?;
+    let kind = kind_of(&name).ok_or_else(unknown)?;
+    let maker = kind.open(&name.options, frames)?;
     Ok(Some((maker, wrapping)))
 }
 

@@ -3,18 +3,31 @@
 use std::sync::Arc;
 
 use frmdn_env::{
-    Env, EnvSpec,
-    wrappers::{FrameSkip, NoopStart, StepLimit, Sticky, View},
+    ActionForm, Env, EnvSpec,
+    wrappers::{Forms, FrameSkip, NoopStart, Perturb, Perturbation, StepLimit, Sticky, View},
 };
 
-use super::{Maker, WorldError, name::Name};
+use super::{Maker, WorldError, kind_of, name::Name};
 
 /// The options, for messages.
-pub(super) const OPTIONS: &str =
-    "skip=FRAMES[max], sticky=P, sticky_frames=P, noops=MOST, limit=STEPS";
+pub(super) const OPTIONS: &str = "skip=FRAMES[max], sticky=P, sticky_frames=P, noops=MOST, \
+    limit=STEPS, perturb=colour|bars|noise, forms=plain|scaled[:F]|clipped[:F] for all values of \
+    an action, or one for each: plain/scaled/scaled";
+
+/// Names of the perturbations that every environment with frames has, and what they do.
+pub(super) const PERTURBATIONS: [(&str, &str); Perturbation::ALL.len()] = {
+    let mut all = [("", ""); Perturbation::ALL.len()];
+    let mut i = 0;
+    while i < all.len() {
+        let perturbation = Perturbation::ALL[i];
+        all[i] = (perturbation.name(), perturbation.description());
+        i += 1;
+    }
+    all
+};
 
 /// A wrapper and its value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Wrapper {
     /// Side of the square that frames are shown as.
     View(usize),
@@ -28,6 +41,10 @@ enum Wrapper {
     Sticky(f64),
     /// Most steps.
     Limit(u32),
+    /// A change of what is seen.
+    Perturb(Perturbation),
+    /// How a controller's outputs become actions.
+    Forms(Vec<ActionForm>),
 }
 
 impl Wrapper {
@@ -42,12 +59,20 @@ impl Wrapper {
             }
             "sticky" => share(value).map(Self::Sticky),
             "limit" => whole(value).map(Self::Limit),
+            "perturb" => {
+                let known = Perturbation::ALL.into_iter().find(|p| p.name() == value);
+                known.map(Self::Perturb)
+            }
+            "forms" => {
+                let forms: Option<_> = value.split('/').map(ActionForm::named).collect();
+                forms.map(Self::Forms)
+            }
             _ => return None,
         })
     }
 
     /// Its place, from the inside out.
-    fn place(self) -> usize {
+    fn place(&self) -> usize {
         match self {
             Self::View(_) => 0,
             Self::Noops(_) => 1,
@@ -55,30 +80,36 @@ impl Wrapper {
             Self::Skip(..) => 3,
             Self::Sticky(_) => 4,
             Self::Limit(_) => 5,
+            Self::Perturb(_) => 6,
+            Self::Forms(_) => 7,
         }
     }
 
     /// What `inner` says of itself with this wrapper.
-    fn spec(self, inner: &EnvSpec) -> EnvSpec {
-        match self {
+    fn spec(&self, inner: &EnvSpec) -> Result<EnvSpec, WorldError> {
+        Ok(match *self {
             Self::View(side) => View::spec(inner, side),
             Self::Noops(most) => NoopStart::spec(inner, most),
             Self::StickyFrames(p) => Sticky::spec(inner, p, "frame"),
             Self::Skip(frames, is_maximum) => FrameSkip::spec(inner, frames, is_maximum),
             Self::Sticky(p) => Sticky::spec(inner, p, "step"),
             Self::Limit(most) => StepLimit::spec(inner, most),
-        }
+            Self::Perturb(perturbation) => Perturb::spec(inner, perturbation),
+            Self::Forms(ref forms) => Forms::spec(inner, forms)?,
+        })
     }
 
     /// `inner` with this wrapper.
-    fn around(self, inner: Box<dyn Env>) -> Result<Box<dyn Env>, WorldError> {
-        Ok(match self {
+    fn around(&self, inner: Box<dyn Env>) -> Result<Box<dyn Env>, WorldError> {
+        Ok(match *self {
             Self::View(side) => Box::new(View::new(inner, side)?),
             Self::Noops(most) => Box::new(NoopStart::new(inner, most)),
             Self::StickyFrames(p) => Box::new(Sticky::new(inner, p, "frame")),
             Self::Skip(frames, is_maximum) => Box::new(FrameSkip::new(inner, frames, is_maximum)),
             Self::Sticky(p) => Box::new(Sticky::new(inner, p, "step")),
             Self::Limit(most) => Box::new(StepLimit::new(inner, most)),
+            Self::Perturb(perturbation) => Box::new(Perturb::new(inner, perturbation)?),
+            Self::Forms(ref forms) => Box::new(Forms::new(inner, forms)?),
         })
     }
 }
@@ -88,15 +119,17 @@ impl Wrapper {
 pub(super) struct Wrapping(Vec<Wrapper>);
 
 impl Wrapping {
-    /// Takes the options of wrappers out of `name`.
+    /// Takes the options of wrappers out of `name`. A kind with perturbations of its own keeps
+    /// that option.
     ///
     /// # Errors
     /// If one of them has a value that it cannot have.
     pub fn take(name: &mut Name<'_>) -> Result<Self, WorldError> {
         let mut wrappers = Vec::new();
         let mut others = Vec::new();
+        let keeps = kind_of(name).is_some_and(|kind| kind.has_perturbations());
         for &(key, value) in &name.options {
-            match Wrapper::of(key, value) {
+            match Wrapper::of(key, value).filter(|_| !(keeps && key == "perturb")) {
                 None => others.push((key, value)),
                 Some(Some(wrapper)) => wrappers.push(wrapper),
                 Some(None) => {
@@ -151,8 +184,8 @@ struct Wrapped {
 impl Maker for Wrapped {
     fn spec(&self) -> Result<EnvSpec, WorldError> {
         let inner = self.maker.spec()?;
-        let wrappers = self.wrapping.0.iter();
-        Ok(wrappers.fold(inner, |spec, wrapper| wrapper.spec(&spec)))
+        let mut wrappers = self.wrapping.0.iter();
+        wrappers.try_fold(inner, |spec, wrapper| wrapper.spec(&spec))
     }
 
     fn make(&self) -> Result<Box<dyn Env>, WorldError> {
@@ -169,7 +202,11 @@ impl Maker for Wrapped {
     }
 
     fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
-        self.maker.perturbations()
+        let is_changed = |wrapper: &Wrapper| matches!(wrapper, Wrapper::Perturb(_));
+        match self.wrapping.0.iter().any(is_changed) {
+            true => &[],
+            false => self.maker.perturbations(),
+        }
     }
 }
 
@@ -221,6 +258,7 @@ mod tests {
             "sticky_frames=often",
             "noops=-1",
             "limit=0",
+            "forms=plain/tanh",
         ] {
             let name = format!("car-racing,{option}");
             let text = World::open(&name, &Bridge::default())
@@ -232,5 +270,29 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn forms_and_perturbations_are_for_all_and_car_racing_keeps_its_own() {
+        let take = |text| Wrapping::take(&mut Name::parse(text).unwrap()).unwrap().0;
+        assert_eq!(
+            take("gym:Any-v0,perturb=bars,forms=plain/scaled:3"),
+            [
+                Wrapper::Perturb(Perturbation::Bars),
+                Wrapper::Forms(vec![
+                    ActionForm::Plain,
+                    ActionForm::ScaledBy { output_scale: 3.0 }
+                ])
+            ]
+        );
+        assert_eq!(take("car-racing,perturb=noise"), []);
+        let spec = |name: &str| World::open(name, &Bridge::default()).unwrap().spec();
+        let forms = spec("car-racing,forms=scaled").unwrap().action_forms;
+        assert_eq!(forms, [ActionForm::Scaled; 3]);
+        let error = spec("car-racing,forms=plain").unwrap_err().to_string();
+        assert!(
+            error.contains("value 2 of an action of car-racing"),
+            "{error}"
+        );
     }
 }

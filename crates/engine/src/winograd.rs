@@ -41,6 +41,8 @@ pub(crate) struct Winograd {
     frame: usize,
     channels: usize,
     filters: usize,
+    /// The rows of the nine products' left matrices, made once: a product allocates nothing.
+    rows: Windows,
     /// Nine matrices [4 · channels, filters].
     weights: [Packed; PRODUCTS],
 }
@@ -67,6 +69,7 @@ impl Winograd {
             frame: height * width * channels,
             channels,
             filters,
+            rows: Windows::dense(4 * channels),
             weights: Default::default(),
         }
     }
@@ -119,7 +122,6 @@ impl Winograd {
         );
         scratch.resize(PRODUCTS * TOGETHER * (depth + filters), 0.0);
         let (inputs, outputs) = scratch.split_at_mut(PRODUCTS * TOGETHER * depth);
-        let dense = Windows::dense(depth);
         for first in (0..frames * per_frame).step_by(TOGETHER) {
             let count = TOGETHER.min(frames * per_frame - first);
             let call = Tiles {
@@ -135,7 +137,7 @@ impl Winograd {
             for ((inputs, outputs), weight) in planes.zip(&self.weights) {
                 product(
                     &inputs[..count * depth],
-                    &dense,
+                    &self.rows,
                     count,
                     weight,
                     false,

@@ -109,6 +109,29 @@ pub enum ActionForm {
     },
 }
 
+impl ActionForm {
+    /// The form called `plain`, `scaled`, `scaled:FACTOR`, `clipped` or `clipped:FACTOR`, where the
+    /// factor is its `output_scale`, above 0 and at most 1000.
+    pub fn named(text: &str) -> Option<Self> {
+        let (name, factor) = match text.split_once(':') {
+            Some((name, factor)) => (name, Some(factor.parse::<f64>().ok()?)),
+            None => (text, None),
+        };
+        if factor.is_some_and(|f| !(f > 0.0 && f <= 1000.0)) {
+            return None;
+        }
+        match (name, factor) {
+            ("plain", None) => Some(Self::Plain),
+            ("scaled", None) => Some(Self::Scaled),
+            ("scaled", Some(output_scale)) => Some(Self::ScaledBy { output_scale }),
+            ("clipped", factor) => Some(Self::Clipped {
+                output_scale: factor.unwrap_or(1.0),
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// One thing that an environment measures at every step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {

@@ -1,9 +1,9 @@
 //! The wrappers pass the contract's tests, and do what they say.
 
 use frmdn_env::{
-    ActionSpace, DummyEnv, Env, EnvError, EnvSpec, Measured, ObservationMut, ObservationSpace,
-    Picture, Snapshot, Step, conformance_tests,
-    wrappers::{FrameSkip, NoopStart, StepLimit, Sticky, View},
+    ActionForm, ActionSpace, DummyEnv, Env, EnvError, EnvSpec, Measured, ObservationMut,
+    ObservationSpace, Picture, Snapshot, Step, conformance_tests,
+    wrappers::{Forms, FrameSkip, NoopStart, Perturb, Perturbation, StepLimit, Sticky, View},
 };
 
 fn dummy() -> Box<dyn Env> {
@@ -39,6 +39,9 @@ conformance_tests!(mod skip_max, FrameSkip::new(latent(), 3, true));
 conformance_tests!(mod skip_one, FrameSkip::new(dummy(), 1, true));
 conformance_tests!(mod together, all());
 conformance_tests!(mod view, View::new(dummy(), 5).unwrap());
+conformance_tests!(mod noise, Perturb::new(dummy(), Perturbation::Noise).unwrap());
+conformance_tests!(mod colour, Perturb::new(all(), Perturbation::Colour).unwrap());
+conformance_tests!(mod forms, Forms::new(latent(), &[ActionForm::Scaled]).unwrap());
 
 /// Counts frames; its picture has the count at an even and zero at an odd frame, and its reward is
 /// the number of the action. All seeds are the same, and it never ends.
@@ -198,4 +201,141 @@ fn a_limit_cuts_off_what_never_ends() {
     let after = env.step(&[0.0], ObservationMut::Frame(&mut frame));
     assert!(matches!(after, Err(EnvError::NeedsReset)));
     assert!(env.spec().rule.contains("3 steps"), "{}", env.spec().rule);
+}
+
+/// Grey frames of 16 × 2 pixels, all of one value.
+fn grey() -> Box<dyn Env> {
+    let frame = ObservationSpace::Frame {
+        height: 2,
+        width: 16,
+        channels: 3,
+    };
+    Box::new(Grey(EnvSpec::new("grey", ActionSpace::Discrete(2), frame)))
+}
+
+struct Grey(EnvSpec);
+
+impl Env for Grey {
+    fn spec(&self) -> &EnvSpec {
+        &self.0
+    }
+
+    fn reset(&mut self, _: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        observation.frame(96)?.fill(120);
+        Ok(())
+    }
+
+    fn step(&mut self, _: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
+        observation.frame(96)?.fill(120);
+        Ok(Step {
+            reward: 1.0,
+            terminated: false,
+            truncated: false,
+            measured: Measured::default(),
+        })
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        Some(Picture {
+            width: 16,
+            height: 2,
+            rgb: vec![120; 96],
+        })
+    }
+}
+
+/// Two frames of the episode of `seed`, and the picture after them.
+fn seen(perturbation: Perturbation, seed: u64) -> [Vec<u8>; 3] {
+    let mut env = Perturb::new(grey(), perturbation).unwrap();
+    assert!(env.spec().rule.ends_with(perturbation.description()));
+    let (mut first, mut second) = (vec![0; 96], vec![0; 96]);
+    env.reset(seed, ObservationMut::Frame(&mut first)).unwrap();
+    env.step(&[0.0], ObservationMut::Frame(&mut second))
+        .unwrap();
+    [first, second, env.picture().unwrap().rgb]
+}
+
+#[test]
+fn bars_cover_an_eighth_on_either_side() {
+    let frames = seen(Perturbation::Bars, 1);
+    for frame in &frames {
+        for line in frame.chunks_exact(48) {
+            let (left, rest) = line.split_at(6);
+            let (middle, right) = rest.split_at(36);
+            assert!(left.iter().chain(right).all(|v| *v == 0), "{line:?}");
+            assert!(middle.iter().all(|v| *v == 120), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn colours_move_once_an_episode() {
+    let mut moved = Vec::new();
+    for seed in 0..200 {
+        let frames = seen(Perturbation::Colour, seed);
+        assert_eq!(frames[0], frames[1]);
+        assert_eq!(frames[0], frames[2]);
+        let pixel = &frames[0][..3];
+        assert!(frames[0].chunks_exact(3).all(|p| p == pixel));
+        moved.extend_from_slice(pixel);
+    }
+    assert_eq!(
+        (moved.iter().min(), moved.iter().max()),
+        (Some(&69), Some(&171)),
+        "the ends of ± 51 after 600 draws"
+    );
+}
+
+#[test]
+fn noise_is_new_in_every_frame_and_a_function_of_the_seed() {
+    let mut values: Vec<f64> = Vec::new();
+    for seed in 0..100 {
+        let frames = seen(Perturbation::Noise, seed);
+        assert_ne!(frames[0], frames[1]);
+        assert_eq!(frames, seen(Perturbation::Noise, seed));
+        assert_eq!(frames[2], [120; 96], "not in a picture");
+        values.extend(frames[..2].concat().iter().map(|v| f64::from(*v) - 120.0));
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let deviation = (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
+    // Five standard errors of 19,200 draws.
+    assert!(mean.abs() < 0.92, "mean {mean}");
+    assert!((deviation - 25.5).abs() < 0.66, "deviation {deviation}");
+}
+
+#[test]
+fn what_has_no_frames_is_not_perturbed() {
+    let error = Perturb::new(latent(), Perturbation::Bars).err().unwrap();
+    assert!(error.to_string().contains("no frames"), "{error}");
+}
+
+#[test]
+fn forms_of_actions_are_declared_and_checked() {
+    let clipped = ActionForm::named("clipped:3").unwrap();
+    let (plain, scaled) = (ActionForm::Plain, ActionForm::Scaled);
+    let env = Forms::new(latent(), &[plain, scaled]).unwrap();
+    assert_eq!(env.spec().action_forms, [plain, scaled]);
+    let all = Forms::new(latent(), &[scaled]).unwrap();
+    assert_eq!(all.spec().action_forms, [scaled, scaled]);
+    for (env, forms, word) in [
+        (dummy(), vec![scaled], "no forms"),
+        (latent(), vec![scaled; 3], "3 forms"),
+        // The second value is in 0.5..2.
+        (latent(), vec![plain], "value 2"),
+        (latent(), vec![scaled, clipped], "value 2"),
+    ] {
+        let error = Forms::new(env, &forms).err().unwrap().to_string();
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    for text in [
+        "",
+        "plain:2",
+        "scaled:0",
+        "scaled:nan",
+        "clipped:-1",
+        "tanh",
+    ] {
+        assert_eq!(ActionForm::named(text), None, "{text}");
+    }
 }

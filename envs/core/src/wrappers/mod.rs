@@ -1,17 +1,21 @@
 //! Wrappers: environments that change another one a little, each named in its rule.
 //!
 //! From the inside out they are made in this order: [`NoopStart`], [`Sticky`] for each frame,
-//! [`FrameSkip`], [`Sticky`] for each step, [`StepLimit`]; [`View`] is innermost where frames have
-//! another form than an agent sees.
+//! [`FrameSkip`], [`Sticky`] for each step, [`StepLimit`], [`Perturb`], [`Forms`]; [`View`] is
+//! innermost where frames have another form than an agent sees.
 
+mod forms;
 mod limit;
 mod noop;
+mod perturb;
 mod skip;
 mod sticky;
 mod view;
 
+pub use forms::Forms;
 pub use limit::StepLimit;
 pub use noop::NoopStart;
+pub use perturb::{Perturb, Perturbation};
 pub use skip::FrameSkip;
 pub use sticky::Sticky;
 pub use view::View;
