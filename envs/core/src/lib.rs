@@ -195,6 +195,14 @@ impl<E: Env + ?Sized> Env for Box<E> {
         (**self).step(action, observation)
     }
 
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        (**self).step_unseen(action, observation)
+    }
+
     fn picture(&mut self) -> Option<Picture> {
         (**self).picture()
     }

@@ -1,5 +1,7 @@
 //! The wrappers pass the contract's tests, and do what they say.
 
+use std::sync::{Arc, Mutex};
+
 use frmdn_env::{
     ActionForm, ActionSpace, DummyEnv, Env, EnvError, EnvSpec, Measured, ObservationMut,
     ObservationSpace, Picture, Snapshot, Step, conformance_tests,
@@ -131,6 +133,80 @@ fn a_step_of_four_frames_sums_rewards_and_shows_the_last_or_the_larger_of_the_la
         "{}",
         spec.rule
     );
+}
+
+/// Notes which of its steps are seen, ends after nine.
+struct Looked(Counter, Arc<Mutex<Vec<bool>>>);
+
+impl Env for Looked {
+    fn spec(&self) -> &EnvSpec {
+        self.0.spec()
+    }
+
+    fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        self.1.lock().unwrap().clear();
+        self.0.reset(seed, observation)
+    }
+
+    fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
+        let mut looked = self.1.lock().unwrap();
+        looked.push(true);
+        let mut step = self.0.step(action, observation)?;
+        step.terminated = looked.len() == 9;
+        Ok(step)
+    }
+
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        let step = self.step(action, observation)?;
+        *self.1.lock().unwrap().last_mut().unwrap() = false;
+        Ok(step)
+    }
+
+    fn picture(&mut self) -> Option<Picture> {
+        None
+    }
+}
+
+#[test]
+fn frames_in_the_middle_of_a_step_are_not_looked_at() {
+    let square = |looked: &Arc<Mutex<Vec<bool>>>| {
+        let inner: Box<dyn Env> = Box::new(Looked(Counter::new(), looked.clone()));
+        let inner = View::new(inner, 2).unwrap();
+        let inner = NoopStart::new(Box::new(inner), 1);
+        let inner: Box<dyn Env> = Box::new(Sticky::new(Box::new(inner), 0.1, "frame"));
+        inner
+    };
+    for (is_maximum, step) in [
+        (false, [false, false, false, true]),
+        (true, [false, false, true, true]),
+    ] {
+        let looked = Arc::new(Mutex::new(Vec::new()));
+        let mut env = FrameSkip::new(square(&looked), 4, is_maximum);
+        let mut frame = [0; 12];
+        // A seed that does nothing at the start.
+        let seed = (0..)
+            .find(|seed| {
+                let out = ObservationMut::Frame(&mut frame);
+                env.reset(*seed, out).unwrap();
+                looked.lock().unwrap().is_empty()
+            })
+            .unwrap();
+        env.reset(seed, ObservationMut::Frame(&mut frame)).unwrap();
+        for _ in 0..3 {
+            env.step(&[1.0], ObservationMut::Frame(&mut frame)).unwrap();
+        }
+        let looked = looked.lock().unwrap().clone();
+        assert_eq!(looked, [&step[..], &step, &[false]].concat());
+        assert_eq!(
+            frame[0].max(frame[3]),
+            9,
+            "the last frame, seen all the same"
+        );
+    }
 }
 
 /// The rewards of steps with the actions 1, 2, 3 …, which are the actions that were applied.

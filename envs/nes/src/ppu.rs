@@ -4,12 +4,15 @@
 //! that have passed. Time is counted in dots from the start of the line before the picture
 //! (the pre-render line), so picture line `l` begins at dot `(l + 1) · 341`.
 
+mod draw;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cartridge::{CHR, Cartridge, Mirroring},
     picture::Picture,
 };
+use draw::Lines;
 
 /// Dots of a line.
 const LINE: u32 = 341;
@@ -180,12 +183,14 @@ impl Ppu {
 
     /// Does all that has happened up to now. Lines are drawn into `picture`, if there is one.
     pub fn catch_up(&mut self, board: &Board<'_>, mut picture: Option<&mut Picture>) {
+        let mut lines = None;
         while self.event() <= self.dot {
             if let Some(picture) = &mut picture
                 && (FIRST_LINE..VBLANK_EVENT).contains(&self.done)
             {
                 let line = (self.done - FIRST_LINE) as u8;
-                self.draw(line, board.chr(), board.mirroring(), picture);
+                let lines = lines.get_or_insert_with(|| Lines::of(self));
+                self.draw(line, lines, board, picture);
             }
             self.pass_event(board);
         }
@@ -330,13 +335,19 @@ impl Ppu {
 
     /// The two bits of the row of the tile at scroll `v`, and its palette.
     fn tile(&self, v: u16, chr: &[u8; CHR], mirroring: Mirroring) -> [u8; 3] {
+        let (name, palette) = self.name(v, mirroring);
+        let table = u16::from(self.control & control::BACKGROUND_TABLE) << 8;
+        let at = usize::from(table | u16::from(name) << 4 | v >> 12 & 7);
+        [chr[at], chr[at | 8], palette]
+    }
+
+    /// The tile at scroll `v`, and its palette.
+    fn name(&self, v: u16, mirroring: Mirroring) -> (u8, u8) {
         let name = self.vram[place(0x2000 | v & 0x0FFF, mirroring)];
         let attribute = 0x23C0 | v & 0x0C00 | v >> 4 & 0x38 | v >> 2 & 0x07;
         let shift = v >> 4 & 4 | v & 2;
         let palette = self.vram[place(attribute, mirroring)] >> shift & 3;
-        let table = u16::from(self.control & control::BACKGROUND_TABLE) << 8;
-        let at = usize::from(table | u16::from(name) << 4 | v >> 12 & 7);
-        [chr[at], chr[at | 8], palette]
+        (name, palette)
     }
 
     /// The two bits of row `row` of a sprite, not yet turned sideways.
@@ -355,87 +366,6 @@ impl Ppu {
             table | usize::from(tile) << 4 | usize::from(row)
         };
         [chr[at & 0x1FFF], chr[(at | 8) & 0x1FFF]]
-    }
-
-    /// Draws `line`, whose scroll is in `v`.
-    fn draw(&self, line: u8, chr: &[u8; CHR], mirroring: Mirroring, picture: &mut Picture) {
-        let out = picture.line(line);
-        let grey = if self.mask & mask::GREY != 0 {
-            0x30
-        } else {
-            0x3F
-        };
-        let backdrop = self.palette[0] & grey;
-        if !self.shows() {
-            out.fill(backdrop);
-            return;
-        }
-        // Palette and pattern of each column, 0 where nothing is.
-        let mut colours = [0u8; 256];
-        if self.mask & mask::BACKGROUND != 0 {
-            self.draw_background(&mut colours, chr, mirroring);
-        }
-        if self.mask & mask::SPRITES != 0 {
-            self.draw_sprites(line, &mut colours, chr);
-        }
-        for (pixel, colour) in out.iter_mut().zip(colours) {
-            *pixel = self.palette[usize::from(colour & 31)] & grey;
-        }
-    }
-
-    fn draw_background(&self, colours: &mut [u8; 256], chr: &[u8; CHR], mirroring: Mirroring) {
-        let mut v = self.v;
-        for tile in 0..33usize {
-            let [low, high, palette] = self.tile(v, chr, mirroring);
-            for i in 0..8usize {
-                let pattern = low >> (7 - i) & 1 | (high >> (7 - i) & 1) << 1;
-                let column = (tile * 8 + i).wrapping_sub(usize::from(self.fine_x));
-                if pattern != 0
-                    && let Some(colour) = colours.get_mut(column)
-                {
-                    *colour = palette << 2 | pattern;
-                }
-            }
-            v = if v & 31 == 31 {
-                (v & !31) ^ 0x400
-            } else {
-                v + 1
-            };
-        }
-        if self.mask & mask::BACKGROUND_LEFT == 0 {
-            colours[..8].fill(0);
-        }
-    }
-
-    /// The first eight sprites of the line; of two at one place the earlier one is seen, even where
-    /// it is behind the background.
-    fn draw_sprites(&self, line: u8, colours: &mut [u8; 256], chr: &[u8; CHR]) {
-        let height = self.height();
-        let mut taken = [false; 256];
-        let on_line = |sprite: &&[u8; 4]| {
-            let row = u16::from(line).wrapping_sub(u16::from(sprite[0]) + 1);
-            row < u16::from(height)
-        };
-        for &[y, tile, attributes, x] in self.oam.as_chunks::<4>().0.iter().filter(on_line).take(8)
-        {
-            let [low, high] = self.sprite_row(tile, attributes, line - y - 1, chr);
-            for i in 0..8u8 {
-                let Some(column) = x.checked_add(i) else {
-                    break;
-                };
-                let bit = if attributes & 0x40 != 0 { i } else { 7 - i };
-                let pattern = low >> bit & 1 | (high >> bit & 1) << 1;
-                let at = usize::from(column);
-                let is_clipped = column < 8 && self.mask & mask::SPRITES_LEFT == 0;
-                if pattern == 0 || taken[at] || is_clipped {
-                    continue;
-                }
-                taken[at] = true;
-                if attributes & 0x20 == 0 || colours[at] == 0 {
-                    colours[at] = 0x10 | (attributes & 3) << 2 | pattern;
-                }
-            }
-        }
     }
 
     /// When the status next changes, if the processor only looks on; at the latest, the next time at

@@ -51,12 +51,35 @@ impl NoopStart {
         observation: &mut ObservationMut<'_>,
     ) -> Result<bool, EnvError> {
         self.inner.reset(seed, observation.again())?;
-        for _ in 0..count {
-            if self.inner.step(&self.nothing, observation.again())?.done() {
+        for left in (0..count).rev() {
+            let step = match left {
+                0 => self.inner.step(&self.nothing, observation.again())?,
+                _ => (self.inner).step_unseen(&self.nothing, observation.again())?,
+            };
+            if step.done() {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether the next step is the last one that is allowed.
+    fn is_last(&self) -> bool {
+        let steps = self.steps.map(|steps| steps + 1);
+        self.spec.max_steps.is_some_and(|most| steps >= Some(most))
+    }
+
+    fn step_with(
+        &mut self,
+        step: impl FnOnce(&mut dyn Env) -> Result<Step, EnvError>,
+    ) -> Result<Step, EnvError> {
+        let before = self.steps.ok_or(EnvError::NeedsReset)?;
+        let mut step = step(self.inner.as_mut())?;
+        if self.spec.max_steps.is_some() {
+            step.truncated = self.is_last();
+        }
+        self.steps = (!step.done()).then_some(before + 1);
+        Ok(step)
     }
 }
 
@@ -82,13 +105,18 @@ impl Env for NoopStart {
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
-        let before = self.steps.ok_or(EnvError::NeedsReset)?;
-        let mut step = self.inner.step(action, observation)?;
-        if let Some(most) = self.spec.max_steps {
-            step.truncated = before + 1 >= most;
+        self.step_with(|inner| inner.step(action, observation))
+    }
+
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        if self.is_last() {
+            return self.step(action, observation);
         }
-        self.steps = (!step.done()).then_some(before + 1);
-        Ok(step)
+        self.step_with(|inner| inner.step_unseen(action, observation))
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -111,6 +111,7 @@ impl Env for FrameSkip {
         observation.check(self.spec.observation)?;
         let mut reward = 0.0;
         for frame in 1.. {
+            let is_seen = frame == self.frames || self.is_maximum && frame + 1 == self.frames;
             // Any frame can be the last one of the episode, so each is written where it is looked
             // at; the one before the last is kept for the maximum.
             if self.is_maximum && frame == self.frames {
@@ -120,13 +121,13 @@ impl Env for FrameSkip {
                     _ => {}
                 }
             }
-            let mut step = match frame + 1 < self.frames {
-                // Not seen, unless the episode ends with it.
-                true => self.inner.step_unseen(action, self.scratch.as_mut())?,
-                false => self.inner.step(action, observation.again())?,
+            let mut step = match is_seen {
+                true => self.inner.step(action, observation.again())?,
+                // Unless the episode ends with it.
+                false => self.inner.step_unseen(action, self.scratch.as_mut())?,
             };
             reward += step.reward;
-            if step.done() && frame + 1 < self.frames {
+            if step.done() && !is_seen {
                 observation.copy_from(&self.scratch.as_mut());
             }
             if step.done() || frame == self.frames {

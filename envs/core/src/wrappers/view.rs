@@ -77,6 +77,20 @@ impl Env for View {
         Ok(step)
     }
 
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        let out = observation.frame(self.view.len())?;
+        let frame = ObservationMut::Frame(&mut self.frame);
+        let step = self.inner.step_unseen(action, frame)?;
+        if step.done() {
+            self.view.write(&self.frame, out);
+        }
+        Ok(step)
+    }
+
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
     }
