@@ -217,3 +217,49 @@ fn what_is_advised_can_be_typed_and_paths_need_no_utf8() {
         );
     }
 }
+
+/// What `command` shows on a terminal; `None` where there is no tool that makes one.
+fn on_a_terminal(command: &Command, environment: &[(&str, &str)]) -> Option<String> {
+    let mut words = vec![command.get_program()];
+    words.extend(command.get_args());
+    let quoted = words.iter().map(|word| format!("'{}'", word.display()));
+    let line = quoted.collect::<Vec<_>>().join(" ");
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]);
+    script
+        .env("TERM", "xterm")
+        .envs(environment.iter().copied());
+    match script.output() {
+        Ok(out) => Some(String::from_utf8_lossy(&out.stdout).into_owned()),
+        Err(_) => {
+            common::skipped("there is no script(1)");
+            None
+        }
+    }
+}
+
+#[test]
+fn no_colour_where_none_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let is_coloured = |text: &str| {
+        // Codes that end with an m are colours and styles; others move the cursor.
+        let codes = text.split("\x1b[").skip(1);
+        let end = |code: &str| code.chars().find(char::is_ascii_alphabetic);
+        codes.map(end).any(|end| end == Some('m'))
+    };
+    for (i, command) in [
+        frmdn_in(dir.path(), &["--help"]),
+        train(&dir.path().join("run"), "1"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let Some(text) = on_a_terminal(command, &[]) else {
+            return;
+        };
+        assert!(is_coloured(&text), "{i}: {text}");
+        std::fs::remove_dir_all(dir.path().join("run")).ok();
+        let text = on_a_terminal(command, &[("NO_COLOR", "1")]).unwrap();
+        assert!(!is_coloured(&text), "{i}: {text}");
+    }
+}
