@@ -18,6 +18,7 @@ use frmdn_env::{Env, ObservationMut, ObservationSpace, Step};
 use super::{
     ActingModel, Blackout, DriveError, Moment, OpenLoopDriver, Outcome, Policy, Seen, Watcher,
     blackout::{BlackoutRow, BlackoutScratch},
+    planner::Planner,
 };
 use crate::{
     controller::{Actions, LinearController},
@@ -188,6 +189,7 @@ struct Lane<'a> {
 enum Actor<'a> {
     Controller(&'a LinearController),
     OpenLoop(OpenLoopDriver),
+    Planner(Box<Planner>),
     /// The one in [`Seat::Expert`].
     Expert,
     Recorded(ChunksExact<'a, f32>),
@@ -331,6 +333,10 @@ impl<'a> Worker<'a> {
                 let expert = world.expert(noise, root, seed)?;
                 return Ok((Actor::Expert, Seat::Expert(expert)));
             }
+            Who::Policy(Policy::Planner { noise }, root) => {
+                let ahead = world.make()?;
+                Actor::Planner(Box::new(Planner::new(ahead, noise, root, seed)?))
+            }
             Who::Policy(Policy::OpenLoop(policy), root) => {
                 Actor::OpenLoop(policy.driver(actions, root, seed))
             }
@@ -381,6 +387,11 @@ impl<'a> Worker<'a> {
                     model.actions.squash(action);
                 }
                 (Actor::Expert, Seat::Expert(expert), _) => expert.act(action)?,
+                (Actor::Planner(planner), Seat::Plain(env), _) => {
+                    let planned = planner.act(env.as_ref())?;
+                    let own = self.shared.actions.of_env(&planned);
+                    action.copy_from_slice(&own.expect("an action of the environment"));
+                }
                 (Actor::OpenLoop(driver), ..) => driver.act(action),
                 (Actor::Recorded(recorded), ..) => {
                     if let Some(recorded) = recorded.next() {

@@ -11,6 +11,7 @@ mod error;
 mod evaluation;
 mod open_loop;
 mod outcome;
+mod planner;
 mod policy;
 mod watcher;
 

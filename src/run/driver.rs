@@ -19,6 +19,9 @@ pub enum DriverName {
     /// `scripted`: the environment's own driver, which knows more than an agent sees; `expert` means
     /// the same.
     Scripted,
+    /// `planner`: tries sequences of actions on snapshots of the environment, as far as that has
+    /// them.
+    Planner,
     /// `first`: the agent of the earlier round of a preset.
     First,
     /// `actions:FILE`: a list of actions, the same in every episode.
@@ -29,7 +32,7 @@ pub enum DriverName {
 
 impl DriverName {
     /// The names that are not paths, for messages.
-    pub const NAMES: &'static str = "random, brownian, noop, scripted, actions:FILE";
+    pub const NAMES: &'static str = "random, brownian, noop, scripted, planner, actions:FILE";
 }
 
 impl FromStr for DriverName {
@@ -41,6 +44,7 @@ impl FromStr for DriverName {
             "brownian" => Self::Brownian,
             "noop" => Self::Noop,
             "scripted" | "expert" => Self::Scripted,
+            "planner" => Self::Planner,
             FIRST => Self::First,
             _ => match text.strip_prefix(RECORDED) {
                 Some(path) => Self::Recorded(path.into()),
@@ -57,6 +61,7 @@ impl fmt::Display for DriverName {
             Self::Brownian => f.write_str("brownian"),
             Self::Noop => f.write_str("noop"),
             Self::Scripted => f.write_str("scripted"),
+            Self::Planner => f.write_str("planner"),
             Self::First => f.write_str(FIRST),
             Self::Recorded(path) => write!(f, "{RECORDED}{}", path.display()),
             Self::Agent(path) => path.display().fmt(f),
@@ -70,7 +75,10 @@ mod tests {
 
     #[test]
     fn names_come_back_and_everything_else_is_a_path() {
-        for name in ["random", "brownian", "noop", "scripted", "first", "runs/a"] {
+        let names = [
+            "random", "brownian", "noop", "scripted", "planner", "first", "runs/a",
+        ];
+        for name in names {
             let driver: DriverName = name.parse().unwrap();
             assert_eq!(driver.to_string(), name);
             assert_eq!(matches!(driver, DriverName::Agent(_)), name == "runs/a");

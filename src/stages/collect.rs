@@ -77,6 +77,9 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
 /// Standard deviation of the noise on the scripted driver's controls.
 const SCRIPTED_NOISE: f32 = 0.25;
 
+/// Probability that a step begins a disturbance of the planner.
+const PLANNER_NOISE: f32 = 0.02;
+
 /// The drivers of a preset in its world.
 pub struct Drivers<'a> {
     world: &'a World,
@@ -112,6 +115,10 @@ impl<'a> Drivers<'a> {
                 DriverName::Scripted => {
                     let noise = SCRIPTED_NOISE;
                     Pilot::Policy(Policy::Scripted { noise }, root)
+                }
+                DriverName::Planner => {
+                    let noise = PLANNER_NOISE;
+                    Pilot::Policy(Policy::Planner { noise }, root)
                 }
                 name => Pilot::load(name, world, root, Some(folder.root()))?,
             });

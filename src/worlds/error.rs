@@ -58,6 +58,9 @@ pub enum WorldError {
     /// An environment without a driver of its own.
     #[error("{0} has no scripted driver (car-racing with continuous actions has one)")]
     NoExpert(String),
+    /// An environment without snapshots.
+    #[error("{0} has no snapshots, and a planner tries its plans on them")]
+    NoSnapshots(String),
     /// An environment whose inner state cannot be read.
     #[error("the inner state of {0} cannot be read (that of car-racing can)")]
     NoProbe(String),

@@ -429,6 +429,12 @@ pub fn snapshots_go_on_bit_for_bit<E: Env>(make: impl Fn() -> E) {
         seen
     };
     let first = rest(&mut play);
+    let mut reseeded = || {
+        play.env.restore(&snapshot).expect("a snapshot of its own");
+        play.env.reseed(11);
+        rest(&mut play)
+    };
+    assert!(reseeded() == reseeded(), "one seed, two futures");
     play.env.restore(&snapshot).expect("a snapshot of its own");
     assert!(
         rest(&mut play) == first,

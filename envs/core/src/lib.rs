@@ -142,6 +142,13 @@ pub trait Env: Send {
         self.step(action, observation)
     }
 
+    /// Draws what is random in the rest of the running episode, and decides what happens, from
+    /// `seed`: for those who look ahead ([`Env::restore`]) and must not know the future. Nothing
+    /// changes where nothing is drawn after the reset.
+    fn reseed(&mut self, seed: u64) {
+        let _ = seed;
+    }
+
     /// The present state as a picture for people, if the environment has one.
     fn picture(&mut self) -> Option<Picture>;
 
@@ -201,6 +208,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
         observation: ObservationMut<'_>,
     ) -> Result<Step, EnvError> {
         (**self).step_unseen(action, observation)
+    }
+
+    fn reseed(&mut self, seed: u64) {
+        (**self).reseed(seed);
     }
 
     fn picture(&mut self) -> Option<Picture> {

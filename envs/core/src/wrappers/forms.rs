@@ -97,6 +97,10 @@ impl Env for Forms {
         self.inner.step_unseen(action, observation)
     }
 
+    fn reseed(&mut self, seed: u64) {
+        self.inner.reseed(seed);
+    }
+
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
     }

@@ -34,6 +34,15 @@ impl StepLimit {
     }
 }
 
+impl StepLimit {
+    /// Counts a step after `before` others.
+    fn count(&mut self, before: u32, mut step: Step) -> Step {
+        step.truncated |= before + 1 >= self.most;
+        self.steps = (!step.done()).then_some(before + 1);
+        step
+    }
+}
+
 impl Env for StepLimit {
     fn spec(&self) -> &EnvSpec {
         &self.spec
@@ -54,10 +63,25 @@ impl Env for StepLimit {
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
         let before = self.steps.ok_or(EnvError::NeedsReset)?;
-        let mut step = self.inner.step(action, observation)?;
-        step.truncated |= before + 1 >= self.most;
-        self.steps = (!step.done()).then_some(before + 1);
-        Ok(step)
+        let step = self.inner.step(action, observation)?;
+        Ok(self.count(before, step))
+    }
+
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        let before = self.steps.ok_or(EnvError::NeedsReset)?;
+        if before + 1 >= self.most {
+            return self.step(action, observation);
+        }
+        let step = self.inner.step_unseen(action, observation)?;
+        Ok(self.count(before, step))
+    }
+
+    fn reseed(&mut self, seed: u64) {
+        self.inner.reseed(seed);
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -119,6 +119,10 @@ impl Env for NoopStart {
         self.step_with(|inner| inner.step_unseen(action, observation))
     }
 
+    fn reseed(&mut self, seed: u64) {
+        self.inner.reseed(seed);
+    }
+
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
     }

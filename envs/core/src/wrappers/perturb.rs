@@ -168,6 +168,23 @@ impl Env for Perturb {
         Ok(step)
     }
 
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        let frame = observation.frame(self.spec.observation.len())?;
+        let step = self
+            .inner
+            .step_unseen(action, ObservationMut::Frame(frame))?;
+        self.change(frame);
+        Ok(step)
+    }
+
+    fn reseed(&mut self, seed: u64) {
+        self.inner.reseed(seed);
+    }
+
     fn picture(&mut self) -> Option<Picture> {
         let mut picture = self.inner.picture()?;
         match self.perturbation {

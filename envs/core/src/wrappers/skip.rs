@@ -84,25 +84,13 @@ impl FrameSkip {
     }
 }
 
-impl Env for FrameSkip {
-    fn spec(&self) -> &EnvSpec {
-        &self.spec
-    }
-
-    fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
-        self.inner.reset(seed, observation)?;
-        self.running = true;
-        Ok(())
-    }
-
-    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
-        self.inner.begin(action)
-    }
-
-    fn step(
+impl FrameSkip {
+    /// A step that is looked at, or not.
+    fn step_of(
         &mut self,
         action: &[f32],
         mut observation: ObservationMut<'_>,
+        is_looked_at: bool,
     ) -> Result<Step, EnvError> {
         if !self.running {
             return Err(EnvError::NeedsReset);
@@ -111,7 +99,8 @@ impl Env for FrameSkip {
         observation.check(self.spec.observation)?;
         let mut reward = 0.0;
         for frame in 1.. {
-            let is_seen = frame == self.frames || self.is_maximum && frame + 1 == self.frames;
+            let is_seen = is_looked_at
+                && (frame == self.frames || self.is_maximum && frame + 1 == self.frames);
             // Any frame can be the last one of the episode, so each is written where it is looked
             // at; the one before the last is kept for the maximum.
             if self.is_maximum && frame == self.frames {
@@ -140,6 +129,39 @@ impl Env for FrameSkip {
             }
         }
         unreachable!("the loop ends with the last frame")
+    }
+}
+
+impl Env for FrameSkip {
+    fn spec(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
+        self.inner.reset(seed, observation)?;
+        self.running = true;
+        Ok(())
+    }
+
+    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
+        self.inner.begin(action)
+    }
+
+    fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
+        self.step_of(action, observation, true)
+    }
+
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        // The larger of two frames is seen also where the episode ends with them.
+        self.step_of(action, observation, self.is_maximum)
+    }
+
+    fn reseed(&mut self, seed: u64) {
+        self.inner.reseed(seed);
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -113,6 +113,13 @@ impl Env for Sticky {
         })
     }
 
+    fn reseed(&mut self, seed: u64) {
+        self.inner.reseed(seed);
+        if let Some(episode) = &mut self.episode {
+            episode.seed = seed;
+        }
+    }
+
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
     }

@@ -91,6 +91,10 @@ impl Env for View {
         Ok(step)
     }
 
+    fn reseed(&mut self, seed: u64) {
+        self.inner.reseed(seed);
+    }
+
     fn picture(&mut self) -> Option<Picture> {
         self.inner.picture()
     }

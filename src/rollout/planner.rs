@@ -1,0 +1,210 @@
+//! A driver that plans: it tries sequences of actions on snapshots of the environment.
+//!
+//! Random shooting with held actions, warm-started with the last plan: it needs no training and no
+//! knowledge of the world, only its snapshots. What is random in the world it does not foresee: its
+//! trials draw from seeds of their own ([`Env::reseed`]).
+
+use std::cmp::Ordering;
+
+use frmdn_engine::random::{Pcg64, stream};
+use frmdn_env::{ActionSpace, Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Step};
+use rand::RngExt;
+
+use super::DriveError;
+use crate::worlds::WorldError;
+
+/// Sequences that are tried for each plan.
+const SEQUENCES: usize = 24;
+/// Steps of a sequence.
+const STEPS: usize = 16;
+/// Steps of a plan that are carried out before the next one is made.
+const CARRIED_OUT: usize = 2;
+/// The best sequences, which are tried again with other random numbers.
+const FINALISTS: usize = 4;
+/// Number of these trials.
+const AGAIN: usize = 3;
+/// A random action is held for 1 to this many steps.
+const HELD: usize = 8;
+/// A disturbance lasts as long.
+const DISTURBED: usize = 6;
+
+/// Plans in one episode.
+pub(super) struct Planner {
+    /// Where sequences are tried.
+    ahead: Box<dyn Env>,
+    trial: Trial,
+    rng: Pcg64,
+    /// The rest of the plan, as actions of the environment, and how many of them are to be carried
+    /// out before the next plan.
+    plan: Vec<Vec<f32>>,
+    left: usize,
+    /// Probability that a step begins a disturbance.
+    noise: f32,
+    /// What disturbs, and for how many more steps.
+    disturbance: (Vec<f32>, usize),
+}
+
+/// Buffers of a trial.
+struct Trial {
+    frame: Vec<u8>,
+    latent: Vec<f32>,
+}
+
+/// What became of a sequence, and of several trials of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Worth {
+    /// Trials in which the episode ended without the task being done.
+    lost: f64,
+    /// Rewards.
+    reward: f64,
+}
+
+impl Worth {
+    /// Better ones are greater: first those that are lost less often.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let lost = other.lost.total_cmp(&self.lost);
+        lost.then(self.reward.total_cmp(&other.reward))
+    }
+
+    fn add(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.reward += other.reward;
+    }
+}
+
+impl Planner {
+    /// The planner of the episode of `seed`, whose random numbers are a function of it and of the
+    /// root seed `root`; `ahead` is another environment of the same world. With the probability
+    /// `noise` a step begins a disturbance: a random action, held for some steps.
+    ///
+    /// # Errors
+    /// If the environment has no snapshots.
+    pub fn new(ahead: Box<dyn Env>, noise: f32, root: u64, seed: u64) -> Result<Self, DriveError> {
+        let spec = ahead.spec();
+        if !spec.has_snapshots {
+            return Err(WorldError::NoSnapshots(spec.name.clone()).into());
+        }
+        let (frame, latent) = match spec.observation {
+            space @ ObservationSpace::Frame { .. } => (space.len(), 0),
+            ObservationSpace::Latent(len) => (0, len),
+        };
+        Ok(Self {
+            ahead,
+            trial: Trial {
+                frame: vec![0; frame],
+                latent: vec![0.0; latent],
+            },
+            rng: stream(root, "rollout/planner", &[seed]),
+            plan: Vec::new(),
+            left: 0,
+            noise,
+            disturbance: (Vec::new(), 0),
+        })
+    }
+
+    /// The next action, in the environment's form, for the present state of `env`.
+    ///
+    /// # Errors
+    /// If an environment refuses a call.
+    pub fn act(&mut self, env: &dyn Env) -> Result<Vec<f32>, EnvError> {
+        if self.left == 0 || self.plan.is_empty() {
+            self.make_plan(env)?;
+            self.left = CARRIED_OUT;
+        }
+        self.left -= 1;
+        let planned = self.plan.remove(0);
+        if self.disturbance.1 == 0 && self.rng.random::<f32>() < self.noise {
+            let steps = self.rng.random_range(1..=DISTURBED);
+            self.disturbance = (random_action(&env.spec().actions, &mut self.rng), steps);
+        }
+        if self.disturbance.1 == 0 {
+            return Ok(planned);
+        }
+        self.disturbance.1 -= 1;
+        // What was planned led elsewhere.
+        self.left = 0;
+        Ok(self.disturbance.0.clone())
+    }
+
+    /// Tries sequences from the present state of `env` and keeps the best.
+    fn make_plan(&mut self, env: &dyn Env) -> Result<(), EnvError> {
+        let now = env.snapshot().ok_or(EnvError::NeedsReset)?;
+        let mut tried = Vec::with_capacity(SEQUENCES);
+        for i in 0..SEQUENCES {
+            let sequence = self.sequence(i, env.spec());
+            self.ahead.restore(&now)?;
+            self.ahead.reseed(self.rng.random());
+            let worth = self.trial.of(self.ahead.as_mut(), &sequence)?;
+            tried.push((worth, sequence));
+        }
+        // The earlier one of two equals stays ahead: what was planned before.
+        tried.sort_by(|a, b| b.0.cmp(&a.0));
+        tried.truncate(FINALISTS);
+        for (worth, sequence) in &mut tried {
+            for _ in 0..AGAIN {
+                self.ahead.restore(&now)?;
+                self.ahead.reseed(self.rng.random());
+                worth.add(self.trial.of(self.ahead.as_mut(), sequence)?);
+            }
+        }
+        tried.sort_by(|a, b| b.0.cmp(&a.0));
+        self.plan = tried.swap_remove(0).1;
+        Ok(())
+    }
+
+    /// Sequence number `i` of a plan: the rest of the last plan, then variations of it and new ones
+    /// in turn.
+    fn sequence(&mut self, i: usize, spec: &EnvSpec) -> Vec<Vec<f32>> {
+        let mut sequence = match i == 0 || i % 2 == 1 {
+            true => self.plan.clone(),
+            false => Vec::new(),
+        };
+        if i > 0 && !sequence.is_empty() {
+            let from = self.rng.random_range(0..sequence.len());
+            let held = self.rng.random_range(1..=HELD);
+            let action = random_action(&spec.actions, &mut self.rng);
+            for place in sequence.iter_mut().skip(from).take(held) {
+                place.clone_from(&action);
+            }
+        }
+        while sequence.len() < STEPS {
+            let held = self.rng.random_range(1..=HELD).min(STEPS - sequence.len());
+            let action = random_action(&spec.actions, &mut self.rng);
+            sequence.extend(std::iter::repeat_n(action, held));
+        }
+        sequence
+    }
+}
+
+impl Trial {
+    /// Plays `sequence` in `env` to its end, or to that of the episode.
+    fn of(&mut self, env: &mut dyn Env, sequence: &[Vec<f32>]) -> Result<Worth, EnvError> {
+        let mut worth = Worth::default();
+        for action in sequence {
+            let out = match self.latent.is_empty() {
+                true => ObservationMut::Frame(&mut self.frame),
+                false => ObservationMut::Latent(&mut self.latent),
+            };
+            let step: Step = env.step_unseen(action, out)?;
+            worth.reward += step.reward;
+            if step.done() {
+                let is_lost = step.terminated && !env.spec().is_completed(&step.measured);
+                worth.lost = f64::from(u8::from(is_lost));
+                break;
+            }
+        }
+        Ok(worth)
+    }
+}
+
+/// A uniformly drawn action of the environment.
+fn random_action(space: &ActionSpace, rng: &mut Pcg64) -> Vec<f32> {
+    match space {
+        ActionSpace::Discrete(n) => vec![rng.random_range(0..*n) as f32],
+        ActionSpace::Box { low, high } => {
+            let ends = low.iter().zip(high);
+            ends.map(|(l, h)| l + (h - l) * rng.random::<f32>())
+                .collect()
+        }
+    }
+}
