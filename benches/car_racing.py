@@ -75,16 +75,16 @@ def run(command, **options):
     return done.stdout
 
 
-def build():
-    """Path of our example, built."""
+def build(package, example):
+    """Path of an example of ours, built."""
     cargo = os.environ.get("CARGO") or shutil.which("cargo")
     if cargo is None:
         sys.exit("cargo was not found: install Rust, or point the variable CARGO at it")
-    command = [cargo, "build", "--release", "-p", "frmdn-car-racing", "--example", "car_speed", "--message-format=json"]
+    command = [cargo, "build", "--release", "-p", package, "--example", example, "--message-format=json"]
     told = run(command, cwd=ROOT)
     for line in (told or "").splitlines():
         message = json.loads(line)
-        if message.get("reason") == "compiler-artifact" and message["target"]["name"] == "car_speed":
+        if message.get("reason") == "compiler-artifact" and message["target"]["name"] == example:
             return message["executable"]
     sys.exit("our example could not be built: the messages are above")
 
@@ -107,7 +107,7 @@ def main():
     args = parser.parse_args()
     if args.rounds < 1 or args.seconds <= 0:
         parser.error("--rounds must be at least 1 and --seconds above 0")
-    example = build()
+    example = build("frmdn-car-racing", "car_speed")
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         python, there = install(folder)

@@ -225,7 +225,14 @@ fn everyone_drives_everywhere() {
         let out = ladder(folder, &[&base[..], args].concat());
         serde_json::from_str(&success(&out)).unwrap()
     };
-    for policy in ["random", "brownian", "noop", "actions:list.txt", "a"] {
+    for policy in [
+        "random",
+        "brownian",
+        "noop",
+        "planner",
+        "actions:list.txt",
+        "a",
+    ] {
         let three = ["--policy", policy, "--episodes", "3"];
         let own = score(&[&three[..], &["--env", "ladder"]].concat());
         // In the environment of an agent, in its place.
@@ -245,6 +252,12 @@ fn everyone_drives_everywhere() {
             "{policy}"
         );
     }
+    let rungs = |policy: &str| {
+        let score = score(&["--policy", policy, "--episodes", "5", "--env", "ladder"]);
+        score["mean"].as_f64().unwrap()
+    };
+    let (planned, random) = (rungs("planner"), rungs("random"));
+    assert!(planned > random + 3.0, "planned {planned}, random {random}");
     let by_policy = score(&["--policy", "a", "--episodes", "9"]);
     assert_eq!(
         score(&["a", "--episodes", "9"])["scores"],

@@ -31,6 +31,11 @@ pub enum DriverName {
 }
 
 impl DriverName {
+    /// Whether it knows more than an agent sees, and drives well.
+    pub fn is_expert(&self) -> bool {
+        matches!(self, Self::Scripted | Self::Planner)
+    }
+
     /// The names that are not paths, for messages.
     pub const NAMES: &'static str = "random, brownian, noop, scripted, planner, actions:FILE";
 }

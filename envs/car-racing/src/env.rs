@@ -287,6 +287,16 @@ impl CarRacing {
         controls: [f64; 3],
         observation: ObservationMut<'_>,
     ) -> Result<Step, EnvError> {
+        self.drive_with(controls, observation, true)
+    }
+
+    /// As [`CarRacing::drive`], for a frame that is looked at, or not unless the episode ends.
+    fn drive_with(
+        &mut self,
+        controls: [f64; 3],
+        observation: ObservationMut<'_>,
+        is_seen: bool,
+    ) -> Result<Step, EnvError> {
         let episode = self
             .episode
             .as_mut()
@@ -332,7 +342,10 @@ impl CarRacing {
             f64::from(u8::from(speed < STILL)),
         ]);
         self.running = !(terminated || truncated);
-        self.observe(out);
+        // The noise of a frame follows that of the one before.
+        if is_seen || !self.running || episode.noise.is_some() {
+            self.observe(out);
+        }
         Ok(Step {
             reward,
             terminated,
@@ -385,6 +398,18 @@ impl CarRacing {
         }
     }
 
+    /// Steering, gas and brake of an action.
+    fn controls(&self, action: &[f32]) -> Result<[f64; 3], EnvError> {
+        if !self.running {
+            return Err(EnvError::NeedsReset);
+        }
+        self.spec.actions.check(action)?;
+        Ok(match self.config.actions {
+            Actions::Continuous => [0, 1, 2].map(|i| f64::from(action[i])),
+            Actions::Discrete => BUTTONS[action[0] as usize],
+        })
+    }
+
     fn observe(&mut self, out: &mut [u8]) {
         if let Some(episode) = &mut self.episode {
             match self.config.observation {
@@ -416,15 +441,17 @@ impl Env for CarRacing {
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
-        if !self.running {
-            return Err(EnvError::NeedsReset);
-        }
-        self.spec.actions.check(action)?;
-        let controls = match self.config.actions {
-            Actions::Continuous => [0, 1, 2].map(|i| f64::from(action[i])),
-            Actions::Discrete => BUTTONS[action[0] as usize],
-        };
-        self.drive(controls, observation)
+        let controls = self.controls(action)?;
+        self.drive_with(controls, observation, true)
+    }
+
+    fn step_unseen(
+        &mut self,
+        action: &[f32],
+        observation: ObservationMut<'_>,
+    ) -> Result<Step, EnvError> {
+        let controls = self.controls(action)?;
+        self.drive_with(controls, observation, false)
     }
 
     fn picture(&mut self) -> Option<Picture> {

@@ -70,6 +70,11 @@ macro_rules! conformance_tests {
             }
 
             #[test]
+            fn unseen_steps_change_nothing_else() {
+                $crate::conformance::unseen_steps_change_nothing_else(|| $make);
+            }
+
+            #[test]
             fn needs_reset() {
                 $crate::conformance::needs_reset(|| $make);
             }
@@ -527,4 +532,34 @@ pub fn pictures_change_nothing<E: Env>(make: impl Fn() -> E) {
     watched.reset(6);
     alone.reset(6);
     assert_equal_play(&mut watched, &mut alone);
+}
+
+/// A step that nobody looks at is the same step: what follows is equal, and what is seen later, and
+/// at the end of the episode.
+pub fn unseen_steps_change_nothing_else<E: Env>(make: impl Fn() -> E) {
+    for seed in [2, 6] {
+        let (mut hidden, mut seen) = (Play::start(make(), seed), Play::start(make(), seed));
+        let mut actions = Actions::new(&seen.env, seed);
+        for t in 0..MAX_STEPS {
+            let action = actions.next();
+            let expected = seen.step(&action);
+            let is_hidden = t % 3 != 2;
+            let step = match is_hidden {
+                true => (hidden.env)
+                    .step_unseen(&action, hidden.observation.as_mut())
+                    .expect("a valid step of a running episode"),
+                false => hidden.step(&action),
+            };
+            assert_eq!(step, expected, "step {t}");
+            if !is_hidden || step.done() {
+                assert!(
+                    hidden.observation == seen.observation,
+                    "the observation of step {t}"
+                );
+            }
+            if step.done() {
+                break;
+            }
+        }
+    }
 }

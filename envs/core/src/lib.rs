@@ -130,7 +130,8 @@ pub trait Env: Send {
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError>;
 
     /// As [`Env::step`], for a step whose observation nobody looks at unless the episode ends with
-    /// it, as in the middle of a skip: what is written into `observation` otherwise means nothing.
+    /// it, as in the middle of a skip: what is written into `observation` otherwise means nothing,
+    /// and until the next step that is seen [`Env::picture`] may show an earlier state.
     ///
     /// # Errors
     /// As those of [`Env::step`].

@@ -249,6 +249,34 @@ fn sticky_actions_repeat_the_last_one_as_often_as_they_say_and_by_the_seed() {
 }
 
 #[test]
+fn who_looks_ahead_does_not_know_the_future() {
+    let mut env = FrameSkip::new(
+        Box::new(Sticky::new(Box::new(Counter::new()), 0.5, "frame")),
+        2,
+        false,
+    );
+    let mut frame = [0; 2];
+    env.reset(1, ObservationMut::Frame(&mut frame)).unwrap();
+    env.step(&[8.0], ObservationMut::Frame(&mut frame)).unwrap();
+    let now = env.snapshot().unwrap();
+    let mut rest = |reseeded: Option<u64>| -> Vec<f64> {
+        env.restore(&now).unwrap();
+        if let Some(seed) = reseeded {
+            env.reseed(seed);
+        }
+        let mut step = |t: usize| {
+            let out = ObservationMut::Frame(&mut frame);
+            env.step(&[(t % 8) as f32], out).unwrap().reward
+        };
+        (0..40).map(&mut step).collect()
+    };
+    let real = rest(None);
+    assert_eq!(real, rest(None));
+    assert_ne!(real, rest(Some(2)));
+    assert_eq!(rest(Some(2)), rest(Some(2)));
+}
+
+#[test]
 fn episodes_begin_after_some_steps_of_nothing() {
     let mut env = NoopStart::new(Box::new(Counter::new()), 30);
     assert!(!env.spec().is_deterministic);

@@ -97,6 +97,11 @@ impl Preset {
         if self.controller.start == first && !self.collect.policies().contains(&DriverName::First) {
             return Err(Impossible::StartWithoutEpisodes);
         }
+        if self.controller.start == ControllerStart::Imitate
+            && !self.collect.policies().iter().any(DriverName::is_expert)
+        {
+            return Err(Impossible::StartWithoutExperts);
+        }
         check_evaluate(&self.evaluate)
     }
 }
@@ -117,6 +122,11 @@ pub(super) enum Impossible {
          collect.policy too"
     )]
     StartWithoutEpisodes,
+    #[error(
+        "controller.start = \"imitate\" needs episodes of an expert: name `planner` or `scripted` \
+         in collect.policy"
+    )]
+    StartWithoutExperts,
     /// A model refuses its settings.
     #[error("{table}: {cause}")]
     Model { table: String, cause: String },

@@ -114,6 +114,9 @@ pub enum ControllerStart {
     Origin,
     /// At the weights that come closest, by ridge regression, to what the agent in `first` did.
     First,
+    /// The same, to what drivers of the data did that know more than an agent sees: `planner` and
+    /// `scripted`.
+    Imitate,
 }
 
 /// Settings of late generations: larger ones, for good controllers.

@@ -25,7 +25,8 @@ pub struct GatesConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CollectConfig {
-    /// Who drives: `brownian`, `scripted` (a noisy driver that reads the track), `first` (the agent
+    /// Who drives: `brownian`, `scripted` (a noisy driver that reads the track), `planner`
+    /// (tries plans on snapshots, and is disturbed at times), `first` (the agent
     /// of the earlier round), or the path of a run or checkpoint; several, with commas between,
     /// take turns.
     pub policy: String,

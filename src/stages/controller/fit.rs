@@ -1,6 +1,7 @@
-//! First weights of C for a new V and M that imitate an earlier agent: ridge regression onto its
-//! outputs.
+//! First weights of C for a new V and M that imitate an earlier agent, or experts: ridge regression
+//! onto their outputs.
 
+use frmdn_env::EnvSpec;
 use rayon::prelude::*;
 
 use super::ridge::Ridge;
@@ -9,7 +10,10 @@ use crate::{
     controller::{LinearController, Whitening},
     memory::Scratch,
     rollout::ActingModel,
-    run::{DriverName, Episode, FIRST, LatentEpisode, Recovery, Result, RunError, RunFolder},
+    run::{
+        ControllerStart, DriverName, Episode, FIRST, LatentEpisode, Recovery, Result, RunError,
+        RunFolder,
+    },
     stages::training_indices,
     vision::EncoderScratch,
     worlds::World,
@@ -23,9 +27,36 @@ const MAX_OUTPUT: f32 = 2.0;
 /// a variance of about one.
 const RIDGE: f64 = 1e-2;
 
-/// The parameters, in `coordinates`, of the controller that comes closest to the outputs of the
-/// agent in the run folder's `first`, on the episodes that this agent drove; and the share of the
-/// outputs' variance that it explains.
+/// Whose ways are imitated.
+enum Imitated {
+    /// Those of an agent, on the episodes that it drove.
+    Agent(Box<ActingModel>, LinearController),
+    /// The recorded actions of experts.
+    Experts,
+}
+
+impl Imitated {
+    fn of(start: ControllerStart, folder: &RunFolder, spec: &EnvSpec) -> Result<Self> {
+        if start == ControllerStart::Imitate {
+            return Ok(Self::Experts);
+        }
+        let agent = Agent::load(&folder.path(FIRST))?;
+        let (model, controller) = (agent.acting_model(spec)?, agent.controller()?);
+        Ok(Self::Agent(Box::new(model), controller))
+    }
+
+    /// Whether `driver` has driven what is imitated.
+    fn drove(&self, driver: &DriverName) -> bool {
+        match self {
+            Self::Agent(..) => *driver == DriverName::First,
+            Self::Experts => driver.is_expert(),
+        }
+    }
+}
+
+/// The parameters, in the coordinates of `whitening`, of the controller that comes closest to the
+/// outputs of the agent in the run folder's `first`, on the episodes that this agent drove, or to
+/// the recorded actions of experts; and the share of the outputs' variance that it explains.
 pub fn fit(
     folder: &RunFolder,
     world: &World,
@@ -33,21 +64,19 @@ pub fn fit(
     whitening: &Whitening,
 ) -> Result<(Vec<f64>, f64)> {
     let preset = folder.preset();
-    let agent = Agent::load(&folder.path(FIRST))?;
     let spec = world.spec()?;
-    let (old, controller) = (agent.acting_model(&spec)?, agent.controller()?);
+    let imitated = Imitated::of(preset.controller.start, folder, &spec)?;
     let collect = &preset.collect;
-    let is_of_first = |&i: &usize| collect.policies()[collect.driver(i)] == DriverName::First;
+    let is_chosen = |&i: &usize| imitated.drove(&collect.policies()[collect.driver(i)]);
     let chosen: Vec<usize> = training_indices(collect.episodes)
-        .filter(is_of_first)
+        .filter(is_chosen)
         .take(EPISODES)
         .collect();
     let (n, actions) = (whitening.len() + 1, model.actions.width());
     let sums_of = |&i: &usize| {
         let (episode, latents) = folder.episode(i, &spec)?;
         let mut sums = Ridge::new(n, actions);
-        let imitated = (&old, &controller);
-        add(&mut sums, &episode, &latents, imitated, model, whitening);
+        add(&mut sums, &episode, &latents, &imitated, model, whitening);
         Ok(sums)
     };
     let mut all = Ridge::new(n, actions);
@@ -60,7 +89,7 @@ pub fn fit(
     }
     let unsolvable = || {
         RunError::refused(
-            "controller: the first agent's episodes are empty",
+            "controller: the episodes to be imitated are empty",
             Recovery::Episodes,
         )
     };
@@ -68,41 +97,73 @@ pub fn fit(
     Ok((whitening.parameters(&weights), explained))
 }
 
-/// Adds one episode, which both agents see.
+/// Adds one episode.
 fn add(
     sums: &mut Ridge,
     episode: &Episode,
     latents: &LatentEpisode,
-    (old, controller): (&ActingModel, &LinearController),
+    imitated: &Imitated,
     new: &ActingModel,
     whitening: &Whitening,
 ) {
-    let actions = controller.actions();
-    let mut z = vec![0.0; old.latent];
-    let mut encoder_scratch = EncoderScratch::default();
-    let mut scratch = [Scratch::default(), Scratch::default()];
-    let mut old_state = vec![0.0; old.memory.state_len()];
-    let mut new_state = vec![0.0; new.memory.state_len()];
+    let actions = new.actions.width();
+    let mut old = match imitated {
+        Imitated::Agent(model, controller) => Some(Old::new(model, controller)),
+        Imitated::Experts => None,
+    };
+    let mut scratch = Scratch::default();
+    let mut state = vec![0.0; new.memory.state_len()];
     let mut raw = vec![0.0; actions];
     for t in 0..episode.steps() {
         let action = &episode.actions[t * actions..(t + 1) * actions];
-        let new_z = &latents.mean[t * new.latent..(t + 1) * new.latent];
-        match &old.encoder {
-            Some(encoder) => encoder.encode(&mut encoder_scratch, episode.frame(t), &mut z),
-            // Without V both see the same.
-            None => z.copy_from_slice(new_z),
+        let z = &latents.mean[t * new.latent..(t + 1) * new.latent];
+        match &mut old {
+            Some(old) => old.outputs(episode, t, z, action, &mut raw),
+            None => new.actions.unsquash(action, &mut raw),
         }
-        controller.outputs(&z, old.memory.hidden(&old_state), &mut raw);
         let wanted: Vec<f64> = raw
             .iter()
             .map(|w| f64::from(w.clamp(-MAX_OUTPUT, MAX_OUTPUT)))
             .collect();
-        let mut row = whitening.of(&[new_z, new.memory.hidden(&new_state)].concat());
+        let mut row = whitening.of(&[z, new.memory.hidden(&state)].concat());
         row.push(1.0);
         sums.add(&row, &wanted);
-        old.memory
-            .step(1, &z, action, &mut old_state, &mut scratch[0]);
-        new.memory
-            .step(1, new_z, action, &mut new_state, &mut scratch[1]);
+        new.memory.step(1, z, action, &mut state, &mut scratch);
+    }
+}
+
+/// The agent that is imitated, in an episode.
+struct Old<'a> {
+    model: &'a ActingModel,
+    controller: &'a LinearController,
+    z: Vec<f32>,
+    state: Vec<f32>,
+    vision: EncoderScratch,
+    memory: Scratch,
+}
+
+impl<'a> Old<'a> {
+    fn new(model: &'a ActingModel, controller: &'a LinearController) -> Self {
+        Self {
+            z: vec![0.0; model.latent],
+            state: vec![0.0; model.memory.state_len()],
+            vision: EncoderScratch::default(),
+            memory: Scratch::default(),
+            model,
+            controller,
+        }
+    }
+
+    /// Its outputs at step `t` of `episode`, after which `action` was done; `z` is what the new
+    /// agent sees.
+    fn outputs(&mut self, episode: &Episode, t: usize, z: &[f32], action: &[f32], raw: &mut [f32]) {
+        let memory = &self.model.memory;
+        match &self.model.encoder {
+            Some(encoder) => encoder.encode(&mut self.vision, episode.frame(t), &mut self.z),
+            // Without V both see the same.
+            None => self.z.copy_from_slice(z),
+        }
+        (self.controller).outputs(&self.z, memory.hidden(&self.state), raw);
+        memory.step(1, &self.z, action, &mut self.state, &mut self.memory);
     }
 }

@@ -73,11 +73,15 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             let whitening = whitening(folder, &model)?;
             let start = match config.start {
                 ControllerStart::Origin => vec![0.0; whitening.count(model.actions.width())],
-                ControllerStart::First => {
+                ControllerStart::First | ControllerStart::Imitate => {
                     let (x, explained) = fit::fit(folder, &world, &model, &whitening)?;
+                    let whose = match config.start {
+                        ControllerStart::First => "the first agent's",
+                        _ => "the experts'",
+                    };
                     context.report.say(&format!(
-                        "controller: begins at the first agent's ways, {:.0} % of the variance of \
-                         whose outputs it explains",
+                        "controller: begins at {whose} ways, {:.0} % of the variance of whose \
+                         outputs it explains",
                         100.0 * explained
                     ));
                     x

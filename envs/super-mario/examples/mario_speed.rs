@@ -1,0 +1,116 @@
+//! Prints rates a CPU second of one core as a JSON object, in stage 1-1 with random actions of the set `simple`
+//! that are held for 1 to 16 frames, with resets:
+//! `cargo run --release -p frmdn-super-mario --example mario_speed -- GAME [SECONDS]`.
+//!
+//! - `console`: frames a second of the console without pictures,
+//! - `drawn`: the same with a picture each,
+//! - `steps`: steps of four frames a second of the environment, with the agent's view of each.
+
+use std::{path::Path, time::Duration};
+
+use frmdn_env::{Env, ObservationMut, wrappers::FrameSkip};
+use frmdn_nes::Picture;
+use frmdn_super_mario::{Buttons, Game, MarioConfig, Rom, SIDE, SuperMario};
+
+/// Random actions, each held for a while.
+struct Held {
+    state: u64,
+    action: usize,
+    left: u64,
+}
+
+impl Held {
+    fn new() -> Self {
+        Self {
+            state: 1,
+            action: 0,
+            left: 0,
+        }
+    }
+
+    fn random(&mut self, below: u64) -> u64 {
+        // A linear congruence; its high bits are the random ones.
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 33) % below
+    }
+
+    fn next(&mut self, actions: usize, longest: u64) -> usize {
+        if self.left == 0 {
+            self.action = self.random(actions as u64) as usize;
+            self.left = 1 + self.random(longest);
+        }
+        self.left -= 1;
+        self.action
+    }
+}
+
+/// Time that this process has spent on a processor; since it started, where the system does not say.
+fn cpu(started: std::time::Instant) -> Duration {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|text| text.parse().ok());
+    nanoseconds.map_or_else(|| started.elapsed(), Duration::from_nanos)
+}
+
+/// Calls `work`, which does `count` things, for `span`: things a second.
+fn rate<E>(count: u32, span: Duration, mut work: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+    let started = std::time::Instant::now();
+    let (began, mut done) = (cpu(started), 0u64);
+    while cpu(started) - began < span {
+        work()?;
+        done += u64::from(count);
+    }
+    Ok(done as f64 / (cpu(started) - began).as_secs_f64())
+}
+
+/// Frames a second of the game, without what agents see.
+fn frames(game: &mut Game, mut picture: Option<&mut Picture>, span: Duration) -> f64 {
+    let buttons = Buttons::default().actions();
+    let mut held = Held::new();
+    game.reset();
+    let played = rate(1000, span, || {
+        for _ in 0..1000 {
+            let action = held.next(buttons.len(), 16);
+            if game.frame(buttons[action], picture.as_deref_mut()).done {
+                game.reset();
+            }
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    played.unwrap_or_else(|e| match e {})
+}
+
+/// Steps of four frames a second of the environment.
+fn steps(env: SuperMario, span: Duration) -> Result<f64, frmdn_env::EnvError> {
+    let mut env = FrameSkip::new(Box::new(env), 4, false);
+    let actions = Buttons::default().actions().len();
+    let mut seen = vec![0; SIDE * SIDE * 3];
+    let mut held = Held::new();
+    env.reset(0, ObservationMut::Frame(&mut seen))?;
+    rate(250, span, || {
+        for _ in 0..250 {
+            let action = [held.next(actions, 4) as f32];
+            if env.step(&action, ObservationMut::Frame(&mut seen))?.done() {
+                env.reset(0, ObservationMut::Frame(&mut seen))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("the file of the game is missing")?;
+    let seconds = arguments.next().map_or(Ok(3.0), |text| text.parse())?;
+    let span = Duration::try_from_secs_f64(seconds)?;
+    let rom = Rom::load(Path::new(&path))?;
+    let config = MarioConfig::default();
+    let mut game = Game::new(&rom, config.stage)?;
+    let console = frames(&mut game, None, span);
+    let drawn = frames(&mut game, Some(&mut Picture::default()), span);
+    let steps = steps(SuperMario::new(&rom, config)?, span)?;
+    println!("{{\"console\": {console}, \"drawn\": {drawn}, \"steps\": {steps}}}");
+    Ok(())
+}
