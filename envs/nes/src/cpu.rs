@@ -34,6 +34,8 @@ pub trait Bus {
     fn tick(&mut self, cycles: u32);
     /// A jump or branch back to `to` is taken by the instruction at `from`.
     fn loops(&mut self, cpu: &Cpu, from: u16, to: u16);
+    /// The processor stops for good.
+    fn halt(&mut self);
 }
 
 /// Addresses of the vectors.
@@ -727,6 +729,7 @@ impl Cpu {
             _ => {
                 self.pc = self.pc.wrapping_sub(1);
                 self.jammed = true;
+                bus.halt();
                 bus.tick(2);
             }
         }

@@ -56,12 +56,20 @@ pub struct Nes {
 /// What the processor sees while a frame runs.
 struct Machine<'a> {
     cartridge: &'a Cartridge,
+    /// The cartridge's program.
+    program: &'a [u8; PRG],
     state: &'a mut State,
     picture: Option<&'a mut Picture>,
-    /// Cycles of the instruction that is at work. Registers are read and written in its first one.
-    pending: u32,
-    /// The last loop: where it jumped back, the registers there, and the cycles that were left.
-    last_loop: Option<(u16, Registers, i32)>,
+    /// Cycles that the state has not counted yet, those of the instruction that is at work among
+    /// them.
+    elapsed: u32,
+    /// Those before this instruction. Registers are read and written in its first cycle.
+    began: u32,
+    /// Instructions go on while fewer have elapsed.
+    until: u32,
+    /// Where the last loop jumped back, if nothing was written since; from the second time on, the
+    /// registers there and the cycles that were left.
+    last_loop: Option<(u16, Option<(Registers, i32)>)>,
     /// The status of the picture unit was read since then.
     reads_status: bool,
     skips: bool,
@@ -91,9 +99,12 @@ impl Nes {
         };
         let mut machine = Machine {
             cartridge: &cartridge,
+            program: &cartridge.prg,
             state: &mut state,
             picture: None,
-            pending: 0,
+            elapsed: 0,
+            began: 0,
+            until: 0,
             last_loop: None,
             reads_status: false,
             skips: false,
@@ -130,9 +141,12 @@ impl Nes {
         let mut cpu = self.state.cpu.clone();
         let mut machine = Machine {
             cartridge: &self.cartridge,
+            program: &self.cartridge.prg,
             state: &mut self.state,
             picture,
-            pending: 0,
+            elapsed: 0,
+            began: 0,
+            until: 0,
             last_loop: None,
             reads_status: false,
             skips: self.skips,
@@ -182,39 +196,45 @@ impl Machine<'_> {
     /// Runs until no cycle is left.
     fn run(&mut self, cpu: &mut Cpu) {
         while self.state.left > 0 {
-            let stop = self.state.ppu.next_stop();
-            while self.state.ppu.dot < stop && self.state.left > 0 {
+            self.look_ahead();
+            while self.elapsed < self.until {
+                self.began = self.elapsed;
                 cpu.step(self);
-                self.pass();
-                if self.state.ppu.nmi {
-                    self.interrupt(cpu);
-                }
-                if cpu.jammed {
-                    self.pending = self.state.left.max(0).cast_unsigned();
-                    self.pass();
-                }
             }
+            if cpu.jammed {
+                let left = self.state.left.max(0).cast_unsigned();
+                self.elapsed = self.elapsed.max(left);
+            }
+            self.began = self.elapsed;
             self.catch_up();
             if self.state.ppu.nmi {
-                self.interrupt(cpu);
+                self.state.ppu.nmi = false;
+                cpu.nmi(self);
+                self.began = self.elapsed;
+                self.count();
             }
         }
     }
 
-    #[cold]
-    fn interrupt(&mut self, cpu: &mut Cpu) {
-        self.state.ppu.nmi = false;
-        cpu.nmi(self);
-        self.pass();
+    /// Counts what has elapsed before the instruction that is at work.
+    fn count(&mut self) {
+        let cycles = std::mem::take(&mut self.began);
+        self.elapsed -= cycles;
+        self.state.left -= cycles.cast_signed();
+        self.state.is_odd ^= cycles & 1 == 1;
+        self.state.ppu.dot += cycles * DOTS;
     }
 
-    /// The cycles of an instruction pass.
-    #[inline(always)]
-    fn pass(&mut self) {
-        self.state.left -= self.pending.cast_signed();
-        self.state.is_odd ^= self.pending & 1 == 1;
-        self.state.ppu.dot += self.pending * DOTS;
-        self.pending = 0;
+    /// Finds how long instructions can go on: until the frame is over, or the picture unit has to be
+    /// looked at; not at all where an interrupt waits.
+    fn look_ahead(&mut self) {
+        let ppu = &self.state.ppu;
+        let dots = ppu.next_stop().saturating_sub(ppu.dot);
+        let left = self.state.left.max(0).cast_unsigned();
+        self.until = match ppu.nmi {
+            true => 0,
+            false => dots.div_ceil(DOTS).min(left),
+        };
     }
 
     fn board<'b>(cartridge: &'b Cartridge, chr: &'b mut Option<Vec<u8>>) -> Board<'b> {
@@ -224,10 +244,12 @@ impl Machine<'_> {
 
     /// Lets the picture unit do what has passed.
     fn catch_up(&mut self) {
+        self.count();
         let state = &mut *self.state;
         let board = Self::board(self.cartridge, &mut state.chr);
         let picture = self.picture.as_deref_mut();
         state.ppu.catch_up(&board, picture);
+        self.look_ahead();
     }
 
     #[cold]
@@ -272,6 +294,7 @@ impl Machine<'_> {
                 let state = &mut *self.state;
                 let mut board = Self::board(self.cartridge, &mut state.chr);
                 state.ppu.write(address, value, &mut board);
+                self.look_ahead();
             }
             0x4014 => {
                 self.catch_up();
@@ -281,7 +304,7 @@ impl Machine<'_> {
                     self.state.ppu.write_oam(byte);
                 }
                 // It waits for an even cycle; the first one counts as odd.
-                self.pending += 513 + u32::from(!self.state.is_odd);
+                self.elapsed += 513 + u32::from(!self.state.is_odd);
             }
             0x4016 => {
                 let state = &mut *self.state;
@@ -304,7 +327,7 @@ impl Bus for Machine<'_> {
     #[inline(always)]
     fn read(&mut self, address: u16) -> u8 {
         match address {
-            0x8000.. => self.cartridge.prg[usize::from(address) & (PRG - 1)],
+            0x8000.. => self.program[usize::from(address) & (PRG - 1)],
             0..0x2000 => self.state.ram[usize::from(address) & 0x7FF],
             _ => self.read_register(address),
         }
@@ -323,7 +346,7 @@ impl Bus for Machine<'_> {
     #[inline(always)]
     fn fetch(&mut self, address: u16) -> u8 {
         match address {
-            0x8000.. => self.cartridge.prg[usize::from(address) & (PRG - 1)],
+            0x8000.. => self.program[usize::from(address) & (PRG - 1)],
             0..0x2000 => self.state.ram[usize::from(address) & 0x7FF],
             _ => self.read_register(address),
         }
@@ -331,7 +354,11 @@ impl Bus for Machine<'_> {
 
     #[inline(always)]
     fn tick(&mut self, cycles: u32) {
-        self.pending += cycles;
+        self.elapsed += cycles;
+    }
+
+    fn halt(&mut self) {
+        self.until = 0;
     }
 
     /// A loop that wrote nothing since it was here last, and comes back with the same registers,
@@ -342,19 +369,29 @@ impl Bus for Machine<'_> {
         if from.wrapping_sub(to) > LONGEST_LOOP || !self.skips {
             return;
         }
-        let now = self.state.left - self.pending.cast_signed();
-        let here = (from, registers(cpu), now);
-        let waits_for_status = std::mem::take(&mut self.reads_status);
-        let Some((place, before, then)) = self.last_loop.replace(here) else {
-            return;
-        };
-        if place == from && before == here.1 {
-            self.skip(then - now, waits_for_status);
+        match self.last_loop {
+            Some((place, before)) if place == from => self.loops_again(cpu, from, before),
+            // Most loops write.
+            _ => self.last_loop = Some((from, None)),
         }
     }
 }
 
 impl Machine<'_> {
+    /// The loop at `from` has come back and written nothing; `before` is how it was then.
+    #[cold]
+    fn loops_again(&mut self, cpu: &Cpu, from: u16, before: Option<(Registers, i32)>) {
+        let now = self.state.left - self.elapsed.cast_signed();
+        let here = registers(cpu);
+        let waits_for_status = std::mem::take(&mut self.reads_status);
+        self.last_loop = Some((from, Some((here, now))));
+        if let Some((registers, then)) = before
+            && registers == here
+        {
+            self.skip(then - now, waits_for_status);
+        }
+    }
+
     /// Lets as many turns of `length` cycles pass as end before anything changes.
     #[cold]
     fn skip(&mut self, length: i32, waits_for_status: bool) {
@@ -377,7 +414,7 @@ impl Machine<'_> {
         // The last turns are made: in them the change is seen.
         let turns = cycles / length - 2;
         if turns > 0 {
-            self.pending += (turns * length).cast_unsigned();
+            self.elapsed += (turns * length).cast_unsigned();
             self.last_loop = None;
         }
     }
