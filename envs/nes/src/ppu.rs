@@ -171,12 +171,13 @@ impl Ppu {
         self.status != self.last_read
     }
 
-    /// When the processor has to look up: at the vertical blank or at the end of the frame.
+    /// When the processor has to look up: where the length of the frame is decided, at the vertical
+    /// blank, at the end of the frame.
     pub fn next_stop(&self) -> u32 {
-        let dot = if self.done <= VBLANK_EVENT {
-            VBLANK
-        } else {
-            FRAME
+        let dot = match self.done {
+            ..FIRST_LINE => SKIP,
+            FIRST_LINE..=VBLANK_EVENT => VBLANK,
+            _ => FRAME,
         };
         dot - u32::from(self.is_short)
     }
