@@ -271,10 +271,7 @@ fn record(
             false => ControlFlow::Continue(()),
         })
     };
-    let job = Job {
-        who,
-        seed: film.seed,
-    };
+    let job = Job::of(who, film.seed);
     Driver::new(world, stop)
         .with_model(&model)
         .watch(job, &mut observe)?;

@@ -103,6 +103,6 @@ impl Pilot {
             Self::Agent(pilot) => Who::Controller(&pilot.controller),
             Self::Recorded(actions) => Who::Recorded(actions),
         };
-        Job { who, seed }
+        Job::of(who, seed)
     }
 }

@@ -165,6 +165,7 @@ mod tests {
         let jobs: Vec<Job<'_>> = (0..3).map(|seed| Job::of(&controller, seed)).collect();
         let world = World::open(worlds::DEFAULT, &Bridge::default()).unwrap();
         let options = DriveOptions {
+            most_steps: None,
             give_up_after: Some(60),
             blackout,
         };
@@ -223,7 +224,7 @@ mod tests {
                     &states,
                     &mut latents,
                     2,
-                    &mut scratch,
+                    &mut BlackoutScratch::default(),
                 )
                 .unwrap();
             assert_eq!(latents[..2], [1.0, 2.0]);

@@ -16,7 +16,8 @@ use std::{
 use frmdn_env::{Env, ObservationMut, ObservationSpace, Step};
 
 use super::{
-    ActingModel, Blackout, DriveError, Moment, OpenLoopDriver, Outcome, Policy, Seen, Watcher,
+    ActingModel, Blackout, DriveError, Moment, OpenLoopDriver, Outcome, Policy, Seen, StartPoint,
+    Watcher,
     blackout::{BlackoutRow, BlackoutScratch},
     planner::Planner,
 };
@@ -61,13 +62,24 @@ pub struct Job<'a> {
     pub who: Who<'a>,
     /// Seed of the environment.
     pub seed: u64,
+    /// Where it begins, if not at its beginning.
+    pub from: Option<&'a StartPoint>,
 }
 
 impl<'a> Job<'a> {
-    /// The episode of `seed`, in which `controller` acts.
-    pub fn of(controller: &'a LinearController, seed: u64) -> Self {
-        let who = Who::Controller(controller);
-        Self { who, seed }
+    /// The episode of `seed`, in which `who` acts.
+    pub fn of(who: impl Into<Who<'a>>, seed: u64) -> Self {
+        Self {
+            who: who.into(),
+            seed,
+            from: None,
+        }
+    }
+}
+
+impl<'a> From<&'a LinearController> for Who<'a> {
+    fn from(controller: &'a LinearController) -> Self {
+        Self::Controller(controller)
     }
 }
 
@@ -79,6 +91,8 @@ pub struct DriveOptions {
     /// without progress costs ([`frmdn_env::EnvSpec::stall_cost`]), for each step that remains.
     /// Without effect where the environment measures no progress.
     pub give_up_after: Option<u32>,
+    /// Ends an episode after this many steps. For training only.
+    pub most_steps: Option<u32>,
     /// Steps whose latent is withheld and drawn by the memory, which must be able to predict.
     pub blackout: Option<Blackout>,
 }
@@ -309,12 +323,20 @@ impl<'a> Worker<'a> {
                 self.idle.clear();
                 break;
             };
-            let Job { who, seed } = self.shared.jobs[job];
+            let Job { who, seed, from } = self.shared.jobs[job];
             let (actor, mut seat) = self.seat(who, seed)?;
             let lane = self.lanes.len();
-            seat.env().reset(seed, self.buffers.observation(lane))?;
-            let state = row(lane, self.buffers.state_len);
-            self.buffers.states[state].fill(0.0);
+            match from {
+                Some(start) => {
+                    seat.env().restore(&start.snapshot)?;
+                    self.buffers.begin_at(lane, start);
+                }
+                None => {
+                    seat.env().reset(seed, self.buffers.observation(lane))?;
+                    let state = row(lane, self.buffers.state_len);
+                    self.buffers.states[state].fill(0.0);
+                }
+            }
             self.lanes.push(Lane {
                 job,
                 actor,
@@ -411,6 +433,7 @@ impl<'a> Worker<'a> {
             env: lane.seat.env(),
             seen: rows.seen(i),
             latent: &rows.latents[row(i, rows.latent_len)],
+            state: &rows.states[row(i, rows.state_len)],
             action: &rows.actions[row(i, rows.action_len)],
             outcome: &lane.outcome,
         }
@@ -517,6 +540,16 @@ impl Buffers {
         (&self.actions[row(i, self.action_len)], seen)
     }
 
+    /// Lane `i` begins at `start`.
+    fn begin_at(&mut self, i: usize, start: &StartPoint) {
+        if self.frame_len > 0 {
+            self.frames[row(i, self.frame_len)].copy_from_slice(&start.frame);
+        } else {
+            self.latents[row(i, self.latent_len)].copy_from_slice(&start.latent);
+        }
+        self.states[row(i, self.state_len)].copy_from_slice(&start.state);
+    }
+
     /// The observation of lane `i`.
     fn seen(&self, i: usize) -> Seen<'_> {
         if self.frame_len > 0 {
@@ -542,7 +575,8 @@ impl Lane<'_> {
     fn count(&mut self, step: Step, options: DriveOptions) -> bool {
         let spec = self.seat.env().spec();
         self.outcome.add(step, spec);
-        if step.done() {
+        let over = options.most_steps;
+        if step.done() || over.is_some_and(|most| self.outcome.steps >= most) {
             return true;
         }
         let given_up = self.outcome.progress.is_some()

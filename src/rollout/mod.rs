@@ -13,6 +13,7 @@ mod open_loop;
 mod outcome;
 mod planner;
 mod policy;
+mod start;
 mod watcher;
 
 pub use acting::ActingModel;
@@ -25,4 +26,5 @@ pub use evaluation::{Evaluation, MeanMeasurement, Summary};
 pub use open_loop::{Brownian, OpenLoop, OpenLoopDriver};
 pub use outcome::{Outcome, progress_json};
 pub use policy::Policy;
+pub use start::StartPoint;
 pub use watcher::{Moment, Seen, Watcher};

@@ -34,6 +34,8 @@ pub struct Moment<'a> {
     pub seen: Seen<'a>,
     /// Its latent: what V makes of a frame, empty where no model looks on.
     pub latent: &'a [f32],
+    /// M's state; empty where no model looks on.
+    pub state: &'a [f32],
     /// The action that comes next, in the agent's form.
     pub action: &'a [f32],
     /// The outcome so far.

@@ -28,9 +28,9 @@ pub use folder::RunFolder;
 pub use meant::meant;
 pub use metrics::Metrics;
 pub use preset::{
-    BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,
-    EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs, LateConfig,
-    LateRecombination, MemoryTraining, Preset, SCOUT, SHIPPED, VisionTraining,
+    ArchiveConfig, BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs,
+    ControllerStart, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs,
+    LateConfig, LateRecombination, MemoryTraining, Preset, SCOUT, SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};
 pub use shipped::{existing_folder, shipped_candidates, shipped_folders};

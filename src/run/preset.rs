@@ -17,8 +17,8 @@ use super::Result;
 
 pub use self::{
     controller::{
-        ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart, FINALISTS,
-        LateConfig, LateRecombination,
+        ArchiveConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,
+        FINALISTS, LateConfig, LateRecombination,
     },
     first::{FIRST, FirstConfig},
     source::{BEST, SCOUT, SHIPPED},

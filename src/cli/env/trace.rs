@@ -90,10 +90,7 @@ pub fn trace(args: &TraceArgs, context: &Context<'_>) -> Result<()> {
         },
     };
     context.report.begin("trace", "steps", 0, steps as u64);
-    let job = Job {
-        who: Who::Recorded(&list),
-        seed: args.seed,
-    };
+    let job = Job::of(Who::Recorded(&list), args.seed);
     let driven = Driver::new(&traced.world, context.stop).watch(job, &mut tracer);
     context.report.end();
     driven?;

@@ -100,9 +100,31 @@ impl Preset {
         if self.controller.start == ControllerStart::Imitate
             && !self.collect.policies().iter().any(DriverName::is_expert)
         {
-            return Err(Impossible::StartWithoutExperts);
+            return Err(Impossible::StartWithoutExperts {
+                key: "controller.start = \"imitate\"",
+            });
         }
+        self.check_archive()?;
         check_evaluate(&self.evaluate)
+    }
+
+    /// Recorded episodes are driven again, from their beginnings.
+    fn check_archive(&self) -> Checked {
+        let Some(archive) = &self.controller.archive else {
+            return Ok(());
+        };
+        at_least("controller.archive.generations", archive.generations, 1)?;
+        at_least("controller.archive.starts", archive.starts as u64, 1)?;
+        at_least("controller.archive.steps", archive.steps.into(), 1)?;
+        if self.collect.random_start {
+            return Err(Impossible::ArchiveOfRandomStarts);
+        }
+        if !self.collect.policies().iter().any(DriverName::is_expert) {
+            return Err(Impossible::StartWithoutExperts {
+                key: "controller.archive",
+            });
+        }
+        Ok(())
     }
 }
 
@@ -122,11 +144,10 @@ pub(super) enum Impossible {
          collect.policy too"
     )]
     StartWithoutEpisodes,
-    #[error(
-        "controller.start = \"imitate\" needs episodes of an expert: name `planner` or `scripted` \
-         in collect.policy"
-    )]
-    StartWithoutExperts,
+    #[error("{key} needs episodes of an expert: name `planner` or `scripted` in collect.policy")]
+    StartWithoutExperts { key: &'static str },
+    #[error("controller.archive needs collect.random_start = false")]
+    ArchiveOfRandomStarts,
     /// A model refuses its settings.
     #[error("{table}: {cause}")]
     Model { table: String, cause: String },

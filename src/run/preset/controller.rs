@@ -73,9 +73,25 @@ pub struct ControllerConfig {
     /// What a step of the evolution moves.
     #[serde(default)]
     pub outputs: ControllerOutputs,
+    /// First generations, which begin in the middle of recorded episodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveConfig>,
     /// Settings of late generations, used from `score` on.
     #[serde(default)]
     pub late: Option<LateConfig>,
+}
+
+/// Generations whose episodes begin in the middle of recorded ones of experts: near their ends at
+/// first, anywhere in them at last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveConfig {
+    /// Number of these generations.
+    pub generations: u64,
+    /// Episodes of a candidate, from starts common to a generation.
+    pub starts: usize,
+    /// Steps after which such an episode ends.
+    pub steps: u32,
 }
 
 /// What the evolved weights multiply.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CandidateEvaluator, Evolution, failed, frames, mean, seed_pool::SeedPool};
+use super::{CandidateEvaluator, Evolution, archive, failed, frames, mean, seed_pool::SeedPool};
 use crate::{
     agent::Agent,
     controller::LinearController,
@@ -99,6 +99,18 @@ fn evaluate_candidates(
         give_up_after: (config.give_up_after > 0).then_some(config.give_up_after),
         ..DriveOptions::default()
     };
+    if let Some(archive) = archive::of(evaluator, state) {
+        let generation = state.generation;
+        let driven = archive::drive(evaluator, archive, generation, &all, options)?;
+        return Ok(driven.map(|outcomes| Driven {
+            fitness: outcomes.iter().map(|o| mean(o, |o| o.fitness)).collect(),
+            // Says nothing of candidates beside their mean, which is tested from the beginning.
+            fresh_mean: state.best().map_or(0.0, |(score, _)| score),
+            losses: Ranking::new(&outcomes, f64::INFINITY).losses(false),
+            outcomes,
+            seeds: state.seeds.clone(),
+        }));
+    }
     let [tracks, hard, more] = state.generation_shape(config);
     let mut seeds = state.seeds.clone();
     let chosen = seeds.choose(evaluator.preset.seed, state.generation, tracks + more, hard);

@@ -1,5 +1,6 @@
 //! Evolution of the controller by CMA-ES in the real environment.
 
+mod archive;
 mod choice;
 mod evolution;
 mod fit;
@@ -14,7 +15,7 @@ use crate::{
     controller::{LinearController, Moments, Whitening},
     memory::Scratch,
     pictures::{Series, plot_curves},
-    rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
+    rollout::{ActingModel, DriveOptions, Driver, Job, Outcome, StartPoint},
     run::{
         ControllerInputs, ControllerOutputs, ControllerStart, Metrics, Preset, Recovery, Result,
         RunError, RunFolder,
@@ -92,6 +93,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     };
     let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
     let evaluator = CandidateEvaluator {
+        folder,
         preset,
         model: &model,
         world: &world,
@@ -171,6 +173,7 @@ pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments
 
 /// What is needed to drive with candidates.
 struct CandidateEvaluator<'a> {
+    folder: &'a RunFolder,
     preset: &'a Preset,
     model: &'a ActingModel,
     world: &'a World,
@@ -186,15 +189,29 @@ impl CandidateEvaluator<'_> {
         tracks: &[u64],
         options: DriveOptions,
     ) -> Result<Option<Vec<Vec<Outcome>>>> {
-        let jobs: Vec<Job<'_>> = controllers
-            .iter()
-            .flat_map(|&controller| tracks.iter().map(move |&seed| Job::of(controller, seed)))
-            .collect();
+        let starts: Vec<_> = tracks.iter().map(|&seed| (seed, None)).collect();
+        self.drive_from(controllers, &starts, options)
+    }
+
+    /// The same from `starts`, each in the episode of a seed.
+    fn drive_from(
+        &self,
+        controllers: &[&LinearController],
+        starts: &[(u64, Option<&StartPoint>)],
+        options: DriveOptions,
+    ) -> Result<Option<Vec<Vec<Outcome>>>> {
+        let mut jobs = Vec::with_capacity(controllers.len() * starts.len());
+        for &controller in controllers {
+            for &(seed, from) in starts {
+                let job = Job::of(controller, seed);
+                jobs.push(Job { from, ..job });
+            }
+        }
         let outcomes = Driver::new(self.world, self.context.stop)
             .with_model(self.model)
             .with_options(options)
             .drive(&jobs)?;
-        Ok(outcomes.map(|all| all.chunks(tracks.len()).map(<[Outcome]>::to_vec).collect()))
+        Ok(outcomes.map(|all| all.chunks(starts.len()).map(<[Outcome]>::to_vec).collect()))
     }
 }
 

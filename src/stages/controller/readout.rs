@@ -148,10 +148,7 @@ fn rows(
             read: Vec::new(),
         },
     };
-    let job = Job {
-        who: Who::Recorded(&episode.actions),
-        seed: episode.seed,
-    };
+    let job = Job::of(Who::Recorded(&episode.actions), episode.seed);
     Driver::new(world, &Interrupt::default()).watch(job, &mut replay)?;
     Ok(replay.rows)
 }

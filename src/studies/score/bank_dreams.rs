@@ -201,10 +201,7 @@ fn real_return(data: &Data, real: &Real, actions: &[f32], stop: &Interrupt) -> R
         steps: 0,
         sum: 0.0,
     };
-    let job = Job {
-        who: Who::Recorded(&all),
-        seed: real.seed,
-    };
+    let job = Job::of(Who::Recorded(&all), real.seed);
     Driver::new(&data.recorded, stop).watch(job, &mut replay)?;
     Ok(replay.sum)
 }
