@@ -12,6 +12,8 @@ use crate::{
 
 /// Most frames that are skipped between two steps; more are a game that hangs.
 const MOST_SKIPPED: u32 = 4_000;
+/// Frames after which the homebrew game shows its title.
+const TITLE: u32 = 12;
 /// The Start button.
 const START: u8 = 8;
 /// Largest change of x in a frame that is paid: more is a pipe or another life.
@@ -100,24 +102,56 @@ impl Game {
     /// If the game does not get there: it is no Super-Mario.
     pub fn new(rom: &Rom, stage: Stage) -> Result<Self, &'static str> {
         let mut nes = Nes::new(rom.cartridge());
-        let picture = begin(&mut nes, stage);
-        let start = Arc::new(Start {
-            picture: picture.ok_or("it does not come to the beginning of the stage")?,
-            state: nes.state().clone(),
-        });
+        let picture = begin(&mut nes, Some(stage));
+        let picture = picture.ok_or("it does not come to the beginning of the stage")?;
+        Ok(Self::at(nes, picture))
+    }
+
+    /// The game of [`Rom::homebrew`] at its title, where [`Game::begin_level`] begins.
+    pub fn homebrew(rom: &Rom) -> Self {
+        let mut nes = Nes::new(rom.cartridge());
+        let mut picture = Picture::default();
+        for _ in 0..TITLE {
+            nes.play(0, Some(&mut picture));
+        }
+        Self::at(nes, picture)
+    }
+
+    /// The game whose start is the present state of the console.
+    fn at(nes: Nes, picture: Picture) -> Self {
+        let state = nes.state().clone();
         let mut game = Self {
             nes,
-            start,
+            start: Arc::new(Start { state, picture }),
             x_last: 0,
             time_last: 0,
         };
         game.reset();
-        Ok(game)
+        game
     }
 
     /// Back to the beginning of the stage.
     pub fn reset(&mut self) {
         self.nes.restore(&self.start.state);
+        self.forget();
+    }
+
+    /// Goes from the title of [`Game::homebrew`] to the beginning of a level. Returns its picture.
+    ///
+    /// # Errors
+    /// If the game does not get there.
+    pub fn begin_level(&mut self, level: u32) -> Result<Picture, &'static str> {
+        self.nes.restore(&self.start.state);
+        for (address, byte) in (at::SEED..).zip(level.to_le_bytes()) {
+            self.nes.poke(address, byte);
+        }
+        let picture = begin(&mut self.nes, None).ok_or("the level does not begin")?;
+        self.forget();
+        Ok(picture)
+    }
+
+    /// Rewards count from here.
+    fn forget(&mut self) {
         self.time_last = self.time();
         self.x_last = i32::from(memory::x(self.ram()));
     }
@@ -232,17 +266,20 @@ impl Game {
     }
 }
 
-/// Presses Start until the stage begins, and waits until its clock runs. Returns the last picture.
-fn begin(nes: &mut Nes, stage: Stage) -> Option<Picture> {
+/// Presses Start until the stage, or the level, begins, and waits until its clock runs. Returns the
+/// last picture.
+fn begin(nes: &mut Nes, stage: Option<Stage>) -> Option<Picture> {
     let time = |nes: &Nes| memory::digits(nes.ram(), at::TIME);
     nes.frame(START);
     nes.frame(0);
     let mut left = MOST_SKIPPED;
     while time(nes) == 0 {
         nes.frame(START);
-        nes.poke(at::WORLD, stage.world - 1);
-        nes.poke(at::LEVEL, stage.level - 1);
-        nes.poke(at::AREA, stage.area() - 1);
+        if let Some(stage) = stage {
+            nes.poke(at::WORLD, stage.world - 1);
+            nes.poke(at::LEVEL, stage.level - 1);
+            nes.poke(at::AREA, stage.area() - 1);
+        }
         nes.frame(0);
         nes.poke(at::PRELEVEL_TIMER, 0);
         left = left.checked_sub(1)?;

@@ -5,10 +5,15 @@
 //!
 //! Memory addresses, rewards and what is skipped between steps are those of gym-super-mario-bros
 //! (MIT licence, Christian Kauten); see `NOTICE`.
+//!
+//! [`Homebrew`] is a game of our own that is played in the same way and is part of this: a level for
+//! every seed.
 
 mod config;
 mod env;
+mod episode;
 mod game;
+mod homebrew;
 mod memory;
 mod palette;
 mod rom;
@@ -16,6 +21,7 @@ mod view;
 
 pub use config::{Buttons, MarioConfig, Stage, StageError};
 pub use env::SuperMario;
+pub use homebrew::Homebrew;
 pub use game::{Frame, Game, Info, Status};
 pub use palette::RGB;
 pub use rom::{Rom, RomError, Version};

@@ -21,6 +21,8 @@ pub mod at {
     pub const MODE: usize = 0x0770;
     pub const PRELEVEL_TIMER: u16 = 0x07A0;
     pub const SCORE: std::ops::Range<usize> = 0x07DE..0x07E4;
+    /// The level of the homebrew game, four bytes.
+    pub const SEED: u16 = 0x07E8;
     pub const COINS: std::ops::Range<usize> = 0x07ED..0x07EF;
     pub const TIME: std::ops::Range<usize> = 0x07F8..0x07FB;
 }

@@ -1,4 +1,4 @@
-//! The game's file: found, recognised, never copied.
+//! The game's file: found, recognised, never copied; and our own game, which is part of this.
 
 use std::{
     fmt,
@@ -14,6 +14,9 @@ const PAL: &str = "0c4992fc";
 /// The same of the version for America and Japan.
 const NTSC: &str = "facee9c5";
 
+/// Our own game, made by `homebrew/build.sh`.
+const HOMEBREW: &[u8] = include_bytes!("../homebrew/homebrew.nes");
+
 /// A version of the game. Its physics and times differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -21,6 +24,8 @@ pub enum Version {
     Pal,
     /// The one for America and Japan.
     Ntsc,
+    /// Not that game but our own, with levels without end.
+    Homebrew,
 }
 
 impl fmt::Display for Version {
@@ -28,6 +33,7 @@ impl fmt::Display for Version {
         f.write_str(match self {
             Self::Pal => "pal",
             Self::Ntsc => "ntsc",
+            Self::Homebrew => "homebrew",
         })
     }
 }
@@ -102,6 +108,16 @@ impl Rom {
             cartridge: Arc::new(cartridge),
             version,
         })
+    }
+
+    /// Our own game, Ember Run.
+    pub fn homebrew() -> Self {
+        // The tests build and play it.
+        let cartridge = Cartridge::new(HOMEBREW).expect("a cartridge without a mapper");
+        Self {
+            cartridge: Arc::new(cartridge),
+            version: Version::Homebrew,
+        }
     }
 
     /// The file of the game inside an installed gym-super-mario-bros: in the folders `site-packages`
