@@ -9,6 +9,7 @@
 pub mod car_racing;
 mod error;
 pub mod gym;
+mod homebrew;
 mod maker;
 mod name;
 mod pursuit;
@@ -36,10 +37,10 @@ use wrap::Wrapping;
 pub const DEFAULT: &str = car_racing::NAME;
 
 /// What a name can be, for people.
-pub const NAMES: &str = "The environment: car-racing, super-mario, or gym:ID; options follow after commas \
+pub const NAMES: &str = "The environment: car-racing, homebrew, super-mario, or gym:ID; options follow after commas \
                          (car-racing,rule=v4)";
 /// The same in place of an agent's own.
-pub const OTHER: &str = "Another environment than the agent's own: car-racing, super-mario, or gym:ID, with \
+pub const OTHER: &str = "Another environment than the agent's own: car-racing, homebrew, super-mario, or gym:ID, with \
                          options after commas (car-racing,rule=v4)";
 
 /// What the environment of [`DEFAULT`] says of itself, for tests.
@@ -146,7 +147,11 @@ fn kinds() -> Vec<&'static dyn Kind> {
     let added = ADDED
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let built_in: [&'static dyn Kind; 2] = [&car_racing::CarRacingKind, &super_mario::MarioKind];
+    let built_in: [&'static dyn Kind; 3] = [
+        &car_racing::CarRacingKind,
+        &homebrew::HomebrewKind,
+        &super_mario::MarioKind,
+    ];
     built_in.into_iter().chain(added.iter().copied()).collect()
 }
 
