@@ -16,13 +16,13 @@ use crate::worlds::WorldError;
 /// Sequences that are tried for each plan.
 const SEQUENCES: usize = 24;
 /// Steps of a sequence.
-const STEPS: usize = 16;
+const STEPS: usize = 20;
 /// Steps of a plan that are carried out before the next one is made.
 const CARRIED_OUT: usize = 2;
 /// The best sequences, which are tried again with other random numbers.
 const FINALISTS: usize = 4;
 /// Number of these trials.
-const AGAIN: usize = 3;
+const AGAIN: usize = 7;
 /// A random action is held for 1 to this many steps.
 const HELD: usize = 8;
 /// A disturbance lasts as long.
