@@ -88,7 +88,7 @@ fn no_python_says_how_to_get_one() {
         ],
     );
     let text = error(&frmdn(dir.path(), &evaluate(&["gym:SuperMarioBros-v0"])));
-    has(&text, &["gym-super-mario-bros==7.4.0", "numpy>=1.24,<2"]);
+    has(&text, &["gym-super-mario-bros==7.4.0", "numpy==1.26.4"]);
     let text = error(&frmdn(
         dir.path(),
         &evaluate(&["gym:CarRacing-v3", "--python", "/nowhere/python"]),

@@ -79,6 +79,7 @@ fn of_parity(error: &ParityError) -> Option<String> {
         ParityError::World(error) => of_world(error),
         ParityError::Env(error) => of_env(error),
         ParityError::Gym(error) => of_gym(error),
+        ParityError::Drive(error) => of_drive(error),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use frmdn_env::EnvError;
 use frmdn_gym_bridge::GymError;
 
-use crate::{run::RunError, worlds::WorldError};
+use crate::{rollout::DriveError, run::RunError, worlds::WorldError};
 
 /// Why the two environments could not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum ParityError {
     /// Gymnasium's environment did not show its state.
     #[error(transparent)]
     Gym(#[from] GymError),
+    /// An episode could not be driven.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
     /// The state was read before the first reset.
     #[error("the episode was never started")]
     NotStarted,
@@ -34,6 +37,7 @@ impl From<ParityError> for RunError {
             ParityError::World(error) => Self::World(error),
             ParityError::Env(error) => Self::Env(error),
             ParityError::Gym(error) => Self::World(error.into()),
+            ParityError::Drive(error) => error.into(),
             other => Self::Failed(other.to_string()),
         }
     }

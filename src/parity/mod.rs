@@ -9,6 +9,7 @@ mod error;
 mod frames;
 mod sides;
 mod traced;
+mod twins;
 
 use std::sync::{
     Mutex, MutexGuard,
@@ -29,6 +30,7 @@ pub use error::ParityError;
 pub use frames::{FrameErrors, FramePair};
 pub use sides::{Native, Reference, State, name_of, state_of, state_of_gym};
 pub use traced::Traced;
+pub use twins::{Twins, compare_twins};
 
 /// What to compare.
 #[derive(Clone, Debug)]

@@ -12,9 +12,6 @@ use super::{Bridge, Frames, Maker, VIEW, WorldError, name::Name, unknown, wrap::
 /// An environment of Gymnasium whose packages stand for all, for advice.
 pub const EXAMPLE: &str = "CarRacing-v3";
 
-/// Rows of Car-Racing's frame above the bar of gauges, which are those of the agent's view.
-const SCENE: std::ops::Range<usize> = 0..84;
-
 /// A `gym:` environment. Clones share its servers.
 #[derive(Clone)]
 pub struct Gym(Arc<Fleet>);
@@ -55,12 +52,11 @@ impl Gym {
         config.kwargs = kwargs(&name.options);
         config.draw = draw;
         config.processes = rayon::current_num_threads();
-        let is_car_racing = is_car_racing(id);
-        if is_car_racing {
+        if is_car_racing(id) {
             config.action_forms = continuous_forms();
             config.stall_cost = CarRacingConfig::default().spec().stall_cost;
         }
-        config.view = (frames == Frames::Agent).then(|| (is_car_racing.then_some(SCENE), VIEW));
+        config.view = (frames == Frames::Agent).then(|| (scene(id), VIEW));
         config.deadline = bridge.deadline;
         config.start_deadline = bridge.deadline * 3;
         Ok(Self(Fleet::new(config, python.launch())))
@@ -106,7 +102,17 @@ fn value(text: &str) -> Value {
     }
 }
 
-/// Whether an id of Gymnasium is a Car-Racing, whose frames have a bar of gauges.
+/// The rows of a frame that an agent sees, of environments whose native twins show the same: above
+/// Car-Racing's bar of gauges, and below Super-Mario's clock and score.
+fn scene(id: &str) -> Option<std::ops::Range<usize>> {
+    match id {
+        _ if is_car_racing(id) => Some(0..84),
+        _ if id.starts_with("SuperMarioBros") => Some(32..224),
+        _ => None,
+    }
+}
+
+/// Whether an id of Gymnasium is a Car-Racing.
 fn is_car_racing(id: &str) -> bool {
     id.rsplit([':', '/'])
         .next()

@@ -53,6 +53,12 @@ pub trait Maker: Send + Sync {
         }
     }
 
+    /// The name of the environment behind the bridge that it re-implements, where there is one that
+    /// declares the same measurements.
+    fn reference(&self) -> Option<String> {
+        None
+    }
+
     /// An environment with a driver that knows more than an agent sees, for the episode of `seed`.
     /// `noise` is the standard deviation of the noise on its controls, which are a function of the
     /// root seed `root` and of `seed`.

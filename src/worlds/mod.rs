@@ -266,6 +266,15 @@ impl World {
         self.maker.perturbations()
     }
 
+    /// The environment behind the bridge that it re-implements, see [`Maker::reference`].
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn reference(&self) -> Result<String, WorldError> {
+        let reference = self.maker.reference();
+        reference.ok_or_else(|| WorldError::NoReference(self.name.clone()))
+    }
+
     /// An environment with a driver that knows more than an agent sees, see [`Maker::expert`].
     ///
     /// # Errors

@@ -84,6 +84,12 @@ impl Maker for Mario {
     fn make(&self) -> Result<Box<dyn Env>, WorldError> {
         Ok(Box::new(self.env()?))
     }
+
+    fn reference(&self) -> Option<String> {
+        let MarioConfig { stage, buttons } = self.config;
+        let actions = buttons.name();
+        Some(format!("gym:SuperMarioBros-{stage}-v0,actions={actions}"))
+    }
 }
 
 fn config(options: &[(&str, &str)]) -> Result<MarioConfig, WorldError> {

@@ -6,7 +6,7 @@ use crate::EnvError;
 
 /// Scales some rows of a frame `[height, width, channels]` to `[side, side, 3]` by averaging over
 /// areas: each pixel of the view is the mean of the part of the frame that it covers, rounded to
-/// the nearest value.
+/// the nearest value (exactly, a half upwards, where that part is a whole number of pixels).
 ///
 /// One channel becomes grey; a fourth (alpha) is ignored.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct AgentView {
     side: usize,
     rows: Vec<Span>,
     columns: Vec<Span>,
+    /// Rows and columns of the frame under each pixel, where these are whole numbers.
+    whole: Option<(usize, usize)>,
 }
 
 /// The rows (or columns) of the frame under one row (or column) of the view: the first of them, and
@@ -66,9 +68,11 @@ impl AgentView {
             };
             (0..side).map(span).collect()
         };
+        let is_whole = rows.len().is_multiple_of(side) && width.is_multiple_of(side);
         Ok(Self {
             frame: (height, width, channels),
             side,
+            whole: is_whole.then(|| (rows.len() / side, width / side)),
             rows: spans(rows),
             columns: spans(0..width),
         })
@@ -104,6 +108,9 @@ impl AgentView {
             (self.frame_len(), self.len()),
             "a frame and its view"
         );
+        if let Some(part) = self.whole {
+            return self.write_boxes(part, frame, out);
+        }
         let (_, width, channels) = self.frame;
         let colors = channels.min(3);
         let mut line = vec![0.0f32; width * colors];
@@ -126,6 +133,29 @@ impl AgentView {
                     let parts = (column.first..).zip(&column.shares);
                     let mean: f32 = parts.map(|(i, share)| share * line[i * colors + c]).sum();
                     *value = mean.round() as u8;
+                }
+            }
+        }
+    }
+}
+
+impl AgentView {
+    /// As [`AgentView::write`], where each pixel covers `rows` × `columns` of the frame.
+    fn write_boxes(&self, (rows, columns): (usize, usize), frame: &[u8], out: &mut [u8]) {
+        let (_, width, channels) = self.frame;
+        let count = (rows * columns) as u32;
+        for (span, out) in self.rows.iter().zip(out.chunks_exact_mut(self.side * 3)) {
+            let lines = &frame[span.first * width * channels..][..rows * width * channels];
+            for (column, pixel) in out.chunks_exact_mut(3).enumerate() {
+                for (c, value) in pixel.iter_mut().enumerate() {
+                    let channel = c.min(channels.min(3) - 1);
+                    let first = column * columns * channels + channel;
+                    let mut sum = count / 2;
+                    for line in lines.chunks_exact(width * channels) {
+                        let part = line[first..].iter().step_by(channels).take(columns);
+                        sum += part.map(|&v| u32::from(v)).sum::<u32>();
+                    }
+                    *value = (sum / count) as u8;
                 }
             }
         }
@@ -159,6 +189,16 @@ mod tests {
             .flat_map(|p| p[..3].to_vec())
             .collect();
         assert_eq!(out, expected);
+    }
+
+    /// By hand: boxes of 1 × 2 pixels, a half rounded upwards.
+    #[test]
+    fn whole_boxes_are_averaged_exactly() {
+        let view = AgentView::new((3, 4, 1), 1..3, 2).unwrap();
+        let mut out = vec![0; view.len()];
+        view.write(&[9, 9, 9, 9, 1, 2, 255, 254, 0, 0, 7, 10], &mut out);
+        let [a, b, c, d] = [2, 255, 0, 9];
+        assert_eq!(out, [a, a, a, b, b, b, c, c, c, d, d, d]);
     }
 
     #[test]

@@ -51,16 +51,33 @@ CAR_RACING = [
     ("track", "tiles", None, lambda base, info: info["tiles"] if "tiles" in info else len(base.track)),
     ("lap finished", "", True, lambda base, info: info.get("lap_finished", False)),
 ]
+# Those of the native super-mario, in its order. "furthest" is the largest x of the episode, "ended" how it ended, if it did.
 MARIO = [
-    ("x", "pixels", True, lambda base, info: info.get("x_pos", 0)),
+    ("x", "pixels", True, lambda base, info: info["furthest"]),
+    ("goal", "pixels", None, lambda base, info: 3161 if (info.get("world"), info.get("stage")) == (1, 1) else 0),
+    ("y", "pixels", None, lambda base, info: info.get("y_pos", 0)),
+    ("coins", "coins", True, lambda base, info: info.get("coins", 0)),
+    ("points", "points", True, lambda base, info: info.get("score", 0)),
+    ("time left", "", True, lambda base, info: info.get("time", 0)),
+    ("area", "", None, lambda base, info: memory(base, 0x0760) + 1),
     ("flag", "", True, lambda base, info: info.get("flag_get", 0)),
-    ("time left", "", None, lambda base, info: info.get("time", 0)),
-    ("coins", "", True, lambda base, info: info.get("coins", 0)),
-    ("points", "", True, lambda base, info: info.get("score", 0)),
-    ("lives", "", True, lambda base, info: info.get("life", 0)),
-    ("world", "", None, lambda base, info: info.get("world", 0)),
-    ("stage", "", None, lambda base, info: info.get("stage", 0)),
+    ("killed", "", False, lambda base, info: info["ended"] == "killed"),
+    ("fell", "", False, lambda base, info: info["ended"] == "fell"),
+    ("time ran out", "", False, lambda base, info: info["ended"] == "time"),
 ]
+
+
+def memory(base, address):
+    """A byte of the console's memory; 0 where there is none to look at."""
+    ram = getattr(base, "ram", None)
+    return 0 if ram is None else int(ram[address])
+
+
+def death(base, info):
+    """How a life of Super-Mario ended that did not end at the flag."""
+    if info.get("time", 1) == 0:
+        return "time"
+    return "fell" if memory(base, 0x00B5) > 1 else "killed"
 
 
 class Refused(Exception):
@@ -206,15 +223,28 @@ class Slot:
             raise Refused(f"it gave an observation of shape {frame.shape} and type {frame.dtype}, its space says {self.shape} of uint8")
         return frame.tobytes()
 
+    def guarded(self, call, *args, **kwargs):
+        """What `call` returns; says so where an old environment fails at the arithmetic of a new numpy."""
+        try:
+            return call(*args, **kwargs)
+        except OverflowError as error:
+            if self.measured is not MARIO:
+                raise
+            raise Refused(
+                f"gym-super-mario-bros 7.4.0 does not work with this numpy ({error}). In a virtual environment of Python 3.11:"
+                " pip install gym-super-mario-bros==7.4.0 nes-py==8.2.1 gym==0.26.2 numpy==1.26.4"
+            ) from error
+
     def reset(self, seed):
         """Starts the episode of a seed and returns its first frame."""
         self.running = False
+        self.furthest = 0
         self.env.action_space.seed(seed % 2**32)
         if takes_seed(self.env.reset):
-            result = self.env.reset(seed=seed)
+            result = self.guarded(self.env.reset, seed=seed)
         else:
             self.env.seed(seed)
-            result = self.env.reset()
+            result = self.guarded(self.env.reset)
         observation = result[0] if isinstance(result, tuple) else result
         self.running = True
         return self.frame(observation)
@@ -226,7 +256,7 @@ class Slot:
         if not self.running:
             raise Refused("the episode is over or was never started: reset first")
         self.running = False
-        result = self.env.step(self.to_env(np.frombuffer(body, "<f4")))
+        result = self.guarded(self.env.step, self.to_env(np.frombuffer(body, "<f4")))
         if len(result) == 5:
             observation, reward, terminated, truncated, info = result
         else:  # the old interface: one flag; its TimeLimit wrapper says whether the episode was truncated
@@ -236,6 +266,10 @@ class Slot:
         self.running = not (terminated or truncated)
         flags = TERMINATED * bool(terminated) + TRUNCATED * bool(truncated)
         base = self.env.unwrapped
+        if self.measured is MARIO:
+            self.furthest = max(self.furthest, int(info.get("x_pos", 0)))
+            has_died = terminated and not info.get("flag_get", False)
+            info = {**info, "furthest": self.furthest, "ended": death(base, info) if has_died else None}
         measured = [float(find(base, info)) for *_, find in self.measured]
         return struct.pack(f"<dB{len(measured)}d", float(reward), flags, *measured) + self.frame(observation)
 
@@ -248,7 +282,7 @@ class Slot:
             return {**told, "progress": 0, "most_progress": 1, "completed": 2}
         if self.measured is MARIO:
             random_stages = "RandomStages" in type(self.env.unwrapped).__name__
-            return {**told, "progress": 0, "completed": 1, "deterministic": not random_stages}
+            return {**told, "progress": 0, "completed": 7, "deterministic": not random_stages}
         return told
 
     def probe(self, what):

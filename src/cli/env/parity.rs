@@ -1,4 +1,4 @@
-//! `frmdn env parity`: our Car-Racing beside Gymnasium's.
+//! `frmdn env parity`: a native environment beside the one it re-implements.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use crate::{
     pictures::Panel,
     run::RunError,
     stages::Context,
+    worlds::car_racing,
 };
 
 /// Most episodes and tracks of one comparison.
@@ -19,22 +20,29 @@ const MOST: i64 = 1_000_000;
 
 #[derive(Args, Debug)]
 pub struct ParityArgs {
+    /// The native environment. Car-Racing is compared in its tracks, its car and its frames too;
+    /// others in rewards, ends, measurements and what an agent sees.
+    #[arg(long, value_name = "NAME", default_value = car_racing::NAME)]
+    env: String,
     /// Episodes, spread over five drivers.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=MOST))]
     episodes: u32,
-    /// Tracks compared tile for tile.
+    /// Tracks of Car-Racing compared tile for tile.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=MOST))]
     tracks: u32,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Steps between two frames that are compared.
+    /// Steps between two frames of Car-Racing that are compared.
     #[arg(long, default_value_t = 25)]
     frames_every: u32,
-    /// Options of both environments, for example continuous=false,domain_randomize=true.
+    /// Options of both Car-Racings, for example continuous=false,domain_randomize=true.
     #[arg(long, default_value = "")]
     options: String,
-    /// A picture of the pair of frames with the largest error: ours, Gymnasium's, the difference
+    /// Most steps of an episode of another environment than Car-Racing.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=MOST))]
+    steps: u32,
+    /// A picture of Car-Racing's pair of frames with the largest error: ours, Gymnasium's, the difference
     /// eightfold.
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -49,6 +57,9 @@ const MEAN: f64 = 0.35;
 const FAR: f64 = 0.005;
 
 pub fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
+    if args.env != car_racing::NAME {
+        return twins(args, context);
+    }
     if args.episodes == 0 && args.tracks == 0 {
         bail!("--episodes 0 --tracks 0 leaves nothing to compare");
     }
@@ -72,6 +83,41 @@ pub fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
         draw(worst, path)?;
     }
     if !outcome.holds(MEAN, FAR) {
+        bail!("the two are not the same: see above. Please report this with the versions shown");
+    }
+    Ok(())
+}
+
+/// Compares an environment that is not Car-Racing.
+fn twins(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
+    let sizes = [args.seed, args.episodes.into(), args.steps.into()];
+    let outcome = parity::compare_twins(
+        &args.env,
+        sizes,
+        context.bridge,
+        context.report,
+        context.stop,
+    )?;
+    let Some(outcome) = outcome else {
+        return Err(RunError::Stopped.into());
+    };
+    if args.json {
+        out!("{}", serde_json::to_string(&outcome)?);
+    } else {
+        let [ours, theirs] = &outcome.names;
+        out!("{ours} beside {theirs} ({})\n", versions(&outcome.versions));
+        out!(
+            "rewards, ends and measurements of {} steps in {} episodes, {} of them completed; first \
+             difference: {}",
+            outcome.steps,
+            outcome.episodes,
+            outcome.completed,
+            described(outcome.difference.as_ref())
+        );
+        let [frames, equal] = outcome.frames;
+        out!("what an agent sees: {equal} of {frames} frames are equal in every value");
+    }
+    if outcome.difference.is_some() {
         bail!("the two are not the same: see above. Please report this with the versions shown");
     }
     Ok(())
@@ -103,17 +149,8 @@ fn draw(worst: &FramePair, path: &Path) -> Result<()> {
 }
 
 fn show(outcome: &Parity) -> Result<()> {
-    let versions: Vec<String> = outcome
-        .versions
-        .iter()
-        .map(|(name, version)| format!("{name} {version}"))
-        .collect();
-    out!(
-        "{} beside {} ({})\n",
-        outcome.names[0],
-        outcome.names[1],
-        versions.join(", ")
-    );
+    let [ours, theirs] = &outcome.names;
+    out!("{ours} beside {theirs} ({})\n", versions(&outcome.versions));
     if outcome.tracks > 0 {
         out!(
             "tracks: {} compared, largest difference of a tile {:e}; differing: {}\n",
@@ -129,11 +166,18 @@ fn show(outcome: &Parity) -> Result<()> {
     Ok(())
 }
 
+fn versions(list: &[(String, String)]) -> String {
+    let each = list
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 fn described(difference: Option<&Difference>) -> String {
     match difference {
         None => "none".to_owned(),
         Some(d) => format!(
-            "seed {}, step {}: {} is {}, Gymnasium's {}",
+            "seed {}, step {}: {} is {}, the reference's {}",
             d.seed, d.step, d.what, d.ours, d.theirs
         ),
     }
