@@ -14,8 +14,9 @@ pub const SCOUT: &str = "car-racing-scout";
 
 /// The presets that are compiled in: name and text. This file has their names, which begin with the
 /// environment.
-pub const SHIPPED: [(&str, &str); 5] = [
+pub const SHIPPED: [(&str, &str); 6] = [
     ("tiny", include_str!("../../../agents/tiny.toml")),
+    ("homebrew", include_str!("../../../agents/homebrew.toml")),
     (
         "car-racing-scout",
         include_str!("../../../agents/car-racing-scout.toml"),

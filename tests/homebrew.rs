@@ -1,0 +1,88 @@
+//! Our own game: its preset goes through all stages, with a planner for data, C that begins at the
+//! planner's ways, and generations that begin in recorded episodes.
+
+mod common;
+
+use std::{path::Path, process::Command};
+
+use common::{MICRO, error, frmdn, frmdn_in, hashes, success};
+use serde_json::Value;
+
+const SMALLER: [&str; 6] = [
+    "collect.episodes=12",
+    "collect.steps=40",
+    "controller.tracks=1",
+    "controller.select_every=2",
+    "controller.archive.starts=2",
+    "controller.archive.steps=8",
+];
+
+fn train(folder: &Path, run: &str, threads: &str, more: &[&str]) -> Command {
+    let mut args = vec!["train", "homebrew", "--threads", threads, "--run", run];
+    for set in MICRO.iter().chain(&SMALLER).chain(more) {
+        args.extend(["--set", set]);
+    }
+    frmdn_in(folder, &args)
+}
+
+#[test]
+fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let archive = "controller.archive.generations=5";
+    let text = success(&train(folder, "a", "2", &[archive]).output().unwrap());
+    assert!(text.contains("begins at the experts' ways"), "{text}");
+    // Stopped in the middle of the generations that begin in recorded episodes, and gone on with.
+    let short = [archive, "controller.generations=4"];
+    success(&train(folder, "b", "1", &short).output().unwrap());
+    let long = [archive, "controller.generations=8"];
+    success(&train(folder, "b", "1", &long).output().unwrap());
+    let of = |run: &str| {
+        let mut all = hashes(&folder.join(run));
+        all.retain(|name, _| !name.starts_with("pictures/"));
+        all
+    };
+    assert_eq!(of("a"), of("b"));
+
+    let out = frmdn_in(folder, &["evaluate", "a", "--episodes", "3", "--json"]).output();
+    let out = out.unwrap();
+    success(&out);
+    let score: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let names: Vec<&str> = score["measurements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["name"].as_str().unwrap())
+        .collect();
+    assert!(names.contains(&"x") && names.contains(&"flag"), "{names:?}");
+    let play = frmdn_in(folder, &["play", "a", "--out", "a.gif"]).output();
+    success(&play.unwrap());
+    assert!(folder.join("a.gif").exists());
+}
+
+#[test]
+fn what_needs_experts_says_so() {
+    for (sets, words) in [
+        (
+            ["controller.start=imitate", "collect.policy=brownian,noop"],
+            ["controller.start = \"imitate\"", "planner"],
+        ),
+        (
+            ["controller.start=origin", "collect.policy=random"],
+            ["controller.archive", "planner"],
+        ),
+        (
+            ["collect.random_start=true", "seed=2"],
+            ["homebrew", "random start"],
+        ),
+        (
+            ["controller.archive.starts=0", "seed=2"],
+            ["controller.archive.starts = 0", "at least 1"],
+        ),
+    ] {
+        let text = error(&frmdn(&["plan", "homebrew", "--set", sets[0], "--set", sets[1]]));
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+}
