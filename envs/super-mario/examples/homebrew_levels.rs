@@ -54,13 +54,13 @@ struct Random(u64);
 impl Random {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let x = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ x >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ x >> 31
+        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^ (x >> 31)
     }
 
     fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 32) * n >> 32
+        ((self.next() >> 32) * n) >> 32
     }
 }
 
@@ -160,10 +160,7 @@ fn test<P: FnMut(u64) -> Step>(name: &str, player: impl Fn() -> P + Sync) {
                         return;
                     }
                     let last = play(TEST + level);
-                    outcomes
-                        .lock()
-                        .expect("no player has panicked")
-                        .add(&last);
+                    outcomes.lock().expect("no player has panicked").add(&last);
                 }
             });
         }
@@ -342,7 +339,7 @@ fn main() {
         "player", "flags", "mean x", "killed", "fell", "late"
     );
     blind("random", |count, seed| {
-        Random(seed << 16 | count as u64).below(7) as u8
+        Random((seed << 16) | count as u64).below(7) as u8
     });
     blind("right with A and B, held", |_, _| RIGHT_A_B);
     for (on, off) in [(1, 1), (2, 1), (4, 1), (8, 1), (8, 2), (12, 4)] {

@@ -21,8 +21,8 @@ mod view;
 
 pub use config::{Buttons, MarioConfig, Stage, StageError};
 pub use env::SuperMario;
-pub use homebrew::Homebrew;
 pub use game::{Frame, Game, Info, Status};
+pub use homebrew::Homebrew;
 pub use palette::RGB;
 pub use rom::{Rom, RomError, Version};
 pub use view::{SIDE, view};
