@@ -28,11 +28,11 @@ const LEVELS: u64 = 100;
 const LISTS: u64 = 1_000;
 const TRAINING: u64 = 8;
 /// Sequences of actions that the planner tries out, their steps, and how many are played.
-const SEQUENCES: u32 = 40;
-const AHEAD: usize = 15;
+const SEQUENCES: u32 = 48;
+const AHEAD: usize = 14;
 const PLAYED: usize = 2;
 /// The best of them are tried again, so many and so often.
-const FINALISTS: usize = 6;
+const FINALISTS: usize = 8;
 const AGAIN: u32 = 3;
 
 /// Numbers of the actions of the set `simple`.

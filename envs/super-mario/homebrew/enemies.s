@@ -1,7 +1,7 @@
 ; Enemies: walkers and hoppers can be stomped, spiked ones cannot.
 
-HOP         = 48            ; speed of a hop, 1/16 pixel a frame
-REST        = 40            ; frames between two hops
+HOP         = 42            ; speed of a hop, 1/16 pixel a frame
+REST        = 48            ; frames between two hops
 
 .segment "CODE"
 
@@ -247,13 +247,13 @@ enemy_meet:
     cmp #$FF
     bne @far
     lda t0
-    cmp #256 - 10
+    cmp #256 - 8
     bcs @beside
 @far:
     rts
 @right_of:
     lda t0
-    cmp #11
+    cmp #9
     bcs @far
 @beside:
     lda enemy_y,x

@@ -288,7 +288,7 @@ plateau:
     jsr random_next
     and #1
     clc
-    adc #GROUND + 2
+    adc #GROUND + 1
     sta t0
     jsr random_next
     and #HOPPER - WALKER

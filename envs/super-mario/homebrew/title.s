@@ -15,7 +15,7 @@ title_name:
     .byte B_LETTER_E, B_LETTER_M, B_LETTER_B, B_LETTER_E, B_LETTER_R
 title_name_2:
     .byte B_LETTER_R, B_LETTER_U, B_LETTER_N
-NUMBER_AT = $224F
+NUMBER_AT = $222F
 
 .segment "CODE"
 
@@ -104,9 +104,9 @@ title_load:
     fill 32
     block_row $210B, title_name, 5
     block_row $218D, title_name_2, 3
-    text $220A, title_start, 11
-    text $2249, title_level, 5
-    text $2287, title_keys, 18
+    text $21EA, title_start, 11
+    text $2229, title_level, 5
+    text $2267, title_keys, 18
     jsr title_upload
     ; The hero waits.
     lda #56
