@@ -1,7 +1,7 @@
 ; Enemies: walkers and hoppers can be stomped, spiked ones cannot.
 
-HOP         = 48            ; speed of a hop, 1/16 pixel a frame
-REST        = 40            ; frames between two hops
+HOP         = 42            ; speed of a hop, 1/16 pixel a frame
+REST        = 48            ; frames between two hops
 
 .segment "CODE"
 
@@ -247,13 +247,13 @@ enemy_meet:
     cmp #$FF
     bne @far
     lda t0
-    cmp #256 - 11
+    cmp #256 - 8
     bcs @beside
 @far:
     rts
 @right_of:
     lda t0
-    cmp #12
+    cmp #9
     bcs @far
 @beside:
     lda enemy_y,x
@@ -261,7 +261,7 @@ enemy_meet:
     sbc y_pos
     sta t0
     bcc @under
-    cmp #14
+    cmp #13
     bcs @far
     ; From above?
     lda y_speed+1
@@ -290,7 +290,7 @@ enemy_meet:
     ldx t5
     rts
 @under:
-    cmp #<-11
+    cmp #<-10
     bcc @far
 @hurts:
     jmp die

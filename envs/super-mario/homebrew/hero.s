@@ -1,10 +1,12 @@
 ; The hero: a small fox that runs, jumps and dies.
 
 WALK        = 24            ; fastest walk, 1/16 pixel a frame
-RUN         = 40            ; fastest run
+RUN         = 36            ; fastest run
 JUMP        = $0440         ; speed of a jump from below SPRINT, 1/256 pixel a frame
 LONG_JUMP   = $04A0         ; and from above it
 SPRINT      = 30
+EARLY       = 5             ; frames that A may be pressed before the ground is reached
+LATE        = 4             ; frames after it was left in which a jump still begins
 BOUNCE      = $0300         ; after a stomp
 LIGHT       = $28           ; gravity while A is held on the way up
 HEAVY       = $60           ; and otherwise
@@ -47,6 +49,8 @@ hero_begin:
     sta cam
     sta cam+1
     sta pop_time
+    sta pressed
+    sta stood
     lda #40
     sta x_pos
     lda #(15 - GROUND) * 16 - 16
@@ -321,7 +325,7 @@ hero_sideways:
     cmp cam
     lda page
     sbc cam+1
-    bcs @inside
+    bpl @inside             ; the difference is small and may be negative
     lda cam
     sta x_pos
     lda cam+1
@@ -375,13 +379,21 @@ hero_sideways:
 @is:
     rts
 
-; A jump begins where the hero stands and A was not held.
+; A jump begins where the hero stands or stood a moment ago, and A was pressed a moment ago.
 hero_jump:
-    lda float
-    bne @done
     lda pad_new
-    and #BUTTON_A
+    bpl @old
+    lda #EARLY
+    sta pressed
+@old:
+    lda pressed
     beq @done
+    dec pressed
+    lda stood
+    beq @done
+    lda #0
+    sta pressed
+    sta stood
     lda #1
     sta float
     ldx #<-JUMP
@@ -428,16 +440,22 @@ hero_down:
     lda y_pos
     cmp #240
     bcs @below
-    lda #4
+    lda #3
     jsr @feet
     bcs @stands
-    lda #11
+    lda #12
     jsr @feet
     bcs @stands
     lda #1
     sta float
+    lda stood
+    beq @falling
+    dec stood
+@falling:
     rts
 @stands:
+    lda #LATE
+    sta stood
     lda y_pos
     and #$F0
     sta y_pos

@@ -66,14 +66,14 @@ level_make:
     lda #10
     sta column
 level_segment:
-    ; Two to five columns of flat ground.
+    ; Three to six columns of flat ground.
     jsr random_next
     and #3
     clc
-    adc #2
+    adc #3
     adc column
     sta column
-    cmp #166
+    cmp #168
     bcs level_end
     jsr random_next
     and #15
@@ -204,9 +204,9 @@ walkers:
 @block:
     lsr a
     pha
-    lda #BRICK + 7
+    lda #BRICK + 8
     bcc @put
-    lda #LUCKY + 7
+    lda #LUCKY + 8
 @put:
     sta blocks,x
     pla
@@ -288,14 +288,14 @@ plateau:
     jsr random_next
     and #1
     clc
-    adc #GROUND + 2
+    adc #GROUND + 1
     sta t0
-    jsr random_3
-    clc
-    adc #1
+    jsr random_next
+    and #HOPPER - WALKER
+    ora #WALKER
     sta t1                  ; which enemy
     ldx column
-    ldy #7
+    ldy #8
     lda t0
     jsr ground_put
     stx t0
@@ -307,13 +307,13 @@ plateau:
     stx column
     jmp segment_done
 
-; A wide pit with a plank in the middle.
+; A wide pit with a plank of three columns in the middle.
 bridge:
     jsr random_next
     and #1
     clc
-    adc #3
-    sta t0                  ; height of the plank
+    adc #PLANK + GROUND
+    sta t0
     jsr random_next
     and #1
     sta t1
@@ -323,14 +323,13 @@ bridge:
     jsr ground_put
     lda column
     clc
-    adc #3
+    adc #2
     adc t1
     tax
     lda t0
-    ora #PLANK
     sta blocks,x
-    inx
-    sta blocks,x
+    sta blocks+1,x
+    sta blocks+2,x
     lda column
     clc
     adc #8
@@ -341,9 +340,13 @@ bridge:
 pillars:
     jsr random_next
     and #1
+    clc
+    adc #STONE + GROUND + 1
     sta t0
     jsr random_next
     and #1
+    clc
+    adc #STONE + GROUND + 1
     sta t1
     ldx column
     ldy #2
@@ -351,20 +354,12 @@ pillars:
     jsr ground_put
     ldy #2
     lda t0
-    clc
-    adc #STONE + GROUND + 1
     jsr ground_put
-    lda t1
-    clc
-    adc #2
-    tay
+    ldy #2
     lda #0
     jsr ground_put
     ldy #2
-    lda t0
-    eor #1
-    clc
-    adc #STONE + GROUND + 1
+    lda t1
     jsr ground_put
     ldy #2
     lda #0

@@ -5,7 +5,7 @@
 ; Palettes: sky and ground, hedges and hills, stone, gold and text; hero, walker, spiked, hopper.
 game_palette:
     .byte $21, $07, $18, $1A,  $21, $0B, $1A, $2A,  $21, $0F, $00, $10,  $21, $0F, $28, $30
-    .byte $21, $0F, $16, $30,  $21, $0F, $14, $35,  $21, $0F, $02, $30,  $21, $0F, $29, $30
+    .byte $21, $06, $16, $30,  $21, $0F, $14, $35,  $21, $02, $16, $30,  $21, $0F, $29, $30
 
 ; Blocks of 16 x 16: their tiles are four times their number, and these their palettes.
 .enum

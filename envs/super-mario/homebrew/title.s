@@ -3,7 +3,7 @@
 .segment "RODATA"
 title_palette:
     .byte $21, $07, $18, $1A,  $21, $0B, $1A, $2A,  $21, $0F, $00, $10,  $21, $21, $28, $30
-    .byte $21, $0F, $16, $30,  $21, $0F, $14, $35,  $21, $0F, $02, $30,  $21, $0F, $29, $30
+    .byte $21, $06, $16, $30,  $21, $0F, $14, $35,  $21, $02, $16, $30,  $21, $0F, $29, $30
 title_start:
     .byte "PRESS START"
 title_level:
@@ -15,8 +15,7 @@ title_name:
     .byte B_LETTER_E, B_LETTER_M, B_LETTER_B, B_LETTER_E, B_LETTER_R
 title_name_2:
     .byte B_LETTER_R, B_LETTER_U, B_LETTER_N
-; What stands on the title's ground: columns, blocks.
-NUMBER_AT = $224E
+NUMBER_AT = $222F
 
 .segment "CODE"
 
@@ -105,8 +104,8 @@ title_load:
     fill 32
     block_row $210B, title_name, 5
     block_row $218D, title_name_2, 3
-    text $220A, title_start, 11
-    text $2246, title_level, 5
+    text $21EA, title_start, 11
+    text $2229, title_level, 5
     text $2267, title_keys, 18
     jsr title_upload
     ; The hero waits.
