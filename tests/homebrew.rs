@@ -80,7 +80,9 @@ fn what_needs_experts_says_so() {
             ["controller.archive.starts = 0", "at least 1"],
         ),
     ] {
-        let text = error(&frmdn(&["plan", "homebrew", "--set", sets[0], "--set", sets[1]]));
+        let text = error(&frmdn(&[
+            "plan", "homebrew", "--set", sets[0], "--set", sets[1],
+        ]));
         for word in words {
             assert!(text.contains(word), "{word}: {text}");
         }

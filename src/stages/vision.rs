@@ -126,6 +126,7 @@ fn trainer(folder: &RunFolder) -> Result<(VaeTrainer, State)> {
         },
         clip_norm: None,
         augment: preset.vision.augment,
+        rare: preset.vision.rare,
     };
     let trainer = VaeTrainer::new(&Vae::init(preset.vision.model, preset.seed), config);
     let state = State {

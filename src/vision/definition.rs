@@ -210,7 +210,13 @@ impl VaeModule {
 
     /// The loss parts of `frames` [batch, 3, 64, 64] with `noise` [batch, latent]: z = μ + σ·noise,
     /// with μ and σ from the encoder at `seen`.
-    pub fn loss(&self, seen: Tensor<4>, frames: Tensor<4>, noise: Tensor<2>) -> VaeLoss {
+    pub fn loss(
+        &self,
+        seen: Tensor<4>,
+        frames: Tensor<4>,
+        noise: Tensor<2>,
+        weights: Option<Tensor<4>>,
+    ) -> VaeLoss {
         let n = frames.dims()[0] as f64;
         let (mean, log_variance) = self.encode(seen);
         let deviation = log_variance.clone().mul_scalar(0.5).exp();
@@ -218,8 +224,13 @@ impl VaeModule {
         let kl = (mean.clone() * mean + log_variance.clone().exp() - log_variance)
             .sub_scalar(1.0)
             .mul_scalar(0.5);
+        let squares = error.clone() * error;
+        let squares = match weights {
+            Some(weights) => squares * weights,
+            None => squares,
+        };
         VaeLoss {
-            squared_error: (error.clone() * error).sum() / n,
+            squared_error: squares.sum() / n,
             kl: kl.sum() / n,
         }
     }
@@ -243,6 +254,8 @@ pub(super) struct VaeBatch<'a> {
     pub frames: &'a [u8],
     /// ε of z = μ + σ·ε `[n, latent]`.
     pub noise: &'a [f32],
+    /// Weights of the pixels' errors `[n, 64, 64]`, if they do not count alike.
+    pub weights: Option<&'a [f32]>,
 }
 
 /// Squared error and KL of `batch` (means over frames), and the gradients of squared error + `beta`
@@ -258,6 +271,7 @@ pub(super) fn differentiate(
         seen,
         frames,
         noise,
+        weights: pixels,
     } = *batch;
     let module = VaeModule::from_params(config, weights, device)
         .expect("the trainer's weights have the model's shapes");
@@ -265,8 +279,12 @@ pub(super) fn differentiate(
         TensorData::new(noise.to_vec(), [frames.len() / FRAME, config.latent]),
         device,
     );
-    let VaeLoss { squared_error, kl } =
-        module.loss(to_tensor(seen, device), to_tensor(frames, device), noise);
+    let pixels = pixels.map(|weights| {
+        let shape = [frames.len() / FRAME, 1, SIDE, SIDE];
+        Tensor::from_data(TensorData::new(weights.to_vec(), shape), device)
+    });
+    let (seen, frames) = (to_tensor(seen, device), to_tensor(frames, device));
+    let VaeLoss { squared_error, kl } = module.loss(seen, frames, noise, pixels);
     let gradients = (squared_error.clone() + kl.clone() * beta).backward();
     let number = |x: Tensor<1>| f64::from(x.into_scalar::<f32>());
     (
@@ -352,13 +370,13 @@ mod tests {
         fill_normal(&mut stream(2, "noise", &[]), &mut shard.noise);
         let mut network = Network::new(CONFIG);
         network.load(vae.params(), true);
-        shard.forward(&network, &frames, None);
+        shard.forward(&network, &frames, None, None);
         shard.backward(&network, 7.0, 1.0 / 3.0);
 
         let module = VaeModule::from_params(&CONFIG, vae.params(), &device).unwrap();
         let noise = Tensor::from_data(TensorData::new(shard.noise.clone(), [3, 6]), &device);
         let seen = to_tensor(&frames, &device);
-        let loss = module.loss(seen.clone(), seen, noise);
+        let loss = module.loss(seen.clone(), seen, noise, None);
         let squares = values(loss.squared_error.clone())[0];
         let kl = values(loss.kl.clone())[0];
         close(

@@ -38,6 +38,8 @@ pub(super) struct Shard {
     input: Vec<f32>,
     /// What is to be reconstructed, where it is not the input.
     target: Vec<f32>,
+    /// The weight of each pixel's error; none where all count alike.
+    weights: Vec<f32>,
     images: [Vec<f32>; 4],
     head: Vec<f32>,
     pub noise: Vec<f32>,
@@ -58,6 +60,7 @@ impl Shard {
         Self {
             input: Vec::new(),
             target: Vec::new(),
+            weights: Vec::new(),
             images: Default::default(),
             head: Vec::new(),
             noise: Vec::new(),
@@ -74,9 +77,16 @@ impl Shard {
     }
 
     /// The forward pass: loss parts of `frames` into `sums`. The encoder sees `seen` in their
-    /// place, where there is such. `noise` [n, latent] is added times the deviation; where it is
+    /// place, where there is such; errors of pixels have `weights` [n, 64, 64], where there are
+    /// some. `noise` [n, latent] is added times the deviation; where it is
     /// empty the mean itself is decoded.
-    pub fn forward(&mut self, net: &Network, frames: &[u8], seen: Option<&[u8]>) {
+    pub fn forward(
+        &mut self,
+        net: &Network,
+        frames: &[u8],
+        seen: Option<&[u8]>,
+        weights: Option<&[f32]>,
+    ) {
         let n = frames.len() / FRAME;
         self.input.resize(n * FRAME, 0.0);
         unit(seen.unwrap_or(frames), &mut self.input);
@@ -85,17 +95,26 @@ impl Shard {
             self.target.resize(n * FRAME, 0.0);
             unit(frames, &mut self.target);
         }
+        self.weights.clear();
+        self.weights.extend_from_slice(weights.unwrap_or_default());
         self.sums.reset(net.config.latent);
         self.sums.frames = n;
         self.encode(net);
         self.draw_latents(net.config.latent);
         self.decode(net);
-        for (y, x) in self.pictures[3]
-            .chunks_exact(SIDE)
-            .zip(target(&self.target, &self.input).chunks_exact(SIDE))
-        {
-            let row: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
-            self.sums.squares += f64::from(row);
+        let target = target(&self.target, &self.input);
+        if self.weights.is_empty() {
+            let rows = self.pictures[3].chunks_exact(SIDE);
+            for (y, x) in rows.zip(target.chunks_exact(SIDE)) {
+                let row: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
+                self.sums.squares += f64::from(row);
+            }
+            return;
+        }
+        let pixels = self.pictures[3].chunks_exact(3).zip(target.chunks_exact(3));
+        for ((y, x), weight) in pixels.zip(&self.weights) {
+            let pixel: f32 = y.iter().zip(x).map(|(y, x)| (y - x) * (y - x)).sum();
+            self.sums.squares += f64::from(weight * pixel);
         }
     }
 
@@ -184,6 +203,9 @@ impl Shard {
         let target = target(&self.target, &self.input);
         for ((g, &y), &x) in self.upper.iter_mut().zip(&self.pictures[3]).zip(target) {
             *g = scale * 2.0 * (y - x) * y * (1.0 - y);
+        }
+        for (pixel, weight) in self.upper.chunks_exact_mut(3).zip(&self.weights) {
+            pixel.iter_mut().for_each(|g| *g *= weight);
         }
         for i in (0..4).rev() {
             let layer = &net.decoder.deconvs[i];

@@ -15,6 +15,7 @@ pub mod definition;
 mod graph;
 mod loss;
 mod model;
+mod rare;
 mod train;
 
 pub use loss::{BetaConfig, BetaState, VaeEvaluation, VaeMetrics};

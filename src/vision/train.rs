@@ -14,6 +14,7 @@ use super::definition::{self, VaeBatch};
 use super::graph::{Network, Shard};
 use super::loss::{BetaConfig, BetaState, Sums, VaeEvaluation, VaeMetrics};
 use super::model::{Vae, VaeConfig};
+use super::rare;
 use super::{FRAME, SIDE};
 
 /// Frames in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over
@@ -31,6 +32,14 @@ pub struct VaeTrainerConfig {
     /// Colours of what the encoder sees are altered by up to this part of the range, 0 to 1; what
     /// is to be reconstructed is the frame as it was, so that latents become invariant to colour.
     pub augment: f64,
+    /// How much more pixels of rare colours count: their weight is the colour's frequency in the
+    /// batch to the power of minus this, 0 to 1.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rare: f64,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// A loss or gradient that is not a number or infinite. The weights are those before the update.
@@ -172,8 +181,10 @@ impl VaeTrainer {
         let altered =
             (self.config.augment > 0.0).then(|| augment(frames, self.config.augment, seed, update));
         let altered = altered.as_deref();
+        let pixels = (self.config.rare > 0.0).then(|| rare::weights(frames, self.config.rare));
+        let pixels = pixels.as_deref();
         let (squared_error, kl) = match self.device.clone() {
-            None => self.on_engine(frames, altered, update, seed),
+            None => self.on_engine((frames, altered, pixels), update, seed),
             Some(device) => {
                 let latent = self.network.config.latent;
                 let mut noise = vec![0.0; frames.len() / FRAME * latent];
@@ -187,6 +198,7 @@ impl VaeTrainer {
                     seen: altered.unwrap_or(frames),
                     frames,
                     noise: &noise,
+                    weights: pixels,
                 };
                 let (squared_error, kl, gradients) = definition::differentiate(
                     &self.network.config,
@@ -226,11 +238,11 @@ impl VaeTrainer {
         })
     }
 
-    /// Squared error and KL, means over `frames`; the gradients are left in `total`.
+    /// Squared error and KL, means over frames, of a batch: the frames, what the encoder sees in
+    /// their place, and the weights of the pixels. The gradients are left in `total`.
     fn on_engine(
         &mut self,
-        frames: &[u8],
-        altered: Option<&[u8]>,
+        (frames, altered, pixels): (&[u8], Option<&[u8]>, Option<&[f32]>),
         update: u64,
         seed: u64,
     ) -> (f64, f64) {
@@ -256,6 +268,7 @@ impl VaeTrainer {
                     network,
                     frames,
                     altered.map(|altered| &altered[from..from + frames.len()]),
+                    pixels.map(|pixels| &pixels[from / 3..(from + frames.len()) / 3]),
                 );
                 shard.backward(network, beta as f32, scale);
             });
@@ -299,7 +312,7 @@ impl VaeTrainer {
                 .zip(part.par_chunks(SHARD * FRAME))
                 .for_each(|(shard, frames)| {
                     shard.noise.clear();
-                    shard.forward(network, frames, None);
+                    shard.forward(network, frames, None, None);
                 });
             self.shards[..part.len().div_ceil(SHARD * FRAME)]
                 .iter()
@@ -427,9 +440,10 @@ mod tests {
     fn a_device_trains_like_the_engine() {
         let frames = frames(20);
         let vae = Vae::init(CONFIG, 3);
-        for augment in [0.0, 0.3] {
+        for (augment, rare) in [(0.0, 0.0), (0.3, 0.0), (0.3, 0.5)] {
             let config = VaeTrainerConfig {
                 augment,
+                rare,
                 ..VaeTrainerConfig::default()
             };
             let mut engine = VaeTrainer::new(&vae, config);
@@ -447,7 +461,7 @@ mod tests {
                 ] {
                     assert!(
                         (a - b).abs() < 1e-3 * a.abs(),
-                        "augment {augment}, update {update}: {a} {b}"
+                        "augment {augment}, rare {rare}, update {update}: {a} {b}"
                     );
                 }
             }

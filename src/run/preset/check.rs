@@ -250,6 +250,10 @@ fn check_collect(c: &CollectConfig) -> Checked {
 fn check_vision(v: &VisionTraining) -> Checked {
     v.model.validate().map_err(|e| model("vision.model", e))?;
     positive("vision.target_kl", v.target_kl)?;
+    if !(0.0..=1.0).contains(&v.rare) {
+        let reason = "from 0 to 1 is possible";
+        return Err(impossible("vision.rare", v.rare, reason));
+    }
     if !(0.0..=1.0).contains(&v.augment) {
         let reason = "it must be a number from 0 to 1";
         return Err(impossible("vision.augment", v.augment, reason));

@@ -12,6 +12,10 @@ impl Preset {
     /// If a key does not exist, or a value is of another type or impossible.
     pub fn with(self, sets: &[String]) -> Result<Self> {
         let mut table = self.table();
+        // Not written where it is 0.
+        if let Some(vision) = table.get_mut("vision").and_then(Value::as_table_mut) {
+            vision.entry("rare").or_insert(Value::Float(0.0));
+        }
         for set in sets {
             apply(&mut table, set).map_err(|what| RunError::Config(format!("{set}: {what}")))?;
         }

@@ -66,6 +66,10 @@ pub struct VisionTraining {
     /// reconstructs the unaltered frames, and latents are always those of unaltered frames.
     #[serde(default)]
     pub augment: f64,
+    /// How much more pixels of rare colours count, 0 (all alike) to 1 (all colours alike, however
+    /// many pixels have them).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rare: f64,
     /// Frames per update.
     pub batch: usize,
     /// Largest number of updates.
@@ -80,6 +84,11 @@ pub struct VisionTraining {
     pub evaluate_every: u64,
     /// Number of held-out losses without an improvement after which training stops.
     pub patience: u64,
+}
+
+/// Keys that came later are written only where they differ from what was before.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// Latents that are M's inputs; its targets are always draws.

@@ -6,8 +6,8 @@ use crate::{
 };
 
 /// The streams of colours and of noise.
-const COLOUR_STREAM: u64 = 0x636f_6c6f_7572;
-const NOISE_STREAM: u64 = 0x6e6f_6973_65;
+const COLOUR_STREAM: u64 = 0x0063_6f6c_6f75_7200;
+const NOISE_STREAM: u64 = 0x006e_6f69_7365;
 
 /// Largest change of a channel, in values of a byte: a fifth of the range.
 const SHIFT: f64 = 51.0;
