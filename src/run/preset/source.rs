@@ -215,11 +215,12 @@ mod tests {
 
     /// SHA-256 of the resolved presets: runs that were begun are compared with them key by key,
     /// and the text is what `run.toml` holds.
-    const RESOLVED: [(&str, &str); 5] = [
+    const RESOLVED: [(&str, &str); 6] = [
         (
             "tiny",
             "1104b12cf49bb0a6ac5f43217e90514f4b490c59b32323097af4525dbee7cd0b",
         ),
+        ("homebrew", ""),
         (
             "car-racing-scout",
             "31e0752421be5b34f30ede25df19cf1c64346a0f2e38492638721e9ba9ed3846",
