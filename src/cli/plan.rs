@@ -7,7 +7,8 @@ use super::{out::out, progress::span, table::table};
 use crate::{
     controller::Actions,
     measure,
-    run::Preset,
+    rollout::PLANNED_STEPS,
+    run::{DriverName, Preset},
     stages::{self, Context},
     vision::FRAME,
 };
@@ -119,17 +120,29 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         .late
         .as_ref()
         .map_or(0, |l| episodes(l.population, l.seeds, l.more_seeds));
-    // Episodes of a learning driver end early at first and run to the limit later: 750 of 1,000
-    // steps on average (preset tiny).
-    let driven = c.generations as f64 * early.max(late) as f64 * 750.0
-        + (c.generations / c.select_every) as f64 * c.select_seeds as f64 * 950.0;
-    let tested = preset.evaluate.episodes as f64 * 950.0;
+    // Episodes of a learning driver end early at first and run to the limit later: three quarters of
+    // it on average (preset tiny). Those that begin in recorded ones have a limit of their own.
+    let limit = f64::from(world.spec()?.max_steps.unwrap_or(1000));
+    let archived = c.archive.as_ref().map_or((0, 0.0), |archive| {
+        let generations = archive.generations.min(c.generations);
+        let steps = c.population * archive.starts * archive.steps as usize;
+        (generations, generations as f64 * steps as f64)
+    });
+    let driven = archived.1
+        + (c.generations - archived.0) as f64 * early.max(late) as f64 * 0.75 * limit
+        + (c.generations / c.select_every) as f64 * c.select_seeds as f64 * 0.95 * limit;
+    let tested = preset.evaluate.episodes as f64 * 0.95 * limit;
     // Recording also compresses and writes; measured at about two thirds of the bare environment.
+    // The trials of a planner are steps that nobody sees, which take about a third of others.
+    let policies = preset.collect.policies();
+    let planners = policies.iter().filter(|name| **name == DriverName::Planner);
+    let planned = planners.count() as f64 / policies.len() as f64;
+    let trials = 1.0 + planned * PLANNED_STEPS / 3.0;
     Ok(vec![
         (
             "collect".into(),
             collected,
-            collected / (0.65 * env * cores as f64),
+            collected * trials / (0.65 * env * cores as f64),
         ),
         (
             "vision".into(),

@@ -28,6 +28,9 @@ const HELD: usize = 8;
 /// A disturbance lasts as long.
 const DISTURBED: usize = 6;
 
+/// Steps of trials for each step that is carried out.
+pub const PLANNED_STEPS: f64 = ((SEQUENCES + FINALISTS * AGAIN) * STEPS / CARRIED_OUT) as f64;
+
 /// Plans in one episode.
 pub(super) struct Planner {
     /// Where sequences are tried.
