@@ -220,7 +220,10 @@ mod tests {
             "tiny",
             "1104b12cf49bb0a6ac5f43217e90514f4b490c59b32323097af4525dbee7cd0b",
         ),
-        ("homebrew", ""),
+        (
+            "homebrew",
+            "3b57fae88a77661572f1bc72078f9a70cc3ab2dc14ddb0b35bb0a946463e1e02",
+        ),
         (
             "car-racing-scout",
             "31e0752421be5b34f30ede25df19cf1c64346a0f2e38492638721e9ba9ed3846",
