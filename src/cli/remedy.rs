@@ -268,6 +268,10 @@ fn of_world(error: &WorldError) -> Option<String> {
     match error {
         WorldError::Gym(error) => of_gym(error),
         WorldError::Env(error) => of_env(error),
+        WorldError::NoSnapshots(_) => Some(
+            "Name an environment that has some: --env homebrew, or car-racing, or super-mario."
+                .into(),
+        ),
         WorldError::NoRom | WorldError::Rom(_) => Some("Name it with --rom FILE.".into()),
         WorldError::Untrusted { .. } => Some(
             "A file names it, and to import a package is to run its code. If you trust it, type \
