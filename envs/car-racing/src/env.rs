@@ -14,7 +14,7 @@ use crate::gauges;
 use crate::perturbation::{Noise, Perturbation};
 use crate::raster::{Canvas, Palette, Shrunk};
 use crate::rng::Rng;
-use crate::scene::{self, Camera, Colors};
+use crate::scene::{Camera, Colors, Scene};
 use crate::skid::Skids;
 use crate::state::CarState;
 use crate::track::{PLAYFIELD, Track};
@@ -191,15 +191,15 @@ impl Episode {
     }
 
     fn draw(&self, canvas: &mut Canvas, skids: Option<&Skids>) {
-        scene::draw(
-            canvas,
-            &Camera::new(&self.car, self.time),
-            &self.track.tiles,
-            &self.tiles,
-            &self.car,
+        let scene = Scene {
+            camera: Camera::new(&self.car, self.time),
+            road: &self.track.tiles,
+            tiles: &self.tiles,
+            car: &self.car,
             skids,
-            self.perturbation,
-        );
+            perturbation: self.perturbation,
+        };
+        scene.draw(canvas);
     }
 
     /// Draws the whole picture with the bar of gauges into `out`, `[96, 96, 3]`.

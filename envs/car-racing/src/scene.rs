@@ -124,50 +124,70 @@ impl Camera {
     }
 }
 
-/// Draws everything above the bar of gauges, with skid marks if there are, and with what a
-/// perturbation adds.
-pub(crate) fn draw(
-    canvas: &mut Canvas,
-    camera: &Camera,
-    road: &[Tile],
-    tiles: &Tiles,
-    car: &Car,
-    skids: Option<&Skids>,
-    added: Option<Perturbation>,
-) {
-    field(canvas, camera);
-    for polygon in added.into_iter().flat_map(Perturbation::ground) {
-        canvas.fill(&polygon, RED);
-    }
-    for (i, tile) in road.iter().enumerate() {
-        // a tile with its kerb lies within 10 units of the middle of its first two corners
-        let [left, right, ..] = tile.corners;
-        if !camera.sees(((left.0 + right.0) / 2.0, (left.1 + right.1) / 2.0), 12.0) {
-            continue;
+/// What is to be seen.
+pub(crate) struct Scene<'a> {
+    /// From where.
+    pub camera: Camera,
+    /// The road.
+    pub road: &'a [Tile],
+    /// Which tiles of it are drawn in one shade.
+    pub tiles: &'a Tiles,
+    /// The car.
+    pub car: &'a Car,
+    /// Skid marks, if they are shown.
+    pub skids: Option<&'a Skids>,
+    /// A change of the picture.
+    pub perturbation: Option<Perturbation>,
+}
+
+impl Scene<'_> {
+    /// Draws everything above the bar of gauges.
+    pub fn draw(&self, canvas: &mut Canvas) {
+        let camera = &self.camera;
+        field(canvas, camera);
+        for polygon in self.perturbation.into_iter().flat_map(Perturbation::ground) {
+            canvas.fill(&polygon, RED);
         }
-        let shade = if tiles.flat[i] { 0 } else { (i % 3) as Color };
-        canvas.fill(&tile.corners.map(|p| camera.project(p)), ROAD + shade);
-        if let Some(kerb) = &tile.kerb {
-            canvas.fill(
-                &kerb.corners.map(|p| camera.project(p)),
-                if kerb.white { WHITE } else { RED },
+        for (i, tile) in self.road.iter().enumerate() {
+            // a tile with its kerb lies within 10 units of the middle of its first two corners
+            let [left, right, ..] = tile.corners;
+            if !camera.sees(((left.0 + right.0) / 2.0, (left.1 + right.1) / 2.0), 12.0) {
+                continue;
+            }
+            let shade = if self.tiles.flat[i] {
+                0
+            } else {
+                (i % 3) as Color
+            };
+            canvas.fill(&tile.corners.map(|p| camera.project(p)), ROAD + shade);
+            if let Some(kerb) = &tile.kerb {
+                canvas.fill(
+                    &kerb.corners.map(|p| camera.project(p)),
+                    if kerb.white { WHITE } else { RED },
+                );
+            }
+        }
+        for mark in self.skids.into_iter().flat_map(Skids::marks) {
+            let color = if mark.grass { MUD } else { BLACK };
+            for ends in mark.points().windows(2) {
+                line(canvas, camera, [ends[0], ends[1]], color);
+            }
+        }
+        for i in 0..4 {
+            wheel(canvas, camera, self.car, i);
+        }
+        for part in &self.car.hull_parts {
+            body(
+                canvas,
+                camera,
+                part.vertices(),
+                self.car.hull().transform,
+                HULL,
             );
         }
-    }
-    for mark in skids.into_iter().flat_map(Skids::marks) {
-        let color = if mark.grass { MUD } else { BLACK };
-        for ends in mark.points().windows(2) {
-            line(canvas, camera, [ends[0], ends[1]], color);
+        for polygon in self.perturbation.into_iter().flat_map(Perturbation::front) {
+            canvas.fill(&polygon, BLACK);
         }
-    }
-    for i in 0..4 {
-        wheel(canvas, camera, car, i);
-    }
-    for part in &car.hull_parts {
-        body(canvas, camera, part.vertices(), car.hull().transform, HULL);
-    }
-    for polygon in added.into_iter().flat_map(Perturbation::front) {
-        canvas.fill(&polygon, BLACK);
     }
 }
 
