@@ -1,13 +1,13 @@
-"""Super-Mario's speed on one core: this project's, nes-py's and env-supermariobrosnes-turbo-emu's, side by side in one run.
+"""Super-Mario's speed on one core: this project's and gym-super-mario-bros', side by side in one run.
 
-    python3.11 benches/super_mario.py [--rounds 3] [--seconds 3] [--ntsc FILE] [--json FILE]
+    python3.11 benches/super_mario.py [--rounds 3] [--seconds 3] [--json FILE]
 
 Makes a throw-away virtual environment, installs gym-super-mario-bros 7.4.0 with the pins that work from PyPI into it (nes-py is
 compiled, which needs g++; Python 3.11), and builds our example with cargo. The game is the one inside of gym-super-mario-bros. In
 each round everyone runs in turn, in a process of its own held to one core: stage 1-1, random actions of the set SIMPLE_MOVEMENT
 that are held for 1 to 16 frames, resets included. Rates are of CPU seconds. The medians over the rounds are printed.
 
-env-supermariobrosnes-turbo-emu accepts the NTSC game only: it runs where --ntsc names that file.
+env-supermariobrosnes-turbo-emu, the fastest peer, accepts the NTSC game only and is not run.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from pathlib import Path
 from car_racing import ROOT, build, one_core, run
 
 PINS = ["gym-super-mario-bros==7.4.0", "nes-py==8.2.1", "gym==0.26.2", "numpy==1.26.4"]
-TURBO = "env-supermariobrosnes-turbo-emu==0.7.4"
 GAME = "lib/python3.11/site-packages/gym_super_mario_bros/_roms/super-mario-bros.nes"
 
 # Run by the throw-away environment's Python: NAME SECONDS; prints a rate a CPU second.
