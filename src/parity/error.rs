@@ -20,6 +20,9 @@ pub enum ParityError {
     /// An episode could not be driven.
     #[error(transparent)]
     Drive(#[from] DriveError),
+    /// The two do not measure the same.
+    #[error("{0} and {1} measure different things, so they cannot be compared")]
+    Measurements(String, String),
     /// The state was read before the first reset.
     #[error("the episode was never started")]
     NotStarted,

@@ -47,6 +47,10 @@ pub fn compare_twins(
     let ours = World::open(name, bridge)?;
     let reference = ours.reference()?;
     let theirs = World::open(&reference, bridge)?;
+    if ours.spec()?.measurements != theirs.spec()?.measurements {
+        let names = (name.to_owned(), reference);
+        return Err(ParityError::Measurements(names.0, names.1));
+    }
     let mut twin = Twin::new(theirs.make()?, steps);
     let mut twins = Twins {
         names: [name.to_owned(), reference],

@@ -256,7 +256,9 @@ impl Game {
                 break;
             }
             self.nes.poke(at::PRELEVEL_TIMER, 0);
-            before = Some(self.nes.state().clone());
+            if picture.is_some() {
+                before = Some(self.nes.state().clone());
+            }
             self.nes.frame(0);
         }
         if let (Some(before), Some(picture)) = (before, picture) {

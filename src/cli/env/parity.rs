@@ -57,14 +57,23 @@ const MEAN: f64 = 0.35;
 const FAR: f64 = 0.005;
 
 pub fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
-    if args.env != car_racing::NAME {
+    // Car-Racing shows its tracks and its car, so more of it can be compared than of others.
+    let rest = args.env.strip_prefix(car_racing::NAME);
+    let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(',')) else {
         return twins(args, context);
+    };
+    let named = rest.trim_start_matches(',');
+    if !named.is_empty() && !args.options.is_empty() {
+        bail!(
+            "--env {} has options already: leave --options out",
+            args.env
+        );
     }
     if args.episodes == 0 && args.tracks == 0 {
         bail!("--episodes 0 --tracks 0 leaves nothing to compare");
     }
     let config = ParityConfig {
-        options: args.options.clone(),
+        options: format!("{}{named}", args.options),
         episodes: args.episodes as usize,
         tracks: args.tracks as usize,
         seed: args.seed,

@@ -222,7 +222,7 @@ mod tests {
         ),
         (
             "homebrew",
-            "3b57fae88a77661572f1bc72078f9a70cc3ab2dc14ddb0b35bb0a946463e1e02",
+            "321be00bea19e51765a63a97e178e7014c57a99a7e8e36f17546674ba9105f32",
         ),
         (
             "car-racing-scout",
