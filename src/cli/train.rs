@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{RunArgs, command_line::typed, out::out, table::table};
 use crate::{
     rollout::Evaluation,
-    run::{Metrics, RunFolder},
+    run::{ControllerStart, Metrics, RunFolder},
     stages::{self, Context, Stage},
 };
 
@@ -102,6 +102,25 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
         format!("score {agent}"),
     ]);
     rows.push(["".into(), "".into(), format!("a random policy: {random}")]);
+    if scores["clone"].is_object() {
+        let whose = match preset.controller.start {
+            ControllerStart::Imitate => "the clone of the experts",
+            _ => "the clone of the first agent",
+        };
+        let better = &scores["better_than_clone"];
+        let [mean, low, high] =
+            [&better["mean"], &better["ci95"][0], &better["ci95"][1]].map(|v| v.as_f64());
+        let [mean, low, high] = [mean, low, high].map(|v| v.unwrap_or(f64::NAN));
+        let clone = score(&scores["clone"]);
+        rows.push([
+            "".into(),
+            "".into(),
+            format!(
+                "{whose} that C began at: {clone}; the agent scores {mean:.1} more on the same \
+                 tracks [{low:.1}, {high:.1}]"
+            ),
+        ]);
+    }
     rows.push([
         "in all".into(),
         times.total(),

@@ -329,6 +329,7 @@ impl<'a> Worker<'a> {
             match from {
                 Some(start) => {
                     seat.env().restore(&start.snapshot)?;
+                    seat.env().reseed(start.chances);
                     self.buffers.begin_at(lane, start);
                 }
                 None => {
@@ -435,6 +436,10 @@ impl<'a> Worker<'a> {
             latent: &rows.latents[row(i, rows.latent_len)],
             state: &rows.states[row(i, rows.state_len)],
             action: &rows.actions[row(i, rows.action_len)],
+            values: match &lane.actor {
+                Actor::Planner(planner) => planner.values(),
+                _ => &[],
+            },
             outcome: &lane.outcome,
         }
     }

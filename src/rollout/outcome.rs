@@ -14,6 +14,8 @@ pub struct Outcome {
     pub steps: u32,
     /// The task was completed.
     pub completed: bool,
+    /// The environment ended the episode without the task being completed; not a limit of steps.
+    pub failed: bool,
     /// Progress made and the largest possible ([`EnvSpec::progress_of`]); `None` where the
     /// environment measures none.
     pub progress: Option<(f64, f64)>,
@@ -36,6 +38,7 @@ impl Outcome {
         self.fitness = self.score;
         self.steps += 1;
         self.completed |= spec.is_completed(&step.measured);
+        self.failed = step.terminated && !self.completed;
         let progress = spec.progress_of(&step.measured);
         let rises = progress.is_some_and(|(now, _)| now > self.progress.map_or(0.0, |p| p.0));
         self.stalled = if rises { 0 } else { self.stalled + 1 };

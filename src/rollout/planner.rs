@@ -14,7 +14,7 @@ use super::DriveError;
 use crate::worlds::WorldError;
 
 /// Sequences that are tried for each plan.
-const SEQUENCES: usize = 24;
+const SEQUENCES: usize = 32;
 /// Steps of a sequence.
 const STEPS: usize = 20;
 /// Steps of a plan that are carried out before the next one is made.
@@ -45,6 +45,8 @@ pub(super) struct Planner {
     noise: f32,
     /// What disturbs, and for how many more steps.
     disturbance: (Vec<f32>, usize),
+    /// What the last plan says of each action; empty at steps that were planned before.
+    values: Vec<f32>,
 }
 
 /// Buffers of a trial.
@@ -102,6 +104,7 @@ impl Planner {
             left: 0,
             noise,
             disturbance: (Vec::new(), 0),
+            values: Vec::new(),
         })
     }
 
@@ -110,6 +113,7 @@ impl Planner {
     /// # Errors
     /// If an environment refuses a call.
     pub fn act(&mut self, env: &dyn Env) -> Result<Vec<f32>, EnvError> {
+        self.values.clear();
         if self.left == 0 || self.plan.is_empty() {
             self.make_plan(env)?;
             self.left = CARRIED_OUT;
@@ -129,6 +133,12 @@ impl Planner {
         Ok(self.disturbance.0.clone())
     }
 
+    /// What the trials of this step say of each of a discrete space's actions as the next one, less
+    /// their mean; empty where nothing was tried.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// Tries sequences from the present state of `env` and keeps the best.
     fn make_plan(&mut self, env: &dyn Env) -> Result<(), EnvError> {
         let now = env.snapshot().ok_or(EnvError::NeedsReset)?;
@@ -139,6 +149,9 @@ impl Planner {
             self.ahead.reseed(self.rng.random());
             let worth = self.trial.of(self.ahead.as_mut(), &sequence)?;
             tried.push((worth, sequence));
+        }
+        if let ActionSpace::Discrete(n) = env.spec().actions {
+            self.values = values(&tried[1..], n);
         }
         // The earlier one of two equals stays ahead: what was planned before.
         tried.sort_by(|a, b| b.0.cmp(&a.0));
@@ -156,7 +169,7 @@ impl Planner {
     }
 
     /// Sequence number `i` of a plan: the rest of the last plan, then variations of it and new ones
-    /// in turn.
+    /// in turn. Of a discrete space each action comes first equally often.
     fn sequence(&mut self, i: usize, spec: &EnvSpec) -> Vec<Vec<f32>> {
         let mut sequence = match i == 0 || i % 2 == 1 {
             true => self.plan.clone(),
@@ -175,8 +188,50 @@ impl Planner {
             let action = random_action(&spec.actions, &mut self.rng);
             sequence.extend(std::iter::repeat_n(action, held));
         }
+        if i > 0
+            && let ActionSpace::Discrete(n) = spec.actions
+        {
+            // For as long as the drawn one would have been.
+            let drawn = sequence[0].clone();
+            let first = vec![((i - 1) / 2 % n) as f32];
+            let same = sequence.iter().take_while(|action| **action == drawn);
+            let held = same.count().min(self.rng.random_range(1..=HELD));
+            sequence[..held].fill(first);
+        }
         sequence
     }
+}
+
+/// The value of each of `n` actions as the first one of the sequences `tried`, less their mean: the
+/// mean over all pairs of its sequences of the better one's reward, which does not depend on how
+/// many there are. A lost one counts as the worst reward less the whole range of them. Empty where
+/// an action came first less than twice.
+fn values(tried: &[(Worth, Vec<Vec<f32>>)], n: usize) -> Vec<f32> {
+    let rewards = tried.iter().map(|(worth, _)| worth.reward);
+    let (worst, best) = rewards.fold((f64::MAX, f64::MIN), |(low, high), r| {
+        (low.min(r), high.max(r))
+    });
+    let mut values = Vec::with_capacity(n);
+    for action in 0..n {
+        let own = tried
+            .iter()
+            .filter(|(_, sequence)| sequence[0][0] as usize == action);
+        let mut worth: Vec<f64> = own
+            .map(|(worth, _)| match worth.lost > 0.0 {
+                true => worst - (best - worst),
+                false => worth.reward,
+            })
+            .collect();
+        if worth.len() < 2 {
+            return Vec::new();
+        }
+        worth.sort_by(f64::total_cmp);
+        // Number i of them is the better one of i pairs.
+        let sum: f64 = worth.iter().enumerate().map(|(i, w)| i as f64 * w).sum();
+        values.push(2.0 * sum / (worth.len() * (worth.len() - 1)) as f64);
+    }
+    let mean = values.iter().sum::<f64>() / n as f64;
+    values.iter().map(|value| (value - mean) as f32).collect()
 }
 
 impl Trial {

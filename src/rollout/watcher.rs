@@ -38,6 +38,8 @@ pub struct Moment<'a> {
     pub state: &'a [f32],
     /// The action that comes next, in the agent's form.
     pub action: &'a [f32],
+    /// What a planner found of each action; empty where it found nothing, or another drives.
+    pub values: &'a [f32],
     /// The outcome so far.
     pub outcome: &'a Outcome,
 }

@@ -32,6 +32,9 @@ pub struct Episode {
     pub action_len: usize,
     /// Actions `[T, action_len]`.
     pub actions: Vec<f32>,
+    /// What a planner found of each of a discrete space's actions, less their mean,
+    /// `[T, action_len]`, zeros at steps where it found nothing; empty where no planner drove.
+    pub values: Vec<f32>,
     /// Rewards `[T]`.
     pub rewards: Vec<f32>,
     /// The last step ended in a terminal state (not cut off by a limit).
@@ -266,6 +269,9 @@ impl Episode {
             }
             put_f32(&mut zip, "actions", &[t, self.action_len], &self.actions)?;
             put_f32(&mut zip, "rewards", &[t], &self.rewards)?;
+            if !self.values.is_empty() {
+                put_f32(&mut zip, "values", &[t, self.action_len], &self.values)?;
+            }
             zip.finish().map(|_| ()).map_err(std::io::Error::from)
         })
     }
@@ -283,8 +289,20 @@ impl Episode {
         let mut reader = Reader::open(path, form)?;
         let [_, seed, terminated] = reader.meta()?;
         let (rewards, actions, action_len) = reader.steps()?;
+        let values = match reader.zip.index_for_name("values.npy") {
+            Some(_) => {
+                reader
+                    .f32(
+                        "values",
+                        &[rewards.len()..=rewards.len(), action_len..=action_len],
+                    )?
+                    .1
+            }
+            None => Vec::new(),
+        };
         Ok(Self {
             seed,
+            values,
             observed: reader.observed(rewards.len() + 1)?,
             action_len,
             actions,
@@ -460,6 +478,7 @@ mod tests {
             observed: Observed::Frames { len, bytes: frames },
             action_len: 2,
             actions: vec![0.5, -1.0, 0.0, 1.0],
+            values: Vec::new(),
             rewards: vec![-0.1, 3.3],
             terminated: true,
         }

@@ -141,6 +141,7 @@ impl<'a> Drivers<'a> {
                 observed: Observed::none(self.observation),
                 action_len: self.action_len,
                 actions: Vec::new(),
+                values: Vec::new(),
                 rewards: Vec::new(),
                 terminated: false,
             },
@@ -179,6 +180,13 @@ impl Watcher for Recorder {
             return Ok(ControlFlow::Break(()));
         }
         self.episode.actions.extend_from_slice(moment.action);
+        if !moment.values.is_empty() || !self.episode.values.is_empty() {
+            // Steps without are zeros.
+            let end = self.episode.actions.len();
+            self.episode.values.resize(end, 0.0);
+            let start = end - moment.values.len();
+            self.episode.values[start..].copy_from_slice(moment.values);
+        }
         Ok(ControlFlow::Continue(()))
     }
 

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, controller};
 use crate::{
     agent::{self, Agent},
     film,
     pilot::Pilot,
-    rollout::{Evaluation, Job, OpenLoop, Outcome, progress_json},
+    rollout::{Driver, Evaluation, Job, OpenLoop, Outcome, Summary, progress_json},
     run::{Metrics, Recovery, Result, RunError, RunFolder, seeds, write_json},
     worlds::World,
 };
@@ -57,8 +57,8 @@ pub fn outcomes(
     Ok(Some(all))
 }
 
-/// Evaluates the controller of the run on the first test tracks, and a random policy on the same,
-/// and films a drive.
+/// Evaluates the controller of the run on the first test tracks, a random policy on the same, and
+/// the clone that the evolution began at, if it began at one, and films a drive.
 pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let summary = folder.path("evaluation/summary.json");
     let preset = folder.preset();
@@ -103,8 +103,17 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let Some(random) = random.driver(&world, context.stop).drive(&jobs)? else {
         return context.check();
     };
+    let mut clone = None;
     if let Some(pilot) = pilot.agent() {
         pilot.agent.save(&folder.path(agent::FILE))?;
+        if let Some(controller) = controller::clone(folder, &pilot.model)? {
+            let jobs: Vec<Job<'_>> = range
+                .clone()
+                .map(|seed| Job::of(&controller, seed))
+                .collect();
+            let driver = Driver::new(&world, context.stop).with_model(&pilot.model);
+            clone = driver.drive(&jobs)?;
+        }
     }
     film::drive(
         &pilot,
@@ -117,10 +126,17 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let rule = world.spec()?.rule;
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);
-    write_json(
-        &summary,
-        &json!({ "checksum": checksum, "agent": evaluation, "random": random }),
-    )
+    let mut all = json!({ "checksum": checksum, "agent": evaluation, "random": random });
+    if let Some(outcomes) = clone {
+        let differences: Vec<f64> = known
+            .iter()
+            .zip(&outcomes)
+            .map(|(agent, clone)| agent.score - clone.score)
+            .collect();
+        all["clone"] = json!(Evaluation::of(&outcomes, range.start, world.name(), &rule));
+        all["better_than_clone"] = json!(Summary::of(&differences));
+    }
+    write_json(&summary, &all)
 }
 
 /// Checksum of the agent in the summary `path`, if there is one.

@@ -116,6 +116,11 @@ impl Preset {
         at_least("controller.archive.generations", archive.generations, 1)?;
         at_least("controller.archive.starts", archive.starts as u64, 1)?;
         at_least("controller.archive.steps", archive.steps.into(), 1)?;
+        not_negative("controller.archive.loss", archive.loss)?;
+        if archive.own > archive.starts {
+            let reason = format!("a candidate has {} starts", archive.starts);
+            return Err(impossible("controller.archive.own", archive.own, reason));
+        }
         if self.collect.random_start {
             return Err(Impossible::ArchiveOfRandomStarts);
         }

@@ -88,10 +88,35 @@ pub struct ControllerConfig {
 pub struct ArchiveConfig {
     /// Number of these generations.
     pub generations: u64,
+    /// The first of them, in which the starts move from the ends of the recorded episodes back to
+    /// their beginnings. In the others a start is anywhere in an episode. 0: all of them.
+    #[serde(default)]
+    pub backward: u64,
     /// Episodes of a candidate, from starts common to a generation.
     pub starts: usize,
+    /// In the generations after `backward`, so many episodes are driven by the mean of the search
+    /// distribution from their beginnings, and starts from shortly before those that it lost take
+    /// the place of recorded ones.
+    #[serde(default)]
+    pub own: usize,
     /// Steps after which such an episode ends.
     pub steps: u32,
+    /// Charged for an episode that is lost: what would have come after `steps`.
+    #[serde(default)]
+    pub loss: f64,
+}
+
+impl ArchiveConfig {
+    /// Earliest share of a recorded episode that starts of generation `generation` lie at; `None`
+    /// where the way back is over.
+    pub fn earliest(&self, generation: u64) -> Option<f64> {
+        let backward = match self.backward {
+            0 => self.generations,
+            some => some,
+        };
+        let passed = (generation + 1) as f64 / backward as f64;
+        (generation < backward).then_some(1.0 - passed)
+    }
 }
 
 /// What the evolved weights multiply.

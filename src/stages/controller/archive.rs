@@ -3,16 +3,19 @@
 //! An agent that dies early learns nothing of what comes later. So the first generations begin near
 //! the ends of episodes that experts have driven, where the task is nearly done, and then further
 //! and further back (Salimans & Chen, "Learning Montezuma's Revenge from a Single Demonstration",
-//! 2018).
+//! 2018). Later ones begin anywhere in them, and shortly before the ends of episodes that the mean of
+//! the search distribution itself has lost: what it cannot do yet is a small part of all that it
+//! meets.
 
-use frmdn_engine::random::stream;
+use frmdn_engine::random::{Pcg64, stream};
 use rand::RngExt;
+use rayon::prelude::*;
 
 use super::{CandidateEvaluator, Evolution};
 use crate::{
     controller::LinearController,
-    rollout::{DriveOptions, Driver, Outcome, StartPoint},
-    run::{ArchiveConfig, LatentEpisode, Result},
+    rollout::{DriveOptions, Driver, Job, Outcome, StartPoint},
+    run::{ArchiveConfig, LatentEpisode, Result, seeds},
     stages::training_indices,
 };
 
@@ -25,15 +28,16 @@ pub(super) fn of<'a>(
     archive.filter(|archive| state.generation < archive.generations)
 }
 
-/// Drives `candidates` from the starts of generation `generation`. `None` after Ctrl-C.
+/// Drives `candidates` from the starts of the next generation of `state`; with the number of steps
+/// that were driven to find them. `None` after Ctrl-C.
 pub(super) fn drive(
     evaluator: &CandidateEvaluator<'_>,
     archive: &ArchiveConfig,
-    generation: u64,
+    state: &Evolution,
     candidates: &[&LinearController],
     options: DriveOptions,
-) -> Result<Option<Vec<Vec<Outcome>>>> {
-    let starts = starts(evaluator, archive, generation)?;
+) -> Result<Option<(Vec<Vec<Outcome>>, u64)>> {
+    let (starts, steps) = Starts::new(evaluator, archive, state, options).find()?;
     if starts.is_empty() || evaluator.context.stop.is_set() {
         return Ok(None);
     }
@@ -42,38 +46,116 @@ pub(super) fn drive(
         most_steps: Some(archive.steps),
         ..options
     };
-    evaluator.drive_from(candidates, &starts, options)
+    let outcomes = evaluator.drive_from(candidates, &starts, options)?;
+    Ok(outcomes.map(|mut outcomes| {
+        for outcome in outcomes.iter_mut().flatten().filter(|o| o.failed) {
+            outcome.fitness -= archive.loss;
+        }
+        (outcomes, steps)
+    }))
 }
 
-/// The starts of a generation, with the seeds of their episodes.
-fn starts(
-    evaluator: &CandidateEvaluator<'_>,
-    archive: &ArchiveConfig,
-    generation: u64,
-) -> Result<Vec<(u64, StartPoint)>> {
-    let (folder, preset) = (evaluator.folder, evaluator.preset);
-    let policies = preset.collect.policies();
-    let by_experts: Vec<usize> = training_indices(preset.collect.episodes)
-        .filter(|&i| policies[preset.collect.driver(i)].is_expert())
-        .collect();
-    let store = folder.latents();
-    // How far back: from the ends in the first of these generations to the beginnings in the last.
-    let earliest = 1.0 - (generation + 1) as f64 / archive.generations as f64;
-    let mut rng = stream(preset.seed, "controller/archive", &[generation]);
-    let mut starts = Vec::with_capacity(archive.starts);
-    for _ in 0..archive.starts {
-        let index = by_experts[rng.random_range(0..by_experts.len())];
-        let episode: LatentEpisode = store.load_latents(index, evaluator.model.actions.width())?;
-        let share = earliest + (1.0 - earliest) * rng.random::<f64>();
-        // Some steps are left.
-        let steps = episode.rewards.len().saturating_sub(10);
-        let seed = crate::run::seeds::COLLECT.start + index as u64;
-        let start = Driver::new(evaluator.world, evaluator.context.stop)
-            .with_model(evaluator.model)
-            .start_point(seed, &episode.actions, (share * steps as f64) as u32)?;
-        if let Some(start) = start {
-            starts.push((seed, start));
+/// A start, with the seed of its episode.
+type Start = (u64, StartPoint);
+
+/// Finds the starts of a generation.
+struct Starts<'a> {
+    evaluator: &'a CandidateEvaluator<'a>,
+    archive: &'a ArchiveConfig,
+    state: &'a Evolution,
+    driver: Driver<'a>,
+    /// Episodes that experts have driven.
+    recorded: Vec<usize>,
+}
+
+impl<'a> Starts<'a> {
+    fn new(
+        evaluator: &'a CandidateEvaluator<'a>,
+        archive: &'a ArchiveConfig,
+        state: &'a Evolution,
+        options: DriveOptions,
+    ) -> Self {
+        let collect = &evaluator.preset.collect;
+        let policies = collect.policies();
+        Self {
+            driver: Driver::new(evaluator.world, evaluator.context.stop)
+                .with_model(evaluator.model)
+                .with_options(options),
+            recorded: training_indices(collect.episodes)
+                .filter(|&i| policies[collect.driver(i)].is_expert())
+                .collect(),
+            evaluator,
+            archive,
+            state,
         }
     }
-    Ok(starts)
+
+    /// The starts, and the number of steps that were driven to find them.
+    fn find(&self) -> Result<(Vec<Start>, u64)> {
+        let (seed, generation) = (self.evaluator.preset.seed, self.state.generation);
+        let mut rng = stream(seed, "controller/archive", &[generation]);
+        let (mut starts, mut steps) = match self.archive.earliest(generation) {
+            Some(_) => (Vec::new(), 0),
+            None => self.before_losses(&mut rng)?,
+        };
+        let (more, driven) = self.in_recorded(self.archive.starts - starts.len(), &mut rng)?;
+        starts.extend(more);
+        steps += driven;
+        for (_, start) in &mut starts {
+            start.chances = rng.random();
+        }
+        Ok((starts, steps))
+    }
+
+    /// `count` starts in recorded episodes.
+    fn in_recorded(&self, count: usize, rng: &mut Pcg64) -> Result<(Vec<Start>, u64)> {
+        let earliest = self.archive.earliest(self.state.generation).unwrap_or(0.0);
+        let mut drawn = Vec::with_capacity(count);
+        for _ in 0..count {
+            let index = self.recorded[rng.random_range(0..self.recorded.len())];
+            drawn.push((index, earliest + (1.0 - earliest) * rng.random::<f64>()));
+        }
+        let actions = self.evaluator.model.actions.width();
+        let start = |&(index, share): &(usize, f64)| -> Result<_> {
+            let latents = self.evaluator.folder.latents();
+            let episode: LatentEpisode = latents.load_latents(index, actions)?;
+            // Some steps are left.
+            let steps = share * episode.rewards.len().saturating_sub(10) as f64;
+            let seed = seeds::COLLECT.start + index as u64;
+            let point = self
+                .driver
+                .start_point(seed, &episode.actions, steps as u32)?;
+            Ok((steps as u64, point.map(|point| (seed, point))))
+        };
+        let found: Vec<_> = drawn.par_iter().map(start).collect::<Result<_>>()?;
+        let steps = found.iter().map(|(steps, _)| steps).sum();
+        Ok((
+            found.into_iter().filter_map(|(_, start)| start).collect(),
+            steps,
+        ))
+    }
+
+    /// Starts from shortly before the ends of episodes that the mean of the search distribution
+    /// lost.
+    fn before_losses(&self, rng: &mut Pcg64) -> Result<(Vec<Start>, u64)> {
+        let state = self.state;
+        let mean = state.controller(self.evaluator.model.actions.width(), state.optimiser.mean());
+        let span = seeds::EVOLVE.end - seeds::EVOLVE.start;
+        let first = state.generation * self.archive.own as u64;
+        let drive = |i: usize| -> Result<_> {
+            let seed = seeds::EVOLVE.start + (first + i as u64) % span;
+            let (outcome, trail) = self.driver.trail(Job::of(&mean, seed))?;
+            Ok((seed, outcome, trail))
+        };
+        let episodes = (0..self.archive.own).into_par_iter().map(drive);
+        let episodes: Vec<_> = episodes.collect::<Result<_>>()?;
+        let (mut starts, mut steps) = (Vec::new(), 0);
+        for (seed, outcome, mut trail) in episodes {
+            steps += u64::from(outcome.steps);
+            if !outcome.completed && !trail.is_empty() {
+                starts.push((seed, trail.swap_remove(rng.random_range(0..trail.len()))));
+            }
+        }
+        Ok((starts, steps))
+    }
 }

@@ -25,7 +25,7 @@ pub(super) fn generation(
         .tell(&driven.losses, driven.fresh_mean)
         .map_err(failed)?;
     state.seeds = driven.seeds;
-    state.frames += frames(&driven.outcomes);
+    state.frames += driven.frames;
     let finished = driven
         .outcomes
         .iter()
@@ -68,6 +68,8 @@ pub(super) fn generation(
 struct Driven {
     /// Outcomes of each candidate, those of the race included.
     outcomes: Vec<Vec<Outcome>>,
+    /// Steps of these, and of what was driven to find their starts.
+    frames: u64,
     /// Mean fitness of each candidate on the tracks of all.
     fitness: Vec<f64>,
     /// Mean fitness of all candidates on fresh tracks.
@@ -100,9 +102,9 @@ fn evaluate_candidates(
         ..DriveOptions::default()
     };
     if let Some(archive) = archive::of(evaluator, state) {
-        let generation = state.generation;
-        let driven = archive::drive(evaluator, archive, generation, &all, options)?;
-        return Ok(driven.map(|outcomes| Driven {
+        let driven = archive::drive(evaluator, archive, state, &all, options)?;
+        return Ok(driven.map(|(outcomes, steps)| Driven {
+            frames: steps + frames(&outcomes),
             fitness: outcomes.iter().map(|o| mean(o, |o| o.fitness)).collect(),
             // Says nothing of candidates beside their mean, which is tested from the beginning.
             fresh_mean: state.best().map_or(0.0, |(score, _)| score),
@@ -137,6 +139,7 @@ fn evaluate_candidates(
     }
     Ok(Some(Driven {
         losses: ranking.losses(more > 0),
+        frames: frames(&outcomes),
         outcomes,
         fitness,
         fresh_mean,

@@ -126,6 +126,22 @@ fn failed(e: CmaError) -> RunError {
     RunError::Failed(format!("controller: {e}"))
 }
 
+/// The controller that the evolution in `folder` began at, if that was fitted to what others did.
+///
+/// # Errors
+/// If the state of the evolution is damaged or of another model.
+pub(super) fn clone(folder: &RunFolder, model: &ActingModel) -> Result<Option<LinearController>> {
+    if folder.preset().controller.start == ControllerStart::Origin {
+        return Ok(None);
+    }
+    let Some(state) = Evolution::load(folder)? else {
+        return Ok(None);
+    };
+    let actions = model.actions.width();
+    state.check(folder, model.features(), actions)?;
+    Ok(Some(state.controller(actions, &state.origin)))
+}
+
 /// Training episodes that the moments of [z, h] are taken from.
 const MOMENT_EPISODES: usize = 100;
 
