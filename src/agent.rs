@@ -7,7 +7,7 @@ use frmdn_env::{EnvSpec, ObservationSpace};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    controller::{Actions, LinearController},
+    controller::{Actions, Controller},
     memory::{self, Memory, MemoryConfig},
     rollout::ActingModel,
     run::{
@@ -359,7 +359,7 @@ impl Agent {
     }
 
     /// C, if it was evolved.
-    pub fn controller(&self) -> Result<LinearController> {
+    pub fn controller(&self) -> Result<Controller> {
         let features =
             self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);
         let c = self.controller.as_ref().ok_or_else(|| RunError::Missing {
@@ -371,7 +371,7 @@ impl Agent {
             .map_err(|e| {
                 RunError::damaged(&self.origin, e, self.recovery(CheckpointKind::Controller))
             })?;
-        Ok(LinearController::new(
+        Ok(Controller::new(
             features,
             self.info.actions,
             weights.to_vec(),
@@ -407,7 +407,7 @@ impl Agent {
     }
 
     /// Saves C's weights.
-    pub fn save_controller(folder: &RunFolder, controller: &LinearController) -> Result<()> {
+    pub fn save_controller(folder: &RunFolder, controller: &Controller) -> Result<()> {
         let mut tensors = Params::default();
         tensors.push(
             "weight",

@@ -17,7 +17,7 @@ use frmdn_env::{ActionForm, EnvError, ObservationMut, Step};
 use rayon::prelude::*;
 
 use crate::{
-    controller::{Actions, LinearController},
+    controller::{Actions, Controller},
     device::Device,
     dream::{DreamConfig, Start, dream, dream_on},
     memory::{
@@ -260,10 +260,10 @@ fn model(preset: &Preset, actions: Actions) -> Measured<ActingModel> {
 pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
     let model = model(preset, Actions::of(&world.spec()?))?;
     let (features, width) = (model.features(), model.actions.width());
-    let controller = LinearController::new(
+    let controller = Controller::new(
         features,
         width,
-        vec![0.0; LinearController::count(features, width)],
+        vec![0.0; Controller::count(features, width)],
     );
     let pool = pool(threads)?;
     let stop = Interrupt::default();
@@ -301,10 +301,10 @@ pub fn acting(preset: &Preset, world: &World, threads: usize) -> Measured<f64> {
 pub fn acting_step(preset: &Preset, world: &World) -> Measured<[f64; 2]> {
     let model = model(preset, Actions::of(&world.spec()?))?;
     let (features, width) = (model.features(), model.actions.width());
-    let controller = LinearController::new(
+    let controller = Controller::new(
         features,
         width,
-        vec![0.0; LinearController::count(features, width)],
+        vec![0.0; Controller::count(features, width)],
     );
     let stop = Interrupt::default();
     let driver = Driver::new(world, &stop).with_model(&model);
@@ -365,15 +365,15 @@ pub fn dreaming(
     let weights = memory::init(config, latent, actions.width(), 1);
     let memory = memory::load(config, latent, actions.width(), &weights)?;
     let features = latent + memory.hidden_len();
-    let controllers: Vec<LinearController> = (0..rows.div_ceil(16) as u64)
+    let controllers: Vec<Controller> = (0..rows.div_ceil(16) as u64)
         .map(|i| {
-            let mut weights = vec![0.0; LinearController::count(features, actions.width())];
+            let mut weights = vec![0.0; Controller::count(features, actions.width())];
             fill_normal(&mut stream(1, "measure/dream", &[i]), &mut weights);
             weights.iter_mut().for_each(|w| *w *= 0.1);
-            LinearController::new(features, actions.width(), weights)
+            Controller::new(features, actions.width(), weights)
         })
         .collect();
-    let controllers: Vec<&LinearController> = controllers.iter().collect();
+    let controllers: Vec<&Controller> = controllers.iter().collect();
     let starts: Vec<Start> = (0..16)
         .map(|_| Start {
             latent: vec![0.0; latent],
@@ -427,7 +427,7 @@ pub struct Generation {
 pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Generation> {
     let model = model(preset, Actions::of(&world.spec()?))?;
     let (features, width) = (model.features(), model.actions.width());
-    let dimension = LinearController::count(features, width);
+    let dimension = Controller::count(features, width);
     let (candidates, episodes) = (64, 4);
     let ControllerConfig {
         covariance,
@@ -458,7 +458,7 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
         optimiser.tell(&losses)?;
         cost += before.elapsed();
     }
-    let drivers: Vec<LinearController> = asked
+    let drivers: Vec<Controller> = asked
         .iter()
         .map(|x| {
             let mut weights: Vec<f32> = x.iter().map(|&v| v as f32).collect();
@@ -470,7 +470,7 @@ pub fn generation(preset: &Preset, world: &World, threads: usize) -> Measured<Ge
                     }
                 }
             }
-            LinearController::new(features, width, weights)
+            Controller::new(features, width, weights)
         })
         .collect();
     let jobs: Vec<Job<'_>> = drivers

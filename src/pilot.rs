@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::{
     agent::Agent,
-    controller::{Actions, LinearController},
+    controller::{Actions, Controller},
     rollout::{ActingModel, Driver, Job, OpenLoop, Policy, Who},
     run::{DriverName, FIRST, Interrupt, Result, RunError},
     worlds::World,
@@ -31,7 +31,7 @@ pub struct AgentPilot {
     /// Its V and M, for the actions of the world.
     pub model: ActingModel,
     /// Its C.
-    pub controller: LinearController,
+    pub controller: Controller,
 }
 
 impl Pilot {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{load_agent, out::out, remedy::printable, table::table, train};
 use crate::{
     agent::Agent,
-    controller::LinearController,
+    controller::Controller,
     rollout,
     run::{Metrics, RunError, RunFolder, seeds},
     stages::{self, Context},
@@ -146,7 +146,7 @@ fn car(dir: &Path, context: &Context<'_>) -> Result<()> {
     }
 }
 
-fn driving(agent: &Agent, controller: &LinearController, context: &Context<'_>) -> Result<()> {
+fn driving(agent: &Agent, controller: &Controller, context: &Context<'_>) -> Result<()> {
     let world = context.world(&agent.info.environment)?;
     let model = agent.acting_model(&world.spec()?)?;
     let tracks = seeds::SELECTION.start..seeds::SELECTION.start + TRACKS;

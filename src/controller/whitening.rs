@@ -3,13 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LinearController;
+use super::Controller;
 
 /// An affine map of [z, h]: coordinate i is rows\[i\] · ([z, h] − mean).
 ///
 /// One step size of CMA-ES then means the same change of an output for every weight, whatever the
 /// scale of its feature; outputs can be scaled besides. The map is folded into the weights, so that
-/// the acting controller is a [`LinearController`] on [z, h] itself.
+/// the acting controller is a [`Controller`] on [z, h] itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Whitening {
     mean: Vec<f64>,
@@ -167,14 +167,14 @@ impl Whitening {
 
     /// Number of parameters of a controller in these coordinates.
     pub fn count(&self, actions: usize) -> usize {
-        LinearController::count(self.len(), actions)
+        Controller::count(self.len(), actions)
     }
 
     /// The controller with the parameters `x`: for each action one weight for each coordinate and a
     /// bias.
-    pub fn controller(&self, actions: usize, x: &[f64]) -> LinearController {
+    pub fn controller(&self, actions: usize, x: &[f64]) -> Controller {
         let (d, n) = (self.mean.len(), self.len());
-        let mut weights = Vec::with_capacity(LinearController::count(d, actions));
+        let mut weights = Vec::with_capacity(Controller::count(d, actions));
         for (i, x) in x.chunks_exact(n + 1).enumerate() {
             let scale = self.scale_of(i);
             let mut row = vec![0.0; d];
@@ -187,7 +187,7 @@ impl Whitening {
             row.push(bias);
             weights.extend(row.into_iter().map(|w| w as f32));
         }
-        LinearController::new(d, actions, weights)
+        Controller::new(d, actions, weights)
     }
 
     /// The coordinates of one row of [z, h].

@@ -12,7 +12,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::{DreamConfig, DreamOutcome, Start};
 use crate::{
-    controller::{Actions, LinearController},
+    controller::{Actions, Controller},
     memory::definition::MemoryDefinition,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub fn dream_on(
     definition: &MemoryDefinition,
     actions: &Actions,
-    controllers: &[&LinearController],
+    controllers: &[&Controller],
     starts: &[Start],
     config: DreamConfig,
     device: &Device,
@@ -100,7 +100,7 @@ struct Population {
 }
 
 impl Population {
-    fn new(controllers: &[&LinearController], sizes: &Sizes, device: &Device) -> Self {
+    fn new(controllers: &[&Controller], sizes: &Sizes, device: &Device) -> Self {
         let (c, width) = (sizes.controllers, sizes.actions);
         let features = sizes.latent + sizes.hidden;
         let (mut weight, mut bias) = (vec![0.0; c * features * width], vec![0.0; c * width]);
@@ -254,7 +254,7 @@ mod tests {
                 &device,
             )
             .unwrap();
-            let controllers: Vec<&LinearController> = setup.controllers.iter().collect();
+            let controllers: Vec<&Controller> = setup.controllers.iter().collect();
             for (temperature, ends) in [(1.0, true), (0.0, false)] {
                 let config = DreamConfig {
                     steps: 12,

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 pub use device::dream_on;
 
 use crate::{
-    controller::{Actions, LinearController},
+    controller::{Actions, Controller},
     memory::{Memory, NoPrediction, Prediction, Scratch},
 };
 
@@ -74,7 +74,7 @@ pub struct DreamOutcome {
 pub fn dream(
     memory: &dyn Memory,
     actions: &Actions,
-    controllers: &[&LinearController],
+    controllers: &[&Controller],
     starts: &[Start],
     config: DreamConfig,
 ) -> Result<Vec<DreamOutcome>, NoPrediction> {
@@ -111,7 +111,7 @@ pub fn dream(
 pub fn dream_actions(
     memory: &dyn Memory,
     actions: &Actions,
-    controllers: &[&LinearController],
+    controllers: &[&Controller],
     starts: &[Start],
     config: DreamConfig,
 ) -> Result<Vec<(DreamOutcome, Vec<f32>)>, NoPrediction> {
@@ -139,7 +139,7 @@ pub fn dream_actions(
 struct Dreams<'a> {
     memory: &'a dyn Memory,
     actions: &'a Actions,
-    controllers: &'a [&'a LinearController],
+    controllers: &'a [&'a Controller],
     starts: &'a [Start],
     config: DreamConfig,
 }
@@ -170,7 +170,7 @@ impl Dreams<'_> {
         self.controllers.len() * self.starts.len()
     }
 
-    fn controller(&self, number: usize) -> &LinearController {
+    fn controller(&self, number: usize) -> &Controller {
         self.controllers[number / self.starts.len()]
     }
 
@@ -315,7 +315,7 @@ mod tests {
         pub config: MemoryConfig,
         pub weights: frmdn_engine::Params,
         pub memory: Box<dyn Memory>,
-        pub controllers: Vec<LinearController>,
+        pub controllers: Vec<Controller>,
         pub starts: Vec<Start>,
     }
 
@@ -335,14 +335,14 @@ mod tests {
             }
         }
         let memory = memory::load(&config, LATENT, 3, &weights).unwrap();
-        let count = LinearController::count(LATENT + 20, 3);
+        let count = Controller::count(LATENT + 20, 3);
         let draw = |name: &str, i: u64, n: usize| {
             let mut v = vec![0.0; n];
             fill_normal(&mut stream(9, name, &[i]), &mut v);
             v
         };
         let controllers = (0..7)
-            .map(|i| LinearController::new(LATENT + 20, 3, draw("c", i, count)))
+            .map(|i| Controller::new(LATENT + 20, 3, draw("c", i, count)))
             .collect();
         let starts = (0..11)
             .map(|i| Start {
@@ -372,7 +372,7 @@ mod tests {
         starts: &[Start],
         threads: usize,
     ) -> Vec<DreamOutcome> {
-        let controllers: Vec<&LinearController> =
+        let controllers: Vec<&Controller> =
             controllers.iter().map(|&i| &setup.controllers[i]).collect();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        controller::{Actions, LinearController},
+        controller::{Actions, Controller},
         memory::{self, MemoryConfig, Stacked, Variant},
         rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
         run::Interrupt,
@@ -159,9 +159,9 @@ mod tests {
             latent: LATENT,
             actions: Actions::of(&crate::worlds::default_spec()),
         };
-        let mut weights = vec![0.0; LinearController::count(2 * LATENT, 3)];
+        let mut weights = vec![0.0; Controller::count(2 * LATENT, 3)];
         fill_normal(&mut stream(2, "c", &[]), &mut weights);
-        let controller = LinearController::new(2 * LATENT, 3, weights);
+        let controller = Controller::new(2 * LATENT, 3, weights);
         let jobs: Vec<Job<'_>> = (0..3).map(|seed| Job::of(&controller, seed)).collect();
         let world = World::open(worlds::DEFAULT, &Bridge::default()).unwrap();
         let options = DriveOptions {

@@ -22,7 +22,7 @@ use super::{
     planner::Planner,
 };
 use crate::{
-    controller::{Actions, LinearController},
+    controller::{Actions, Controller},
     memory,
     run::Interrupt,
     vision,
@@ -46,7 +46,7 @@ pub struct Driver<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
     /// C, on what the driver's model makes of the observations.
-    Controller(&'a LinearController),
+    Controller(&'a Controller),
     /// A policy that needs no model. Its random numbers are a function of this root seed and of the
     /// seed of the episode.
     Policy(Policy, u64),
@@ -77,8 +77,8 @@ impl<'a> Job<'a> {
     }
 }
 
-impl<'a> From<&'a LinearController> for Who<'a> {
-    fn from(controller: &'a LinearController) -> Self {
+impl<'a> From<&'a Controller> for Who<'a> {
+    fn from(controller: &'a Controller) -> Self {
         Self::Controller(controller)
     }
 }
@@ -201,7 +201,7 @@ struct Lane<'a> {
 
 /// Who acts, with what changes from step to step.
 enum Actor<'a> {
-    Controller(&'a LinearController),
+    Controller(&'a Controller),
     OpenLoop(OpenLoopDriver),
     Planner(Box<Planner>),
     /// The one in [`Seat::Expert`].

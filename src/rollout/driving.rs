@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use rayon::prelude::*;
 
 use super::{ActingModel, DriveError, Driver, Job, Moment};
-use crate::{controller::LinearController, run::Interrupt, worlds::World};
+use crate::{controller::Controller, run::Interrupt, worlds::World};
 
 /// Means over the steps of one band.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ type Sums = Vec<Vec<f64>>;
 /// If the inner state of `world` cannot be read, or if it refuses a call.
 pub fn driving(
     model: &ActingModel,
-    controller: &LinearController,
+    controller: &Controller,
     world: &World,
     tracks: std::ops::Range<u64>,
     stop: &Interrupt,
@@ -77,7 +77,7 @@ fn empty(limits: usize, quantities: usize) -> Sums {
 /// The sums of the episode of `seed`.
 fn track(
     model: &ActingModel,
-    controller: &LinearController,
+    controller: &Controller,
     world: &World,
     seed: u64,
     stop: &Interrupt,

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::{CandidateEvaluator, Evolution};
 use crate::{
-    controller::LinearController,
+    controller::Controller,
     rollout::{DriveOptions, Driver, Job, Outcome, StartPoint},
     run::{ArchiveConfig, LatentEpisode, Result, seeds},
     stages::training_indices,
@@ -34,7 +34,7 @@ pub(super) fn drive(
     evaluator: &CandidateEvaluator<'_>,
     archive: &ArchiveConfig,
     state: &Evolution,
-    candidates: &[&LinearController],
+    candidates: &[&Controller],
     options: DriveOptions,
 ) -> Result<Option<(Vec<Vec<Outcome>>, u64)>> {
     let (starts, steps) = Starts::new(evaluator, archive, state, options).find()?;

@@ -3,7 +3,7 @@
 use super::{CandidateEvaluator, Evolution, evolution::Finalist, frames, mean};
 use crate::{
     agent::Agent,
-    controller::LinearController,
+    controller::Controller,
     rollout::DriveOptions,
     run::{Result, RunFolder, seeds},
 };
@@ -40,13 +40,13 @@ pub(super) fn choose(
     let first = seeds::SELECTION.start + config.select_seeds as u64;
     let (mut driven, mut count) = (0, 0);
     while left.len() > 1 {
-        let controllers: Vec<LinearController> = left
+        let controllers: Vec<Controller> = left
             .iter()
             .map(|(i, _)| state.controller(actions, &finalists[*i].x))
             .collect();
         let more = driven.max(config.select_seeds as u64);
         let further: Vec<u64> = (first + driven..first + driven + more).collect();
-        let all: Vec<&LinearController> = controllers.iter().collect();
+        let all: Vec<&Controller> = controllers.iter().collect();
         let Some(outcomes) = evaluator.drive(&all, &further, DriveOptions::default())? else {
             return evaluator.context.check();
         };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seed_pool::SeedPool;
 use crate::{
-    controller::{LinearController, Whitening},
+    controller::{Controller, Whitening},
     run::{
         Checkpoint, CheckpointKind, ControllerConfig, LateConfig, Preset, Result, RunError,
         RunFolder,
@@ -157,7 +157,7 @@ impl Evolution {
     }
 
     /// The controller with the parameters `x`.
-    pub(super) fn controller(&self, actions: usize, x: &[f64]) -> LinearController {
+    pub(super) fn controller(&self, actions: usize, x: &[f64]) -> Controller {
         self.whitening.controller(actions, x)
     }
 

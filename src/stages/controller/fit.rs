@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::ridge::Ridge;
 use crate::{
     agent::Agent,
-    controller::{LinearController, Whitening},
+    controller::{Controller, Whitening},
     memory::Scratch,
     rollout::ActingModel,
     run::{
@@ -30,7 +30,7 @@ const RIDGE: f64 = 1e-2;
 /// Whose ways are imitated.
 enum Imitated {
     /// Those of an agent, on the episodes that it drove.
-    Agent(Box<ActingModel>, LinearController),
+    Agent(Box<ActingModel>, Controller),
     /// The recorded actions of experts.
     Experts,
 }
@@ -135,7 +135,7 @@ fn add(
 /// The agent that is imitated, in an episode.
 struct Old<'a> {
     model: &'a ActingModel,
-    controller: &'a LinearController,
+    controller: &'a Controller,
     z: Vec<f32>,
     state: Vec<f32>,
     vision: EncoderScratch,
@@ -143,7 +143,7 @@ struct Old<'a> {
 }
 
 impl<'a> Old<'a> {
-    fn new(model: &'a ActingModel, controller: &'a LinearController) -> Self {
+    fn new(model: &'a ActingModel, controller: &'a Controller) -> Self {
         Self {
             z: vec![0.0; model.latent],
             state: vec![0.0; model.memory.state_len()],

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{CandidateEvaluator, Evolution, archive, failed, frames, mean, seed_pool::SeedPool};
 use crate::{
     agent::Agent,
-    controller::LinearController,
+    controller::Controller,
     rollout::{DriveOptions, Outcome, Summary},
     run::{Metrics, Result, RunFolder, seeds},
 };
@@ -90,13 +90,13 @@ fn evaluate_candidates(
         &evaluator.preset.controller,
         evaluator.model.actions.width(),
     );
-    let candidates: Vec<LinearController> = state
+    let candidates: Vec<Controller> = state
         .optimiser
         .ask()
         .iter()
         .map(|x| state.controller(actions, x))
         .collect();
-    let all: Vec<&LinearController> = candidates.iter().collect();
+    let all: Vec<&Controller> = candidates.iter().collect();
     let options = DriveOptions {
         give_up_after: (config.give_up_after > 0).then_some(config.give_up_after),
         ..DriveOptions::default()
@@ -127,7 +127,7 @@ fn evaluate_candidates(
     let mut ranking = Ranking::new(&outcomes, state.loss_limit(config));
     // The race: the better half drive on, and the further tracks change the order only among them.
     if more > 0 {
-        let better: Vec<&LinearController> = ranking.better_half().map(|i| all[i]).collect();
+        let better: Vec<&Controller> = ranking.better_half().map(|i| all[i]).collect();
         let Some(race) = evaluator.drive(&better, further, options)? else {
             return Ok(None);
         };

@@ -12,7 +12,7 @@ mod seed_pool;
 use super::{Context, training_indices};
 use crate::{
     agent::Agent,
-    controller::{LinearController, Moments, Whitening},
+    controller::{Controller, Moments, Whitening},
     memory::Scratch,
     pictures::{Series, plot_curves},
     rollout::{ActingModel, DriveOptions, Driver, Job, Outcome, StartPoint},
@@ -130,7 +130,7 @@ fn failed(e: CmaError) -> RunError {
 ///
 /// # Errors
 /// If the state of the evolution is damaged or of another model.
-pub(super) fn clone(folder: &RunFolder, model: &ActingModel) -> Result<Option<LinearController>> {
+pub(super) fn clone(folder: &RunFolder, model: &ActingModel) -> Result<Option<Controller>> {
     if folder.preset().controller.start == ControllerStart::Origin {
         return Ok(None);
     }
@@ -201,7 +201,7 @@ impl CandidateEvaluator<'_> {
     /// `None` after Ctrl-C.
     fn drive(
         &self,
-        controllers: &[&LinearController],
+        controllers: &[&Controller],
         tracks: &[u64],
         options: DriveOptions,
     ) -> Result<Option<Vec<Vec<Outcome>>>> {
@@ -212,7 +212,7 @@ impl CandidateEvaluator<'_> {
     /// The same from `starts`, each in the episode of a seed.
     fn drive_from(
         &self,
-        controllers: &[&LinearController],
+        controllers: &[&Controller],
         starts: &[(u64, Option<&StartPoint>)],
         options: DriveOptions,
     ) -> Result<Option<Vec<Vec<Outcome>>>> {

@@ -14,7 +14,7 @@ use super::{
     jobs,
 };
 use crate::{
-    controller::LinearController,
+    controller::Controller,
     memory::Variant,
     rollout::{DriveOptions, Job},
     run::{Checkpoint, CheckpointKind, Recovery, Result, RunError},
@@ -27,7 +27,7 @@ const POPULATION: usize = 32;
 
 /// The controllers with their real scores.
 pub struct Bank {
-    pub controllers: Vec<LinearController>,
+    pub controllers: Vec<Controller>,
     pub scored: Scored,
 }
 
@@ -136,7 +136,7 @@ fn real_scores(
     plan: &Score,
     data: &Data,
     start: usize,
-    controllers: &[LinearController],
+    controllers: &[Controller],
     context: &Context<'_>,
 ) -> Result<Vec<Vec<f64>>> {
     let model = data.model(data.memory_without_weights(Variant::Stack2)?);
@@ -146,7 +146,7 @@ fn real_scores(
         0,
         controllers.len() as u64,
     );
-    let score = |(i, controller): (usize, &LinearController)| {
+    let score = |(i, controller): (usize, &Controller)| {
         let jobs: Vec<Job<'_>> = jobs(controller, BANK_TRACKS, plan.scale.bank_tracks).collect();
         let outcomes = plan.drive(&model, &data.world, &jobs, DriveOptions::default(), context)?;
         let scores: Vec<f64> = outcomes.iter().map(|o| o.score).collect();
@@ -201,10 +201,7 @@ impl<'a> Evolution<'a> {
     /// Shape of the controllers' weights.
     fn shape(&self) -> [usize; 2] {
         let actions = self.data.actions.width();
-        [
-            self.count,
-            LinearController::count(self.features(), actions),
-        ]
+        [self.count, Controller::count(self.features(), actions)]
     }
 
     /// Runs the evolution and writes `count` of its controllers, spread evenly over the first
@@ -229,7 +226,7 @@ impl<'a> Evolution<'a> {
     }
 
     /// The first candidate of every generation and then its mean, with their generations.
-    fn candidates_and_means(&self, context: &Context<'_>) -> Result<Vec<(u64, LinearController)>> {
+    fn candidates_and_means(&self, context: &Context<'_>) -> Result<Vec<(u64, Controller)>> {
         let data = self.data;
         let model = data.model(data.memory_without_weights(Variant::Stack2)?);
         let seed = self.start + 1;
@@ -256,7 +253,7 @@ impl<'a> Evolution<'a> {
     }
 
     /// The controllers of a finished evolution, and the generation of each.
-    fn load(&self) -> Result<(Vec<u64>, Vec<LinearController>)> {
+    fn load(&self) -> Result<(Vec<u64>, Vec<Controller>)> {
         let kind = CheckpointKind::Controller;
         let file = Checkpoint::<Evolved>::load_with(&self.path, kind, Recovery::File)?;
         if file.state.settings != self.settings {
@@ -270,7 +267,7 @@ impl<'a> Evolution<'a> {
         let (features, actions) = (self.features(), self.data.actions.width());
         let controllers = weights
             .chunks_exact(shape[1])
-            .map(|w| LinearController::new(features, actions, w.to_vec()));
+            .map(|w| Controller::new(features, actions, w.to_vec()));
         Ok((file.state.generations, controllers.collect()))
     }
 }

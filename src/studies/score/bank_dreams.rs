@@ -17,7 +17,7 @@ use super::{
     task::Task,
 };
 use crate::{
-    controller::LinearController,
+    controller::Controller,
     dream::{DreamConfig, Start, dream_actions},
     memory::{Memory, Scratch, Stacked},
     rollout::{Driver, Job, Moment, Seen, Watcher, Who},
@@ -116,7 +116,7 @@ impl Dreamer<'_> {
     /// or the user interrupts.
     pub fn returns(
         &self,
-        controllers: &[LinearController],
+        controllers: &[Controller],
         real: &[Real],
         temperature: f32,
         context: &Context<'_>,
@@ -128,7 +128,7 @@ impl Dreamer<'_> {
             seed: 0,
             ends: self.data.ends,
         };
-        let all: Vec<&LinearController> = controllers.iter().collect();
+        let all: Vec<&Controller> = controllers.iter().collect();
         let dreams = dream_actions(self.memory, &self.data.actions, &all, &starts, config)
             .map_err(|e| RunError::Failed(e.to_string()))?;
         let replayed = self.plan.scale.replayed.min(real.len());

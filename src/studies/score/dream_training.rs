@@ -16,7 +16,7 @@ use super::{
     task::Task,
 };
 use crate::{
-    controller::LinearController,
+    controller::Controller,
     dream::{DreamConfig, Start, dream},
     rollout::{DriveOptions, Job},
     run::{Result, RunError, seeds},
@@ -134,7 +134,7 @@ fn evolve(
             ends: data.ends,
         };
         let candidates = search.candidates();
-        let all: Vec<&LinearController> = candidates.iter().collect();
+        let all: Vec<&Controller> = candidates.iter().collect();
         let memory = search.model.memory.as_ref();
         let dreams = dream(memory, &data.actions, &all, &starts, config)
             .map_err(|e| RunError::Failed(e.to_string()))?;

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::{Score, data::Data, imitate};
 use crate::{
-    controller::{LinearController, Whitening},
+    controller::{Controller, Whitening},
     rollout::{ActingModel, DriveOptions, Job},
     run::{Result, RunError, seeds},
     stages::{self, Context},
@@ -80,12 +80,12 @@ impl<'a> Search<'a> {
         Ok(search)
     }
 
-    fn controller(&self, x: &[f64]) -> LinearController {
+    fn controller(&self, x: &[f64]) -> Controller {
         self.whitening.controller(self.model.actions.width(), x)
     }
 
     /// The candidates of this generation.
-    pub fn candidates(&self) -> Vec<LinearController> {
+    pub fn candidates(&self) -> Vec<Controller> {
         self.optimiser
             .ask()
             .iter()
@@ -94,7 +94,7 @@ impl<'a> Search<'a> {
     }
 
     /// The distribution's mean.
-    pub fn mean(&self) -> LinearController {
+    pub fn mean(&self) -> Controller {
         self.controller(self.optimiser.mean())
     }
 

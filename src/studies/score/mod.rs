@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::{Spec, data::open_all, distinct, store::Results};
 use crate::{
-    controller::LinearController,
+    controller::Controller,
     rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
     run::{Recovery, Result, RunError, seeds},
     stages::Context,
@@ -232,6 +232,6 @@ pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
 }
 
 /// `controller` on each of `tracks` from `first`.
-fn jobs(controller: &LinearController, first: u64, tracks: usize) -> impl Iterator<Item = Job<'_>> {
+fn jobs(controller: &Controller, first: u64, tracks: usize) -> impl Iterator<Item = Job<'_>> {
     (first..first + tracks as u64).map(move |seed| Job::of(controller, seed))
 }

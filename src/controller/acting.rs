@@ -6,14 +6,14 @@ use frmdn_engine::linear::dot;
 /// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256
 /// + 1) · 3 = 867 numbers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LinearController {
+pub struct Controller {
     features: usize,
     actions: usize,
     /// `actions` rows of `features` weights and one bias.
     weights: Vec<f32>,
 }
 
-impl LinearController {
+impl Controller {
     /// Number of weights of a controller from `features` values to `actions` values.
     pub fn count(features: usize, actions: usize) -> usize {
         (features + 1) * actions
@@ -22,7 +22,7 @@ impl LinearController {
     /// A controller with `weights`, in rows of `features` weights and one bias per action.
     ///
     /// # Panics
-    /// If there are not [`LinearController::count`] weights: a programming error.
+    /// If there are not [`Controller::count`] weights: a programming error.
     pub fn new(features: usize, actions: usize, weights: Vec<f32>) -> Self {
         assert_eq!(weights.len(), Self::count(features, actions));
         Self {
@@ -32,7 +32,7 @@ impl LinearController {
         }
     }
 
-    /// The weights, in the order of [`LinearController::new`].
+    /// The weights, in the order of [`Controller::new`].
     pub fn weights(&self) -> &[f32] {
         &self.weights
     }
@@ -72,7 +72,7 @@ mod tests {
     /// all zero, row 2: bias -3.
     #[test]
     fn the_outputs_are_the_affine_map() {
-        let c = LinearController::new(2, 3, vec![0.5, 0.25, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -3.0]);
+        let c = Controller::new(2, 3, vec![0.5, 0.25, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -3.0]);
         let mut a = [0.0; 3];
         c.outputs(&[2.0], &[-1.0], &mut a);
         assert!((a[0] - 0.85).abs() < 1e-6);
@@ -81,6 +81,6 @@ mod tests {
 
     #[test]
     fn ha_s_controller_has_867_weights() {
-        assert_eq!(LinearController::count(32 + 256, 3), 867);
+        assert_eq!(Controller::count(32 + 256, 3), 867);
     }
 }
