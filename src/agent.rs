@@ -1,13 +1,16 @@
 //! An agent: V, M and C together, loaded from a run folder or from a shipped checkpoint.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use frmdn_engine::Params;
 use frmdn_env::{EnvSpec, ObservationSpace};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    controller::{Actions, Controller},
+    controller::{Actions, Controller, Hidden},
     memory::{self, Memory, MemoryConfig},
     rollout::ActingModel,
     run::{
@@ -362,20 +365,20 @@ impl Agent {
     pub fn controller(&self) -> Result<Controller> {
         let features =
             self.info.vision.latent + self.info.memory.hidden_len(self.info.vision.latent);
+        let damaged = |e: String| {
+            RunError::damaged(&self.origin, e, self.recovery(CheckpointKind::Controller))
+        };
         let c = self.controller.as_ref().ok_or_else(|| RunError::Missing {
             what: Part::Controller,
             path: self.origin.clone(),
         })?;
+        let hidden = Hidden::of(c, features).map_err(damaged)?;
+        let inputs = hidden.as_ref().map_or(features, Hidden::units);
         let weights = c
-            .get("weight", &[self.info.actions, features + 1])
-            .map_err(|e| {
-                RunError::damaged(&self.origin, e, self.recovery(CheckpointKind::Controller))
-            })?;
-        Ok(Controller::new(
-            features,
-            self.info.actions,
-            weights.to_vec(),
-        ))
+            .get("weight", &[self.info.actions, inputs + 1])
+            .map_err(|e| damaged(e.to_string()))?;
+        let controller = Controller::new(inputs, self.info.actions, weights.to_vec());
+        Ok(controller.with_hidden(hidden.map(Arc::new)))
     }
 
     /// V and M of a run whose controller is not evolved yet.
@@ -411,9 +414,12 @@ impl Agent {
         let mut tensors = Params::default();
         tensors.push(
             "weight",
-            &[controller.actions(), controller.features() + 1],
+            &[controller.actions(), controller.inputs() + 1],
             controller.weights().to_vec(),
         );
+        if let Some(hidden) = controller.hidden() {
+            hidden.add_to(&mut tensors);
+        }
         Checkpoint { tensors, state: () }.save(&controller_path(folder), CheckpointKind::Controller)
     }
 

@@ -8,13 +8,16 @@ use std::{path::Path, process::Command};
 use common::{MICRO, error, frmdn, frmdn_in, hashes, success};
 use serde_json::Value;
 
-const SMALLER: [&str; 6] = [
+const SMALLER: [&str; 9] = [
     "collect.episodes=12",
     "collect.steps=40",
     "controller.tracks=1",
     "controller.select_every=2",
     "controller.archive.starts=2",
     "controller.archive.steps=8",
+    "controller.archive.backward=2",
+    "controller.archive.own=1",
+    "controller.hidden=8",
 ];
 
 fn train(folder: &Path, run: &str, threads: &str, more: &[&str]) -> Command {
@@ -31,7 +34,13 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
     let folder = dir.path();
     let archive = "controller.archive.generations=5";
     let text = success(&train(folder, "a", "2", &[archive]).output().unwrap());
-    assert!(text.contains("begins at the experts' ways"), "{text}");
+    for word in [
+        "8 hidden units explain",
+        "what planners found",
+        "the clone of",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
     // Stopped in the middle of the generations that begin in recorded episodes, and gone on with.
     let short = [archive, "controller.generations=4"];
     success(&train(folder, "b", "1", &short).output().unwrap());
@@ -55,6 +64,18 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
         .map(|m| m["name"].as_str().unwrap())
         .collect();
     assert!(names.contains(&"x") && names.contains(&"flag"), "{names:?}");
+    // The file of the agent has the hidden layer too.
+    let file = [
+        "evaluate",
+        "a/agent.safetensors",
+        "--episodes",
+        "3",
+        "--json",
+    ];
+    let file = frmdn_in(folder, &file).output().unwrap();
+    success(&file);
+    let of_file: Value = serde_json::from_slice(&file.stdout).unwrap();
+    assert_eq!(score["scores"], of_file["scores"]);
     let play = frmdn_in(folder, &["play", "a", "--out", "a.gif"]).output();
     success(&play.unwrap());
     assert!(folder.join("a.gif").exists());
@@ -68,8 +89,20 @@ fn what_needs_experts_says_so() {
             ["controller.start = \"imitate\"", "planner"],
         ),
         (
+            ["controller.hidden=0", "collect.policy=random"],
+            ["controller.start = \"values\"", "planner"],
+        ),
+        (
             ["controller.start=origin", "collect.policy=random"],
-            ["controller.archive", "planner"],
+            ["controller.hidden", "planner"],
+        ),
+        (
+            ["controller.hidden=257", "seed=2"],
+            ["controller.hidden", "at most 256"],
+        ),
+        (
+            ["controller.archive.own=17", "seed=2"],
+            ["controller.archive.own", "16 starts"],
         ),
         (
             ["collect.random_start=true", "seed=2"],

@@ -104,8 +104,8 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
     rows.push(["".into(), "".into(), format!("a random policy: {random}")]);
     if scores["clone"].is_object() {
         let whose = match preset.controller.start {
-            ControllerStart::Imitate => "the clone of the experts",
-            _ => "the clone of the first agent",
+            ControllerStart::First => "the clone of the first agent",
+            _ => "the clone of the experts",
         };
         let better = &scores["better_than_clone"];
         let [mean, low, high] =

@@ -1,35 +1,56 @@
-//! The linear controller (Ha & Schmidhuber 2018, section 2.4): W [z, h] + b.
-//! [`Actions`](super::Actions) turns its outputs into actions.
+//! The controller that acts: W [z, h] + b (Ha & Schmidhuber 2018, section 2.4), or the same on a
+//! hidden layer. [`Actions`](super::Actions) turns its outputs into actions.
+
+use std::sync::Arc;
 
 use frmdn_engine::linear::dot;
+
+use super::Hidden;
 
 /// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256
 /// + 1) · 3 = 867 numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Controller {
-    features: usize,
+    /// What the weights multiply: values of [z, h], or units of the hidden layer.
+    inputs: usize,
     actions: usize,
-    /// `actions` rows of `features` weights and one bias.
+    /// `actions` rows of `inputs` weights and one bias.
     weights: Vec<f32>,
+    hidden: Option<Arc<Hidden>>,
 }
 
 impl Controller {
-    /// Number of weights of a controller from `features` values to `actions` values.
-    pub fn count(features: usize, actions: usize) -> usize {
-        (features + 1) * actions
+    /// Number of weights of a controller from `inputs` values to `actions` values.
+    pub fn count(inputs: usize, actions: usize) -> usize {
+        (inputs + 1) * actions
     }
 
-    /// A controller with `weights`, in rows of `features` weights and one bias per action.
+    /// A controller with `weights`, in rows of `inputs` weights and one bias per action.
     ///
     /// # Panics
     /// If there are not [`Controller::count`] weights: a programming error.
-    pub fn new(features: usize, actions: usize, weights: Vec<f32>) -> Self {
-        assert_eq!(weights.len(), Self::count(features, actions));
+    pub fn new(inputs: usize, actions: usize, weights: Vec<f32>) -> Self {
+        assert_eq!(weights.len(), Self::count(inputs, actions));
         Self {
-            features,
+            inputs,
             actions,
             weights,
+            hidden: None,
         }
+    }
+
+    /// The same on the units of `hidden`, if there is one.
+    ///
+    /// # Panics
+    /// If it has another number of units than the controller has inputs: a programming error.
+    #[must_use]
+    pub fn with_hidden(self, hidden: Option<Arc<Hidden>>) -> Self {
+        assert!(
+            hidden
+                .as_ref()
+                .is_none_or(|layer| layer.units() == self.inputs)
+        );
+        Self { hidden, ..self }
     }
 
     /// The weights, in the order of [`Controller::new`].
@@ -37,9 +58,19 @@ impl Controller {
         &self.weights
     }
 
+    /// The hidden layer, if there is one.
+    pub fn hidden(&self) -> Option<&Hidden> {
+        self.hidden.as_deref()
+    }
+
+    /// Number of values that the weights of an action multiply.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Length of [z, h].
     pub fn features(&self) -> usize {
-        self.features
+        self.hidden().map_or(self.inputs, Hidden::features)
     }
 
     /// Length of an action.
@@ -51,15 +82,24 @@ impl Controller {
     pub fn outputs(&self, z: &[f32], h: &[f32], out: &mut [f32]) {
         debug_assert_eq!(
             (z.len() + h.len(), out.len()),
-            (self.features, self.actions)
+            (self.features(), self.actions)
         );
-        for (row, out) in self
-            .weights
-            .chunks_exact(self.features + 1)
-            .zip(out.iter_mut())
-        {
-            let (wz, rest) = row.split_at(z.len());
-            *out = dot(wz, z) + dot(&rest[..h.len()], h) + rest[h.len()];
+        let Some(hidden) = &self.hidden else {
+            self.outputs_of(z, h, out);
+            return;
+        };
+        let mut units = [0.0; Hidden::MOST];
+        let units = &mut units[..self.inputs];
+        hidden.units_of(z, h, units);
+        self.outputs_of(units, &[], out);
+    }
+
+    /// The outputs for the inputs `[a, b]`.
+    fn outputs_of(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
+        let rows = self.weights.chunks_exact(self.inputs + 1);
+        for (row, out) in rows.zip(out) {
+            let (wa, rest) = row.split_at(a.len());
+            *out = dot(wa, a) + dot(&rest[..b.len()], b) + rest[b.len()];
         }
     }
 }
@@ -77,6 +117,18 @@ mod tests {
         c.outputs(&[2.0], &[-1.0], &mut a);
         assert!((a[0] - 0.85).abs() < 1e-6);
         assert_eq!((a[1], a[2]), (0.0, -3.0));
+    }
+
+    /// Hand calculation: units tanh(0.5·2 − 1) = 0 and tanh(2·(−1) + 2.5) = tanh(0.5) = 0.462117;
+    /// the output 7·0 − 2·0.462117 + 1 = 0.075766.
+    #[test]
+    fn a_hidden_layer_comes_before_the_outputs() {
+        let hidden = Hidden::new(2, vec![0.5, 0.0, -1.0, 0.0, 2.0, 2.5]);
+        let c = Controller::new(2, 1, vec![7.0, -2.0, 1.0]).with_hidden(Some(Arc::new(hidden)));
+        let mut a = [0.0];
+        c.outputs(&[2.0], &[-1.0], &mut a);
+        assert!((a[0] - 0.075_766).abs() < 1e-5, "{a:?}");
+        assert_eq!((c.features(), c.inputs()), (2, 2));
     }
 
     #[test]

@@ -266,3 +266,27 @@ fn random_action(space: &ActionSpace, rng: &mut Pcg64) -> Vec<f32> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rewards of action 0: 10, 4 and 1; of action 1: 6, and one that is lost at 2. The worst is 1
+    /// and the range 9, so the lost one counts −8. Pairs: (10, 4), (10, 1), (4, 1) have a mean best
+    /// of 8, (6, −8) of 6; less their mean that is ±1.
+    #[test]
+    fn an_action_is_worth_the_better_of_two_of_its_sequences() {
+        let tried =
+            |action: f32, reward: f64, lost: f64| (Worth { lost, reward }, vec![vec![action]]);
+        let all = [
+            tried(0.0, 4.0, 0.0),
+            tried(1.0, 6.0, 0.0),
+            tried(0.0, 10.0, 0.0),
+            tried(1.0, 2.0, 1.0),
+            tried(0.0, 1.0, 0.0),
+        ];
+        assert_eq!(values(&all, 2), [1.0, -1.0]);
+        // Of the third action nothing is known.
+        assert!(values(&all, 3).is_empty());
+    }
+}

@@ -478,7 +478,7 @@ mod tests {
             observed: Observed::Frames { len, bytes: frames },
             action_len: 2,
             actions: vec![0.5, -1.0, 0.0, 1.0],
-            values: Vec::new(),
+            values: vec![2.0, -2.0, 0.0, 0.0],
             rewards: vec![-0.1, 3.3],
             terminated: true,
         }

@@ -9,7 +9,10 @@ use super::{
     LateConfig, MemoryTraining, Preset, VisionTraining,
     memory::{self, Part},
 };
-use crate::run::{DriverName, Recovery, Result, RunError, existing_folder, seeds};
+use crate::{
+    controller::Hidden,
+    run::{DriverName, Recovery, Result, RunError, existing_folder, seeds},
+};
 
 impl Preset {
     /// What it names must be there when the run begins; later the run has its own.
@@ -104,8 +107,31 @@ impl Preset {
                 key: "controller.start = \"imitate\"",
             });
         }
+        self.check_planned()?;
         self.check_archive()?;
         check_evaluate(&self.evaluate)
+    }
+
+    /// Values of actions are what planners record.
+    fn check_planned(&self) -> Checked {
+        let c = &self.controller;
+        if c.hidden > Hidden::MOST {
+            let reason = format!("it must be at most {}", Hidden::MOST);
+            return Err(impossible("controller.hidden", c.hidden, reason));
+        }
+        if c.hidden > 0 && c.inputs == ControllerInputs::Principal {
+            let reason = "h's principal axes are of no use behind a hidden layer";
+            return Err(impossible("controller.hidden", c.hidden, reason));
+        }
+        let key = match (c.hidden > 0, c.start) {
+            (true, _) => "controller.hidden",
+            (_, ControllerStart::Values) => "controller.start = \"values\"",
+            _ => return Ok(()),
+        };
+        match self.collect.policies().contains(&DriverName::Planner) {
+            true => Ok(()),
+            false => Err(Impossible::ValuesWithoutPlanner { key }),
+        }
     }
 
     /// Recorded episodes are driven again, from their beginnings.
@@ -151,6 +177,8 @@ pub(super) enum Impossible {
     StartWithoutEpisodes,
     #[error("{key} needs episodes of an expert: name `planner` or `scripted` in collect.policy")]
     StartWithoutExperts { key: &'static str },
+    #[error("{key} needs episodes of a planner: name `planner` in collect.policy")]
+    ValuesWithoutPlanner { key: &'static str },
     #[error("controller.archive needs collect.random_start = false")]
     ArchiveOfRandomStarts,
     /// A model refuses its settings.

@@ -40,6 +40,10 @@ pub struct ControllerConfig {
     /// Where the evolution begins.
     #[serde(default)]
     pub start: ControllerStart,
+    /// Units of a hidden layer between [z, h] and the outputs, fitted to what planners found of the
+    /// actions; the evolution then moves what the units are multiplied by. 0: none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub hidden: usize,
     /// Axes of h, where `inputs` are principal ones.
     #[serde(default)]
     pub axes: usize,
@@ -158,6 +162,9 @@ pub enum ControllerStart {
     /// The same, to what drivers of the data did that know more than an agent sees: `planner` and
     /// `scripted`.
     Imitate,
+    /// At what comes closest, by ridge regression, to the values that planners found of a discrete
+    /// space's actions: it does what looks best.
+    Values,
 }
 
 /// Settings of late generations: larger ones, for good controllers.
@@ -218,10 +225,41 @@ impl LateRecombination {
     }
 }
 
+/// Whether there is nothing of it: presets of before stay what they were.
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 fn default_starts() -> u64 {
     1
 }
 
 fn default_start_generations() -> u64 {
     10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_move_back_and_then_are_anywhere() {
+        let mut archive = ArchiveConfig {
+            generations: 8,
+            backward: 4,
+            starts: 1,
+            own: 0,
+            steps: 1,
+            loss: 0.0,
+        };
+        let earliest =
+            |archive: &ArchiveConfig| Vec::from_iter((0..6).map(|g| archive.earliest(g)));
+        assert_eq!(
+            earliest(&archive),
+            [Some(0.75), Some(0.5), Some(0.25), Some(0.0), None, None]
+        );
+        archive.backward = 0;
+        assert_eq!(archive.earliest(7), Some(0.0));
+        assert_eq!(archive.earliest(5), Some(0.25));
+    }
 }

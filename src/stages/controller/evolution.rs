@@ -1,6 +1,6 @@
 //! The state of an evolution: all that is needed to continue bit for bit.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use frmdn_cma_es::{CmaError, CmaEs, CmaEsConfig, Stop};
 use frmdn_engine::{Params, random::stream};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seed_pool::SeedPool;
 use crate::{
-    controller::{Controller, Whitening},
+    controller::{Controller, Hidden, Whitening},
     run::{
         Checkpoint, CheckpointKind, ControllerConfig, LateConfig, Preset, Result, RunError,
         RunFolder,
@@ -42,6 +42,9 @@ pub struct Evolution {
     /// Coordinates of [z, h] that its parameters multiply.
     #[serde(rename = "coordinates")]
     pub whitening: Whitening,
+    /// The hidden layer, if there is one; its units then stand in place of [z, h].
+    #[serde(skip)]
+    pub hidden: Option<Arc<Hidden>>,
     /// Generations so far, over all starts.
     pub generation: u64,
     /// Frames so far, selection included.
@@ -76,6 +79,7 @@ impl Evolution {
     pub fn new(
         preset: &Preset,
         model: String,
+        hidden: Option<Arc<Hidden>>,
         whitening: Whitening,
         origin: Vec<f64>,
     ) -> std::result::Result<Self, CmaError> {
@@ -89,6 +93,7 @@ impl Evolution {
                 preset.controller.population,
             )?,
             model,
+            hidden,
             whitening,
             origin,
             generation: 0,
@@ -118,7 +123,12 @@ impl Evolution {
             .starts
             .iter()
             .filter_map(|(_, optimiser)| optimiser.as_ref());
-        let fits = self.whitening.features() == features
+        let inputs = self.hidden.as_ref().map_or(features, |h| h.units());
+        let fits = self.whitening.features() == inputs
+            && self
+                .hidden
+                .as_ref()
+                .is_none_or(|h| h.features() == features)
             && vectors.into_iter().all(|x| x.len() == n)
             && starts
                 .chain([&self.optimiser])
@@ -145,12 +155,25 @@ impl Evolution {
             return Ok(None);
         }
         let kind = CheckpointKind::ControllerState;
-        Ok(Some(Checkpoint::load(&path, kind)?.state))
+        let Checkpoint { tensors, state } = Checkpoint::<Self>::load(&path, kind)?;
+        let damaged = |what: String| RunError::damaged(&path, what, kind.recovery());
+        // Their number is checked with the rest of the state.
+        let features = tensors.0.first().and_then(|t| t.shape.last());
+        let features = features.map_or(0, |n| n.saturating_sub(1));
+        let hidden = Hidden::of(&tensors, features).map_err(damaged)?;
+        Ok(Some(Self {
+            hidden: hidden.map(Arc::new),
+            ..state
+        }))
     }
 
     pub(super) fn save(&self, folder: &RunFolder) -> Result<()> {
+        let mut tensors = Params::default();
+        if let Some(hidden) = &self.hidden {
+            hidden.add_to(&mut tensors);
+        }
         let checkpoint = Checkpoint {
-            tensors: Params::default(),
+            tensors,
             state: self,
         };
         checkpoint.save(&state_path(folder), CheckpointKind::ControllerState)
@@ -158,7 +181,8 @@ impl Evolution {
 
     /// The controller with the parameters `x`.
     pub(super) fn controller(&self, actions: usize, x: &[f64]) -> Controller {
-        self.whitening.controller(actions, x)
+        let controller = self.whitening.controller(actions, x);
+        controller.with_hidden(self.hidden.clone())
     }
 
     /// Tracks of all candidates, how many of them may be hard ones, and further tracks of the
@@ -412,7 +436,14 @@ mod tests {
     use crate::run::{BEST, SCOUT};
 
     fn evolution(preset: &Preset) -> Evolution {
-        Evolution::new(preset, String::new(), Whitening::raw(4), vec![0.0; 15]).unwrap()
+        Evolution::new(
+            preset,
+            String::new(),
+            None,
+            Whitening::raw(4),
+            vec![0.0; 15],
+        )
+        .unwrap()
     }
 
     #[test]

@@ -5,14 +5,17 @@ mod choice;
 mod evolution;
 mod fit;
 mod generation;
+mod hidden;
 mod readout;
 mod ridge;
 mod seed_pool;
 
+use std::sync::Arc;
+
 use super::{Context, training_indices};
 use crate::{
     agent::Agent,
-    controller::{Controller, Moments, Whitening},
+    controller::{Controller, Hidden, Moments, Whitening},
     memory::Scratch,
     pictures::{Series, plot_curves},
     rollout::{ActingModel, DriveOptions, Driver, Job, Outcome, StartPoint},
@@ -71,24 +74,38 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             ..state
         },
         None => {
-            let whitening = whitening(folder, &model)?;
+            let hidden = match config.hidden {
+                0 => None,
+                units => {
+                    let (hidden, explained) = hidden::fit(folder, &world, &model, units)?;
+                    context.report.say(&format!(
+                        "controller: the {units} hidden units explain {:.0} % of the variance of \
+                         what planners found of the actions",
+                        100.0 * explained
+                    ));
+                    Some(Arc::new(hidden))
+                }
+            };
+            let hidden_layer = hidden.as_deref();
+            let whitening = whitening(folder, &model, hidden_layer)?;
             let start = match config.start {
                 ControllerStart::Origin => vec![0.0; whitening.count(model.actions.width())],
-                ControllerStart::First | ControllerStart::Imitate => {
-                    let (x, explained) = fit::fit(folder, &world, &model, &whitening)?;
-                    let whose = match config.start {
-                        ControllerStart::First => "the first agent's",
-                        _ => "the experts'",
+                _ => {
+                    let (x, explained) =
+                        fit::fit(folder, &world, &model, hidden_layer, &whitening)?;
+                    let what = match config.start {
+                        ControllerStart::First => "the first agent's outputs",
+                        ControllerStart::Values => "what planners found of the actions",
+                        _ => "the experts' actions",
                     };
                     context.report.say(&format!(
-                        "controller: begins at {whose} ways, {:.0} % of the variance of whose \
-                         outputs it explains",
+                        "controller: begins where it explains {:.0} % of the variance of {what}",
                         100.0 * explained
                     ));
                     x
                 }
             };
-            Evolution::new(preset, of, whitening, start).map_err(failed)?
+            Evolution::new(preset, of, hidden, whitening, start).map_err(failed)?
         }
     };
     let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
@@ -147,16 +164,21 @@ const MOMENT_EPISODES: usize = 100;
 
 /// The coordinates that the preset asks for, from training episodes: V's means, and M's h after the
 /// steps before.
-fn whitening(folder: &RunFolder, model: &ActingModel) -> Result<Whitening> {
-    let (preset, features) = (folder.preset(), model.features());
+fn whitening(
+    folder: &RunFolder,
+    model: &ActingModel,
+    hidden: Option<&Hidden>,
+) -> Result<Whitening> {
+    let preset = folder.preset();
     let config = &preset.controller;
+    let features = hidden.map_or(model.features(), Hidden::units);
     let inputs = match config.inputs {
         ControllerInputs::Raw => Whitening::raw(features),
         ControllerInputs::Principal if model.memory.hidden_len() > config.axes => {
-            Whitening::principal(&moments(folder, model)?, model.latent, config.axes)
+            Whitening::principal(&moments(folder, model, None)?, model.latent, config.axes)
         }
         ControllerInputs::Principal | ControllerInputs::Whitened => {
-            Whitening::standard(&moments(folder, model)?)
+            Whitening::standard(&moments(folder, model, hidden)?)
         }
     };
     Ok(match config.outputs {
@@ -165,11 +187,17 @@ fn whitening(folder: &RunFolder, model: &ActingModel) -> Result<Whitening> {
     })
 }
 
-/// The moments of [z, h] on training episodes.
-pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments> {
+/// The moments of [z, h], or of the units of the hidden layer if there is one, on training
+/// episodes.
+pub(crate) fn moments(
+    folder: &RunFolder,
+    model: &ActingModel,
+    hidden: Option<&Hidden>,
+) -> Result<Moments> {
     let latents = folder.latents();
-    let (mut moments, mut scratch) = (Moments::new(model.features()), Scratch::default());
-    let mut row = vec![0.0; model.features()];
+    let inputs = hidden.map_or(model.features(), Hidden::units);
+    let (mut moments, mut scratch) = (Moments::new(inputs), Scratch::default());
+    let mut row = vec![0.0; inputs];
     for index in training_indices(folder.preset().collect.episodes).take(MOMENT_EPISODES) {
         let episode = latents.load_latents(index, model.actions.width())?;
         let mut state = vec![0.0; model.memory.state_len()];
@@ -178,13 +206,24 @@ pub(crate) fn moments(folder: &RunFolder, model: &ActingModel) -> Result<Moments
             .chunks_exact(episode.latent)
             .zip(episode.actions.chunks_exact(episode.action_len))
         {
-            row[..z.len()].copy_from_slice(z);
-            row[z.len()..].copy_from_slice(model.memory.hidden(&state));
+            let h = model.memory.hidden(&state);
+            inputs_of(hidden, z, h, &mut row);
             moments.add(&row);
             model.memory.step(1, z, a, &mut state, &mut scratch);
         }
     }
     Ok(moments)
+}
+
+/// What C's weights multiply: [z, h], or the units of the hidden layer if there is one.
+fn inputs_of(hidden: Option<&Hidden>, z: &[f32], h: &[f32], row: &mut [f32]) {
+    match hidden {
+        Some(layer) => layer.units_of(z, h, row),
+        None => {
+            row[..z.len()].copy_from_slice(z);
+            row[z.len()..].copy_from_slice(h);
+        }
+    }
 }
 
 /// What is needed to drive with candidates.

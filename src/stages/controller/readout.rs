@@ -58,7 +58,7 @@ pub fn readout(folder: &RunFolder, context: &Context<'_>) -> Result<Vec<LinearRe
     if preset.collect.random_start {
         world = world.with_random_start()?;
     }
-    let standard = Whitening::standard(&moments(folder, &model)?);
+    let standard = Whitening::standard(&moments(folder, &model, None)?);
     let load = |is_held_out: bool, count: usize| -> Result<Vec<Rows>> {
         let chosen: Vec<usize> = (0..preset.collect.episodes)
             .filter(|&i| held_out(i) == is_held_out)

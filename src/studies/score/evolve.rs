@@ -38,7 +38,7 @@ impl<'a> Search<'a> {
     /// # Errors
     /// If the statistics of the inputs cannot be read.
     pub fn new(data: &'a Data, model: ActingModel, population: usize, seed: u64) -> Result<Self> {
-        let whitening = Whitening::standard(&stages::moments(&data.folder, &model)?);
+        let whitening = Whitening::standard(&stages::moments(&data.folder, &model, None)?);
         let dimension = whitening.count(model.actions.width());
         let config = CmaEsConfig {
             dimension,
