@@ -235,6 +235,11 @@ fn of_gate(figure: GatedFigure, earlier_round: bool) -> &'static str {
              vision.updates=…), more width (vision.model.width) or more nats (vision.target_kl), \
              in a new run (--run DIR)."
         }
+        GatedFigure::RareError => {
+            "What is small is blurred or missing; look at pictures/reconstructions.png in the run \
+             folder: let it count more (--set vision.rare=…), give V more nats \
+             (vision.target_kl) or more updates (vision.updates), in a new run (--run DIR)."
+        }
         GatedFigure::Kl => {
             "β has not settled, or the episodes are too few: give V more updates (--set \
              vision.updates=…) or more episodes (collect.episodes), in a new run (--run DIR)."

@@ -220,6 +220,8 @@ impl std::fmt::Display for Part {
 pub enum GatedFigure {
     /// V's error in pixels.
     PixelError,
+    /// V's error in pixels of rare colours.
+    RareError,
     /// V's KL in nats.
     Kl,
     /// Dimensions of the latent that V uses.

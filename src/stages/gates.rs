@@ -90,6 +90,12 @@ fn vision_gates(folder: &RunFolder, gates: &GatesConfig) -> Result<Vec<Gate>> {
             figure: GatedFigure::PixelError,
         },
         Gate {
+            name: "error of held-out pixels of rare colours",
+            value: gates.rare_mse.and(held_out["rare_mse"].as_f64()),
+            range: [f64::NEG_INFINITY, gates.rare_mse.unwrap_or(f64::INFINITY)],
+            figure: GatedFigure::RareError,
+        },
+        Gate {
             name: "KL of held-out frames in nats",
             value: held_out["kl"].as_f64(),
             range: [(1.0 - gates.kl) * target, (1.0 + gates.kl) * target],

@@ -15,8 +15,8 @@ use crate::{
         Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder, VisionTraining,
     },
     vision::{
-        BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeState, VaeTrainer,
-        VaeTrainerConfig,
+        BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeConfig, VaeState,
+        VaeTrainer, VaeTrainerConfig, rare_error,
     },
 };
 
@@ -236,7 +236,7 @@ impl Training<'_> {
             state.stale += 1;
         }
         let n = state.count.max(1) as f64;
-        let line = json!({
+        let mut line = json!({
             "update": state.update,
             "kept": state.best.map(|(_, update)| update),
             "learning_rate": rate,
@@ -250,6 +250,11 @@ impl Training<'_> {
                 "active": evaluation.active,
             },
         });
+        let config = &folder.preset().vision;
+        if config.rare > 0.0 {
+            let error = rare_pixels(config.model, self.trainer.weights(), &self.held_out)?;
+            line["held_out"]["rare_mse"] = json!(error);
+        }
         state.sums = [0.0; 3];
         state.count = 0;
         let update = state.update;
@@ -328,6 +333,34 @@ fn reconstructions(folder: &RunFolder, weights: &Params, held_out: &[u8]) -> Res
         Panel::row(row(&rebuilt)).titled("RECONSTRUCTIONS"),
     ];
     Panel::column(rows).save(&folder.path("pictures/reconstructions.png"))
+}
+
+/// Held-out frames of which the error of rare pixels is taken.
+const RARE_FRAMES: usize = 512;
+
+/// The mean squared error of the reconstructions of pixels of rare colours ([`rare_error`]),
+/// on frames from all over the held-out ones.
+fn rare_pixels(config: VaeConfig, weights: &Params, held_out: &[u8]) -> Result<f64> {
+    let vae =
+        Vae::from_params(config, weights).map_err(|e| RunError::Failed(format!("vision: {e}")))?;
+    let every = (held_out.len() / FRAME).div_ceil(RARE_FRAMES).max(1);
+    let frames: Vec<u8> = held_out
+        .chunks(FRAME)
+        .step_by(every)
+        .flatten()
+        .copied()
+        .collect();
+    let mut rebuilt = vec![0; frames.len()];
+    let (mut encoding, mut decoding) = (EncoderScratch::default(), DecoderScratch::default());
+    for (frames, rebuilt) in frames
+        .chunks(64 * FRAME)
+        .zip(rebuilt.chunks_mut(64 * FRAME))
+    {
+        let mut z = vec![0.0; frames.len() / FRAME * config.latent];
+        vae.encoder().encode(&mut encoding, frames, &mut z);
+        vae.decoder().decode_u8(&mut decoding, &z, rebuilt);
+    }
+    Ok(rare_error(&frames, &rebuilt))
 }
 
 /// Mean entropy of the posterior and KL of each dimension over the held-out frames, largest KL

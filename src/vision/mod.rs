@@ -20,6 +20,7 @@ mod train;
 
 pub use loss::{BetaConfig, BetaState, VaeEvaluation, VaeMetrics};
 pub use model::{ConfigError, Decoder, DecoderScratch, Encoder, EncoderScratch, Vae, VaeConfig};
+pub use rare::error as rare_error;
 pub use train::{NonFinite, VaeState, VaeTrainer, VaeTrainerConfig};
 
 /// Height and width of a frame, in pixels.

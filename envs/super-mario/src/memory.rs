@@ -92,3 +92,64 @@ pub fn is_flag(ram: &Ram) -> bool {
     let is_at_end = ram[at::ENEMIES].iter().any(|enemy| ENDS.contains(enemy));
     is_world_over(ram) || is_at_end && ram[at::FLOAT_STATE] == 3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A memory with these bytes, on the ground in the middle of the picture.
+    fn with(bytes: &[(usize, u8)]) -> Box<Ram> {
+        let mut ram = Box::new([0; 0x800]);
+        (ram[at::VIEWPORT], ram[usize::from(at::PLAYER_STATE)]) = (1, 8);
+        bytes.iter().for_each(|(place, byte)| ram[*place] = *byte);
+        ram
+    }
+
+    /// A byte would begin again at 0 behind column 255.
+    #[test]
+    fn x_goes_on_behind_the_first_page() {
+        assert_eq!(x(&with(&[(at::PAGE, 0), (at::X, 255)])), 255);
+        assert_eq!(x(&with(&[(at::PAGE, 1), (at::X, 0)])), 256);
+        assert_eq!(x(&with(&[(at::PAGE, 12), (at::X, 89)])), 3161);
+    }
+
+    /// Above the picture y is 255 and what is left of the height there, which no byte holds.
+    #[test]
+    fn y_goes_on_above_the_picture() {
+        assert_eq!(y(&with(&[(at::Y, 0xB0)])), 79);
+        assert_eq!(y(&with(&[(at::Y, 0)])), 255);
+        assert_eq!(y(&with(&[(at::VIEWPORT, 0), (at::Y, 0xF0)])), 270);
+    }
+
+    #[test]
+    fn it_dies_below_the_picture_and_not_above() {
+        assert!(!is_dying(&with(&[])) && !is_dying(&with(&[(at::VIEWPORT, 0)])));
+        assert!(is_dying(&with(&[(at::VIEWPORT, 2)])) && is_dying(&with(&[(at::VIEWPORT, 5)])));
+        let state = usize::from(at::PLAYER_STATE);
+        assert!(is_dying(&with(&[(state, player::DYING)])));
+        assert!(is_dead(&with(&[(state, player::DEAD)])));
+    }
+
+    /// Sliding (3) is that of the flagpole and that of a vine: what stands in the enemies' slots
+    /// tells them apart.
+    #[test]
+    fn a_vine_is_no_flag() {
+        let slides = (at::FLOAT_STATE, 3);
+        let enemy = |kind: u8| (at::ENEMIES.start + 3, kind);
+        assert!(is_flag(&with(&[slides, enemy(0x31)])));
+        assert!(is_flag(&with(&[slides, enemy(0x2D)])));
+        assert!(!is_flag(&with(&[slides, enemy(0x2F)])), "4-2's vine");
+        assert!(!is_flag(&with(&[slides])) && !is_flag(&with(&[enemy(0x31)])));
+        assert!(is_flag(&with(&[(at::MODE, 2)])));
+    }
+
+    #[test]
+    fn numbers_are_decimal_digits() {
+        let time = with(&[
+            (at::TIME.start, 3),
+            (at::TIME.start + 1, 0),
+            (at::TIME.start + 2, 7),
+        ]);
+        assert_eq!(digits(&time, at::TIME), 307);
+    }
+}

@@ -382,3 +382,29 @@ fn the_view_has_the_means_of_boxes() {
         }
     }
 }
+
+/// A thousand resets, each after an episode that ended elsewhere: the same hundred frames every time.
+#[test]
+fn nothing_is_left_of_the_episode_before() {
+    let mut play = Play::new(3);
+    let mut first = None;
+    for reset in 0..1000u64 {
+        let mut random = Random(reset);
+        for _ in 0..reset % 7 {
+            play.step_unseen(random.below(7) as f32);
+        }
+        play.reset(3);
+        let mut hash = Sha1::new();
+        hash.update(&play.observation);
+        for i in 0..100 {
+            let step = play.step_unseen([RIGHT_B, RIGHT_A_B, RIGHT][i / 20 % 3]);
+            hash.update(format!("{:?}", (step.reward, step.measured)));
+            hash.update(play.env.game().ram());
+            if step.done() {
+                break;
+            }
+        }
+        let found = hex(hash);
+        assert_eq!(*first.get_or_insert(found.clone()), found, "reset {reset}");
+    }
+}

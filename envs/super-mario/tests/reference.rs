@@ -4,6 +4,7 @@
 
 use std::{fmt::Write, path::Path};
 
+use frmdn_nes::Picture;
 use frmdn_super_mario::{Game, Rom, Status, Version};
 use sha1::{Digest, Sha1};
 
@@ -99,5 +100,34 @@ fn rewards_ends_and_information_are_those_of_the_reference() {
         }
         let found: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(found, expected, "run {run}, stage {stage}");
+    }
+}
+
+/// The same of the game itself, with pictures of the last frames.
+#[test]
+fn a_thousand_resets_begin_the_same_episode() {
+    let Some(path) = std::env::var_os("FRMDN_SMB_ROM") else {
+        eprintln!("SKIPPED: FRMDN_SMB_ROM names no file of the game");
+        return;
+    };
+    let rom = Rom::load(Path::new(&path)).unwrap();
+    let mut game = Game::new(&rom, "1-1".parse().unwrap()).unwrap();
+    let (mut first, mut picture) = (None, Picture::default());
+    for reset in 0..1000 {
+        for _ in 0..reset % 7 {
+            game.frame(if reset % 2 == 0 { 0x83 } else { 0x40 }, None);
+        }
+        game.reset();
+        let mut hash = Sha1::new();
+        hash.update(game.first_picture().colours());
+        for i in 0..100 {
+            let seen = (i == 99).then_some(&mut picture);
+            let frame = game.frame(if i % 40 < 25 { 0x83 } else { 0x80 }, seen);
+            hash.update(format!("{frame:?}"));
+            hash.update(game.ram());
+        }
+        hash.update(picture.colours());
+        let found: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(*first.get_or_insert(found.clone()), found, "reset {reset}");
     }
 }
