@@ -8,7 +8,7 @@ use std::{path::Path, process::Command};
 use common::{MICRO, error, frmdn, frmdn_in, hashes, success};
 use serde_json::Value;
 
-const SMALLER: [&str; 9] = [
+const SMALLER: [&str; 11] = [
     "collect.episodes=12",
     "collect.steps=40",
     "controller.tracks=1",
@@ -18,6 +18,8 @@ const SMALLER: [&str; 9] = [
     "controller.archive.backward=2",
     "controller.archive.own=1",
     "controller.hidden=8",
+    "controller.lessons.rounds=1",
+    "controller.lessons.episodes=2",
 ];
 
 fn train(folder: &Path, run: &str, threads: &str, more: &[&str]) -> Command {
@@ -35,7 +37,7 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
     let archive = "controller.archive.generations=5";
     let text = success(&train(folder, "a", "2", &[archive]).output().unwrap());
     for word in [
-        "8 hidden units explain",
+        "lesson 1 of 1",
         "what planners found",
         "the clone of",
     ] {
@@ -93,8 +95,8 @@ fn what_needs_experts_says_so() {
             ["controller.start = \"values\"", "planner"],
         ),
         (
-            ["controller.start=origin", "collect.policy=random"],
-            ["controller.hidden", "planner"],
+            ["controller.start=imitate", "seed=2"],
+            ["controller.hidden", "controller.start = \"values\""],
         ),
         (
             ["controller.hidden=257", "seed=2"],

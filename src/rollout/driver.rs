@@ -47,6 +47,9 @@ pub struct Driver<'a> {
 pub enum Who<'a> {
     /// C, on what the driver's model makes of the observations.
     Controller(&'a Controller),
+    /// C acts, and a planner, whose random numbers are a function of this root seed and of the seed
+    /// of the episode, looks on ([`Moment::values`]).
+    Watched(&'a Controller, u64),
     /// A policy that needs no model. Its random numbers are a function of this root seed and of the
     /// seed of the episode.
     Policy(Policy, u64),
@@ -203,6 +206,7 @@ struct Lane<'a> {
 enum Actor<'a> {
     Controller(&'a Controller),
     OpenLoop(OpenLoopDriver),
+    Watched(&'a Controller, Box<Planner>),
     Planner(Box<Planner>),
     /// The one in [`Seat::Expert`].
     Expert,
@@ -249,7 +253,8 @@ fn row(i: usize, len: usize) -> Range<usize> {
 impl<'a> Shared<'a> {
     fn new(driver: &'a Driver<'a>, jobs: &'a [Job<'a>]) -> Result<Self, DriveError> {
         let spec = driver.world.spec()?;
-        let by_controller = |job: &Job<'_>| matches!(job.who, Who::Controller(_));
+        let by_controller =
+            |job: &Job<'_>| matches!(job.who, Who::Controller(_) | Who::Watched(..));
         if driver.model.is_none() && jobs.iter().any(by_controller) {
             return Err(DriveError::NoModel);
         }
@@ -364,6 +369,11 @@ impl<'a> Worker<'a> {
                 Actor::OpenLoop(policy.driver(actions, root, seed))
             }
             Who::Controller(controller) => Actor::Controller(controller),
+            Who::Watched(controller, root) => {
+                let ahead = world.make()?;
+                let planner = Planner::new(ahead, 0.0, root, seed)?;
+                Actor::Watched(controller, Box::new(planner))
+            }
             Who::Recorded(recorded) => Actor::Recorded(recorded.chunks_exact(actions.width())),
         };
         let env = match self.idle.pop() {
@@ -403,6 +413,13 @@ impl<'a> Worker<'a> {
         for (i, lane) in self.lanes.iter_mut().enumerate() {
             let action = &mut rows.actions[row(i, rows.action_len)];
             match (&mut lane.actor, &mut lane.seat, model) {
+                (Actor::Watched(controller, planner), Seat::Plain(env), Some(model)) => {
+                    planner.look(env.as_ref())?;
+                    let z = &rows.latents[row(i, rows.latent_len)];
+                    let h = model.memory.hidden(&rows.states[row(i, rows.state_len)]);
+                    controller.outputs(z, h, action);
+                    model.actions.squash(action);
+                }
                 (Actor::Controller(controller), _, Some(model)) => {
                     let z = &rows.latents[row(i, rows.latent_len)];
                     let h = model.memory.hidden(&rows.states[row(i, rows.state_len)]);
@@ -437,7 +454,7 @@ impl<'a> Worker<'a> {
             state: &rows.states[row(i, rows.state_len)],
             action: &rows.actions[row(i, rows.action_len)],
             values: match &lane.actor {
-                Actor::Planner(planner) => planner.values(),
+                Actor::Planner(planner) | Actor::Watched(_, planner) => planner.values(),
                 _ => &[],
             },
             outcome: &lane.outcome,

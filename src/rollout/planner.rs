@@ -7,7 +7,9 @@
 use std::cmp::Ordering;
 
 use frmdn_engine::random::{Pcg64, stream};
-use frmdn_env::{ActionSpace, Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Step};
+use frmdn_env::{
+    ActionSpace, Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Snapshot, Step,
+};
 use rand::RngExt;
 
 use super::DriveError;
@@ -54,6 +56,9 @@ struct Trial {
     frame: Vec<u8>,
     latent: Vec<f32>,
 }
+
+/// A sequence that was tried, and what became of it.
+type Tried = (Worth, Vec<Vec<f32>>);
 
 /// What became of a sequence, and of several trials of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -139,8 +144,40 @@ impl Planner {
         &self.values
     }
 
-    /// Tries sequences from the present state of `env` and keeps the best.
+    /// Looks on while another acts: every second step it tries sequences, for [`Planner::values`].
+    ///
+    /// # Errors
+    /// If an environment refuses a call.
+    pub fn look(&mut self, env: &dyn Env) -> Result<(), EnvError> {
+        self.values.clear();
+        if self.left == 0 {
+            let (_, mut tried) = self.try_sequences(env)?;
+            self.plan = tried.swap_remove(0).1;
+            self.left = CARRIED_OUT;
+        }
+        self.left -= 1;
+        self.plan.remove(0);
+        Ok(())
+    }
+
+    /// Makes a plan in the present state of `env`.
     fn make_plan(&mut self, env: &dyn Env) -> Result<(), EnvError> {
+        let (now, mut tried) = self.try_sequences(env)?;
+        tried.truncate(FINALISTS);
+        for (worth, sequence) in &mut tried {
+            for _ in 0..AGAIN {
+                self.ahead.restore(&now)?;
+                self.ahead.reseed(self.rng.random());
+                worth.add(self.trial.of(self.ahead.as_mut(), sequence)?);
+            }
+        }
+        tried.sort_by(|a, b| b.0.cmp(&a.0));
+        self.plan = tried.swap_remove(0).1;
+        Ok(())
+    }
+
+    /// Tries sequences from the present state of `env`. Returns it and them, the best first.
+    fn try_sequences(&mut self, env: &dyn Env) -> Result<(Snapshot, Vec<Tried>), EnvError> {
         let now = env.snapshot().ok_or(EnvError::NeedsReset)?;
         let mut tried = Vec::with_capacity(SEQUENCES);
         for i in 0..SEQUENCES {
@@ -155,17 +192,7 @@ impl Planner {
         }
         // The earlier one of two equals stays ahead: what was planned before.
         tried.sort_by(|a, b| b.0.cmp(&a.0));
-        tried.truncate(FINALISTS);
-        for (worth, sequence) in &mut tried {
-            for _ in 0..AGAIN {
-                self.ahead.restore(&now)?;
-                self.ahead.reseed(self.rng.random());
-                worth.add(self.trial.of(self.ahead.as_mut(), sequence)?);
-            }
-        }
-        tried.sort_by(|a, b| b.0.cmp(&a.0));
-        self.plan = tried.swap_remove(0).1;
-        Ok(())
+        Ok((now, tried))
     }
 
     /// Sequence number `i` of a plan: the rest of the last plan, then variations of it and new ones
@@ -206,7 +233,7 @@ impl Planner {
 /// mean over all pairs of its sequences of the better one's reward, which does not depend on how
 /// many there are. A lost one counts as the worst reward less the whole range of them. Empty where
 /// an action came first less than twice.
-fn values(tried: &[(Worth, Vec<Vec<f32>>)], n: usize) -> Vec<f32> {
+fn values(tried: &[Tried], n: usize) -> Vec<f32> {
     let rewards = tried.iter().map(|(worth, _)| worth.reward);
     let (worst, best) = rewards.fold((f64::MAX, f64::MIN), |(low, high), r| {
         (low.min(r), high.max(r))

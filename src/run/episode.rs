@@ -106,6 +106,17 @@ impl Episode {
         self.rewards.len()
     }
 
+    /// Adds an action, and what a planner found of all of them, if it did.
+    pub fn add(&mut self, action: &[f32], values: &[f32]) {
+        self.actions.extend_from_slice(action);
+        if !values.is_empty() || !self.values.is_empty() {
+            // Steps without are zeros.
+            let end = self.actions.len();
+            self.values.resize(end, 0.0);
+            self.values[end - values.len()..].copy_from_slice(values);
+        }
+    }
+
     /// Frame `t` of `0..=T`; empty where latents were observed.
     pub fn frame(&self, t: usize) -> &[u8] {
         match &self.observed {

@@ -30,7 +30,8 @@ pub use metrics::Metrics;
 pub use preset::{
     ArchiveConfig, BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs,
     ControllerStart, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs,
-    LateConfig, LateRecombination, MemoryTraining, Preset, SCOUT, SHIPPED, VisionTraining,
+    LateConfig, LateRecombination, LessonsConfig, MemoryTraining, Preset, SCOUT, SHIPPED,
+    VisionTraining,
 };
 pub use report::{Interrupt, Reporter};
 pub use shipped::{existing_folder, shipped_candidates, shipped_folders};

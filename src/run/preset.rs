@@ -18,7 +18,7 @@ use super::Result;
 pub use self::{
     controller::{
         ArchiveConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,
-        FINALISTS, LateConfig, LateRecombination,
+        FINALISTS, LateConfig, LateRecombination, LessonsConfig,
     },
     first::{FIRST, FirstConfig},
     source::{BEST, SCOUT, SHIPPED},

@@ -179,14 +179,7 @@ impl Watcher for Recorder {
         if self.episode.steps() == self.steps {
             return Ok(ControlFlow::Break(()));
         }
-        self.episode.actions.extend_from_slice(moment.action);
-        if !moment.values.is_empty() || !self.episode.values.is_empty() {
-            // Steps without are zeros.
-            let end = self.episode.actions.len();
-            self.episode.values.resize(end, 0.0);
-            let start = end - moment.values.len();
-            self.episode.values[start..].copy_from_slice(moment.values);
-        }
+        self.episode.add(moment.action, moment.values);
         Ok(ControlFlow::Continue(()))
     }
 

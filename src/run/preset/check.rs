@@ -123,14 +123,21 @@ impl Preset {
             let reason = "h's principal axes are of no use behind a hidden layer";
             return Err(impossible("controller.hidden", c.hidden, reason));
         }
-        let key = match (c.hidden > 0, c.start) {
-            (true, _) => "controller.hidden",
-            (_, ControllerStart::Values) => "controller.start = \"values\"",
-            _ => return Ok(()),
-        };
+        if let Some(lessons) = &c.lessons {
+            at_least("controller.lessons.rounds", lessons.rounds as u64, 1)?;
+            at_least("controller.lessons.episodes", lessons.episodes as u64, 1)?;
+        }
+        if c.start != ControllerStart::Values {
+            let key = match (c.hidden > 0, &c.lessons) {
+                (true, _) => "controller.hidden",
+                (_, Some(_)) => "controller.lessons",
+                _ => return Ok(()),
+            };
+            return Err(Impossible::FittedToValues { key });
+        }
         match self.collect.policies().contains(&DriverName::Planner) {
             true => Ok(()),
-            false => Err(Impossible::ValuesWithoutPlanner { key }),
+            false => Err(Impossible::ValuesWithoutPlanner),
         }
     }
 
@@ -177,8 +184,12 @@ pub(super) enum Impossible {
     StartWithoutEpisodes,
     #[error("{key} needs episodes of an expert: name `planner` or `scripted` in collect.policy")]
     StartWithoutExperts { key: &'static str },
-    #[error("{key} needs episodes of a planner: name `planner` in collect.policy")]
-    ValuesWithoutPlanner { key: &'static str },
+    #[error(
+        "controller.start = \"values\" needs episodes of a planner: name `planner` in collect.policy"
+    )]
+    ValuesWithoutPlanner,
+    #[error("{key} is fitted to what planners found: it needs controller.start = \"values\"")]
+    FittedToValues { key: &'static str },
     #[error("controller.archive needs collect.random_start = false")]
     ArchiveOfRandomStarts,
     /// A model refuses its settings.

@@ -77,12 +77,28 @@ pub struct ControllerConfig {
     /// What a step of the evolution moves.
     #[serde(default)]
     pub outputs: ControllerOutputs,
+    /// Episodes in which a planner looks on, before the evolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lessons: Option<LessonsConfig>,
     /// First generations, which begin in the middle of recorded episodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveConfig>,
     /// Settings of late generations, used from `score` on.
     #[serde(default)]
     pub late: Option<LateConfig>,
+}
+
+/// Before the evolution, what was fitted to the planners' values drives while a planner looks on
+/// and values the actions where *it* comes to, and is fitted again to all of it (Ross, Gordon &
+/// Bagnell, "A Reduction of Imitation Learning and Structured Prediction to No-Regret Online
+/// Learning", 2011).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LessonsConfig {
+    /// Number of times.
+    pub rounds: usize,
+    /// Episodes of each.
+    pub episodes: usize,
 }
 
 /// Generations whose episodes begin in the middle of recorded ones of experts: near their ends at

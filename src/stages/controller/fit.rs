@@ -1,13 +1,13 @@
 //! First weights of C for a new V and M that imitate an earlier agent, or experts: ridge regression
-//! onto their outputs, or onto what planners found of the actions.
+//! onto their outputs.
 
 use frmdn_env::EnvSpec;
 use rayon::prelude::*;
 
-use super::{inputs_of, ridge::Ridge};
+use super::ridge::Ridge;
 use crate::{
     agent::Agent,
-    controller::{Controller, Hidden, Whitening},
+    controller::{Controller, Whitening},
     memory::Scratch,
     rollout::ActingModel,
     run::{
@@ -33,16 +33,12 @@ enum Imitated {
     Agent(Box<ActingModel>, Controller),
     /// The recorded actions of experts.
     Experts,
-    /// The recorded values of planners.
-    Planners,
 }
 
 impl Imitated {
     fn of(start: ControllerStart, folder: &RunFolder, spec: &EnvSpec) -> Result<Self> {
-        match start {
-            ControllerStart::Imitate => return Ok(Self::Experts),
-            ControllerStart::Values => return Ok(Self::Planners),
-            ControllerStart::Origin | ControllerStart::First => {}
+        if start == ControllerStart::Imitate {
+            return Ok(Self::Experts);
         }
         let agent = Agent::load(&folder.path(FIRST))?;
         let (model, controller) = (agent.acting_model(spec)?, agent.controller()?);
@@ -54,7 +50,6 @@ impl Imitated {
         match self {
             Self::Agent(..) => *driver == DriverName::First,
             Self::Experts => driver.is_expert(),
-            Self::Planners => *driver == DriverName::Planner,
         }
     }
 }
@@ -66,7 +61,6 @@ pub fn fit(
     folder: &RunFolder,
     world: &World,
     model: &ActingModel,
-    hidden: Option<&Hidden>,
     whitening: &Whitening,
 ) -> Result<(Vec<f64>, f64)> {
     let preset = folder.preset();
@@ -82,12 +76,7 @@ pub fn fit(
     let sums_of = |&i: &usize| {
         let (episode, latents) = folder.episode(i, &spec)?;
         let mut sums = Ridge::new(n, actions);
-        let student = Student {
-            model,
-            hidden,
-            whitening,
-        };
-        add(&mut sums, &episode, &latents, &imitated, &student);
+        add(&mut sums, &episode, &latents, &imitated, model, whitening);
         Ok(sums)
     };
     let mut all = Ridge::new(n, actions);
@@ -104,29 +93,8 @@ pub fn fit(
             Recovery::Episodes,
         )
     };
-    // Values come in units of reward, which say nothing to the evolution's step size.
-    let unit = match imitated {
-        Imitated::Planners => all.sd(),
-        _ => 1.0,
-    };
-    let (mut weights, explained) = all.solve(RIDGE).ok_or_else(unsolvable)?;
-    for weight in weights.iter_mut().flatten() {
-        *weight /= unit;
-    }
+    let (weights, explained) = all.solve(RIDGE).ok_or_else(unsolvable)?;
     Ok((whitening.parameters(&weights), explained))
-}
-
-/// Who imitates.
-struct Student<'a> {
-    model: &'a ActingModel,
-    hidden: Option<&'a Hidden>,
-    whitening: &'a Whitening,
-}
-
-/// What a planner found of the actions at step `t`, if it found something.
-pub(super) fn values_at(values: &[f32], t: usize, actions: usize) -> Option<&[f32]> {
-    let found = values.get(t * actions..(t + 1) * actions)?;
-    found.iter().any(|value| *value != 0.0).then_some(found)
 }
 
 /// Adds one episode.
@@ -135,48 +103,31 @@ fn add(
     episode: &Episode,
     latents: &LatentEpisode,
     imitated: &Imitated,
-    student: &Student<'_>,
+    new: &ActingModel,
+    whitening: &Whitening,
 ) {
-    let new = student.model;
     let actions = new.actions.width();
     let mut old = match imitated {
         Imitated::Agent(model, controller) => Some(Old::new(model, controller)),
-        Imitated::Experts | Imitated::Planners => None,
+        Imitated::Experts => None,
     };
-    let planned = matches!(imitated, Imitated::Planners).then(|| episode.values.as_slice());
-    let mut inputs = vec![0.0; student.whitening.features()];
     let mut scratch = Scratch::default();
     let mut state = vec![0.0; new.memory.state_len()];
     let mut raw = vec![0.0; actions];
     for t in 0..episode.steps() {
         let action = &episode.actions[t * actions..(t + 1) * actions];
         let z = &latents.mean[t * new.latent..(t + 1) * new.latent];
-        let wanted = match (planned, &mut old) {
-            (Some(values), _) => values_at(values, t, actions),
-            (_, Some(old)) => {
-                old.outputs(episode, t, z, action, &mut raw);
-                Some(&raw[..])
-            }
-            _ => {
-                new.actions.unsquash(action, &mut raw);
-                Some(&raw[..])
-            }
-        };
-        if let Some(wanted) = wanted {
-            let most = if planned.is_some() {
-                f32::INFINITY
-            } else {
-                MAX_OUTPUT
-            };
-            let wanted: Vec<f64> = wanted
-                .iter()
-                .map(|w| f64::from(w.clamp(-most, most)))
-                .collect();
-            inputs_of(student.hidden, z, new.memory.hidden(&state), &mut inputs);
-            let mut row = student.whitening.of(&inputs);
-            row.push(1.0);
-            sums.add(&row, &wanted);
+        match &mut old {
+            Some(old) => old.outputs(episode, t, z, action, &mut raw),
+            None => new.actions.unsquash(action, &mut raw),
         }
+        let wanted: Vec<f64> = raw
+            .iter()
+            .map(|w| f64::from(w.clamp(-MAX_OUTPUT, MAX_OUTPUT)))
+            .collect();
+        let mut row = whitening.of(&[z, new.memory.hidden(&state)].concat());
+        row.push(1.0);
+        sums.add(&row, &wanted);
         new.memory.step(1, z, action, &mut state, &mut scratch);
     }
 }

@@ -8,16 +8,11 @@ use frmdn_engine::{
     random::{fill_normal, stream},
 };
 use rand::seq::SliceRandom;
-use rayon::prelude::*;
 
-use super::fit::values_at;
+use super::planned::Planned;
 use crate::{
     controller::Hidden,
-    memory::Scratch,
-    rollout::ActingModel,
-    run::{DriverName, Recovery, Result, RunError, RunFolder},
-    stages::training_indices,
-    worlds::World,
+    run::{Recovery, Result, RunError},
 };
 
 /// Times that every state is seen.
@@ -31,8 +26,8 @@ const DECAY: f32 = 1e-3;
 /// Of so many states the last one is only tested on.
 const TESTED: usize = 10;
 
-/// States, and what was found of the actions in them; both in units of their standard deviations.
-struct Data {
+/// Values, and the states that they were found in, both in units of their standard deviations.
+struct Standard {
     features: usize,
     actions: usize,
     states: Vec<f32>,
@@ -41,31 +36,30 @@ struct Data {
     scale: Vec<[f32; 2]>,
 }
 
-/// A hidden layer of `units` units, and the share of the variance of the planners' values that it
-/// explains in states that it was not fitted to.
-pub fn fit(
-    folder: &RunFolder,
-    world: &World,
-    model: &ActingModel,
-    units: usize,
-) -> Result<(Hidden, f64)> {
-    let data = Data::of(folder, world, model)?;
-    let rows = data.values.len() / data.actions;
+/// A hidden layer of `units` units, and the share of the variance of `planned` that it explains in
+/// states that it was not fitted to. `seed` is the root of its random numbers.
+///
+/// # Errors
+/// If there are fewer states than units.
+pub fn fit(planned: &Planned, units: usize, seed: u64) -> Result<(Hidden, f64)> {
+    let rows = planned.len();
     if rows < units {
         return Err(RunError::refused(
             format!("controller: planners made {rows} plans, too few to fit {units} hidden units"),
             Recovery::Episodes,
         ));
     }
-    let mut network = Network::new(&data, units, folder.preset().seed);
+    let data = Standard::of(planned);
+    let mut network = Network::new(&data, units, seed);
     let (tested, mut trained): (Vec<usize>, Vec<usize>) =
         (0..rows).partition(|i| i % TESTED == TESTED - 1);
-    let mut rng = stream(folder.preset().seed, "controller/hidden/order", &[]);
-    let updates = EPOCHS * (trained.len() / BATCH.min(trained.len()));
+    let mut rng = stream(seed, "controller/hidden/order", &[]);
+    let batch = BATCH.min(trained.len());
+    let updates = EPOCHS * (trained.len() / batch);
     let mut done = 0;
     for _ in 0..EPOCHS {
         trained.shuffle(&mut rng);
-        for batch in trained.chunks_exact(BATCH.min(trained.len())) {
+        for batch in trained.chunks_exact(batch) {
             let rate = RATE * (1.0 - done as f64 / updates as f64);
             network.update(&data, batch, rate);
             done += 1;
@@ -75,43 +69,10 @@ pub fn fit(
     Ok((network.layer(&data), explained))
 }
 
-impl Data {
-    /// What planners found in training episodes.
-    fn of(folder: &RunFolder, world: &World, model: &ActingModel) -> Result<Self> {
-        let (spec, collect) = (world.spec()?, &folder.preset().collect);
-        let policies = collect.policies();
-        let chosen: Vec<usize> = training_indices(collect.episodes)
-            .filter(|&i| policies[collect.driver(i)] == DriverName::Planner)
-            .collect();
-        let (features, actions) = (model.features(), model.actions.width());
-        let rows = |&i: &usize| -> Result<_> {
-            let (episode, latents) = folder.episode(i, &spec)?;
-            let (mut states, mut values) = (Vec::new(), Vec::new());
-            let mut state = vec![0.0; model.memory.state_len()];
-            let mut scratch = Scratch::default();
-            for t in 0..episode.steps() {
-                let z = &latents.mean[t * model.latent..(t + 1) * model.latent];
-                if let Some(found) = values_at(&episode.values, t, actions) {
-                    states.extend_from_slice(z);
-                    states.extend_from_slice(model.memory.hidden(&state));
-                    values.extend_from_slice(found);
-                }
-                let action = &episode.actions[t * actions..(t + 1) * actions];
-                model.memory.step(1, z, action, &mut state, &mut scratch);
-            }
-            Ok((states, values))
-        };
-        let found: Vec<_> = chosen.par_iter().map(rows).collect::<Result<_>>()?;
-        let (mut states, mut values) = (Vec::new(), Vec::new());
-        for (more_states, more_values) in found {
-            states.extend(more_states);
-            values.extend(more_values);
-        }
-        Ok(Self::new(features, actions, states, values))
-    }
-
-    /// Standardised.
-    fn new(features: usize, actions: usize, mut states: Vec<f32>, mut values: Vec<f32>) -> Self {
+impl Standard {
+    fn of(planned: &Planned) -> Self {
+        let (features, actions) = (planned.features, planned.actions);
+        let (mut states, mut values) = (planned.states.clone(), planned.values.clone());
         let scale = (0..features).map(|i| moments(states.iter().skip(i).step_by(features)));
         let scale: Vec<[f32; 2]> = scale.collect();
         for row in states.chunks_exact_mut(features) {
@@ -166,7 +127,7 @@ struct Network {
 }
 
 impl Network {
-    fn new(data: &Data, units: usize, seed: u64) -> Self {
+    fn new(data: &Standard, units: usize, seed: u64) -> Self {
         let (features, actions) = (data.features, data.actions);
         let mut first = vec![0.0; features * units];
         fill_normal(&mut stream(seed, "controller/hidden", &[]), &mut first);
@@ -202,7 +163,7 @@ impl Network {
     }
 
     /// One update on the states `batch`: half the mean square of the errors.
-    fn update(&mut self, data: &Data, batch: &[usize], rate: f64) {
+    fn update(&mut self, data: &Standard, batch: &[usize], rate: f64) {
         let (states, values) = data.gather(batch);
         let (units, mut errors) = self.forward(&states, data.actions);
         let rows = batch.len();
@@ -243,7 +204,7 @@ impl Network {
     }
 
     /// The share of the variance of the values in the states `rows` that the outputs explain.
-    fn explained(&mut self, data: &Data, rows: &[usize]) -> f64 {
+    fn explained(&mut self, data: &Standard, rows: &[usize]) -> f64 {
         let (states, values) = data.gather(rows);
         let (_, outputs) = self.forward(&states, data.actions);
         let square = |x: f32| f64::from(x) * f64::from(x);
@@ -257,7 +218,7 @@ impl Network {
     }
 
     /// The layer on [z, h] as they are.
-    fn layer(&self, data: &Data) -> Hidden {
+    fn layer(&self, data: &Standard) -> Hidden {
         let [weight, bias] = [0, 1].map(|i| &self.weights.0[i].value);
         let mut rows = Vec::with_capacity(self.units * (data.features + 1));
         for unit in 0..self.units {
@@ -294,7 +255,12 @@ mod tests {
         let values = raw
             .chunks_exact(features)
             .flat_map(|row| [value(row), -value(row)]);
-        let data = Data::new(features, 2, states, values.collect());
+        let data = Standard::of(&Planned {
+            features,
+            actions: 2,
+            states,
+            values: values.collect(),
+        });
         let (mut network, tested) = (Network::new(&data, 16, 1), Vec::from_iter(3600..4000));
         assert!(network.explained(&data, &tested).abs() < 0.05);
         let all: Vec<usize> = (0..3600).collect();

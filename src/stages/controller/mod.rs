@@ -6,11 +6,11 @@ mod evolution;
 mod fit;
 mod generation;
 mod hidden;
+mod lessons;
+mod planned;
 mod readout;
 mod ridge;
 mod seed_pool;
-
-use std::sync::Arc;
 
 use super::{Context, training_indices};
 use crate::{
@@ -29,6 +29,7 @@ use frmdn_cma_es::CmaError;
 
 use choice::choose;
 use generation::generation;
+use planned::{Fitted, Planned};
 
 pub use evolution::Evolution;
 pub use readout::{LinearReadout, readout};
@@ -67,48 +68,6 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     if let Some(state) = &saved {
         state.check(folder, model.features(), model.actions.width())?;
     }
-    let mut state = match saved {
-        // If the choice was made at the end of a shorter evolution, it is made again.
-        Some(state) => Evolution {
-            chosen: state.chosen && state.is_over(config.generations),
-            ..state
-        },
-        None => {
-            let hidden = match config.hidden {
-                0 => None,
-                units => {
-                    let (hidden, explained) = hidden::fit(folder, &world, &model, units)?;
-                    context.report.say(&format!(
-                        "controller: the {units} hidden units explain {:.0} % of the variance of \
-                         what planners found of the actions",
-                        100.0 * explained
-                    ));
-                    Some(Arc::new(hidden))
-                }
-            };
-            let hidden_layer = hidden.as_deref();
-            let whitening = whitening(folder, &model, hidden_layer)?;
-            let start = match config.start {
-                ControllerStart::Origin => vec![0.0; whitening.count(model.actions.width())],
-                _ => {
-                    let (x, explained) =
-                        fit::fit(folder, &world, &model, hidden_layer, &whitening)?;
-                    let what = match config.start {
-                        ControllerStart::First => "the first agent's outputs",
-                        ControllerStart::Values => "what planners found of the actions",
-                        _ => "the experts' actions",
-                    };
-                    context.report.say(&format!(
-                        "controller: begins where it explains {:.0} % of the variance of {what}",
-                        100.0 * explained
-                    ));
-                    x
-                }
-            };
-            Evolution::new(preset, of, hidden, whitening, start).map_err(failed)?
-        }
-    };
-    let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
     let evaluator = CandidateEvaluator {
         folder,
         preset,
@@ -116,6 +75,18 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         world: &world,
         context,
     };
+    let mut state = match saved {
+        // If the choice was made at the end of a shorter evolution, it is made again.
+        Some(state) => Evolution {
+            chosen: state.chosen && state.is_over(config.generations),
+            ..state
+        },
+        None => match begin(&evaluator, of)? {
+            Some(state) => state,
+            None => return context.check(),
+        },
+    };
+    let mut metrics = Metrics::resume(&metrics_path, "generation", state.generation)?;
     context.report.begin(
         "controller",
         "generations",
@@ -137,6 +108,50 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     context.report.end();
     outcome?;
     draw(folder, &metrics_path)
+}
+
+/// The evolution at its beginning, for the V and M of the checksum `model`. `None` after Ctrl-C.
+fn begin(evaluator: &CandidateEvaluator<'_>, of: String) -> Result<Option<Evolution>> {
+    let (folder, preset, model) = (evaluator.folder, evaluator.preset, evaluator.model);
+    let report = evaluator.context.report;
+    if preset.controller.start == ControllerStart::Values {
+        let planned = Planned::recorded(folder, evaluator.world, model)?;
+        let Some(fitted) = lessons::learn(evaluator, planned)? else {
+            return Ok(None);
+        };
+        report.say(&format!(
+            "controller: begins where it explains {:.0} % of the variance of what planners found of \
+             the actions",
+            100.0 * fitted.explained
+        ));
+        let Fitted {
+            hidden,
+            whitening,
+            x,
+            ..
+        } = fitted;
+        let state = Evolution::new(preset, of, hidden, whitening, x);
+        return state.map(Some).map_err(failed);
+    }
+    let whitening = whitening(folder, model, None)?;
+    let start = match preset.controller.start {
+        ControllerStart::First | ControllerStart::Imitate => {
+            let (x, explained) = fit::fit(folder, evaluator.world, model, &whitening)?;
+            let whose = match preset.controller.start {
+                ControllerStart::First => "the first agent's",
+                _ => "the experts'",
+            };
+            report.say(&format!(
+                "controller: begins at {whose} ways, {:.0} % of the variance of whose outputs it \
+                 explains",
+                100.0 * explained
+            ));
+            x
+        }
+        _ => vec![0.0; whitening.count(model.actions.width())],
+    };
+    let state = Evolution::new(preset, of, None, whitening, start);
+    state.map(Some).map_err(failed)
 }
 
 fn failed(e: CmaError) -> RunError {

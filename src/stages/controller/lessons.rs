@@ -1,0 +1,149 @@
+//! Episodes that C drives before its evolution while a planner looks on.
+
+use std::{ops::ControlFlow, path::PathBuf, sync::Mutex};
+
+use frmdn_env::Step;
+use rayon::prelude::*;
+
+use super::{
+    CandidateEvaluator, mean,
+    planned::{Fitted, Planned, Steps},
+};
+use crate::{
+    controller::Controller,
+    rollout::{Driver, Job, Moment, Outcome, Seen, Watcher, Who},
+    run::{Episode, LessonsConfig, Observed, Result, seeds},
+};
+
+/// C fitted to `planned`, and again after every round of lessons, whose plans are added to it.
+/// Episodes that are in the folder are not driven again. `None` after Ctrl-C.
+pub fn learn(evaluator: &CandidateEvaluator<'_>, mut planned: Planned) -> Result<Option<Fitted>> {
+    let (folder, model) = (evaluator.folder, evaluator.model);
+    let mut fitted = planned.fit(folder, model)?;
+    let Some(lessons) = &evaluator.preset.controller.lessons else {
+        return Ok(Some(fitted));
+    };
+    for round in 0..lessons.rounds {
+        let controller = fitted.controller(model.actions.width());
+        let Some(episodes) = drive(evaluator, lessons, round, &controller)? else {
+            return Ok(None);
+        };
+        let before = planned.len();
+        for episode in &episodes {
+            let Observed::Latents { values, .. } = &episode.observed else {
+                continue;
+            };
+            let steps = Steps {
+                latents: values,
+                actions: &episode.actions,
+                values: &episode.values,
+            };
+            planned.add(&steps, model);
+        }
+        fitted = planned.fit(folder, model)?;
+        evaluator.context.report.say(&format!(
+            "controller: lesson {} of {}: {} plans more, {:.0} % of the variance of what planners \
+             found explained",
+            round + 1,
+            lessons.rounds,
+            planned.len() - before,
+            100.0 * fitted.explained
+        ));
+    }
+    Ok(Some(fitted))
+}
+
+/// The episodes of a round. `None` after Ctrl-C.
+fn drive(
+    evaluator: &CandidateEvaluator<'_>,
+    lessons: &LessonsConfig,
+    round: usize,
+    controller: &Controller,
+) -> Result<Option<Vec<Episode>>> {
+    let context = evaluator.context;
+    let total = lessons.episodes as u64;
+    let done = Mutex::new(Vec::<Outcome>::new());
+    context.report.begin("lessons", "episodes", 0, total);
+    let episode = |i: usize| -> Result<Option<Episode>> {
+        let number = round * lessons.episodes + i;
+        let path = path(evaluator, number);
+        if path.exists() {
+            return Episode::load(&path).map(Some);
+        }
+        // From the end of the range: generations take theirs from its beginning.
+        let seed = seeds::EVOLVE.end - 1 - number as u64;
+        let mut lesson = Lesson::new(evaluator, seed);
+        let who = Who::Watched(controller, evaluator.preset.seed);
+        let driver = Driver::new(evaluator.world, context.stop).with_model(evaluator.model);
+        let outcome = driver.watch(Job::of(who, seed), &mut lesson)?;
+        if context.stop.is_set() {
+            return Ok(None);
+        }
+        lesson.episode.save(&path)?;
+        let mut done = done
+            .lock()
+            .expect("no thread panics while it holds the lock");
+        done.push(outcome);
+        let score = mean(&done, |o| o.score);
+        (context.report).advance(done.len() as u64, &format!("mean score {score:.0}"));
+        Ok(Some(lesson.episode))
+    };
+    let episodes: Result<Option<Vec<Episode>>> = (0..lessons.episodes)
+        .into_par_iter()
+        .map(episode)
+        .collect::<Result<Vec<_>>>()
+        .map(|all| all.into_iter().collect());
+    context.report.end();
+    episodes
+}
+
+fn path(evaluator: &CandidateEvaluator<'_>, number: usize) -> PathBuf {
+    (evaluator.folder).path(&format!("controller/lessons/{number:06}.npz"))
+}
+
+/// Records what V makes of the observations, and the planner's values.
+struct Lesson {
+    episode: Episode,
+}
+
+impl Lesson {
+    fn new(evaluator: &CandidateEvaluator<'_>, seed: u64) -> Self {
+        Self {
+            episode: Episode {
+                seed,
+                observed: Observed::Latents {
+                    len: evaluator.model.latent,
+                    values: Vec::new(),
+                },
+                action_len: evaluator.model.actions.width(),
+                actions: Vec::new(),
+                values: Vec::new(),
+                rewards: Vec::new(),
+                terminated: false,
+            },
+        }
+    }
+}
+
+impl Watcher for Lesson {
+    fn before(&mut self, moment: Moment<'_>) -> Result<ControlFlow<()>> {
+        let episode = &mut self.episode;
+        if let Observed::Latents { values, .. } = &mut episode.observed {
+            values.extend_from_slice(moment.latent);
+        }
+        episode.add(moment.action, moment.values);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn after(&mut self, step: &Step, _: Seen<'_>) -> Result<()> {
+        self.episode.rewards.push(step.reward as f32);
+        self.episode.terminated = step.terminated;
+        if step.done()
+            && let Observed::Latents { len, values } = &mut self.episode.observed
+        {
+            // What it ends with was not encoded, and nothing is planned there.
+            values.resize(values.len() + *len, 0.0);
+        }
+        Ok(())
+    }
+}
