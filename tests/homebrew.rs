@@ -36,11 +36,7 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
     let folder = dir.path();
     let archive = "controller.archive.generations=5";
     let text = success(&train(folder, "a", "2", &[archive]).output().unwrap());
-    for word in [
-        "lesson 1 of 1",
-        "what planners found",
-        "the clone of",
-    ] {
+    for word in ["lesson 1 of 1", "what planners found", "the clone of"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     // Stopped in the middle of the generations that begin in recorded episodes, and gone on with.

@@ -97,10 +97,7 @@ fn evaluate_candidates(
         .map(|x| state.controller(actions, x))
         .collect();
     let all: Vec<&Controller> = candidates.iter().collect();
-    let options = DriveOptions {
-        give_up_after: (config.give_up_after > 0).then_some(config.give_up_after),
-        ..DriveOptions::default()
-    };
+    let options = evaluator.options();
     if let Some(archive) = archive::of(evaluator, state) {
         let driven = archive::drive(evaluator, archive, state, &all, options)?;
         return Ok(driven.map(|(outcomes, steps)| Driven {

@@ -74,10 +74,16 @@ fn drive(
         let seed = seeds::EVOLVE.end - 1 - number as u64;
         let mut lesson = Lesson::new(evaluator, seed);
         let who = Who::Watched(controller, evaluator.preset.seed);
-        let driver = Driver::new(evaluator.world, context.stop).with_model(evaluator.model);
+        let driver = Driver::new(evaluator.world, context.stop)
+            .with_model(evaluator.model)
+            .with_options(evaluator.options());
         let outcome = driver.watch(Job::of(who, seed), &mut lesson)?;
         if context.stop.is_set() {
             return Ok(None);
+        }
+        if let Observed::Latents { len, values } = &mut lesson.episode.observed {
+            // What it ends with was not encoded, and nothing is planned there.
+            values.resize(values.len() + *len, 0.0);
         }
         lesson.episode.save(&path)?;
         let mut done = done
@@ -138,12 +144,6 @@ impl Watcher for Lesson {
     fn after(&mut self, step: &Step, _: Seen<'_>) -> Result<()> {
         self.episode.rewards.push(step.reward as f32);
         self.episode.terminated = step.terminated;
-        if step.done()
-            && let Observed::Latents { len, values } = &mut self.episode.observed
-        {
-            // What it ends with was not encoded, and nothing is planned there.
-            values.resize(values.len() + *len, 0.0);
-        }
         Ok(())
     }
 }

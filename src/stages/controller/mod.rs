@@ -251,6 +251,15 @@ struct CandidateEvaluator<'a> {
 }
 
 impl CandidateEvaluator<'_> {
+    /// How episodes of training are driven.
+    fn options(&self) -> DriveOptions {
+        let after = self.preset.controller.give_up_after;
+        DriveOptions {
+            give_up_after: (after > 0).then_some(after),
+            ..DriveOptions::default()
+        }
+    }
+
     /// Drives each of `controllers` on all `tracks`: their outcomes, one list for each controller.
     /// `None` after Ctrl-C.
     fn drive(
