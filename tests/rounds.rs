@@ -258,6 +258,7 @@ fn a_gate_stops_what_falls_short_and_says_what_to_do() {
     let run = dir.path().join("run");
     preset.gates = Some(GatesConfig {
         pixel_mse: 1.0,
+        rare_mse: None,
         kl: 99.0,
         active: 0,
         above_floor: -1e9,

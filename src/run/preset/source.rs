@@ -222,7 +222,7 @@ mod tests {
         ),
         (
             "homebrew",
-            "321be00bea19e51765a63a97e178e7014c57a99a7e8e36f17546674ba9105f32",
+            "8a210b1503124c882377d942397e4a0bdfe1c436152171bdc7c186e2f5f85c18",
         ),
         (
             "car-racing-scout",

@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// Times that every state is seen.
-const EPOCHS: usize = 15;
+const EPOCHS: usize = 30;
 /// States of an update.
 const BATCH: usize = 128;
 /// Learning rate of the first update; it falls to 0 along a line.
 const RATE: f64 = 2e-3;
 /// Part of a weight that is added to its gradient.
-const DECAY: f32 = 1e-3;
+const DECAY: f32 = 1e-4;
 /// Of so many states the last one is only tested on.
 const TESTED: usize = 10;
 
