@@ -33,6 +33,9 @@ pub struct AgentInfo {
     pub actions: usize,
 }
 
+/// Name of the controller's temperature in a file; it is 0 where there is none.
+const TEMPERATURE: &str = "temperature";
+
 /// Most values of an action, more than any environment has.
 const MOST_ACTIONS: usize = 1 << 16;
 
@@ -377,7 +380,14 @@ impl Agent {
         let weights = c
             .get("weight", &[self.info.actions, inputs + 1])
             .map_err(|e| damaged(e.to_string()))?;
+        let temperature = match c.0.iter().any(|t| t.name == TEMPERATURE) {
+            true => c
+                .get(TEMPERATURE, &[1])
+                .map_err(|e| damaged(e.to_string()))?[0],
+            false => 0.0,
+        };
         let controller = Controller::new(inputs, self.info.actions, weights.to_vec());
+        let controller = controller.with_temperature(temperature);
         Ok(controller.with_hidden(hidden.map(Arc::new)))
     }
 
@@ -419,6 +429,9 @@ impl Agent {
         );
         if let Some(hidden) = controller.hidden() {
             hidden.add_to(&mut tensors);
+        }
+        if controller.temperature() > 0.0 {
+            tensors.push(TEMPERATURE, &[1], vec![controller.temperature()]);
         }
         Checkpoint { tensors, state: () }.save(&controller_path(folder), CheckpointKind::Controller)
     }

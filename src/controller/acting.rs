@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use frmdn_engine::linear::dot;
+use frmdn_engine::{linear::dot, random::stream};
+use rand::RngExt;
 
 use super::Hidden;
 
@@ -17,6 +18,7 @@ pub struct Controller {
     /// `actions` rows of `inputs` weights and one bias.
     weights: Vec<f32>,
     hidden: Option<Arc<Hidden>>,
+    temperature: f32,
 }
 
 impl Controller {
@@ -36,6 +38,38 @@ impl Controller {
             actions,
             weights,
             hidden: None,
+            temperature: 0.0,
+        }
+    }
+
+    /// The same, of whose outputs for a discrete space the action is drawn: action i with a
+    /// probability in proportion to exp(output i / `temperature`). At 0 it is the largest.
+    #[must_use]
+    pub fn with_temperature(self, temperature: f32) -> Self {
+        Self {
+            temperature,
+            ..self
+        }
+    }
+
+    /// The temperature of [`Controller::with_temperature`].
+    pub fn temperature(&self) -> f32 {
+        self.temperature
+    }
+
+    /// Adds to the outputs what makes the largest of them a draw (Gumbel noise in units of the
+    /// temperature); nothing at a temperature of 0. The noise of a step is a function of the seed of
+    /// its episode and of the number of the step.
+    pub fn draw(&self, seed: u64, step: u64, outputs: &mut [f32]) {
+        if self.temperature <= 0.0 {
+            return;
+        }
+        let mut rng = stream(seed, "controller/draw", &[step]);
+        for output in outputs {
+            // Above 0 and below 1.
+            let uniform = (f64::from(rng.random::<u32>()) + 0.5) / 4_294_967_296.0;
+            let gumbel = -libm::log(-libm::log(uniform));
+            *output += self.temperature * gumbel as f32;
         }
     }
 
@@ -129,6 +163,25 @@ mod tests {
         c.outputs(&[2.0], &[-1.0], &mut a);
         assert!((a[0] - 0.075_766).abs() < 1e-5, "{a:?}");
         assert_eq!((c.features(), c.inputs()), (2, 2));
+    }
+
+    /// Of outputs 0 and 1 at a temperature of 0.5 the second is drawn with the probability
+    /// 1 / (1 + e⁻²) = 0.881; the largest always at 0.
+    #[test]
+    fn actions_are_drawn_by_the_softmax_of_the_outputs() {
+        let c = Controller::new(1, 2, vec![0.0; 4]);
+        let share = |c: &Controller| {
+            let drawn = (0..10_000u64).filter(|step| {
+                let mut outputs = [0.0, 1.0];
+                c.draw(7, *step, &mut outputs);
+                outputs[1] > outputs[0]
+            });
+            drawn.count() as f64 / 10_000.0
+        };
+        assert_eq!(share(&c), 1.0);
+        let found = share(&c.with_temperature(0.5));
+        // Three standard deviations.
+        assert!((found - 0.881).abs() < 0.01, "{found}");
     }
 
     #[test]

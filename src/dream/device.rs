@@ -21,7 +21,7 @@ use crate::{
 /// computed, but no longer counted.
 ///
 /// # Panics
-/// If a start's or a controller's sizes disagree with the memory.
+/// If a start's or a controller's sizes disagree with the memory, or a controller is not linear.
 pub fn dream_on(
     definition: &MemoryDefinition,
     actions: &Actions,
@@ -105,6 +105,7 @@ impl Population {
         let features = sizes.latent + sizes.hidden;
         let (mut weight, mut bias) = (vec![0.0; c * features * width], vec![0.0; c * width]);
         for (i, controller) in controllers.iter().enumerate() {
+            assert!(controller.hidden().is_none() && controller.temperature() == 0.0);
             for (a, row) in controller.weights().chunks_exact(features + 1).enumerate() {
                 for (f, value) in row[..features].iter().enumerate() {
                     weight[(i * features + f) * width + a] = *value;

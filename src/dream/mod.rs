@@ -248,7 +248,10 @@ impl Buffers {
             let z = &self.latents[i * latent..(i + 1) * latent];
             let h = memory.hidden(&self.states[i * state_len..(i + 1) * state_len]);
             let action = &mut self.actions[i * width..(i + 1) * width];
-            dreams.controller(dream.number).outputs(z, h, action);
+            let controller = dreams.controller(dream.number);
+            controller.outputs(z, h, action);
+            let start = (dream.number % dreams.starts.len()) as u64;
+            controller.draw(dreams.config.seed ^ start, step.into(), action);
             dreams.actions.squash(action);
             self.rngs.push(dreams.rng(dream.number, step));
         }

@@ -418,12 +418,17 @@ impl<'a> Worker<'a> {
                     let z = &rows.latents[row(i, rows.latent_len)];
                     let h = model.memory.hidden(&rows.states[row(i, rows.state_len)]);
                     controller.outputs(z, h, action);
+                    let seed = self.shared.jobs[lane.job].seed;
+                    controller.draw(seed, lane.outcome.steps.into(), action);
                     model.actions.squash(action);
                 }
                 (Actor::Controller(controller), _, Some(model)) => {
                     let z = &rows.latents[row(i, rows.latent_len)];
                     let h = model.memory.hidden(&rows.states[row(i, rows.state_len)]);
                     controller.outputs(z, h, action);
+                    let Job { seed, from, .. } = self.shared.jobs[lane.job];
+                    let seed = seed ^ from.map_or(0, |start| start.chances);
+                    controller.draw(seed, lane.outcome.steps.into(), action);
                     model.actions.squash(action);
                 }
                 (Actor::Expert, Seat::Expert(expert), _) => expert.act(action)?,

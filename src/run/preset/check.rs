@@ -123,14 +123,16 @@ impl Preset {
             let reason = "h's principal axes are of no use behind a hidden layer";
             return Err(impossible("controller.hidden", c.hidden, reason));
         }
+        not_negative("controller.temperature", c.temperature)?;
         if let Some(lessons) = &c.lessons {
             at_least("controller.lessons.rounds", lessons.rounds as u64, 1)?;
             at_least("controller.lessons.episodes", lessons.episodes as u64, 1)?;
         }
         if c.start != ControllerStart::Values {
-            let key = match (c.hidden > 0, &c.lessons) {
-                (true, _) => "controller.hidden",
-                (_, Some(_)) => "controller.lessons",
+            let key = match (c.hidden > 0, &c.lessons, c.temperature > 0.0) {
+                (true, ..) => "controller.hidden",
+                (_, Some(_), _) => "controller.lessons",
+                (.., true) => "controller.temperature",
                 _ => return Ok(()),
             };
             return Err(Impossible::FittedToValues { key });
@@ -188,7 +190,7 @@ pub(super) enum Impossible {
         "controller.start = \"values\" needs episodes of a planner: name `planner` in collect.policy"
     )]
     ValuesWithoutPlanner,
-    #[error("{key} is fitted to what planners found: it needs controller.start = \"values\"")]
+    #[error("{key} goes with what planners found: it needs controller.start = \"values\"")]
     FittedToValues { key: &'static str },
     #[error("controller.archive needs collect.random_start = false")]
     ArchiveOfRandomStarts,

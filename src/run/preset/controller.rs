@@ -44,6 +44,10 @@ pub struct ControllerConfig {
     /// actions; the evolution then moves what the units are multiplied by. 0: none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub hidden: usize,
+    /// Of a discrete space an action is drawn with a probability in proportion to exp(its output /
+    /// temperature). 0: the action of the largest output.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub temperature: f64,
     /// Axes of h, where `inputs` are principal ones.
     #[serde(default)]
     pub axes: usize,
@@ -244,6 +248,10 @@ impl LateRecombination {
 /// Whether there is nothing of it: presets of before stay what they were.
 fn is_none(count: &usize) -> bool {
     *count == 0
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 fn default_starts() -> u64 {

@@ -222,7 +222,7 @@ mod tests {
         ),
         (
             "homebrew",
-            "8a210b1503124c882377d942397e4a0bdfe1c436152171bdc7c186e2f5f85c18",
+            "6ce2c9feba1df827aaec487f9a249a101c82b9595d1b4470c6921226820629f3",
         ),
         (
             "car-racing-scout",

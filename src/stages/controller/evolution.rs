@@ -45,6 +45,9 @@ pub struct Evolution {
     /// The hidden layer, if there is one; its units then stand in place of [z, h].
     #[serde(skip)]
     pub hidden: Option<Arc<Hidden>>,
+    /// The temperature of its controllers.
+    #[serde(default)]
+    pub temperature: f64,
     /// Generations so far, over all starts.
     pub generation: u64,
     /// Frames so far, selection included.
@@ -94,6 +97,7 @@ impl Evolution {
             )?,
             model,
             hidden,
+            temperature: preset.controller.temperature,
             whitening,
             origin,
             generation: 0,
@@ -182,6 +186,7 @@ impl Evolution {
     /// The controller with the parameters `x`.
     pub(super) fn controller(&self, actions: usize, x: &[f64]) -> Controller {
         let controller = self.whitening.controller(actions, x);
+        let controller = controller.with_temperature(self.temperature as f32);
         controller.with_hidden(self.hidden.clone())
     }
 

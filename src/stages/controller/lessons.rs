@@ -24,7 +24,8 @@ pub fn learn(evaluator: &CandidateEvaluator<'_>, mut planned: Planned) -> Result
         return Ok(Some(fitted));
     };
     for round in 0..lessons.rounds {
-        let controller = fitted.controller(model.actions.width());
+        let temperature = evaluator.preset.controller.temperature;
+        let controller = fitted.controller(model.actions.width(), temperature);
         let Some(episodes) = drive(evaluator, lessons, round, &controller)? else {
             return Ok(None);
         };

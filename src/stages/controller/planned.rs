@@ -158,9 +158,10 @@ impl Planned {
 }
 
 impl Fitted {
-    /// It, ready to act.
-    pub fn controller(&self, actions: usize) -> Controller {
+    /// It, ready to act, at a temperature.
+    pub fn controller(&self, actions: usize, temperature: f64) -> Controller {
         let controller = self.whitening.controller(actions, &self.x);
+        let controller = controller.with_temperature(temperature as f32);
         controller.with_hidden(self.hidden.clone())
     }
 }
