@@ -46,7 +46,7 @@ pub struct Evolution {
     #[serde(skip)]
     pub hidden: Option<Arc<Hidden>>,
     /// The temperature of its controllers.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub temperature: f64,
     /// Generations so far, over all starts.
     pub generation: u64,
@@ -396,6 +396,10 @@ impl Evolution {
             "{why}: again from the best mean, {population} candidates, sigma {sigma:.3}"
         ))
     }
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 fn state_path(folder: &RunFolder) -> PathBuf {
