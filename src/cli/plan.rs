@@ -7,7 +7,7 @@ use super::{out::out, progress::span, table::table};
 use crate::{
     controller::Actions,
     measure,
-    rollout::PLANNED_STEPS,
+    rollout::{PLANNED_STEPS, WATCHED_STEPS},
     run::{DriverName, Preset},
     stages::{self, Context},
     vision::FRAME,
@@ -128,7 +128,13 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         let steps = c.population * archive.starts * archive.steps as usize;
         (generations, generations as f64 * steps as f64)
     });
+    // Trials take about a third of a step with its picture, V and M.
+    let taught = c.lessons.as_ref().map_or(0.0, |lessons| {
+        let episodes = (lessons.rounds * lessons.episodes) as f64;
+        episodes * 0.75 * limit * (1.0 + WATCHED_STEPS / 3.0)
+    });
     let driven = archived.1
+        + taught
         + (c.generations - archived.0) as f64 * early.max(late) as f64 * 0.75 * limit
         + (c.generations / c.select_every) as f64 * c.select_seeds as f64 * 0.95 * limit;
     let tested = preset.evaluate.episodes as f64 * 0.95 * limit;

@@ -25,7 +25,7 @@ pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, MeanMeasurement, Summary};
 pub use open_loop::{Brownian, OpenLoop, OpenLoopDriver};
 pub use outcome::{Outcome, progress_json};
-pub use planner::PLANNED_STEPS;
+pub use planner::{PLANNED_STEPS, WATCHED_STEPS};
 pub use policy::Policy;
 pub use start::StartPoint;
 pub use watcher::{Moment, Seen, Watcher};

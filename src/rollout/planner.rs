@@ -33,6 +33,9 @@ const DISTURBED: usize = 6;
 /// Steps of trials for each step that is carried out.
 pub const PLANNED_STEPS: f64 = ((SEQUENCES + FINALISTS * AGAIN) * STEPS / CARRIED_OUT) as f64;
 
+/// The same for each step at which it looks on.
+pub const WATCHED_STEPS: f64 = (SEQUENCES * STEPS / CARRIED_OUT) as f64;
+
 /// Plans in one episode.
 pub(super) struct Planner {
     /// Where sequences are tried.

@@ -1,6 +1,6 @@
 //! Episodes that C drives before its evolution while a planner looks on.
 
-use std::{ops::ControlFlow, path::PathBuf, sync::Mutex};
+use std::{ops::ControlFlow, path::Path, sync::Mutex};
 
 use frmdn_env::Step;
 use rayon::prelude::*;
@@ -10,9 +10,10 @@ use super::{
     planned::{Fitted, Planned, Steps},
 };
 use crate::{
+    agent::Agent,
     controller::Controller,
     rollout::{Driver, Job, Moment, Outcome, Seen, Watcher, Who},
-    run::{Episode, LessonsConfig, Observed, Result, seeds},
+    run::{Episode, LessonsConfig, Observed, Recovery, Result, RunError, seeds},
 };
 
 /// C fitted to `planned`, and again after every round of lessons, whose plans are added to it.
@@ -23,10 +24,13 @@ pub fn learn(evaluator: &CandidateEvaluator<'_>, mut planned: Planned) -> Result
     let Some(lessons) = &evaluator.preset.controller.lessons else {
         return Ok(Some(fitted));
     };
+    // Another V or M has lessons of its own.
+    let of = Agent::model_checksum(folder)?;
+    let place = folder.path(&format!("controller/lessons/{}", &of[..8]));
     for round in 0..lessons.rounds {
         let temperature = evaluator.preset.controller.temperature;
         let controller = fitted.controller(model.actions.width(), temperature);
-        let Some(episodes) = drive(evaluator, lessons, round, &controller)? else {
+        let Some(episodes) = drive(evaluator, lessons, round, &controller, &place)? else {
             return Ok(None);
         };
         let before = planned.len();
@@ -54,12 +58,13 @@ pub fn learn(evaluator: &CandidateEvaluator<'_>, mut planned: Planned) -> Result
     Ok(Some(fitted))
 }
 
-/// The episodes of a round. `None` after Ctrl-C.
+/// The episodes of a round, which are kept in `place`. `None` after Ctrl-C.
 fn drive(
     evaluator: &CandidateEvaluator<'_>,
     lessons: &LessonsConfig,
     round: usize,
     controller: &Controller,
+    place: &Path,
 ) -> Result<Option<Vec<Episode>>> {
     let context = evaluator.context;
     let total = lessons.episodes as u64;
@@ -67,12 +72,12 @@ fn drive(
     context.report.begin("lessons", "episodes", 0, total);
     let episode = |i: usize| -> Result<Option<Episode>> {
         let number = round * lessons.episodes + i;
-        let path = path(evaluator, number);
-        if path.exists() {
-            return Episode::load(&path).map(Some);
-        }
+        let path = place.join(format!("{number:06}.npz"));
         // From the end of the range: generations take theirs from its beginning.
         let seed = seeds::EVOLVE.end - 1 - number as u64;
+        if path.exists() {
+            return load(evaluator, &path, seed).map(Some);
+        }
         let mut lesson = Lesson::new(evaluator, seed);
         let who = Who::Watched(controller, evaluator.preset.seed);
         let driver = Driver::new(evaluator.world, context.stop)
@@ -104,8 +109,19 @@ fn drive(
     episodes
 }
 
-fn path(evaluator: &CandidateEvaluator<'_>, number: usize) -> PathBuf {
-    (evaluator.folder).path(&format!("controller/lessons/{number:06}.npz"))
+/// The lesson in `path`, which must be that of `seed` and of this V and these actions.
+fn load(evaluator: &CandidateEvaluator<'_>, path: &Path, seed: u64) -> Result<Episode> {
+    let (episode, model) = (Episode::load(path)?, evaluator.model);
+    let is_ours = episode.seed == seed
+        && episode.action_len == model.actions.width()
+        && matches!(episode.observed, Observed::Latents { len, .. } if len == model.latent);
+    if is_ours {
+        return Ok(episode);
+    }
+    Err(RunError::refused(
+        format!("{} is another lesson than this run needs", path.display()),
+        Recovery::Stage("controller"),
+    ))
 }
 
 /// Records what V makes of the observations, and the planner's values.

@@ -48,7 +48,8 @@ pub struct Fitted {
     pub whitening: Whitening,
     /// Its parameters.
     pub x: Vec<f64>,
-    /// The share of the values' variance that it explains.
+    /// The share of the values' variance that it explains; with a hidden layer, that which the
+    /// layer explains in states that it was not fitted to.
     pub explained: f64,
 }
 
@@ -123,9 +124,12 @@ impl Planned {
     /// If there are too few.
     pub fn fit(&self, folder: &RunFolder, model: &ActingModel) -> Result<Fitted> {
         let preset = folder.preset();
-        let layer = match preset.controller.hidden {
-            0 => None,
-            units => Some(hidden::fit(self, units, preset.seed)?.0),
+        let (layer, held_out) = match preset.controller.hidden {
+            0 => (None, None),
+            units => {
+                let (layer, explained) = hidden::fit(self, units, preset.seed)?;
+                (Some(layer), Some(explained))
+            }
         };
         let whitening = whitening(folder, model, layer.as_ref())?;
         let mut sums = Ridge::new(whitening.len() + 1, self.actions);
@@ -142,7 +146,8 @@ impl Planned {
         // Values come in units of reward, which say nothing to the evolution's step size.
         let unit = sums.sd();
         let (mut weights, explained) = sums.solve(RIDGE).ok_or_else(|| {
-            let what = "controller: there are no plans to be fitted to";
+            let what = "controller: there are no plans to be fitted to; planners value discrete \
+                        actions only";
             RunError::refused(what, Recovery::Episodes)
         })?;
         for weight in weights.iter_mut().flatten() {
@@ -152,7 +157,7 @@ impl Planned {
             x: whitening.parameters(&weights),
             hidden: layer.map(Arc::new),
             whitening,
-            explained,
+            explained: held_out.unwrap_or(explained),
         })
     }
 }
