@@ -83,6 +83,15 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
     assert!(folder.join("a.gif").exists());
 }
 
+/// They are not written where they are 0, and can be set all the same.
+#[test]
+fn what_is_not_written_can_be_set() {
+    for set in ["controller.hidden=8", "controller.temperature=0.5"] {
+        let text = error(&frmdn(&["plan", "tiny", "--set", set]));
+        assert!(text.contains("controller.start = \"values\""), "{text}");
+    }
+}
+
 #[test]
 fn what_needs_experts_says_so() {
     for (sets, words) in [

@@ -5,6 +5,13 @@ use toml::{Table, Value};
 use super::{Preset, spelling};
 use crate::run::{Result, RunError};
 
+/// Settings that are not written where they are 0.
+const UNWRITTEN: [(&str, &str, Value); 3] = [
+    ("vision", "rare", Value::Float(0.0)),
+    ("controller", "hidden", Value::Integer(0)),
+    ("controller", "temperature", Value::Float(0.0)),
+];
+
 impl Preset {
     /// This preset with `sets` (`key=value`, dotted keys) applied.
     ///
@@ -12,9 +19,10 @@ impl Preset {
     /// If a key does not exist, or a value is of another type or impossible.
     pub fn with(self, sets: &[String]) -> Result<Self> {
         let mut table = self.table();
-        // Not written where it is 0.
-        if let Some(vision) = table.get_mut("vision").and_then(Value::as_table_mut) {
-            vision.entry("rare").or_insert(Value::Float(0.0));
+        for (part, key, zero) in UNWRITTEN {
+            if let Some(part) = table.get_mut(part).and_then(Value::as_table_mut) {
+                part.entry(key).or_insert(zero);
+            }
         }
         for set in sets {
             apply(&mut table, set).map_err(|what| RunError::Config(format!("{set}: {what}")))?;
