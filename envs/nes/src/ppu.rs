@@ -193,8 +193,25 @@ impl Ppu {
                 let lines = lines.get_or_insert_with(|| Lines::of(self));
                 self.draw(line, lines, board, picture);
             }
-            self.pass_event(board);
+            match self.done {
+                FIRST_LINE..VBLANK_EVENT if picture.is_none() => self.pass_lines(board),
+                _ => self.pass_event(board),
+            }
         }
+    }
+
+    /// Does all lines that are over; one at least is.
+    fn pass_lines(&mut self, board: &Board<'_>) {
+        let over = (self.dot + u32::from(self.is_short) - NEXT) / LINE;
+        let end = VBLANK_EVENT.min(FIRST_LINE + over as u16);
+        if self.shows() {
+            for done in self.done..end {
+                self.flag_line((done - FIRST_LINE) as u8, board.chr(), board.mirroring());
+                self.next_line();
+                self.v = self.v & !0x041F | self.t & 0x041F;
+            }
+        }
+        self.done = end;
     }
 
     /// Does the next event.
