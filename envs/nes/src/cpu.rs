@@ -28,35 +28,40 @@ pub struct Cpu {
 pub trait Bus {
     fn read(&mut self, address: u16) -> u8;
     fn write(&mut self, address: u16, value: u8);
-    /// Reads a byte of the program.
-    fn fetch(&mut self, address: u16) -> u8;
-    /// Cycles pass.
-    fn tick(&mut self, cycles: u32);
-    /// A jump or branch back to `to` is taken by the instruction at `from`.
-    fn loops(&mut self, cpu: &Cpu, from: u16, to: u16);
+    /// Reads the instruction at `address`, its first byte in the lowest bits, and what follows it: in
+    /// the program's memory the program, elsewhere any value.
+    fn fetch(&mut self, address: u16) -> u32;
+    /// An instruction is done: it took so many cycles.
+    fn tick(&mut self, cycles: i32);
+    /// The instruction at `from` is about to jump or branch back to `to`.
+    fn loops(&mut self, registers: Registers, from: u16, to: u16);
     /// The processor stops for good.
     fn halt(&mut self);
 }
 
+/// Registers and flags that decide how a loop goes on.
+pub type Registers = [u8; 6];
+
 /// Addresses of the vectors.
 const NMI: u16 = 0xFFFA;
-const RESET: u16 = 0xFFFC;
 const IRQ: u16 = 0xFFFE;
 
+// All that is done with a processor is inlined where the instructions are executed, which alone lets
+// the compiler keep it in registers.
 impl Cpu {
-    /// The processor after power-on.
-    pub fn start(bus: &mut impl Bus) -> Self {
-        let mut cpu = Self {
+    /// The processor after power-on, whose program begins at `pc`.
+    pub fn start(pc: u16) -> Self {
+        Self {
             s: 0xFD,
             interrupts_off: true,
             zero: 1,
+            pc,
             ..Self::default()
-        };
-        cpu.pc = word(bus, RESET);
-        cpu
+        }
     }
 
     /// The flags as a byte; bit 4 is set where a program pushes them.
+    #[inline(always)]
     pub fn flags(&self, by_program: bool) -> u8 {
         u8::from(self.carry)
             | u8::from(self.zero == 0) << 1
@@ -68,6 +73,7 @@ impl Cpu {
             | self.negative & 0x80
     }
 
+    #[inline(always)]
     fn set_flags(&mut self, value: u8) {
         self.carry = value & 1 != 0;
         self.zero = !value & 2;
@@ -96,23 +102,27 @@ impl Cpu {
         bus.read(0x100 | u16::from(self.s))
     }
 
+    #[inline(always)]
     fn push_word(&mut self, bus: &mut impl Bus, value: u16) {
         let [low, high] = value.to_le_bytes();
         self.push(bus, high);
         self.push(bus, low);
     }
 
+    #[inline(always)]
     fn pop_word(&mut self, bus: &mut impl Bus) -> u16 {
         let low = self.pop(bus);
         u16::from_le_bytes([low, self.pop(bus)])
     }
 
     /// An interrupt that cannot be refused.
+    #[inline(always)]
     pub fn nmi(&mut self, bus: &mut impl Bus) {
         self.interrupt(bus, NMI, false);
         bus.tick(7);
     }
 
+    #[inline(always)]
     fn interrupt(&mut self, bus: &mut impl Bus, vector: u16, by_program: bool) {
         self.push_word(bus, self.pc);
         self.push(bus, self.flags(by_program));
@@ -120,46 +130,16 @@ impl Cpu {
         self.pc = word(bus, vector);
     }
 
+    /// Registers and flags that decide how a loop goes on.
     #[inline(always)]
-    fn next(&mut self, bus: &mut impl Bus) -> u8 {
-        let value = bus.fetch(self.pc);
-        self.pc = self.pc.wrapping_add(1);
-        value
-    }
-
-    #[inline(always)]
-    fn next_word(&mut self, bus: &mut impl Bus) -> u16 {
-        let low = self.next(bus);
-        u16::from_le_bytes([low, self.next(bus)])
-    }
-
-    #[inline(always)]
-    fn zero_page(&mut self, bus: &mut impl Bus, index: u8) -> u16 {
-        u16::from(self.next(bus).wrapping_add(index))
-    }
-
-    /// An absolute address and an index, and whether they are in two pages.
-    #[inline(always)]
-    fn absolute(&mut self, bus: &mut impl Bus, index: u8) -> (u16, bool) {
-        let base = self.next_word(bus);
-        let address = base.wrapping_add(u16::from(index));
-        (address, base >> 8 != address >> 8)
+    fn registers(&self) -> Registers {
+        [self.a, self.x, self.y, self.s, self.flags(false), self.zero]
     }
 
     /// The address at (zero page + X).
     #[inline(always)]
-    fn indexed_indirect(&mut self, bus: &mut impl Bus) -> u16 {
-        let at = self.next(bus).wrapping_add(self.x);
-        zero_word(bus, at)
-    }
-
-    /// The address at a place in the zero page, plus Y.
-    #[inline(always)]
-    fn indirect_indexed(&mut self, bus: &mut impl Bus) -> (u16, bool) {
-        let at = self.next(bus);
-        let base = zero_word(bus, at);
-        let address = base.wrapping_add(u16::from(self.y));
-        (address, base >> 8 != address >> 8)
+    fn indexed_indirect(&self, bus: &mut impl Bus, at: u8) -> u16 {
+        zero_word(bus, at.wrapping_add(self.x))
     }
 
     #[inline(always)]
@@ -189,76 +169,118 @@ impl Cpu {
         self.nz(value >> 1 | u8::from(high) << 7)
     }
 
-    #[inline(always)]
-    fn branch(&mut self, bus: &mut impl Bus, taken: bool) {
-        let offset = self.next(bus).cast_signed();
-        if !taken {
-            bus.tick(2);
-            return;
-        }
-        let target = self.pc.wrapping_add_signed(offset.into());
-        bus.tick(if target >> 8 == self.pc >> 8 { 3 } else { 4 });
-        let from = self.pc.wrapping_sub(2);
-        self.pc = target;
-        if offset < 0 {
-            bus.loops(self, from, target);
-        }
-    }
-
     /// Executes one instruction.
     #[inline(always)]
     pub fn step(&mut self, bus: &mut impl Bus) {
+        let code = bus.fetch(self.pc);
+        // One in six is a branch. It is done without a jump to its opcode's place; the machine then
+        // also guesses better where the others jump.
+        let cycles = if code & 0x1F == 0x10 {
+            self.branch(bus, code)
+        } else {
+            self.execute(bus, code)
+        };
+        bus.tick(cycles);
+    }
+
+    /// Executes the branch `code`: gives its cycles.
+    #[inline(always)]
+    fn branch(&mut self, bus: &mut impl Bus, code: u32) -> i32 {
+        let [opcode, offset, ..] = code.to_le_bytes();
+        let from = self.pc;
+        self.pc = self.pc.wrapping_add(2);
+        let flags = self.negative >> 7
+            | u8::from(self.overflow) << 1
+            | u8::from(self.carry) << 2
+            | u8::from(self.zero == 0) << 3;
+        // Two bits say which flag, the next one what it has to be.
+        if (flags >> (opcode >> 6) ^ opcode >> 5) & 1 != 0 {
+            return 2;
+        }
+        let offset = offset.cast_signed();
+        let target = self.pc.wrapping_add_signed(offset.into());
+        if offset < 0 {
+            bus.loops(self.registers(), from, target);
+        }
+        let cycles = if target >> 8 == self.pc >> 8 { 3 } else { 4 };
+        self.pc = target;
+        cycles
+    }
+
+    /// Executes the instruction `code`: gives its cycles.
+    #[inline(always)]
+    fn execute(&mut self, bus: &mut impl Bus, code: u32) -> i32 {
+        let [opcode, byte, high, _] = code.to_le_bytes();
+        let word = u16::from_le_bytes([byte, high]);
+        let mut cycles = 2;
+        // The instruction has so many bytes.
+        macro_rules! length {
+            ($n:expr) => {
+                self.pc = self.pc.wrapping_add($n)
+            };
+        }
         // Address, by mode; and the cycles of reading there, which take one more across a page.
         macro_rules! at {
             (zp) => {{
-                bus.tick(3);
-                self.zero_page(bus, 0)
+                length!(2);
+                cycles = 3;
+                u16::from(byte)
             }};
             (zpx) => {{
-                bus.tick(4);
-                self.zero_page(bus, self.x)
+                length!(2);
+                cycles = 4;
+                u16::from(byte.wrapping_add(self.x))
             }};
             (zpy) => {{
-                bus.tick(4);
-                self.zero_page(bus, self.y)
+                length!(2);
+                cycles = 4;
+                u16::from(byte.wrapping_add(self.y))
             }};
             (abs) => {{
-                bus.tick(4);
-                self.next_word(bus)
+                length!(3);
+                cycles = 4;
+                word
             }};
             (absx) => {{
-                let (address, crosses) = self.absolute(bus, self.x);
-                bus.tick(4 + u32::from(crosses));
+                length!(3);
+                let (address, crosses) = indexed(word, self.x);
+                cycles = 4 + crosses;
                 address
             }};
             (absy) => {{
-                let (address, crosses) = self.absolute(bus, self.y);
-                bus.tick(4 + u32::from(crosses));
+                length!(3);
+                let (address, crosses) = indexed(word, self.y);
+                cycles = 4 + crosses;
                 address
             }};
             (indx) => {{
-                bus.tick(6);
-                self.indexed_indirect(bus)
+                length!(2);
+                cycles = 6;
+                self.indexed_indirect(bus, byte)
             }};
             (indy) => {{
-                let (address, crosses) = self.indirect_indexed(bus);
-                bus.tick(5 + u32::from(crosses));
+                length!(2);
+                let (address, crosses) = indexed(zero_word(bus, byte), self.y);
+                cycles = 5 + crosses;
                 address
             }};
         }
         // Address and cycles of writing, which never depend on pages.
         macro_rules! to {
             (absx) => {{
-                bus.tick(5);
-                self.absolute(bus, self.x).0
+                length!(3);
+                cycles = 5;
+                indexed(word, self.x).0
             }};
             (absy) => {{
-                bus.tick(5);
-                self.absolute(bus, self.y).0
+                length!(3);
+                cycles = 5;
+                indexed(word, self.y).0
             }};
             (indy) => {{
-                bus.tick(6);
-                self.indirect_indexed(bus).0
+                length!(2);
+                cycles = 6;
+                indexed(zero_word(bus, byte), self.y).0
             }};
             ($mode:ident) => {
                 at!($mode)
@@ -266,8 +288,8 @@ impl Cpu {
         }
         macro_rules! value {
             (imm) => {{
-                bus.tick(2);
-                self.next(bus)
+                length!(2);
+                byte
             }};
             ($mode:ident) => {{
                 let address = at!($mode);
@@ -303,7 +325,7 @@ impl Cpu {
         macro_rules! change {
             ($mode:ident, |$value:ident| $new:expr) => {{
                 let address = to!($mode);
-                bus.tick(2);
+                cycles += 2;
                 let $value = bus.read(address);
                 // The old value is written first, as the processor does.
                 let new = $new;
@@ -368,11 +390,18 @@ impl Cpu {
         }
         macro_rules! implied {
             ($($work:tt)*) => {{
-                bus.tick(2);
+                length!(1);
                 $($work)*
             }};
         }
-        match self.next(bus) {
+        macro_rules! store_and {
+            ($value:expr, $index:expr) => {{
+                length!(3);
+                cycles = 5;
+                store_and(bus, $value, word, $index);
+            }};
+        }
+        match opcode {
             // Loads and stores.
             0xA9 => load!(a, imm),
             0xA5 => load!(a, zp),
@@ -418,20 +447,24 @@ impl Cpu {
             0x88 => implied!(self.y = self.nz(self.y.wrapping_sub(1))),
             // The stack.
             0x48 => {
-                bus.tick(3);
+                length!(1);
+                cycles = 3;
                 self.push(bus, self.a);
             }
             0x08 => {
-                bus.tick(3);
+                length!(1);
+                cycles = 3;
                 self.push(bus, self.flags(true));
             }
             0x68 => {
-                bus.tick(4);
+                length!(1);
+                cycles = 4;
                 let value = self.pop(bus);
                 self.a = self.nz(value);
             }
             0x28 => {
-                bus.tick(4);
+                length!(1);
+                cycles = 4;
                 let value = self.pop(bus);
                 self.set_flags(value);
             }
@@ -585,54 +618,46 @@ impl Cpu {
             0xD8 => implied!(self.decimal = false),
             0xF8 => implied!(self.decimal = true),
             // Branches and jumps.
-            0x10 => self.branch(bus, self.negative & 0x80 == 0),
-            0x30 => self.branch(bus, self.negative & 0x80 != 0),
-            0x50 => self.branch(bus, !self.overflow),
-            0x70 => self.branch(bus, self.overflow),
-            0x90 => self.branch(bus, !self.carry),
-            0xB0 => self.branch(bus, self.carry),
-            0xD0 => self.branch(bus, self.zero != 0),
-            0xF0 => self.branch(bus, self.zero == 0),
+            0x10 | 0x30 | 0x50 | 0x70 | 0x90 | 0xB0 | 0xD0 | 0xF0 => {
+                cycles = self.branch(bus, code);
+            }
             0x4C => {
-                bus.tick(3);
-                let from = self.pc.wrapping_sub(1);
-                self.pc = self.next_word(bus);
-                if self.pc <= from {
-                    bus.loops(self, from, self.pc);
+                cycles = 3;
+                if word <= self.pc {
+                    bus.loops(self.registers(), self.pc, word);
                 }
+                self.pc = word;
             }
             0x6C => {
-                bus.tick(5);
-                let at = self.next_word(bus);
+                cycles = 5;
                 // The high byte comes from the same page.
-                let low = bus.read(at);
-                let high = bus.read(at & 0xFF00 | at.wrapping_add(1) & 0xFF);
+                let low = bus.read(word);
+                let high = bus.read(word & 0xFF00 | word.wrapping_add(1) & 0xFF);
                 self.pc = u16::from_le_bytes([low, high]);
             }
             0x20 => {
-                bus.tick(6);
-                let target = self.next_word(bus);
-                self.push_word(bus, self.pc.wrapping_sub(1));
-                self.pc = target;
+                cycles = 6;
+                self.push_word(bus, self.pc.wrapping_add(2));
+                self.pc = word;
             }
             0x60 => {
-                bus.tick(6);
+                cycles = 6;
                 self.pc = self.pop_word(bus).wrapping_add(1);
             }
             0x40 => {
-                bus.tick(6);
+                cycles = 6;
                 let flags = self.pop(bus);
                 self.set_flags(flags);
                 self.pc = self.pop_word(bus);
             }
             0x00 => {
-                bus.tick(7);
-                self.pc = self.pc.wrapping_add(1);
+                cycles = 7;
+                length!(2);
                 self.interrupt(bus, IRQ, true);
             }
-            0xEA => bus.tick(2),
+            0xEA => length!(1),
             // Those without a name from the makers: nothing, with every mode.
-            0x1A | 0x3A | 0x5A | 0x7A | 0xDA | 0xFA => bus.tick(2),
+            0x1A | 0x3A | 0x5A | 0x7A | 0xDA | 0xFA => length!(1),
             0x80 | 0x82 | 0x89 | 0xC2 | 0xE2 => {
                 value!(imm);
             }
@@ -723,16 +748,16 @@ impl Cpu {
                 self.carry = both >= value;
                 self.x = self.nz(both.wrapping_sub(value));
             }
-            0x9C => self.store_and(bus, self.y, self.x),
-            0x9E => self.store_and(bus, self.x, self.y),
-            // The rest is not stable on a real processor (8B, 93, 9B, 9F, BB) or stops it.
-            _ => {
-                self.pc = self.pc.wrapping_sub(1);
+            0x9C => store_and!(self.y, self.x),
+            0x9E => store_and!(self.x, self.y),
+            // Some of these are not stable on a real processor (8B, 93, 9B, 9F, BB), the others stop it.
+            0x02 | 0x12 | 0x22 | 0x32 | 0x42 | 0x52 | 0x62 | 0x72 | 0x8B | 0x92 | 0x93 | 0x9B
+            | 0x9F | 0xB2 | 0xBB | 0xD2 | 0xF2 => {
                 self.jammed = true;
                 bus.halt();
-                bus.tick(2);
             }
         }
+        cycles
     }
 
     #[inline(always)]
@@ -741,29 +766,51 @@ impl Cpu {
         self.negative = value;
         self.overflow = value & 0x40 != 0;
     }
+}
 
-    /// Stores `value` and the high byte of the base address plus one, at base plus `index`; across a
-    /// page the high byte of the address is what is stored.
-    fn store_and(&mut self, bus: &mut impl Bus, value: u8, index: u8) {
-        bus.tick(5);
-        let base = self.next_word(bus);
-        let [low, carry] = (base & 0xFF).wrapping_add(index.into()).to_le_bytes();
-        let stored = value & ((base >> 8) as u8).wrapping_add(1);
-        let high = if carry == 0 {
-            (base >> 8) as u8
-        } else {
-            stored
-        };
-        bus.write(u16::from_le_bytes([low, high]), stored);
+/// An address and an index: their sum, and 1 if it is in another page.
+#[inline(always)]
+fn indexed(base: u16, index: u8) -> (u16, i32) {
+    let address = base.wrapping_add(u16::from(index));
+    (address, i32::from(base >> 8 != address >> 8))
+}
+
+/// Stores `value` and the high byte of the base address plus one, at base plus `index`; across a
+/// page the high byte of the address is what is stored.
+#[inline(always)]
+fn store_and(bus: &mut impl Bus, value: u8, base: u16, index: u8) {
+    let [low, carry] = (base & 0xFF).wrapping_add(index.into()).to_le_bytes();
+    let stored = value & ((base >> 8) as u8).wrapping_add(1);
+    let high = if carry == 0 {
+        (base >> 8) as u8
+    } else {
+        stored
+    };
+    bus.write(u16::from_le_bytes([low, high]), stored);
+}
+
+/// Bytes of the instruction that begins with `opcode`.
+pub fn length(opcode: u8) -> u16 {
+    match opcode {
+        0x20 => 3,
+        0x00 | 0x40 | 0x60 => 1,
+        _ => match opcode & 0x1F {
+            0x02 if opcode & 0x80 == 0 => 1,
+            0x08 | 0x0A | 0x12 | 0x18 | 0x1A => 1,
+            0x0C..=0x0F | 0x19 | 0x1B..=0x1F => 3,
+            _ => 2,
+        },
     }
 }
 
+#[inline(always)]
 fn word(bus: &mut impl Bus, at: u16) -> u16 {
     let low = bus.read(at);
     u16::from_le_bytes([low, bus.read(at.wrapping_add(1))])
 }
 
 /// A word of the zero page, which wraps.
+#[inline(always)]
 fn zero_word(bus: &mut impl Bus, at: u8) -> u16 {
     let low = bus.read(at.into());
     u16::from_le_bytes([low, bus.read(at.wrapping_add(1).into())])
