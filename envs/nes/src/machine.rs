@@ -324,6 +324,12 @@ impl<'c> Console<'c> {
     /// Copies a page of memory to the sprites.
     fn copy_sprites(&mut self, ram: &[u8; 0x800], page: u8) {
         let start = u16::from(page) << 8;
+        if page < 0x20 {
+            for byte in &ram[usize::from(start) & 0x7FF..][..0x100] {
+                self.state.ppu.write_oam(*byte);
+            }
+            return;
+        }
         for i in 0..0x100 {
             let byte = self.read(ram, start | i);
             self.state.ppu.write_oam(byte);
