@@ -33,6 +33,8 @@ pub trait Bus {
     fn fetch(&mut self, address: u16) -> u32;
     /// An instruction is done: it took so many cycles.
     fn tick(&mut self, cycles: i32);
+    /// Cycles in which instructions can still begin.
+    fn ahead(&self) -> i32;
     /// The instruction at `from` is about to jump or branch back to `to`.
     fn loops(&mut self, registers: Registers, from: u16, to: u16);
     /// The processor stops for good.
@@ -401,6 +403,19 @@ impl Cpu {
                 store_and(bus, $value, word, $index);
             }};
         }
+        // A run of up to four of this instruction at once, of those that begin in time: games shift
+        // and count so.
+        macro_rules! run {
+            (|$n:ident| $($work:tt)*) => {{
+                let others = code ^ u32::from(opcode) * 0x0101_0101;
+                let same = others.trailing_zeros() as i32 / 8;
+                let $n = same.min((bus.ahead() + 1) / 2);
+                length!($n as u16);
+                cycles = 2 * $n;
+                let $n = $n as u8;
+                $($work)*
+            }};
+        }
         match opcode {
             // Loads and stores.
             0xA9 => load!(a, imm),
@@ -441,10 +456,10 @@ impl Cpu {
             0x98 => implied!(self.a = self.nz(self.y)),
             0xBA => implied!(self.x = self.nz(self.s)),
             0x9A => implied!(self.s = self.x),
-            0xE8 => implied!(self.x = self.nz(self.x.wrapping_add(1))),
-            0xC8 => implied!(self.y = self.nz(self.y.wrapping_add(1))),
-            0xCA => implied!(self.x = self.nz(self.x.wrapping_sub(1))),
-            0x88 => implied!(self.y = self.nz(self.y.wrapping_sub(1))),
+            0xE8 => run!(|n| self.x = self.nz(self.x.wrapping_add(n))),
+            0xC8 => run!(|n| self.y = self.nz(self.y.wrapping_add(n))),
+            0xCA => run!(|n| self.x = self.nz(self.x.wrapping_sub(n))),
+            0x88 => run!(|n| self.y = self.nz(self.y.wrapping_sub(n))),
             // The stack.
             0x48 => {
                 length!(1);
@@ -533,7 +548,7 @@ impl Cpu {
             0xC4 => compare!(y, zp),
             0xCC => compare!(y, abs),
             // Shifts, and counting in memory.
-            0x0A => implied!(self.a = self.shift_left(self.a, false)),
+            0x0A => run!(|n| self.a = self.shift_left(self.a << (n - 1), false)),
             0x06 => {
                 change!(zp, |v| self.shift_left(v, false));
             }
@@ -559,7 +574,7 @@ impl Cpu {
             0x3E => {
                 change!(absx, |v| self.shift_left(v, self.carry));
             }
-            0x4A => implied!(self.a = self.shift_right(self.a, false)),
+            0x4A => run!(|n| self.a = self.shift_right(self.a >> (n - 1), false)),
             0x46 => {
                 change!(zp, |v| self.shift_right(v, false));
             }

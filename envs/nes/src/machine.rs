@@ -405,6 +405,11 @@ impl Bus for Machine<'_, '_> {
     }
 
     #[inline(always)]
+    fn ahead(&self) -> i32 {
+        self.ahead
+    }
+
+    #[inline(always)]
     fn halt(&mut self) {
         self.console.until -= self.ahead;
         self.ahead = 0;

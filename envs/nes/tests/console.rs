@@ -31,6 +31,11 @@ fn program() -> Vec<u8> {
         0xE6, 0x12, 0x40, // INC $12, RTI
     ];
     assert_eq!(start.len(), 0x3E, "the loop for ever is at $803B");
+    file(start, interrupt)
+}
+
+/// A cartridge whose program begins with `start` at $8000; at $8100 is its interrupt.
+fn file(start: &[u8], interrupt: &[u8]) -> Vec<u8> {
     let mut file = b"NES\x1A\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let mut prg = vec![0xEA; 0x4000];
     prg[..start.len()].copy_from_slice(start);
@@ -88,6 +93,33 @@ fn pictures_skipped_loops_and_copies_change_nothing() {
         again.frame(frame & 1);
     }
     assert_eq!(bytes(calm.state()), bytes(again.state()));
+}
+
+#[test]
+fn runs_of_an_instruction_do_what_single_ones_do() {
+    let start: &[u8] = &[
+        0xA2, 0x1F, // copy the routine: LDX #$1F
+        0xBD, 0x00, 0x81, 0x9D, 0x00, 0x03, 0xCA, 0x10, 0xF7, // from $8100 to $0300
+        0xA9, 0xB7, 0xA2, 0x03, 0xA0, 0xFA, 0x20, 0x00, 0x81, 0x08, // A, X, Y, JSR $8100, PHP
+        0x85, 0x10, 0x86, 0x11, 0x84, 0x12, 0x68, 0x85, 0x13, // keep them and the flags
+        0xA9, 0xB7, 0xA2, 0x03, 0xA0, 0xFA, 0x20, 0x00, 0x03, 0x08, // the same, JSR $0300
+        0x85, 0x20, 0x86, 0x21, 0x84, 0x22, 0x68, 0x85, 0x23, // keep them
+        0x4C, 0x31, 0x80, // for ever
+    ];
+    assert_eq!(start.len(), 0x34, "the loop for ever is at $8031");
+    let routine: &[u8] = &[
+        0x0A, 0x0A, 0x0A, // ASL × 3
+        0x4A, 0x4A, 0x4A, 0x4A, 0x4A, // LSR × 5
+        0xC8, 0xC8, 0xC8, 0xC8, 0xC8, 0xC8, // INY × 6
+        0xE8, 0xE8, 0xCA, 0xCA, 0xCA, 0xCA, // INX × 2, DEX × 4
+        0x88, 0x88, // DEY × 2
+        0xEA, 0xEA, 0xEA, 0xEA, 0xEA, 0xEA, 0x60, // NOP × 6, RTS
+    ];
+    let mut nes = Nes::new(Arc::new(Cartridge::new(&file(start, routine)).unwrap()));
+    nes.frame(0);
+    let [there, here] = [0x10, 0x20].map(|at| &nes.ram()[at..at + 4]);
+    assert_eq!(there, here, "in the memory instructions come one by one");
+    assert_eq!(there, [0x05, 0x01, 0xFE, 0xB5]);
 }
 
 #[test]
