@@ -18,7 +18,7 @@ const SMALLER: [&str; 12] = [
     "controller.archive.steps=8",
     "controller.archive.backward=2",
     "controller.archive.own=1",
-    "controller.hidden=8",
+    "controller.hidden=[8, 4]",
     "controller.lessons.rounds=1",
     "controller.lessons.episodes=2",
 ];
@@ -66,7 +66,7 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
         .map(|m| m["name"].as_str().unwrap())
         .collect();
     assert!(names.contains(&"x") && names.contains(&"flag"), "{names:?}");
-    // The file of the agent has the hidden layer too.
+    // The file of the agent has the hidden layers too.
     let file = [
         "evaluate",
         "a/agent.safetensors",
@@ -83,10 +83,10 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
     assert!(folder.join("a.gif").exists());
 }
 
-/// They are not written where they are 0, and can be set all the same.
+/// They are not written where there is nothing of them, and can be set all the same.
 #[test]
 fn what_is_not_written_can_be_set() {
-    for set in ["controller.hidden=8", "controller.temperature=0.5"] {
+    for set in ["controller.hidden=[8]", "controller.temperature=0.5"] {
         let text = error(&frmdn(&["plan", "tiny", "--set", set]));
         assert!(text.contains("controller.start = \"values\""), "{text}");
     }
@@ -100,7 +100,7 @@ fn what_needs_experts_says_so() {
             ["controller.start = \"imitate\"", "planner"],
         ),
         (
-            ["controller.hidden=0", "collect.policy=random"],
+            ["controller.hidden=[]", "collect.policy=random"],
             ["controller.start = \"values\"", "planner"],
         ),
         (
@@ -108,8 +108,12 @@ fn what_needs_experts_says_so() {
             ["controller.hidden", "controller.start = \"values\""],
         ),
         (
-            ["controller.hidden=257", "seed=2"],
-            ["controller.hidden", "at most 256"],
+            ["controller.hidden=[8, 257]", "seed=2"],
+            ["controller.hidden", "1 to 256 units"],
+        ),
+        (
+            ["controller.hidden=[8, 8, 8, 8, 8]", "seed=2"],
+            ["controller.hidden", "at most 4 layers"],
         ),
         (
             ["controller.archive.own=17", "seed=2"],

@@ -157,7 +157,7 @@ mod tests {
     /// the output 7·0 − 2·0.462117 + 1 = 0.075766.
     #[test]
     fn a_hidden_layer_comes_before_the_outputs() {
-        let hidden = Hidden::new(2, vec![0.5, 0.0, -1.0, 0.0, 2.0, 2.5]);
+        let hidden = Hidden::new(2, vec![vec![0.5, 0.0, -1.0, 0.0, 2.0, 2.5]]);
         let c = Controller::new(2, 1, vec![7.0, -2.0, 1.0]).with_hidden(Some(Arc::new(hidden)));
         let mut a = [0.0];
         c.outputs(&[2.0], &[-1.0], &mut a);

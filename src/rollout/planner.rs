@@ -21,6 +21,10 @@ const SEQUENCES: usize = 32;
 const STEPS: usize = 20;
 /// Steps of a plan that are carried out before the next one is made.
 const CARRIED_OUT: usize = 2;
+/// Steps from one look to the next while another acts: neighbours say nearly the same.
+const LOOK_AFTER: usize = 8;
+/// The same where most trials were lost: there the choice matters.
+const LOOK_AFTER_LOSS: usize = 2;
 /// The best sequences, which are tried again with other random numbers.
 const FINALISTS: usize = 4;
 /// Number of these trials.
@@ -33,8 +37,9 @@ const DISTURBED: usize = 6;
 /// Steps of trials for each step that is carried out.
 pub const PLANNED_STEPS: f64 = ((SEQUENCES + FINALISTS * AGAIN) * STEPS / CARRIED_OUT) as f64;
 
-/// The same for each step at which it looks on.
-pub const WATCHED_STEPS: f64 = (SEQUENCES * STEPS / CARRIED_OUT) as f64;
+/// The same for each step while it looks on, one in five of them where most trials are lost.
+pub const WATCHED_STEPS: f64 =
+    (SEQUENCES * STEPS) as f64 * (0.8 / LOOK_AFTER as f64 + 0.2 / LOOK_AFTER_LOSS as f64);
 
 /// Plans in one episode.
 pub(super) struct Planner {
@@ -147,7 +152,8 @@ impl Planner {
         &self.values
     }
 
-    /// Looks on while another acts: every second step it tries sequences, for [`Planner::values`].
+    /// Looks on while another acts: at times it tries sequences, for [`Planner::values`], more often
+    /// where most are lost.
     ///
     /// # Errors
     /// If an environment refuses a call.
@@ -155,8 +161,12 @@ impl Planner {
         self.values.clear();
         if self.left == 0 {
             let (_, mut tried) = self.try_sequences(env)?;
+            let lost = tried.iter().filter(|(worth, _)| worth.lost > 0.0).count();
             self.plan = tried.swap_remove(0).1;
-            self.left = CARRIED_OUT;
+            self.left = match 2 * lost > SEQUENCES {
+                true => LOOK_AFTER_LOSS,
+                false => LOOK_AFTER,
+            };
         }
         self.left -= 1;
         self.plan.remove(0);

@@ -115,13 +115,18 @@ impl Preset {
     /// Values of actions are what planners record.
     fn check_planned(&self) -> Checked {
         let c = &self.controller;
-        if c.hidden > Hidden::MOST {
-            let reason = format!("it must be at most {}", Hidden::MOST);
-            return Err(impossible("controller.hidden", c.hidden, reason));
+        let hidden = || format!("{:?}", c.hidden);
+        if c.hidden.len() > Hidden::LAYERS {
+            let reason = format!("it must be at most {} layers", Hidden::LAYERS);
+            return Err(impossible("controller.hidden", hidden(), reason));
         }
-        if c.hidden > 0 && c.inputs == ControllerInputs::Principal {
+        if c.hidden.iter().any(|n| !(1..=Hidden::MOST).contains(n)) {
+            let reason = format!("a layer must have 1 to {} units", Hidden::MOST);
+            return Err(impossible("controller.hidden", hidden(), reason));
+        }
+        if !c.hidden.is_empty() && c.inputs == ControllerInputs::Principal {
             let reason = "h's principal axes are of no use behind a hidden layer";
-            return Err(impossible("controller.hidden", c.hidden, reason));
+            return Err(impossible("controller.hidden", hidden(), reason));
         }
         not_negative("controller.temperature", c.temperature)?;
         if let Some(lessons) = &c.lessons {
@@ -129,7 +134,7 @@ impl Preset {
             at_least("controller.lessons.episodes", lessons.episodes as u64, 1)?;
         }
         if c.start != ControllerStart::Values {
-            let key = match (c.hidden > 0, &c.lessons, c.temperature > 0.0) {
+            let key = match (!c.hidden.is_empty(), &c.lessons, c.temperature > 0.0) {
                 (true, ..) => "controller.hidden",
                 (_, Some(_), _) => "controller.lessons",
                 (.., true) => "controller.temperature",

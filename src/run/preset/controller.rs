@@ -40,10 +40,11 @@ pub struct ControllerConfig {
     /// Where the evolution begins.
     #[serde(default)]
     pub start: ControllerStart,
-    /// Units of a hidden layer between [z, h] and the outputs, fitted to what planners found of the
-    /// actions; the evolution then moves what the units are multiplied by. 0: none.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub hidden: usize,
+    /// Units of each hidden layer between [z, h] and the outputs. They are fitted to what planners
+    /// found of the actions; the evolution then moves what the units of the last one are multiplied
+    /// by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<usize>,
     /// Of a discrete space an action is drawn with a probability in proportion to exp(its output /
     /// temperature). 0: the action of the largest output.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -246,10 +247,6 @@ impl LateRecombination {
 }
 
 /// Whether there is nothing of it: presets of before stay what they were.
-fn is_none(count: &usize) -> bool {
-    *count == 0
-}
-
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }

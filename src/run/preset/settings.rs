@@ -8,7 +8,7 @@ use crate::run::{Result, RunError};
 /// Settings that are not written where they are 0.
 const UNWRITTEN: [(&str, &str, Value); 3] = [
     ("vision", "rare", Value::Float(0.0)),
-    ("controller", "hidden", Value::Integer(0)),
+    ("controller", "hidden", Value::Array(Vec::new())),
     ("controller", "temperature", Value::Float(0.0)),
 ];
 

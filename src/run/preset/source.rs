@@ -14,9 +14,17 @@ pub const SCOUT: &str = "car-racing-scout";
 
 /// The presets that are compiled in: name and text. This file has their names, which begin with the
 /// environment.
-pub const SHIPPED: [(&str, &str); 6] = [
+pub const SHIPPED: [(&str, &str); 8] = [
     ("tiny", include_str!("../../../agents/tiny.toml")),
     ("homebrew", include_str!("../../../agents/homebrew.toml")),
+    (
+        "super-mario-rmdn",
+        include_str!("../../../agents/super-mario-rmdn.toml"),
+    ),
+    (
+        "super-mario-frmdn",
+        include_str!("../../../agents/super-mario-frmdn.toml"),
+    ),
     (
         "car-racing-scout",
         include_str!("../../../agents/car-racing-scout.toml"),

@@ -1,11 +1,11 @@
-//! The hidden layer of C: fitted, with outputs of its own, to what planners found of the actions.
+//! The hidden layers of C: fitted, with outputs of their own, to what planners found of the actions.
 
 use frmdn_engine::{
     Params,
     activation::tanh_inplace,
     adam::{Adam, AdamConfig},
     linear::Linear,
-    random::{fill_normal, stream},
+    random::{Pcg64, fill_normal, stream},
 };
 use rand::seq::SliceRandom;
 
@@ -16,44 +16,51 @@ use crate::{
 };
 
 /// Times that every state is seen.
-const EPOCHS: usize = 30;
+const EPOCHS: usize = 15;
 /// States of an update.
 const BATCH: usize = 128;
 /// Learning rate of the first update; it falls to 0 along a line.
 const RATE: f64 = 2e-3;
 /// Part of a weight that is added to its gradient.
-const DECAY: f32 = 1e-4;
-/// Of so many states the last one is only tested on.
+const DECAY: f32 = 1e-3;
+/// Standard deviation of the noise on [z, h] while the layers are fitted, in parts of that of each
+/// value: there are few plans, and [z, h] never comes twice.
+const NOISE: f32 = 0.3;
+/// Of so many blocks of states the last one is only tested on; neighbours are much alike.
 const TESTED: usize = 10;
+/// States of a block.
+const BLOCK: usize = 128;
 
-/// Values, and the states that they were found in, both in units of their standard deviations.
+/// States and targets, the former in units of their standard deviations.
 struct Standard {
     features: usize,
     actions: usize,
     states: Vec<f32>,
-    values: Vec<f32>,
+    targets: Vec<f32>,
     /// Mean and standard deviation of each of [z, h].
     scale: Vec<[f32; 2]>,
 }
 
-/// A hidden layer of `units` units, and the share of the variance of `planned` that it explains in
-/// states that it was not fitted to. `seed` is the root of its random numbers.
+/// Hidden layers of `units` units each, and the share of the variance of the targets of `planned`
+/// that they explain in states that they were not fitted to. `seed` is the root of their random
+/// numbers.
 ///
 /// # Errors
 /// If there are fewer states than units.
-pub fn fit(planned: &Planned, units: usize, seed: u64) -> Result<(Hidden, f64)> {
-    let rows = planned.len();
-    if rows < units {
+pub fn fit(planned: &Planned, units: &[usize], seed: u64) -> Result<(Hidden, f64)> {
+    let (rows, most) = (planned.len(), units.iter().max().copied().unwrap_or(0));
+    if rows < most {
         return Err(RunError::refused(
-            format!("controller: planners made {rows} plans, too few to fit {units} hidden units"),
+            format!("controller: planners made {rows} plans, too few to fit {most} hidden units"),
             Recovery::Episodes,
         ));
     }
     let data = Standard::of(planned);
     let mut network = Network::new(&data, units, seed);
     let (tested, mut trained): (Vec<usize>, Vec<usize>) =
-        (0..rows).partition(|i| i % TESTED == TESTED - 1);
+        (0..rows).partition(|i| i / BLOCK % TESTED == TESTED - 1);
     let mut rng = stream(seed, "controller/hidden/order", &[]);
+    let mut noise = stream(seed, "controller/hidden/noise", &[]);
     let batch = BATCH.min(trained.len());
     let updates = EPOCHS * (trained.len() / batch);
     let mut done = 0;
@@ -61,18 +68,22 @@ pub fn fit(planned: &Planned, units: usize, seed: u64) -> Result<(Hidden, f64)> 
         trained.shuffle(&mut rng);
         for batch in trained.chunks_exact(batch) {
             let rate = RATE * (1.0 - done as f64 / updates as f64);
-            network.update(&data, batch, rate);
+            network.update(&data, batch, rate, &mut noise);
             done += 1;
         }
     }
-    let explained = network.explained(&data, &tested);
-    Ok((network.layer(&data), explained))
+    // A few states fill no block of their own.
+    let explained = match tested.is_empty() {
+        true => network.explained(&data, &trained),
+        false => network.explained(&data, &tested),
+    };
+    Ok((network.layers(&data), explained))
 }
 
 impl Standard {
     fn of(planned: &Planned) -> Self {
         let (features, actions) = (planned.features, planned.actions);
-        let (mut states, mut values) = (planned.states.clone(), planned.values.clone());
+        let mut states = planned.states.clone();
         let scale = (0..features).map(|i| moments(states.iter().skip(i).step_by(features)));
         let scale: Vec<[f32; 2]> = scale.collect();
         for row in states.chunks_exact_mut(features) {
@@ -80,25 +91,23 @@ impl Standard {
                 *x = (*x - mean) / sd;
             }
         }
-        let [_, unit] = moments(values.iter());
-        values.iter_mut().for_each(|value| *value /= unit);
         Self {
             features,
             actions,
             states,
-            values,
+            targets: planned.targets(),
             scale,
         }
     }
 
-    /// The states `rows` and their values, one after the other.
+    /// The states `rows` and their targets, one after the other.
     fn gather(&self, rows: &[usize]) -> (Vec<f32>, Vec<f32>) {
-        let (mut states, mut values) = (Vec::new(), Vec::new());
+        let (mut states, mut targets) = (Vec::new(), Vec::new());
         for &i in rows {
             states.extend_from_slice(&self.states[i * self.features..(i + 1) * self.features]);
-            values.extend_from_slice(&self.values[i * self.actions..(i + 1) * self.actions]);
+            targets.extend_from_slice(&self.targets[i * self.actions..(i + 1) * self.actions]);
         }
-        (states, values)
+        (states, targets)
     }
 }
 
@@ -116,66 +125,81 @@ fn moments<'a>(values: impl Iterator<Item = &'a f32>) -> [f32; 2] {
     [mean as f32, if sd > 1e-6 { sd as f32 } else { 1.0 }]
 }
 
-/// The layer with its outputs, while it is fitted.
+/// The layers with outputs, while they are fitted.
 struct Network {
-    /// `hidden.weight` [features, units], `hidden.bias`, `weight` [units, actions], `bias`.
+    /// For each layer, the outputs last: `weight` [below, units], `bias` [units].
     weights: Params,
     gradients: Params,
     adam: Adam,
-    layers: [Linear; 2],
-    units: usize,
+    layers: Vec<Linear>,
+    /// Lengths of [z, h], of each layer and of the outputs.
+    sizes: Vec<usize>,
 }
 
 impl Network {
-    fn new(data: &Standard, units: usize, seed: u64) -> Self {
-        let (features, actions) = (data.features, data.actions);
-        let mut first = vec![0.0; features * units];
-        fill_normal(&mut stream(seed, "controller/hidden", &[]), &mut first);
-        let scale = 1.0 / (features as f32).sqrt();
-        first.iter_mut().for_each(|w| *w *= scale);
-        let mut weights = Params::default();
-        weights.push("hidden.weight", &[features, units], first);
-        weights.push("hidden.bias", &[units], vec![0.0; units]);
-        weights.push("weight", &[units, actions], vec![0.0; units * actions]);
-        weights.push("bias", &[actions], vec![0.0; actions]);
+    fn new(data: &Standard, units: &[usize], seed: u64) -> Self {
+        let sizes = [&[data.features][..], units, &[data.actions]].concat();
+        let (mut weights, mut layers) = (Params::default(), Vec::new());
+        for (i, pair) in sizes.windows(2).enumerate() {
+            let (below, above) = (pair[0], pair[1]);
+            let mut weight = vec![0.0; below * above];
+            // The outputs begin at zero.
+            if i < units.len() {
+                let index = i as u64;
+                fill_normal(
+                    &mut stream(seed, "controller/hidden", &[index]),
+                    &mut weight,
+                );
+                let scale = 1.0 / (below as f32).sqrt();
+                weight.iter_mut().for_each(|w| *w *= scale);
+            }
+            weights.push(format!("weight.{i}"), &[below, above], weight);
+            weights.push(format!("bias.{i}"), &[above], vec![0.0; above]);
+            layers.push(Linear::new(below, above));
+        }
         Self {
             gradients: weights.zeros_like(),
             adam: Adam::new(&weights, AdamConfig::default()),
             weights,
-            layers: [Linear::new(features, units), Linear::new(units, actions)],
-            units,
+            layers,
+            sizes,
         }
     }
 
-    /// Units and outputs in `states`.
-    fn forward(&mut self, states: &[f32], actions: usize) -> (Vec<f32>, Vec<f32>) {
-        let rows = states.len() / self.weights.0[0].shape[0];
-        let [first, first_bias, second, second_bias] =
-            [0, 1, 2, 3].map(|i| &self.weights.0[i].value);
-        let [hidden, outputs] = &mut self.layers;
-        hidden.load(first, first_bias);
-        outputs.load(second, second_bias);
-        let (mut units, mut out) = (vec![0.0; rows * self.units], vec![0.0; rows * actions]);
-        hidden.forward(states, rows, false, &mut units);
-        tanh_inplace(&mut units);
-        outputs.forward(&units, rows, false, &mut out);
-        (units, out)
+    /// What every layer makes of `states`, the outputs last.
+    fn forward(&mut self, states: &[f32]) -> Vec<Vec<f32>> {
+        let rows = states.len() / self.sizes[0];
+        let mut made: Vec<Vec<f32>> = Vec::with_capacity(self.layers.len());
+        let last = self.layers.len() - 1;
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            layer.load(
+                &self.weights.0[2 * i].value,
+                &self.weights.0[2 * i + 1].value,
+            );
+            let below = made.last().map_or(states, Vec::as_slice);
+            let mut out = vec![0.0; rows * self.sizes[i + 1]];
+            layer.forward(below, rows, false, &mut out);
+            if i < last {
+                tanh_inplace(&mut out);
+            }
+            made.push(out);
+        }
+        made
     }
 
     /// One update on the states `batch`: half the mean square of the errors.
-    fn update(&mut self, data: &Standard, batch: &[usize], rate: f64) {
-        let (states, values) = data.gather(batch);
-        let (units, mut errors) = self.forward(&states, data.actions);
-        let rows = batch.len();
-        for (error, value) in errors.iter_mut().zip(&values) {
-            *error = (*error - value) / rows as f32;
+    fn update(&mut self, data: &Standard, batch: &[usize], rate: f64, noise: &mut Pcg64) {
+        let (mut states, targets) = data.gather(batch);
+        let mut drawn = vec![0.0; states.len()];
+        fill_normal(noise, &mut drawn);
+        for (x, drawn) in states.iter_mut().zip(&drawn) {
+            *x += NOISE * drawn;
         }
-        let mut back = vec![0.0; units.len()];
-        let [hidden, outputs] = &mut self.layers;
-        outputs.load_backward(&self.weights.0[2].value);
-        outputs.backward_input(&errors, rows, &mut back);
-        for (back, unit) in back.iter_mut().zip(&units) {
-            *back *= 1.0 - unit * unit;
+        let mut made = self.forward(&states);
+        let rows = batch.len();
+        let mut back = made.pop().expect("outputs");
+        for (error, target) in back.iter_mut().zip(&targets) {
+            *error = (*error - target) / rows as f32;
         }
         for (gradient, weight) in self.gradients.0.iter_mut().zip(&self.weights.0) {
             let decay = if weight.shape.len() > 1 { DECAY } else { 0.0 };
@@ -183,54 +207,60 @@ impl Network {
                 *g = decay * w;
             }
         }
-        let [first, first_bias, second, second_bias] = &mut self.gradients.0[..] else {
-            unreachable!("two layers")
-        };
-        hidden.backward_weights(
-            &states,
-            &back,
-            rows,
-            &mut first.value,
-            &mut first_bias.value,
-        );
-        outputs.backward_weights(
-            &units,
-            &errors,
-            rows,
-            &mut second.value,
-            &mut second_bias.value,
-        );
+        for (i, layer) in self.layers.iter_mut().enumerate().rev() {
+            let [weight, bias] = &mut self.gradients.0[2 * i..2 * i + 2] else {
+                unreachable!("a weight and a bias for each layer")
+            };
+            let below = if i == 0 { &states } else { &made[i - 1] };
+            layer.backward_weights(below, &back, rows, &mut weight.value, &mut bias.value);
+            if i > 0 {
+                let mut through = vec![0.0; below.len()];
+                layer.load_backward(&self.weights.0[2 * i].value);
+                layer.backward_input(&back, rows, &mut through);
+                for (back, unit) in through.iter_mut().zip(below) {
+                    *back *= 1.0 - unit * unit;
+                }
+                back = through;
+            }
+        }
         self.adam.step(&mut self.weights, &mut self.gradients, rate);
     }
 
-    /// The share of the variance of the values in the states `rows` that the outputs explain.
+    /// The share of the variance of the targets in the states `rows` that the outputs explain.
     fn explained(&mut self, data: &Standard, rows: &[usize]) -> f64 {
-        let (states, values) = data.gather(rows);
-        let (_, outputs) = self.forward(&states, data.actions);
+        let (states, targets) = data.gather(rows);
+        let outputs = self.forward(&states).pop().expect("outputs");
         let square = |x: f32| f64::from(x) * f64::from(x);
         let missed: f64 = outputs
             .iter()
-            .zip(&values)
+            .zip(&targets)
             .map(|(o, v)| square(o - v))
             .sum();
-        let all: f64 = values.iter().map(|v| square(*v)).sum();
+        let all: f64 = targets.iter().map(|v| square(*v)).sum();
         1.0 - missed / all.max(f64::MIN_POSITIVE)
     }
 
-    /// The layer on [z, h] as they are.
-    fn layer(&self, data: &Standard) -> Hidden {
-        let [weight, bias] = [0, 1].map(|i| &self.weights.0[i].value);
-        let mut rows = Vec::with_capacity(self.units * (data.features + 1));
-        for unit in 0..self.units {
-            let mut at_mean = f64::from(bias[unit]);
-            for (i, [mean, sd]) in data.scale.iter().enumerate() {
-                let w = weight[i * self.units + unit] / sd;
-                at_mean -= f64::from(w) * f64::from(*mean);
-                rows.push(w);
+    /// The layers on [z, h] as they are.
+    fn layers(&self, data: &Standard) -> Hidden {
+        let mut layers = Vec::with_capacity(self.sizes.len() - 2);
+        for i in 0..self.sizes.len() - 2 {
+            let (below, units) = (self.sizes[i], self.sizes[i + 1]);
+            let [weight, bias] = [0, 1].map(|j| &self.weights.0[2 * i + j].value);
+            let mut rows = Vec::with_capacity(units * (below + 1));
+            for unit in 0..units {
+                let mut at_mean = f64::from(bias[unit]);
+                for j in 0..below {
+                    let w = weight[j * units + unit];
+                    // Units have no scale of their own.
+                    let [mean, sd] = if i == 0 { data.scale[j] } else { [0.0, 1.0] };
+                    at_mean -= f64::from(w / sd) * f64::from(mean);
+                    rows.push(w / sd);
+                }
+                rows.push(at_mean as f32);
             }
-            rows.push(at_mean as f32);
+            layers.push(rows);
         }
-        Hidden::new(data.features, rows)
+        Hidden::new(data.features, layers)
     }
 }
 
@@ -261,22 +291,24 @@ mod tests {
             states,
             values: values.collect(),
         });
-        let (mut network, tested) = (Network::new(&data, 16, 1), Vec::from_iter(3600..4000));
+        let mut network = Network::new(&data, &[16, 8], 1);
+        let tested = Vec::from_iter(3600..4000);
+        let mut noise = stream(3, "test/noise", &[]);
         assert!(network.explained(&data, &tested).abs() < 0.05);
         let all: Vec<usize> = (0..3600).collect();
         for _ in 0..60 {
             for batch in all.chunks_exact(100) {
-                network.update(&data, batch, 5e-3);
+                network.update(&data, batch, 5e-3, &mut noise);
             }
         }
         let explained = network.explained(&data, &tested);
         assert!(explained > 0.9, "{explained}");
-        // The units of the folded layer are those of the network on standardised features.
-        let hidden = network.layer(&data);
-        let (units, _) = network.forward(&data.gather(&[5]).0, 2);
-        let mut folded = vec![0.0; 16];
+        // The units of the folded layers are those of the network on standardised features.
+        let hidden = network.layers(&data);
+        let made = network.forward(&data.gather(&[5]).0);
+        let mut folded = vec![0.0; 8];
         hidden.units_of(&raw[15..17], &raw[17..18], &mut folded);
-        for (a, b) in units.iter().zip(&folded) {
+        for (a, b) in made[1].iter().zip(&folded) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
     }

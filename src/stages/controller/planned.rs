@@ -42,7 +42,7 @@ pub struct Steps<'a> {
 
 /// C fitted to plans: it does what looks best.
 pub struct Fitted {
-    /// Its hidden layer, if it has one.
+    /// Its hidden layers, if it has any.
     pub hidden: Option<Arc<Hidden>>,
     /// The coordinates of its parameters.
     pub whitening: Whitening,
@@ -118,41 +118,56 @@ impl Planned {
         self.values.len() / self.actions.max(1)
     }
 
+    /// What C is fitted to `[plans, actions]`: the values of a state in units of their root mean
+    /// square there and in all states, half and half, scaled to a standard deviation of 1. Where a
+    /// loss is near, the values are large whatever is done; the choice between the actions counts
+    /// elsewhere too.
+    pub fn targets(&self) -> Vec<f32> {
+        let size = |values: &[f32]| {
+            let squares: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
+            (squares / values.len().max(1) as f64).sqrt()
+        };
+        let overall = size(&self.values).max(f64::MIN_POSITIVE);
+        let mut targets = Vec::with_capacity(self.values.len());
+        for values in self.values.chunks_exact(self.actions) {
+            let unit = size(values) + overall;
+            targets.extend(values.iter().map(|v| (f64::from(*v) / unit) as f32));
+        }
+        let unit = size(&targets).max(f64::MIN_POSITIVE);
+        targets.iter_mut().for_each(|t| *t /= unit as f32);
+        targets
+    }
+
     /// C fitted to them, as the preset of `folder` says.
     ///
     /// # Errors
     /// If there are too few.
     pub fn fit(&self, folder: &RunFolder, model: &ActingModel) -> Result<Fitted> {
         let preset = folder.preset();
-        let (layer, held_out) = match preset.controller.hidden {
-            0 => (None, None),
+        let (layer, held_out) = match &preset.controller.hidden[..] {
+            [] => (None, None),
             units => {
-                let (layer, explained) = hidden::fit(self, units, preset.seed)?;
-                (Some(layer), Some(explained))
+                let (layers, explained) = hidden::fit(self, units, preset.seed)?;
+                (Some(layers), Some(explained))
             }
         };
         let whitening = whitening(folder, model, layer.as_ref())?;
         let mut sums = Ridge::new(whitening.len() + 1, self.actions);
         let mut inputs = vec![0.0; whitening.features()];
-        let states = self.states.chunks_exact(self.features);
-        for (state, values) in states.zip(self.values.chunks_exact(self.actions)) {
+        let (states, targets) = (self.states.chunks_exact(self.features), self.targets());
+        for (state, targets) in states.zip(targets.chunks_exact(self.actions)) {
             let (z, h) = state.split_at(model.latent);
             inputs_of(layer.as_ref(), z, h, &mut inputs);
             let mut row = whitening.of(&inputs);
             row.push(1.0);
-            let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
-            sums.add(&row, &values);
+            let targets: Vec<f64> = targets.iter().copied().map(f64::from).collect();
+            sums.add(&row, &targets);
         }
-        // Values come in units of reward, which say nothing to the evolution's step size.
-        let unit = sums.sd();
-        let (mut weights, explained) = sums.solve(RIDGE).ok_or_else(|| {
+        let (weights, explained) = sums.solve(RIDGE).ok_or_else(|| {
             let what = "controller: there are no plans to be fitted to; planners value discrete \
                         actions only";
             RunError::refused(what, Recovery::Episodes)
         })?;
-        for weight in weights.iter_mut().flatten() {
-            *weight /= unit;
-        }
         Ok(Fitted {
             x: whitening.parameters(&weights),
             hidden: layer.map(Arc::new),

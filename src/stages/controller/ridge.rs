@@ -59,17 +59,6 @@ impl Ridge {
         self.rows += other.rows;
     }
 
-    /// Standard deviation of the outputs, all taken together.
-    pub fn sd(&self) -> f64 {
-        let rows = self.rows.max(1.0);
-        let variances = self
-            .outputs
-            .iter()
-            .map(|[sum, squares]| squares / rows - (sum / rows) * (sum / rows));
-        let mean = variances.sum::<f64>() / self.outputs.len() as f64;
-        mean.max(f64::MIN_POSITIVE).sqrt()
-    }
-
     /// The weights of every output, with `ridge` times the number of rows on the diagonal except
     /// for the last value, and the part of the outputs' variance that they explain on these rows.
     /// `None` where there are no rows.
