@@ -125,8 +125,10 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
     let limit = f64::from(world.spec()?.max_steps.unwrap_or(1000));
     let archived = c.archive.as_ref().map_or((0, 0.0), |archive| {
         let generations = archive.generations.min(c.generations);
-        let steps = c.population * archive.starts * archive.steps as usize;
-        (generations, generations as f64 * steps as f64)
+        let steps = (c.population * archive.starts * archive.steps as usize) as f64;
+        // Until as many are lost, half of the most are driven, to half of the limit.
+        let own = (4 * archive.own) as f64 * 0.5 * limit;
+        (generations, generations as f64 * (steps + own))
     });
     // Trials take about a third of a step with its picture, V and M.
     let taught = c.lessons.as_ref().map_or(0.0, |lessons| {

@@ -119,9 +119,9 @@ pub struct ArchiveConfig {
     pub backward: u64,
     /// Episodes of a candidate, from starts common to a generation.
     pub starts: usize,
-    /// In the generations after `backward`, so many episodes are driven by the mean of the search
-    /// distribution from their beginnings, and starts from shortly before those that it lost take
-    /// the place of recorded ones.
+    /// In the generations after `backward`, starts from shortly before so many episodes were lost by
+    /// the mean of the search distribution take the place of recorded ones; at most eight times as
+    /// many episodes are driven to find them.
     #[serde(default)]
     pub own: usize,
     /// Steps after which such an episode ends.

@@ -11,8 +11,8 @@ use crate::{memory::MemoryConfig, vision::VaeConfig};
 pub struct GatesConfig {
     /// Mean squared error of a pixel's value (0..1) in V's reconstruction, at most.
     pub pixel_mse: f64,
-    /// The same of pixels whose colours are those of less than a hundredth of all, at most: a player
-    /// and its enemies, which hardly count in the other. Measured where `vision.rare` is above 0.
+    /// The same of pixels whose colours are those of less than a hundredth of their four rows, at
+    /// most: a player and its enemies, which hardly count in the other. Measured where `vision.rare` is above 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rare_mse: Option<f64>,
     /// Distance of V's KL from its target, as a share of the target, at most.

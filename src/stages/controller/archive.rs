@@ -55,6 +55,9 @@ pub(super) fn drive(
     }))
 }
 
+/// Most batches of `own` episodes that are driven until as many are lost.
+const BATCHES: usize = 8;
+
 /// A start, with the seed of its episode.
 type Start = (u64, StartPoint);
 
@@ -135,27 +138,33 @@ impl<'a> Starts<'a> {
         ))
     }
 
-    /// Starts from shortly before the ends of episodes that the mean of the search distribution
-    /// lost.
+    /// At most `own` starts from shortly before the ends of episodes that the mean of the search
+    /// distribution lost. The better it is, the more episodes that takes.
     fn before_losses(&self, rng: &mut Pcg64) -> Result<(Vec<Start>, u64)> {
         let state = self.state;
         let mean = state.controller(self.evaluator.model.actions.width(), state.optimiser.mean());
         let span = seeds::EVOLVE.end - seeds::EVOLVE.start;
-        let first = state.generation * self.archive.own as u64;
+        let own = self.archive.own;
+        let first = state.generation * (own * BATCHES) as u64;
         let drive = |i: usize| -> Result<_> {
             let seed = seeds::EVOLVE.start + (first + i as u64) % span;
             let (outcome, trail) = self.driver.trail(Job::of(&mean, seed))?;
             Ok((seed, outcome, trail))
         };
-        let episodes = (0..self.archive.own).into_par_iter().map(drive);
-        let episodes: Vec<_> = episodes.collect::<Result<_>>()?;
         let (mut starts, mut steps) = (Vec::new(), 0);
-        for (seed, outcome, mut trail) in episodes {
-            steps += u64::from(outcome.steps);
-            if !outcome.completed && !trail.is_empty() {
-                starts.push((seed, trail.swap_remove(rng.random_range(0..trail.len()))));
+        for batch in 0..BATCHES {
+            let episodes = (batch * own..(batch + 1) * own).into_par_iter().map(drive);
+            for (seed, outcome, mut trail) in episodes.collect::<Result<Vec<_>>>()? {
+                steps += u64::from(outcome.steps);
+                if !outcome.completed && !trail.is_empty() {
+                    starts.push((seed, trail.swap_remove(rng.random_range(0..trail.len()))));
+                }
+            }
+            if starts.len() >= own || self.evaluator.context.stop.is_set() {
+                break;
             }
         }
+        starts.truncate(own);
         Ok((starts, steps))
     }
 }

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     agent::Agent,
-    controller::Controller,
     rollout::{Driver, Job, Moment, Outcome, Seen, Watcher, Who},
     run::{Episode, LessonsConfig, Observed, Recovery, Result, RunError, seeds},
 };
@@ -20,17 +19,14 @@ use crate::{
 /// Episodes that are in the folder are not driven again. `None` after Ctrl-C.
 pub fn learn(evaluator: &CandidateEvaluator<'_>, mut planned: Planned) -> Result<Option<Fitted>> {
     let (folder, model) = (evaluator.folder, evaluator.model);
-    let mut fitted = planned.fit(folder, model)?;
     let Some(lessons) = &evaluator.preset.controller.lessons else {
-        return Ok(Some(fitted));
+        return planned.fit(folder, model).map(Some);
     };
     // Another V or M has lessons of its own.
     let of = Agent::model_checksum(folder)?;
     let place = folder.path(&format!("controller/lessons/{}", &of[..8]));
     for round in 0..lessons.rounds {
-        let temperature = evaluator.preset.controller.temperature;
-        let controller = fitted.controller(model.actions.width(), temperature);
-        let Some(episodes) = drive(evaluator, lessons, round, &controller, &place)? else {
+        let Some(episodes) = drive(evaluator, lessons, round, &planned, &place)? else {
             return Ok(None);
         };
         let before = planned.len();
@@ -45,43 +41,50 @@ pub fn learn(evaluator: &CandidateEvaluator<'_>, mut planned: Planned) -> Result
             };
             planned.add(&steps, model);
         }
-        fitted = planned.fit(folder, model)?;
         evaluator.context.report.say(&format!(
-            "controller: lesson {} of {}: {} plans more, {:.0} % of the variance of what planners \
-             found explained",
+            "controller: lesson {} of {}: {} plans more",
             round + 1,
             lessons.rounds,
             planned.len() - before,
-            100.0 * fitted.explained
         ));
     }
-    Ok(Some(fitted))
+    planned.fit(folder, model).map(Some)
 }
 
-/// The episodes of a round, which are kept in `place`. `None` after Ctrl-C.
+/// The episodes of a round, which what is fitted to `planned` drives; they are kept in `place`.
+/// `None` after Ctrl-C.
 fn drive(
     evaluator: &CandidateEvaluator<'_>,
     lessons: &LessonsConfig,
     round: usize,
-    controller: &Controller,
+    planned: &Planned,
     place: &Path,
 ) -> Result<Option<Vec<Episode>>> {
-    let context = evaluator.context;
+    let (context, model) = (evaluator.context, evaluator.model);
+    let number = |i: usize| round * lessons.episodes + i;
+    let path = |i: usize| place.join(format!("{:06}.npz", number(i)));
+    // From the end of the range: generations take theirs from its beginning.
+    let seed = |i: usize| seeds::EVOLVE.end - 1 - number(i) as u64;
+    if (0..lessons.episodes).all(|i| path(i).exists()) {
+        let load = |i: usize| load(evaluator, &path(i), seed(i));
+        let episodes: Result<_> = (0..lessons.episodes).into_par_iter().map(load).collect();
+        return episodes.map(Some);
+    }
+    let temperature = evaluator.preset.controller.temperature;
+    let fitted = planned.fit(evaluator.folder, model)?;
+    let controller = fitted.controller(model.actions.width(), temperature);
     let total = lessons.episodes as u64;
     let done = Mutex::new(Vec::<Outcome>::new());
     context.report.begin("lessons", "episodes", 0, total);
     let episode = |i: usize| -> Result<Option<Episode>> {
-        let number = round * lessons.episodes + i;
-        let path = place.join(format!("{number:06}.npz"));
-        // From the end of the range: generations take theirs from its beginning.
-        let seed = seeds::EVOLVE.end - 1 - number as u64;
+        let (path, seed) = (path(i), seed(i));
         if path.exists() {
             return load(evaluator, &path, seed).map(Some);
         }
         let mut lesson = Lesson::new(evaluator, seed);
-        let who = Who::Watched(controller, evaluator.preset.seed);
+        let who = Who::Watched(&controller, evaluator.preset.seed);
         let driver = Driver::new(evaluator.world, context.stop)
-            .with_model(evaluator.model)
+            .with_model(model)
             .with_options(evaluator.options());
         let outcome = driver.watch(Job::of(who, seed), &mut lesson)?;
         if context.stop.is_set() {

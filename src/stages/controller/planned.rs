@@ -118,22 +118,18 @@ impl Planned {
         self.values.len() / self.actions.max(1)
     }
 
-    /// What C is fitted to `[plans, actions]`: the values of a state in units of their root mean
-    /// square there and in all states, half and half, scaled to a standard deviation of 1. Where a
-    /// loss is near, the values are large whatever is done; the choice between the actions counts
-    /// elsewhere too.
+    /// What hidden layers are fitted to `[plans, actions]`: the values of a state in units of their
+    /// root mean square there and in all states, half and half, scaled to a standard deviation of 1.
+    /// Where a loss is near, the values are large whatever is done; the choice between the actions
+    /// counts elsewhere too.
     pub fn targets(&self) -> Vec<f32> {
-        let size = |values: &[f32]| {
-            let squares: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
-            (squares / values.len().max(1) as f64).sqrt()
-        };
-        let overall = size(&self.values).max(f64::MIN_POSITIVE);
+        let overall = size(&self.values);
         let mut targets = Vec::with_capacity(self.values.len());
         for values in self.values.chunks_exact(self.actions) {
             let unit = size(values) + overall;
             targets.extend(values.iter().map(|v| (f64::from(*v) / unit) as f32));
         }
-        let unit = size(&targets).max(f64::MIN_POSITIVE);
+        let unit = size(&targets);
         targets.iter_mut().for_each(|t| *t /= unit as f32);
         targets
     }
@@ -154,14 +150,17 @@ impl Planned {
         let whitening = whitening(folder, model, layer.as_ref())?;
         let mut sums = Ridge::new(whitening.len() + 1, self.actions);
         let mut inputs = vec![0.0; whitening.features()];
-        let (states, targets) = (self.states.chunks_exact(self.features), self.targets());
-        for (state, targets) in states.zip(targets.chunks_exact(self.actions)) {
+        // Values come in units of reward, which say nothing to the evolution's step size. They keep
+        // their proportions: what matters little is drawn at a temperature, what matters much is not.
+        let unit = size(&self.values);
+        let states = self.states.chunks_exact(self.features);
+        for (state, values) in states.zip(self.values.chunks_exact(self.actions)) {
             let (z, h) = state.split_at(model.latent);
             inputs_of(layer.as_ref(), z, h, &mut inputs);
             let mut row = whitening.of(&inputs);
             row.push(1.0);
-            let targets: Vec<f64> = targets.iter().copied().map(f64::from).collect();
-            sums.add(&row, &targets);
+            let values: Vec<f64> = values.iter().map(|v| f64::from(*v) / unit).collect();
+            sums.add(&row, &values);
         }
         let (weights, explained) = sums.solve(RIDGE).ok_or_else(|| {
             let what = "controller: there are no plans to be fitted to; planners value discrete \
@@ -175,6 +174,13 @@ impl Planned {
             explained: held_out.unwrap_or(explained),
         })
     }
+}
+
+/// Root mean square of `values`, above 0.
+fn size(values: &[f32]) -> f64 {
+    let squares: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
+    let mean = squares / values.len().max(1) as f64;
+    mean.sqrt().max(f64::MIN_POSITIVE)
 }
 
 impl Fitted {
