@@ -223,14 +223,22 @@ mod tests {
 
     /// SHA-256 of the resolved presets: runs that were begun are compared with them key by key,
     /// and the text is what `run.toml` holds.
-    const RESOLVED: [(&str, &str); 6] = [
+    const RESOLVED: [(&str, &str); 8] = [
         (
             "tiny",
             "1104b12cf49bb0a6ac5f43217e90514f4b490c59b32323097af4525dbee7cd0b",
         ),
         (
             "homebrew",
-            "6ce2c9feba1df827aaec487f9a249a101c82b9595d1b4470c6921226820629f3",
+            "41a361660b4b32a22d3b2ab9805f5e6ca0a690b37c3dbd0fa59722e51e4f82d3",
+        ),
+        (
+            "super-mario-rmdn",
+            "aaa5c469f9a7b859a8c41b8372a85ad4958304668173d0aa50d8c8b60a99a520",
+        ),
+        (
+            "super-mario-frmdn",
+            "b10d3f5123576c34a36a254b47c796fe7b928ea8b879bd2df73dd63535c782fa",
         ),
         (
             "car-racing-scout",

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Times that every state is seen.
-const EPOCHS: usize = 15;
+const EPOCHS: usize = 24;
 /// States of an update.
 const BATCH: usize = 128;
 /// Learning rate of the first update; it falls to 0 along a line.
@@ -25,7 +25,7 @@ const RATE: f64 = 2e-3;
 const DECAY: f32 = 1e-3;
 /// Standard deviation of the noise on [z, h] while the layers are fitted, in parts of that of each
 /// value: there are few plans, and [z, h] never comes twice.
-const NOISE: f32 = 0.3;
+const NOISE: f32 = 0.2;
 /// Of so many blocks of states the last one is only tested on; neighbours are much alike.
 const TESTED: usize = 10;
 /// States of a block.
