@@ -234,11 +234,11 @@ mod tests {
         ),
         (
             "super-mario-rmdn",
-            "aaa5c469f9a7b859a8c41b8372a85ad4958304668173d0aa50d8c8b60a99a520",
+            "0f98f3da7ffc47bff26d4ed5855eed3cf9e17e81cd26c68d133b480c3f9db9e0",
         ),
         (
             "super-mario-frmdn",
-            "b10d3f5123576c34a36a254b47c796fe7b928ea8b879bd2df73dd63535c782fa",
+            "371e85ecc2a5bbcdf740b899a576c280245fd96db77015df77c6834ee8c39d2b",
         ),
         (
             "car-racing-scout",
