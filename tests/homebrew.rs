@@ -116,8 +116,8 @@ fn what_needs_experts_says_so() {
             ["controller.hidden", "at most 4 layers"],
         ),
         (
-            ["controller.archive.own=17", "seed=2"],
-            ["controller.archive.own", "16 starts"],
+            ["controller.archive.own=25", "seed=2"],
+            ["controller.archive.own", "24 starts"],
         ),
         (
             ["collect.random_start=true", "seed=2"],
