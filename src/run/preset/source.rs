@@ -234,11 +234,11 @@ mod tests {
         ),
         (
             "super-mario-rmdn",
-            "0f98f3da7ffc47bff26d4ed5855eed3cf9e17e81cd26c68d133b480c3f9db9e0",
+            "4b9bc970273270e3f054c5347181170bfd2d0e5e707b14bb394211b190a154de",
         ),
         (
             "super-mario-frmdn",
-            "371e85ecc2a5bbcdf740b899a576c280245fd96db77015df77c6834ee8c39d2b",
+            "5ad0389b0fe00a10d5bca3049757825528711ee8863dfc198a75e14671372b97",
         ),
         (
             "car-racing-scout",
