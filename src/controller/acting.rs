@@ -1,18 +1,18 @@
-//! The controller that acts: W [z, h] + b (Ha & Schmidhuber 2018, section 2.4), or the same on a
-//! hidden layer. [`Actions`](super::Actions) turns its outputs into actions.
+//! The controller that acts: W [z, h] + b (Ha & Schmidhuber 2018, section 2.4), or the same on
+//! hidden layers. [`Actions`](super::Actions) turns its outputs into actions.
 
 use std::sync::Arc;
 
-use frmdn_engine::{linear::dot, random::stream};
+use frmdn_engine::random::stream;
 use rand::RngExt;
 
-use super::Hidden;
+use super::{Hidden, affine};
 
 /// Weights of one controller. With a 32-d latent, 256 hidden values and 3 actions that is (32 + 256
 /// + 1) · 3 = 867 numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Controller {
-    /// What the weights multiply: values of [z, h], or units of the hidden layer.
+    /// What the weights multiply: values of [z, h], or units of the last hidden layer.
     inputs: usize,
     actions: usize,
     /// `actions` rows of `inputs` weights and one bias.
@@ -73,10 +73,10 @@ impl Controller {
         }
     }
 
-    /// The same on the units of `hidden`, if there is one.
+    /// The same on the units of `hidden`, if there are any.
     ///
     /// # Panics
-    /// If it has another number of units than the controller has inputs: a programming error.
+    /// If they have another number of units than the controller has inputs: a programming error.
     #[must_use]
     pub fn with_hidden(self, hidden: Option<Arc<Hidden>>) -> Self {
         assert!(
@@ -92,7 +92,7 @@ impl Controller {
         &self.weights
     }
 
-    /// The hidden layer, if there is one.
+    /// The hidden layers, if there are any.
     pub fn hidden(&self) -> Option<&Hidden> {
         self.hidden.as_deref()
     }
@@ -119,22 +119,13 @@ impl Controller {
             (self.features(), self.actions)
         );
         let Some(hidden) = &self.hidden else {
-            self.outputs_of(z, h, out);
+            affine(&self.weights, z, h, out);
             return;
         };
         let mut units = [0.0; Hidden::MOST];
         let units = &mut units[..self.inputs];
         hidden.units_of(z, h, units);
-        self.outputs_of(units, &[], out);
-    }
-
-    /// The outputs for the inputs `[a, b]`.
-    fn outputs_of(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
-        let rows = self.weights.chunks_exact(self.inputs + 1);
-        for (row, out) in rows.zip(out) {
-            let (wa, rest) = row.split_at(a.len());
-            *out = dot(wa, a) + dot(&rest[..b.len()], b) + rest[b.len()];
-        }
+        affine(&self.weights, units, &[], out);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Hidden layers between [z, h] and the outputs.
 
-use frmdn_engine::{Params, activation::tanh_inplace, linear::dot};
+use frmdn_engine::{Params, activation::tanh_inplace};
+
+use super::affine;
 
 /// Layers of tanh(W x + b), the first on [z, h]. They are fitted before an evolution, which then
 /// moves only what the units of the last one are multiplied by.
@@ -22,10 +24,7 @@ impl Layer {
     }
 
     fn forward(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
-        for (row, out) in self.weights.chunks_exact(self.inputs + 1).zip(&mut *out) {
-            let (wa, rest) = row.split_at(a.len());
-            *out = dot(wa, a) + dot(&rest[..b.len()], b) + rest[b.len()];
-        }
+        affine(&self.weights, a, b, out);
         tanh_inplace(out);
     }
 }
@@ -108,8 +107,8 @@ impl Hidden {
 
     /// The units of the last layer for latent `z` and hidden state `h`.
     pub fn units_of(&self, z: &[f32], h: &[f32], out: &mut [f32]) {
-        let mut below = [0.0; Self::MOST];
-        let mut above = [0.0; Self::MOST];
+        let (mut first, mut second) = ([0.0; Self::MOST], [0.0; Self::MOST]);
+        let (mut below, mut above) = (&mut first, &mut second);
         let last = self.layers.len() - 1;
         for (i, layer) in self.layers.iter().enumerate() {
             let units = match i == last {

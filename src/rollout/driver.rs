@@ -204,9 +204,9 @@ struct Lane<'a> {
 
 /// Who acts, with what changes from step to step.
 enum Actor<'a> {
-    Controller(&'a Controller),
+    /// With the planner that looks on, if one does.
+    Controller(&'a Controller, Option<Box<Planner>>),
     OpenLoop(OpenLoopDriver),
-    Watched(&'a Controller, Box<Planner>),
     Planner(Box<Planner>),
     /// The one in [`Seat::Expert`].
     Expert,
@@ -368,11 +368,11 @@ impl<'a> Worker<'a> {
             Who::Policy(Policy::OpenLoop(policy), root) => {
                 Actor::OpenLoop(policy.driver(actions, root, seed))
             }
-            Who::Controller(controller) => Actor::Controller(controller),
+            Who::Controller(controller) => Actor::Controller(controller, None),
             Who::Watched(controller, root) => {
                 let ahead = world.make()?;
                 let planner = Planner::new(ahead, 0.0, root, seed)?;
-                Actor::Watched(controller, Box::new(planner))
+                Actor::Controller(controller, Some(Box::new(planner)))
             }
             Who::Recorded(recorded) => Actor::Recorded(recorded.chunks_exact(actions.width())),
         };
@@ -413,16 +413,10 @@ impl<'a> Worker<'a> {
         for (i, lane) in self.lanes.iter_mut().enumerate() {
             let action = &mut rows.actions[row(i, rows.action_len)];
             match (&mut lane.actor, &mut lane.seat, model) {
-                (Actor::Watched(controller, planner), Seat::Plain(env), Some(model)) => {
-                    planner.look(env.as_ref())?;
-                    let z = &rows.latents[row(i, rows.latent_len)];
-                    let h = model.memory.hidden(&rows.states[row(i, rows.state_len)]);
-                    controller.outputs(z, h, action);
-                    let seed = self.shared.jobs[lane.job].seed;
-                    controller.draw(seed, lane.outcome.steps.into(), action);
-                    model.actions.squash(action);
-                }
-                (Actor::Controller(controller), _, Some(model)) => {
+                (Actor::Controller(controller, onlooker), Seat::Plain(env), Some(model)) => {
+                    if let Some(planner) = onlooker {
+                        planner.look(env.as_ref())?;
+                    }
                     let z = &rows.latents[row(i, rows.latent_len)];
                     let h = model.memory.hidden(&rows.states[row(i, rows.state_len)]);
                     controller.outputs(z, h, action);
@@ -459,7 +453,7 @@ impl<'a> Worker<'a> {
             state: &rows.states[row(i, rows.state_len)],
             action: &rows.actions[row(i, rows.action_len)],
             values: match &lane.actor {
-                Actor::Planner(planner) | Actor::Watched(_, planner) => planner.values(),
+                Actor::Planner(planner) | Actor::Controller(_, Some(planner)) => planner.values(),
                 _ => &[],
             },
             outcome: &lane.outcome,

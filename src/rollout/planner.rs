@@ -37,9 +37,10 @@ const DISTURBED: usize = 6;
 /// Steps of trials for each step that is carried out.
 pub const PLANNED_STEPS: f64 = ((SEQUENCES + FINALISTS * AGAIN) * STEPS / CARRIED_OUT) as f64;
 
-/// The same for each step while it looks on, one in five of them where most trials are lost.
+/// The same for each step while it looks on, one in twenty of them where most trials are lost (one
+/// look for seven steps was counted in Ember Run).
 pub const WATCHED_STEPS: f64 =
-    (SEQUENCES * STEPS) as f64 * (0.8 / LOOK_AFTER as f64 + 0.2 / LOOK_AFTER_LOSS as f64);
+    (SEQUENCES * STEPS) as f64 * (0.95 / LOOK_AFTER as f64 + 0.05 / LOOK_AFTER_LOSS as f64);
 
 /// Plans in one episode.
 pub(super) struct Planner {

@@ -27,6 +27,7 @@ pub use error::{GatedFigure, Part, Recovery, Result, RunError};
 pub use folder::RunFolder;
 pub use meant::meant;
 pub use metrics::Metrics;
+pub(crate) use preset::is_zero;
 pub use preset::{
     ArchiveConfig, BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs,
     ControllerStart, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs,

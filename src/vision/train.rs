@@ -32,8 +32,8 @@ pub struct VaeTrainerConfig {
     /// Colours of what the encoder sees are altered by up to this part of the range, 0 to 1; what
     /// is to be reconstructed is the frame as it was, so that latents become invariant to colour.
     pub augment: f64,
-    /// How much more pixels of rare colours count: their weight is the colour's frequency in their rows of the
-    /// batch to the power of minus this, 0 to 1.
+    /// How much more pixels of rare colours count: their weight is the colour's frequency in their
+    /// rows of the batch to the power of minus this, 0 to 1.
     #[serde(skip_serializing_if = "is_zero")]
     pub rare: f64,
 }

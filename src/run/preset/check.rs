@@ -125,7 +125,7 @@ impl Preset {
             return Err(impossible("controller.hidden", hidden(), reason));
         }
         if !c.hidden.is_empty() && c.inputs == ControllerInputs::Principal {
-            let reason = "h's principal axes are of no use behind a hidden layer";
+            let reason = "h's principal axes are of no use behind hidden layers";
             return Err(impossible("controller.hidden", hidden(), reason));
         }
         not_negative("controller.temperature", c.temperature)?;

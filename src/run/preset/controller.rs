@@ -3,6 +3,8 @@
 use frmdn_cma_es::{Covariance, Recombination};
 use serde::{Deserialize, Serialize};
 
+use super::training::is_zero;
+
 /// Number of tested means that an evolution remembers.
 pub const FINALISTS: usize = 8;
 
@@ -244,11 +246,6 @@ impl LateRecombination {
             Self::Mirrored => Recombination::Mirrored,
         }
     }
-}
-
-/// Whether there is nothing of it: presets of before stay what they were.
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 fn default_starts() -> u64 {

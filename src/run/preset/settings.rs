@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{Preset, spelling};
 use crate::run::{Result, RunError};
 
-/// Settings that are not written where they are 0.
+/// Settings that are not written where there is nothing of them.
 const UNWRITTEN: [(&str, &str, Value); 3] = [
     ("vision", "rare", Value::Float(0.0)),
     ("controller", "hidden", Value::Array(Vec::new())),

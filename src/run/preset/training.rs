@@ -12,7 +12,8 @@ pub struct GatesConfig {
     /// Mean squared error of a pixel's value (0..1) in V's reconstruction, at most.
     pub pixel_mse: f64,
     /// The same of pixels whose colours are those of less than a hundredth of their four rows, at
-    /// most: a player and its enemies, which hardly count in the other. Measured where `vision.rare` is above 0.
+    /// most: a player and its enemies, which hardly count in the other. Measured where
+    /// `vision.rare` is above 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rare_mse: Option<f64>,
     /// Distance of V's KL from its target, as a share of the target, at most.
@@ -91,7 +92,7 @@ pub struct VisionTraining {
 }
 
 /// Keys that came later are written only where they differ from what was before.
-fn is_zero(value: &f64) -> bool {
+pub(crate) fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 

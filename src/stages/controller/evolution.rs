@@ -12,7 +12,7 @@ use crate::{
     controller::{Controller, Hidden, Whitening},
     run::{
         Checkpoint, CheckpointKind, ControllerConfig, LateConfig, Preset, Result, RunError,
-        RunFolder,
+        RunFolder, is_zero,
     },
 };
 
@@ -42,7 +42,7 @@ pub struct Evolution {
     /// Coordinates of [z, h] that its parameters multiply.
     #[serde(rename = "coordinates")]
     pub whitening: Whitening,
-    /// The hidden layer, if there is one; its units then stand in place of [z, h].
+    /// The hidden layers, if there are any; the units of the last then stand in place of [z, h].
     #[serde(skip)]
     pub hidden: Option<Arc<Hidden>>,
     /// The temperature of its controllers.
@@ -396,10 +396,6 @@ impl Evolution {
             "{why}: again from the best mean, {population} candidates, sigma {sigma:.3}"
         ))
     }
-}
-
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 fn state_path(folder: &RunFolder) -> PathBuf {

@@ -202,7 +202,7 @@ fn whitening(
     })
 }
 
-/// The moments of [z, h], or of the units of the hidden layer if there is one, on training
+/// The moments of [z, h], or of the units of the last hidden layer if there is one, on training
 /// episodes.
 pub(crate) fn moments(
     folder: &RunFolder,
@@ -230,7 +230,7 @@ pub(crate) fn moments(
     Ok(moments)
 }
 
-/// What C's weights multiply: [z, h], or the units of the hidden layer if there is one.
+/// What C's weights multiply: [z, h], or the units of the last hidden layer if there is one.
 fn inputs_of(hidden: Option<&Hidden>, z: &[f32], h: &[f32], row: &mut [f32]) {
     match hidden {
         Some(layer) => layer.units_of(z, h, row),

@@ -48,8 +48,8 @@ pub struct Fitted {
     pub whitening: Whitening,
     /// Its parameters.
     pub x: Vec<f64>,
-    /// The share of the values' variance that it explains; with a hidden layer, that which the
-    /// layer explains in states that it was not fitted to.
+    /// The share of the values' variance that it explains; with hidden layers, that of
+    /// the targets which these explain in states that they were not fitted to.
     pub explained: f64,
 }
 
