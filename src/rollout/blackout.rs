@@ -141,6 +141,7 @@ mod tests {
     fn drive(variant: Variant, blackout: Option<Blackout>, threads: usize) -> Vec<Outcome> {
         let vision = VaeConfig {
             width: 4,
+            decoder_width: 0,
             latent: LATENT,
         };
         let config = MemoryConfig {

@@ -29,6 +29,8 @@ const LOOK_AFTER_LOSS: usize = 2;
 const FINALISTS: usize = 4;
 /// Number of these trials.
 const AGAIN: usize = 7;
+/// Plans that are made in turn in one state, each from the one before, until one is never lost.
+const ATTEMPTS: usize = 4;
 /// A random action is held for 1 to this many steps.
 const HELD: usize = 8;
 /// A disturbance lasts as long.
@@ -174,19 +176,26 @@ impl Planner {
         Ok(())
     }
 
-    /// Makes a plan in the present state of `env`.
+    /// Makes a plan in the present state of `env`; a better one than the last while that was lost in a
+    /// trial.
     fn make_plan(&mut self, env: &dyn Env) -> Result<(), EnvError> {
-        let (now, mut tried) = self.try_sequences(env)?;
-        tried.truncate(FINALISTS);
-        for (worth, sequence) in &mut tried {
-            for _ in 0..AGAIN {
-                self.ahead.restore(&now)?;
-                self.ahead.reseed(self.rng.random());
-                worth.add(self.trial.of(self.ahead.as_mut(), sequence)?);
+        for _ in 0..ATTEMPTS {
+            let (now, mut tried) = self.try_sequences(env)?;
+            tried.truncate(FINALISTS);
+            for (worth, sequence) in &mut tried {
+                for _ in 0..AGAIN {
+                    self.ahead.restore(&now)?;
+                    self.ahead.reseed(self.rng.random());
+                    worth.add(self.trial.of(self.ahead.as_mut(), sequence)?);
+                }
+            }
+            tried.sort_by(|a, b| b.0.cmp(&a.0));
+            let (worth, sequence) = tried.swap_remove(0);
+            self.plan = sequence;
+            if worth.lost == 0.0 {
+                break;
             }
         }
-        tried.sort_by(|a, b| b.0.cmp(&a.0));
-        self.plan = tried.swap_remove(0).1;
         Ok(())
     }
 

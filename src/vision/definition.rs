@@ -55,7 +55,7 @@ impl VaeConfig {
         });
         VaeModule {
             convs: convs.into(),
-            head: LinearConfig::new(self.hidden(), 2 * self.latent).init(device),
+            head: LinearConfig::new(self.encoded(), 2 * self.latent).init(device),
             linear: LinearConfig::new(self.latent, self.hidden()).init(device),
             deconvs: deconvs.into(),
             latent: self.latent,
@@ -304,6 +304,7 @@ mod tests {
 
     const CONFIG: VaeConfig = VaeConfig {
         width: 4,
+        decoder_width: 6,
         latent: 6,
     };
 

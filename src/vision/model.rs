@@ -8,7 +8,7 @@ use frmdn_engine::params::ParamError;
 use frmdn_engine::random::{fill_uniform, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, SIDE};
+use super::{FRAME, SIDE, is_default};
 
 /// The size of the auto-encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,10 @@ use super::{FRAME, SIDE};
 pub struct VaeConfig {
     /// Filters of the first convolution; the others follow (×2, ×4, ×8). Ha: 32. Half width: 16.
     pub width: usize,
+    /// The same of the decoder, from its last but one layer on backward; 0: as of the encoder. Only
+    /// training and dreams pay for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub decoder_width: usize,
     /// Dimensions of the latent vector. Ha: 32.
     pub latent: usize,
 }
@@ -36,6 +40,7 @@ impl Default for VaeConfig {
     fn default() -> Self {
         Self {
             width: 32,
+            decoder_width: 0,
             latent: 32,
         }
     }
@@ -48,7 +53,12 @@ impl VaeConfig {
     ///
     /// The first size that is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        for (key, value, max) in [("width", self.width, 256), ("latent", self.latent, 1024)] {
+        let sizes = [
+            ("width", self.width, 256),
+            ("decoder_width", self.decoder_width(), 256),
+            ("latent", self.latent, 1024),
+        ];
+        for (key, value, max) in sizes {
             if !(1..=max).contains(&value) {
                 return Err(ConfigError { key, value, max });
             }
@@ -61,20 +71,37 @@ impl VaeConfig {
         [self.width, 2 * self.width, 4 * self.width, 8 * self.width]
     }
 
+    /// Filters of the decoder's last but one layer.
+    fn decoder_width(&self) -> usize {
+        match self.decoder_width {
+            0 => self.width,
+            width => width,
+        }
+    }
+
     /// (kernel, filters) of the four transposed convolutions (stride 2): images of 5, 13, 30 and 64
     /// pixels a side.
     pub fn decoder_filters(&self) -> [(usize, usize); 4] {
         [
-            (5, 4 * self.width),
-            (5, 2 * self.width),
-            (6, self.width),
+            (5, 4 * self.decoder_width()),
+            (5, 2 * self.decoder_width()),
+            (6, self.decoder_width()),
             (6, 3),
         ]
     }
 
-    /// Length of the flattened last convolution, and of the decoder's first layer (Ha: 1024).
-    pub fn hidden(&self) -> usize {
+    /// Length of the flattened last convolution (Ha: 1024).
+    pub fn encoded(&self) -> usize {
         32 * self.width
+    }
+
+    /// Length of the decoder's first layer (Ha: 1024). With a width of its own it has four times the
+    /// latent's: it is linear, as is the next, and more of it learns no better.
+    pub fn hidden(&self) -> usize {
+        match self.decoder_width {
+            0 => 32 * self.width,
+            _ => 4 * self.latent,
+        }
     }
 
     /// Floating point operations of encoding one frame to its mean (two per multiply-add; Ha's
@@ -87,7 +114,7 @@ impl VaeConfig {
             sum += side * side * out * 16 * input;
             input = out;
         }
-        2.0 * (sum + self.hidden() * self.latent) as f64
+        2.0 * (sum + self.encoded() * self.latent) as f64
     }
 
     /// The same for one frame in training: encoder and decoder forward, and backward to weights and
@@ -99,7 +126,7 @@ impl VaeConfig {
             side = 2 * (side - 1) + kernel;
             input = out;
         }
-        3.0 * (self.encoder_operations() + 2.0 * (sum + self.hidden() * self.latent) as f64)
+        3.0 * (self.encoder_operations() + 2.0 * (sum + self.encoded() * self.latent) as f64)
     }
 
     /// Name and shape of every tensor, in the order of the weights.
@@ -107,7 +134,7 @@ impl VaeConfig {
     /// | tensor | shape |
     /// |---|---|
     /// | `encoder.conv1…4.weight` | `[kernel, kernel, in, out]`, over NHWC images |
-    /// | `encoder.head.weight` | [hidden, 2·latent]: columns of the mean, then of the log-variance; rows in (y, x, channel) order |
+    /// | `encoder.head.weight` | [encoded, 2·latent]: columns of the mean, then of the log-variance; rows in (y, x, channel) order |
     /// | `decoder.linear.weight` | [latent, hidden] |
     /// | `decoder.deconv1…4.weight` | [kernel, kernel, **out, in**]: the convolution it is the adjoint of |
     /// | `….bias` | `[out]` |
@@ -128,7 +155,7 @@ impl VaeConfig {
         }
         add(
             "encoder.head".into(),
-            vec![self.hidden(), 2 * self.latent],
+            vec![self.encoded(), 2 * self.latent],
             2 * self.latent,
         );
         add(
@@ -279,7 +306,7 @@ impl Encoder {
         ];
         Self {
             convs,
-            head: Linear::new(config.hidden(), 2 * config.latent),
+            head: Linear::new(config.encoded(), 2 * config.latent),
             latent: config.latent,
         }
     }
@@ -493,6 +520,7 @@ mod tests {
             Vae::from_params(
                 VaeConfig {
                     width: 16,
+                    decoder_width: 0,
                     latent: 32
                 },
                 &params
@@ -506,6 +534,7 @@ mod tests {
         let vae = Vae::init(
             VaeConfig {
                 width: 16,
+                decoder_width: 0,
                 latent: 32,
             },
             3,

@@ -15,7 +15,7 @@ use super::graph::{Network, Shard};
 use super::loss::{BetaConfig, BetaState, Sums, VaeEvaluation, VaeMetrics};
 use super::model::{Vae, VaeConfig};
 use super::rare;
-use super::{FRAME, SIDE};
+use super::{FRAME, SIDE, is_default};
 
 /// Frames in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over
 /// shards in order.
@@ -34,12 +34,8 @@ pub struct VaeTrainerConfig {
     pub augment: f64,
     /// How much more pixels of rare colours count: their weight is the colour's frequency in their
     /// rows of the batch to the power of minus this, 0 to 1.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub rare: f64,
-}
-
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 /// A loss or gradient that is not a number or infinite. The weights are those before the update.
@@ -426,6 +422,7 @@ mod tests {
 
     const CONFIG: VaeConfig = VaeConfig {
         width: 4,
+        decoder_width: 0,
         latent: 8,
     };
 

@@ -6,8 +6,9 @@ use super::{Preset, spelling};
 use crate::run::{Result, RunError};
 
 /// Settings that are not written where there is nothing of them.
-const UNWRITTEN: [(&str, &str, Value); 3] = [
+const UNWRITTEN: [(&str, &str, Value); 4] = [
     ("vision", "rare", Value::Float(0.0)),
+    ("vision.model", "decoder_width", Value::Integer(0)),
     ("controller", "hidden", Value::Array(Vec::new())),
     ("controller", "temperature", Value::Float(0.0)),
 ];
@@ -19,8 +20,12 @@ impl Preset {
     /// If a key does not exist, or a value is of another type or impossible.
     pub fn with(self, sets: &[String]) -> Result<Self> {
         let mut table = self.table();
-        for (part, key, zero) in UNWRITTEN {
-            if let Some(part) = table.get_mut(part).and_then(Value::as_table_mut) {
+        for (path, key, zero) in UNWRITTEN {
+            let mut part = Some(&mut table);
+            for name in path.split('.') {
+                part = part.and_then(|part| part.get_mut(name)?.as_table_mut());
+            }
+            if let Some(part) = part {
                 part.entry(key).or_insert(zero);
             }
         }
