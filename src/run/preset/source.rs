@@ -230,15 +230,15 @@ mod tests {
         ),
         (
             "homebrew",
-            "41a361660b4b32a22d3b2ab9805f5e6ca0a690b37c3dbd0fa59722e51e4f82d3",
+            "926dfe76842d4a1f4671ec979a715d9a87a0c0e2ca6dc8409148afaa926653a3",
         ),
         (
             "super-mario-rmdn",
-            "4b9bc970273270e3f054c5347181170bfd2d0e5e707b14bb394211b190a154de",
+            "c18c1808dc56efc4bcb77b232b10e3d2b9714468ee277235b539155b639ef448",
         ),
         (
             "super-mario-frmdn",
-            "5ad0389b0fe00a10d5bca3049757825528711ee8863dfc198a75e14671372b97",
+            "c2927d1654bafa530ac8422b42f1bd3e99892794f1c5b2b6c1c3c357232b75ca",
         ),
         (
             "car-racing-scout",
