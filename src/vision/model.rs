@@ -16,8 +16,8 @@ use super::{FRAME, SIDE, is_default};
 pub struct VaeConfig {
     /// Filters of the first convolution; the others follow (×2, ×4, ×8). Ha: 32. Half width: 16.
     pub width: usize,
-    /// The same of the decoder, from its last but one layer on backward; 0: as of the encoder. Only
-    /// training and dreams pay for it.
+    /// Filters of the decoder's third transposed convolution; the second has twice and the first four
+    /// times as many. 0: as `width`. Only training and dreams pay for it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub decoder_width: usize,
     /// Dimensions of the latent vector. Ha: 32.
@@ -71,7 +71,7 @@ impl VaeConfig {
         [self.width, 2 * self.width, 4 * self.width, 8 * self.width]
     }
 
-    /// Filters of the decoder's last but one layer.
+    /// Filters of the decoder's third transposed convolution.
     fn decoder_width(&self) -> usize {
         match self.decoder_width {
             0 => self.width,
