@@ -177,15 +177,12 @@ impl Times {
 fn clock(seconds: f64) -> String {
     // An empty sum is -0.
     let seconds = seconds.abs();
-    if seconds < 60.0 {
-        format!("{seconds:.1} s")
-    } else {
-        format!(
-            "{:.0} min {:02.0} s",
-            (seconds / 60.0).floor(),
-            seconds % 60.0
-        )
+    if seconds < 59.95 {
+        return format!("{seconds:.1} s");
     }
+    // Rounded first: 239.6 seconds are four minutes.
+    let whole = seconds.round() as u64;
+    format!("{} min {:02} s", whole / 60, whole % 60)
 }
 
 /// The outcome of every stage before the evaluation, in words.
@@ -258,4 +255,23 @@ fn score(of: &Value) -> String {
         number(&of["ci95"][1]),
         of["episodes"],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clock;
+
+    #[test]
+    fn no_clock_shows_sixty_seconds() {
+        let shown = [-0.0, 59.94, 59.96, 239.4, 239.6, 3600.0].map(clock);
+        let expected = [
+            "0.0 s",
+            "59.9 s",
+            "1 min 00 s",
+            "3 min 59 s",
+            "4 min 00 s",
+            "60 min 00 s",
+        ];
+        assert_eq!(shown, expected);
+    }
 }
