@@ -1,8 +1,6 @@
 //! How a controller's outputs become actions, said from outside.
 
-use crate::{
-    ActionForm, ActionSpace, Env, EnvError, EnvSpec, ObservationMut, Picture, Probe, Snapshot, Step,
-};
+use crate::{ActionForm, ActionSpace, Env, EnvError, EnvSpec, ObservationMut, Step};
 
 /// Declares how outputs of a controller become the actions of another environment
 /// ([`EnvSpec::action_forms`]), which knows nothing of that itself. What the environment accepts
@@ -77,12 +75,10 @@ impl Env for Forms {
         &self.spec
     }
 
+    forward!(begin, reseed, picture, probe, snapshot, restore);
+
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)
-    }
-
-    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
-        self.inner.begin(action)
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
@@ -95,25 +91,5 @@ impl Env for Forms {
         observation: ObservationMut<'_>,
     ) -> Result<Step, EnvError> {
         self.inner.step_unseen(action, observation)
-    }
-
-    fn reseed(&mut self, seed: u64) {
-        self.inner.reseed(seed);
-    }
-
-    fn picture(&mut self) -> Option<Picture> {
-        self.inner.picture()
-    }
-
-    fn probe(&mut self) -> Option<&mut dyn Probe> {
-        self.inner.probe()
-    }
-
-    fn snapshot(&self) -> Option<Snapshot> {
-        self.inner.snapshot()
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
-        self.inner.restore(snapshot)
     }
 }

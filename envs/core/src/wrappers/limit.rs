@@ -1,6 +1,6 @@
 //! A limit on the steps of an episode.
 
-use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Probe, Snapshot, Step};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, Snapshot, Step};
 
 /// Truncates episodes after a number of steps.
 pub struct StepLimit {
@@ -48,6 +48,8 @@ impl Env for StepLimit {
         &self.spec
     }
 
+    forward!(reseed, picture, probe);
+
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)?;
         self.steps = Some(0);
@@ -78,18 +80,6 @@ impl Env for StepLimit {
         }
         let step = self.inner.step_unseen(action, observation)?;
         Ok(self.count(before, step))
-    }
-
-    fn reseed(&mut self, seed: u64) {
-        self.inner.reseed(seed);
-    }
-
-    fn picture(&mut self) -> Option<Picture> {
-        self.inner.picture()
-    }
-
-    fn probe(&mut self) -> Option<&mut dyn Probe> {
-        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -4,6 +4,43 @@
 //! [`FrameSkip`], [`Sticky`] for each step, [`StepLimit`], [`Perturb`], [`Forms`]; [`View`] is
 //! innermost where frames have another form than an agent sees.
 
+/// Calls of [`crate::Env`] that a wrapper hands on to the environment in its field `inner`.
+macro_rules! forward {
+    ($($call:ident),+) => {
+        $(forward!(@$call);)+
+    };
+    (@begin) => {
+        fn begin(&mut self, action: &[f32]) -> Result<(), $crate::EnvError> {
+            self.inner.begin(action)
+        }
+    };
+    (@reseed) => {
+        fn reseed(&mut self, seed: u64) {
+            self.inner.reseed(seed);
+        }
+    };
+    (@picture) => {
+        fn picture(&mut self) -> Option<$crate::Picture> {
+            self.inner.picture()
+        }
+    };
+    (@probe) => {
+        fn probe(&mut self) -> Option<&mut dyn $crate::Probe> {
+            self.inner.probe()
+        }
+    };
+    (@snapshot) => {
+        fn snapshot(&self) -> Option<$crate::Snapshot> {
+            self.inner.snapshot()
+        }
+    };
+    (@restore) => {
+        fn restore(&mut self, snapshot: &$crate::Snapshot) -> Result<(), $crate::EnvError> {
+            self.inner.restore(snapshot)
+        }
+    };
+}
+
 mod forms;
 mod limit;
 mod noop;

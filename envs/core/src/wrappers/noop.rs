@@ -1,7 +1,7 @@
 //! Episodes that begin after some steps of doing nothing.
 
 use super::{nothing, uniform};
-use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Probe, Snapshot, Step};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, Snapshot, Step};
 
 /// The stream of the numbers of steps.
 const STREAM: u64 = 0x6e6f_6f70;
@@ -88,6 +88,8 @@ impl Env for NoopStart {
         &self.spec
     }
 
+    forward!(reseed, picture, probe);
+
     fn reset(&mut self, seed: u64, mut observation: ObservationMut<'_>) -> Result<(), EnvError> {
         let count = (uniform(seed, STREAM, 0) * f64::from(self.most + 1)) as u32;
         if !self.begin_with(seed, count, &mut observation)? {
@@ -117,18 +119,6 @@ impl Env for NoopStart {
             return self.step(action, observation);
         }
         self.step_with(|inner| inner.step_unseen(action, observation))
-    }
-
-    fn reseed(&mut self, seed: u64) {
-        self.inner.reseed(seed);
-    }
-
-    fn picture(&mut self) -> Option<Picture> {
-        self.inner.picture()
-    }
-
-    fn probe(&mut self) -> Option<&mut dyn Probe> {
-        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -1,9 +1,7 @@
 //! Changes of what is seen, for tests of robustness.
 
 use super::uniform;
-use crate::{
-    Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Probe, Snapshot, Step,
-};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Snapshot, Step};
 
 /// The streams of colours and of noise.
 const COLOUR_STREAM: u64 = 0x0063_6f6c_6f75_7200;
@@ -149,16 +147,14 @@ impl Env for Perturb {
         &self.spec
     }
 
+    forward!(begin, reseed, probe);
+
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         let frame = observation.frame(self.spec.observation.len())?;
         self.inner.reset(seed, ObservationMut::Frame(frame))?;
         (self.seed, self.shown) = (seed, 0);
         self.change(frame);
         Ok(())
-    }
-
-    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
-        self.inner.begin(action)
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
@@ -181,10 +177,6 @@ impl Env for Perturb {
         Ok(step)
     }
 
-    fn reseed(&mut self, seed: u64) {
-        self.inner.reseed(seed);
-    }
-
     fn picture(&mut self) -> Option<Picture> {
         let mut picture = self.inner.picture()?;
         match self.perturbation {
@@ -193,10 +185,6 @@ impl Env for Perturb {
             Perturbation::Noise => {}
         }
         Some(picture)
-    }
-
-    fn probe(&mut self) -> Option<&mut dyn Probe> {
-        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

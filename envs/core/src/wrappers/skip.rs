@@ -1,8 +1,6 @@
 //! Steps of several frames.
 
-use crate::{
-    Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Probe, Snapshot, Step,
-};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Snapshot, Step};
 
 /// Applies each action for several frames. The reward is the sum, the observation that of the last
 /// frame or, value by value, the larger one of the last two: machines that draw some things in even
@@ -137,14 +135,12 @@ impl Env for FrameSkip {
         &self.spec
     }
 
+    forward!(begin, reseed, picture, probe);
+
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)?;
         self.running = true;
         Ok(())
-    }
-
-    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
-        self.inner.begin(action)
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
@@ -158,18 +154,6 @@ impl Env for FrameSkip {
     ) -> Result<Step, EnvError> {
         // The larger of two frames is seen also where the episode ends with them.
         self.step_of(action, observation, self.is_maximum)
-    }
-
-    fn reseed(&mut self, seed: u64) {
-        self.inner.reseed(seed);
-    }
-
-    fn picture(&mut self) -> Option<Picture> {
-        self.inner.picture()
-    }
-
-    fn probe(&mut self) -> Option<&mut dyn Probe> {
-        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -1,7 +1,7 @@
 //! Actions that are sometimes repeated.
 
 use super::uniform;
-use crate::{Env, EnvError, EnvSpec, ObservationMut, Picture, Probe, Snapshot, Step};
+use crate::{Env, EnvError, EnvSpec, ObservationMut, Snapshot, Step};
 
 /// The stream of the repetitions.
 const STREAM: u64 = 0x73_7469_636b;
@@ -84,6 +84,8 @@ impl Env for Sticky {
         &self.spec
     }
 
+    forward!(picture, probe);
+
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)?;
         self.episode = Some(Episode { seed, steps: 0 });
@@ -118,14 +120,6 @@ impl Env for Sticky {
         if let Some(episode) = &mut self.episode {
             episode.seed = seed;
         }
-    }
-
-    fn picture(&mut self) -> Option<Picture> {
-        self.inner.picture()
-    }
-
-    fn probe(&mut self) -> Option<&mut dyn Probe> {
-        self.inner.probe()
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -1,9 +1,6 @@
 //! Frames as an agent sees them.
 
-use crate::{
-    AgentView, Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Picture, Probe, Snapshot,
-    Step,
-};
+use crate::{AgentView, Env, EnvError, EnvSpec, ObservationMut, ObservationSpace, Step};
 
 /// Shows frames of any size as a square of three channels ([`AgentView`]).
 pub struct View {
@@ -56,16 +53,14 @@ impl Env for View {
         &self.spec
     }
 
+    forward!(begin, reseed, picture, probe, snapshot, restore);
+
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         let out = observation.frame(self.view.len())?;
         self.inner
             .reset(seed, ObservationMut::Frame(&mut self.frame))?;
         self.view.write(&self.frame, out);
         Ok(())
-    }
-
-    fn begin(&mut self, action: &[f32]) -> Result<(), EnvError> {
-        self.inner.begin(action)
     }
 
     fn step(&mut self, action: &[f32], observation: ObservationMut<'_>) -> Result<Step, EnvError> {
@@ -89,25 +84,5 @@ impl Env for View {
             self.view.write(&self.frame, out);
         }
         Ok(step)
-    }
-
-    fn reseed(&mut self, seed: u64) {
-        self.inner.reseed(seed);
-    }
-
-    fn picture(&mut self) -> Option<Picture> {
-        self.inner.picture()
-    }
-
-    fn probe(&mut self) -> Option<&mut dyn Probe> {
-        self.inner.probe()
-    }
-
-    fn snapshot(&self) -> Option<Snapshot> {
-        self.inner.snapshot()
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), EnvError> {
-        self.inner.restore(snapshot)
     }
 }
