@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use frmdn_engine::Params;
+use frmdn_engine::{Params, params::Param};
 use frmdn_env::{EnvSpec, ObservationSpace};
 use serde::{Deserialize, Serialize};
 
@@ -243,7 +243,21 @@ impl Agent {
                 self.info.environment
             )));
         }
-        let encoder = self.vae()?.map(|vae| vae.encoder());
+        // In a dream the latents are there already, and must be those of this very V.
+        let encoder = match &spec.encoder {
+            Some(theirs) if self.encoder_checksum().is_some_and(|own| own != *theirs) => {
+                return Err(RunError::refused(
+                    format!(
+                        "{} sees with another V than {} is dreamt in",
+                        self.origin.display(),
+                        spec.name
+                    ),
+                    Recovery::SameVision(self.origin.clone()),
+                ));
+            }
+            Some(_) => None,
+            None => self.vae()?.map(|vae| vae.encoder()),
+        };
         let observed = match spec.observation {
             ObservationSpace::Frame { .. } => None,
             ObservationSpace::Latent(n) => Some(n),
@@ -332,25 +346,15 @@ impl Agent {
     /// The first half of the SHA-256 of the metadata and all weights, in hexadecimal: the same for
     /// a run folder and for its checkpoint.
     pub fn checksum(&self) -> String {
-        use sha2::{Digest, Sha256};
-        let mut hash = Sha256::new();
-        hash.update(serde_json::to_string(&self.info).expect("the metadata is plain data"));
-        for t in [
-            Some(&self.vision),
-            Some(&self.memory),
-            self.controller.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        .flat_map(|p| &p.0)
-        {
-            hash.update(&t.name);
-            t.value.iter().for_each(|v| hash.update(v.to_le_bytes()));
-        }
-        hash.finalize()[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let info = serde_json::to_string(&self.info).expect("the metadata is plain data");
+        let parts = [&self.vision, &self.memory].into_iter();
+        let tensors = parts.chain(&self.controller).flat_map(|part| &part.0);
+        checksum(&info, tensors)
+    }
+
+    /// As [`Agent::checksum`], of V's weights alone; `None` where there is no V.
+    pub fn encoder_checksum(&self) -> Option<String> {
+        (!self.vision.0.is_empty()).then(|| checksum("", &self.vision.0))
     }
 
     /// As [`Agent::checksum`], of a run's V and M alone: what its C is evolved for.
@@ -449,6 +453,20 @@ impl Agent {
             u64::from_le_bytes(sum[..8].try_into().expect("eight bytes of thirty-two")),
         ))
     }
+}
+
+/// The first half of the SHA-256 of `info` and of the names and values of `tensors`, in hexadecimal.
+fn checksum<'a>(info: &str, tensors: impl IntoIterator<Item = &'a Param>) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(info);
+    for tensor in tensors {
+        hash.update(&tensor.name);
+        let values = tensor.value.iter();
+        values.for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    let half = &hash.finalize()[..16];
+    half.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Values of an action, inferred from the shapes of M and C; 0 if neither fixes it yet.

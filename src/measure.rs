@@ -375,9 +375,10 @@ pub fn dreaming(
         .collect();
     let controllers: Vec<&Controller> = controllers.iter().collect();
     let starts: Vec<Start> = (0..16)
-        .map(|_| Start {
+        .map(|chances| Start {
             latent: vec![0.0; latent],
             state: vec![0.0; memory.state_len()],
+            chances,
         })
         .collect();
     let rate = pool(threads)?.install(|| {

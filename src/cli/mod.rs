@@ -33,6 +33,7 @@ use self::out::OutputError;
 use crate::{
     agent::Agent,
     device::{self, Device},
+    dream::DreamKind,
     run::{Interrupt, Preset, RunError, RunFolder},
     stages::{self, Context, Stage},
     worlds::{self, Bridge, World},
@@ -306,6 +307,7 @@ fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Re
         deadline: Duration::from_secs_f64(cli.env_timeout),
         trust: trust::trust(cli),
     };
+    worlds::add(Box::leak(Box::new(DreamKind::new(bridge.clone()))));
     let device = Device::open(cli.command.device())?;
     let context = Context {
         report: terminal,

@@ -205,6 +205,10 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
         Recovery::NoRandomStart => "Add --set collect.random_start=false".into(),
         Recovery::OtherEnvironment => "Name another one with --env NAME.".into(),
         Recovery::EarlierDream => "Give a smaller --warm-up or another --seed.".into(),
+        Recovery::SameVision(agent) => format!(
+            "Take a dream of the same V, for example --env {}",
+            typed(Path::new(&format!("dream:{}", agent.display())))
+        ),
     };
     Some(text)
 }
@@ -277,6 +281,7 @@ fn of_world(error: &WorldError) -> Option<String> {
             "Name an environment that has some: --env homebrew, or car-racing, or super-mario."
                 .into(),
         ),
+        WorldError::Other(error) => of_other(error.as_ref()),
         WorldError::NoRom | WorldError::Rom(_) => Some("Name it with --rom FILE.".into()),
         WorldError::Untrusted { .. } => Some(
             "A file names it, and to import a package is to run its code. If you trust it, type \
@@ -289,8 +294,16 @@ fn of_world(error: &WorldError) -> Option<String> {
 
 fn of_env(error: &EnvError) -> Option<String> {
     match error {
-        EnvError::Other(error) => error.downcast_ref().and_then(of_gym),
+        EnvError::Other(error) => of_other(error.as_ref()),
         _ => None,
+    }
+}
+
+/// Of what an environment is made of: a server of Gymnasium, or the run that dreams.
+fn of_other(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<String> {
+    match error.downcast_ref() {
+        Some(error) => of_run(error),
+        None => error.downcast_ref().and_then(of_gym),
     }
 }
 

@@ -5,12 +5,11 @@
 
 use burn::tensor::{Device, Tensor, activation::sigmoid};
 use frmdn_density::constant;
-use frmdn_engine::random::stream;
 use frmdn_env::ActionForm;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{DreamConfig, DreamOutcome, Start};
+use super::{DreamConfig, DreamOutcome, Start, chances};
 use crate::{
     controller::{Actions, Controller},
     memory::definition::MemoryDefinition,
@@ -42,7 +41,7 @@ pub fn dream_on(
     let density = definition.density.config();
     let (choices, normals) = (density.choices(), sizes.latent + density.columns());
     for step in 0..config.steps {
-        let draws = Draws::new(&config, step, [sizes.starts, choices, normals]);
+        let draws = Draws::new(&config, starts, step, [choices, normals]);
         let outputs = population.outputs(rows.z.clone(), rows.h.clone());
         let action = squash(actions, outputs);
         (rows.h, rows.cells) = definition.step(
@@ -190,15 +189,21 @@ struct Draws {
 }
 
 impl Draws {
-    /// The numbers in the engine's order, for `starts` rows of `choices` and `normals` values.
-    fn new(config: &DreamConfig, step: u32, [starts, choices, normals]: [usize; 3]) -> Self {
+    /// The numbers in the engine's order, for a row of `choices` and `normals` values of each start.
+    fn new(
+        config: &DreamConfig,
+        starts: &[Start],
+        step: u32,
+        [choices, normals]: [usize; 2],
+    ) -> Self {
+        let count = starts.len();
         let mut draws = Self {
-            choices: vec![0.0; starts * choices],
-            normals: vec![0.0; starts * normals],
-            ends: vec![0.0; starts],
+            choices: vec![0.0; count * choices],
+            normals: vec![0.0; count * normals],
+            ends: vec![0.0; count],
         };
-        for start in 0..starts {
-            let mut rng = stream(config.seed, "dream", &[start as u64, u64::from(step)]);
+        for start in 0..count {
+            let mut rng = chances(config.seed, starts[start].chances, step);
             if config.temperature > 0.0 {
                 for choice in &mut draws.choices[start * choices..(start + 1) * choices] {
                     *choice = rng.random::<f64>() as f32;

@@ -8,8 +8,12 @@
 //! All random numbers of episode e at step t come from the stream (seed, "dream", e, t). So a dream
 //! depends neither on the size of the batch nor on threads, and every controller gets the same
 //! random numbers, as it would on common tracks.
+//!
+//! [`DreamKind`] makes the same dreams an environment, `dream:RUN`, one at a time: whatever runs in
+//! environments runs in them.
 
 mod device;
+mod world;
 
 use std::ops::Range;
 
@@ -18,6 +22,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 pub use device::dream_on;
+pub use world::{DreamKind, DreamSettings, TEMPERATURES, dream_world};
 
 use crate::{
     controller::{Actions, Controller},
@@ -36,6 +41,8 @@ pub struct Start {
     pub latent: Vec<f32>,
     /// State of [`Memory::state_len`] values; zeros at the start of an episode.
     pub state: Vec<f32>,
+    /// What is drawn is a function of this, of the root seed and of the step.
+    pub chances: u64,
 }
 
 /// Settings of dreams.
@@ -134,6 +141,16 @@ pub fn dream_actions(
     Ok(outcomes.into_iter().zip(taken).collect())
 }
 
+/// The random numbers of a step of the dream that draws `chances`.
+fn chances(root: u64, chances: u64, step: u32) -> Pcg64 {
+    stream(root, "dream", &[chances, u64::from(step)])
+}
+
+/// Whether a step of that prediction ends the dream: drawn after the latent, from the same numbers.
+fn ends(prediction: Prediction, rng: &mut Pcg64) -> bool {
+    rng.random::<f32>() < prediction.done
+}
+
 /// All dreams of one call. Dream number `controller · starts + start` is that of a controller from
 /// a start.
 struct Dreams<'a> {
@@ -180,8 +197,7 @@ impl Dreams<'_> {
 
     /// The random numbers of a dream's step, the same for every controller.
     fn rng(&self, number: usize, step: u32) -> Pcg64 {
-        let start = (number % self.starts.len()) as u64;
-        stream(self.config.seed, "dream", &[start, u64::from(step)])
+        chances(self.config.seed, self.start(number).chances, step)
     }
 }
 
@@ -250,8 +266,8 @@ impl Buffers {
             let action = &mut self.actions[i * width..(i + 1) * width];
             let controller = dreams.controller(dream.number);
             controller.outputs(z, h, action);
-            let start = (dream.number % dreams.starts.len()) as u64;
-            controller.draw(dreams.config.seed ^ start, step.into(), action);
+            let chances = dreams.start(dream.number).chances;
+            controller.draw(dreams.config.seed ^ chances, step.into(), action);
             dreams.actions.squash(action);
             self.rngs.push(dreams.rng(dream.number, step));
         }
@@ -286,7 +302,7 @@ impl Buffers {
             let (outcome, prediction) = (&mut self.running[i].outcome, self.predictions[i]);
             outcome.reward += f64::from(prediction.reward);
             outcome.steps += 1;
-            outcome.ended = dreams.config.ends && self.rngs[i].random::<f32>() < prediction.done;
+            outcome.ended = dreams.config.ends && ends(prediction, &mut self.rngs[i]);
             if outcome.ended {
                 let dream = self.running.swap_remove(i);
                 store(dream.number, dream.outcome);
@@ -351,6 +367,7 @@ mod tests {
             .map(|i| Start {
                 latent: draw("z", i, LATENT),
                 state: draw("s", i, 40),
+                chances: i,
             })
             .collect();
         Setup {
@@ -451,6 +468,7 @@ mod tests {
         let Start {
             latent: mut z,
             mut state,
+            ..
         } = starts[1].clone();
         let (mut reward, mut action, mut predictions, mut scratch) =
             (0.0, [0.0; 3], [Prediction::default()], Scratch::default());

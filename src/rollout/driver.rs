@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use frmdn_env::{Env, ObservationMut, ObservationSpace, Step};
+use frmdn_env::{Env, EnvError, ObservationMut, ObservationSpace, Step};
 
 use super::{
     ActingModel, Blackout, DriveError, Moment, OpenLoopDriver, Outcome, Policy, Seen, StartPoint,
@@ -323,6 +323,7 @@ impl<'a> Worker<'a> {
     /// Begins episodes until every lane has one or no job is left; environments without one are
     /// then dropped.
     fn start_episodes(&mut self) -> Result<(), DriveError> {
+        let model = self.shared.driver.model;
         while self.lanes.len() < self.most {
             let Some(job) = self.shared.take_job() else {
                 self.idle.clear();
@@ -339,8 +340,7 @@ impl<'a> Worker<'a> {
                 }
                 None => {
                     seat.env().reset(seed, self.buffers.observation(lane))?;
-                    let state = row(lane, self.buffers.state_len);
-                    self.buffers.states[state].fill(0.0);
+                    self.buffers.remember(lane, seat.env(), model)?;
                 }
             }
             self.lanes.push(Lane {
@@ -559,6 +559,28 @@ impl Buffers {
             ObservationMut::Latent(&mut self.latents[row(i, self.latent_len)])
         };
         (&self.actions[row(i, self.action_len)], seen)
+    }
+
+    /// M of lane `i` begins, with what led to the first observation of `env`.
+    fn remember(
+        &mut self,
+        i: usize,
+        env: &dyn Env,
+        model: Option<&ActingModel>,
+    ) -> Result<(), DriveError> {
+        let state = &mut self.states[row(i, self.state_len)];
+        state.fill(0.0);
+        let Some(model) = model else {
+            return Ok(());
+        };
+        let history = env.history();
+        let latents = history.latents.chunks_exact(self.latent_len);
+        let actions = history.actions.chunks_exact(env.action_space().len());
+        for (latent, action) in latents.zip(actions) {
+            let action = model.actions.of_env(action).map_err(EnvError::other)?;
+            (model.memory).step(1, latent, &action, state, &mut self.memory);
+        }
+        Ok(())
     }
 
     /// Lane `i` begins at `start`.

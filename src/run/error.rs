@@ -186,6 +186,8 @@ pub enum Recovery {
     OtherEnvironment,
     /// The dream must begin earlier, or in another episode.
     EarlierDream,
+    /// The dream must be that of an agent with the same V, for example of this one.
+    SameVision(PathBuf),
 }
 
 /// Parts of a run that others are built on.

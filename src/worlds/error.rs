@@ -13,6 +13,9 @@ pub enum WorldError {
          Gymnasium, for example gym:CarRacing-v3"
     )]
     UnknownName(String),
+    /// Something after a colon where nothing belongs.
+    #[error("{0} stands without a colon; options follow after commas: {0},key=value")]
+    NoSubject(&'static str),
     /// `gym:` without the name of an environment.
     #[error("gym: needs the name of an environment, for example gym:CarRacing-v3")]
     EmptyGymName,
@@ -98,4 +101,7 @@ pub enum WorldError {
     /// The environment refused a call.
     #[error(transparent)]
     Env(#[from] EnvError),
+    /// What an environment is made of cannot be used.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -23,6 +23,20 @@ pub trait Kind: Send + Sync {
     /// # Errors
     /// If an option does not exist, or not with this value.
     fn open(&self, options: &[(&str, &str)], frames: Frames) -> Result<Arc<dyn Maker>, WorldError>;
+
+    /// The same of `NAME:SUBJECT`, for a kind whose environments are of something.
+    ///
+    /// # Errors
+    /// As those of [`Kind::open`], and where they are of nothing.
+    fn open_of(
+        &self,
+        subject: &str,
+        options: &[(&str, &str)],
+        frames: Frames,
+    ) -> Result<Arc<dyn Maker>, WorldError> {
+        let _ = (subject, options, frames);
+        Err(WorldError::NoSubject(self.name()))
+    }
 }
 
 /// Makes the environments of one name.

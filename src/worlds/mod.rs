@@ -37,11 +37,11 @@ use wrap::Wrapping;
 pub const DEFAULT: &str = car_racing::NAME;
 
 /// What a name can be, for people.
-pub const NAMES: &str = "The environment: car-racing, homebrew, super-mario, or gym:ID; options follow after commas \
-                         (car-racing,rule=v4)";
+pub const NAMES: &str = "The environment: car-racing, homebrew, super-mario, dream:RUN, or gym:ID; options follow after \
+                         commas (car-racing,rule=v4)";
 /// The same in place of an agent's own.
-pub const OTHER: &str = "Another environment than the agent's own: car-racing, homebrew, super-mario, or gym:ID, with \
-                         options after commas (car-racing,rule=v4)";
+pub const OTHER: &str = "Another environment than the agent's own: car-racing, homebrew, super-mario, dream:RUN, or \
+                         gym:ID, with options after commas (car-racing,rule=v4)";
 
 /// What the environment of [`DEFAULT`] says of itself, for tests.
 #[cfg(test)]
@@ -158,7 +158,11 @@ fn kinds() -> Vec<&'static dyn Kind> {
 /// The kind of environment that `name` begins with; `None` for one behind the bridge, and for one
 /// that does not exist.
 fn kind_of(name: &Name<'_>) -> Option<&'static dyn Kind> {
-    kinds().into_iter().find(|kind| kind.name() == name.kind)
+    let begin = match name.subject() {
+        Some(subject) => &name.kind[..name.kind.len() - subject.len() - 1],
+        None => name.kind,
+    };
+    kinds().into_iter().find(|kind| kind.name() == begin)
 }
 
 /// The error of a name that is none of these.
@@ -178,7 +182,10 @@ fn parse(text: &str, frames: Frames) -> Result<Option<Parsed>, WorldError> {
         return Ok(None);
     }
     let kind = kind_of(&name).ok_or_else(unknown)?;
-    let maker = kind.open(&name.options, frames)?;
+    let maker = match name.subject() {
+        Some(subject) => kind.open_of(subject, &name.options, frames)?,
+        None => kind.open(&name.options, frames)?,
+    };
     Ok(Some((maker, wrapping)))
 }
 

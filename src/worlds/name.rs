@@ -29,6 +29,11 @@ impl<'a> Name<'a> {
         }
         Ok(Self { kind, options })
     }
+
+    /// What stands after a colon: the id of `gym:`, the agent of `dream:`.
+    pub fn subject(&self) -> Option<&'a str> {
+        self.kind.split_once(':').map(|(_, subject)| subject)
+    }
 }
 
 impl std::fmt::Display for Name<'_> {

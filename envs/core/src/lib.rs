@@ -88,6 +88,16 @@ impl EnvError {
     }
 }
 
+/// Steps before an episode that begins in the middle of another one, oldest first: an agent with a
+/// memory lets them pass through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct History<'a> {
+    /// What was observed before each step, `[steps, latent]`.
+    pub latents: &'a [f32],
+    /// The actions, `[steps, actions]`.
+    pub actions: &'a [f32],
+}
+
 /// One environment. Equal seeds and actions give equal observations, bit for bit.
 pub trait Env: Send {
     /// What the environment says of itself.
@@ -148,6 +158,11 @@ pub trait Env: Send {
     /// changes where nothing is drawn after the reset.
     fn reseed(&mut self, seed: u64) {
         let _ = seed;
+    }
+
+    /// What led to the first observation of the running episode; nothing where that is a beginning.
+    fn history(&self) -> History<'_> {
+        History::default()
     }
 
     /// The present state as a picture for people, if the environment has one.
@@ -213,6 +228,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn reseed(&mut self, seed: u64) {
         (**self).reseed(seed);
+    }
+
+    fn history(&self) -> History<'_> {
+        (**self).history()
     }
 
     fn picture(&mut self) -> Option<Picture> {

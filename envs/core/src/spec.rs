@@ -23,6 +23,9 @@ pub struct EnvSpec {
     pub action_forms: Vec<ActionForm>,
     /// What [`crate::Env::reset`] and [`crate::Env::step`] write.
     pub observation: ObservationSpace,
+    /// The checksum of the encoder that made the observations, where they are its latents of frames
+    /// that nobody sees: only an agent with this very encoder can act on them.
+    pub encoder: Option<String>,
     /// What every step measures, in the order of [`crate::Step::measured`]; at most
     /// [`Measured::MOST`].
     pub measurements: Vec<Measurement>,
@@ -59,6 +62,7 @@ impl EnvSpec {
             actions,
             action_forms: Vec::new(),
             observation,
+            encoder: None,
             measurements: Vec::new(),
             progress: None,
             completed: None,

@@ -100,6 +100,7 @@ impl Dreamer<'_> {
             start: Start {
                 latent: episode.mean[steps * d..(steps + 1) * d].to_vec(),
                 state,
+                chances: 0,
             },
             seed: episode.seed,
             actions: episode.actions[..steps * a].to_vec(),
@@ -121,7 +122,13 @@ impl Dreamer<'_> {
         temperature: f32,
         context: &Context<'_>,
     ) -> Result<Ranked> {
-        let starts: Vec<Start> = real.iter().map(|r| r.start.clone()).collect();
+        let starts: Vec<Start> = (0..)
+            .zip(real)
+            .map(|(chances, real)| Start {
+                chances,
+                ..real.start.clone()
+            })
+            .collect();
         let config = DreamConfig {
             steps: self.plan.scale.steps,
             temperature,

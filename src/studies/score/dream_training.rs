@@ -124,8 +124,11 @@ fn evolve(
     for generation in 0..scale.dream_generations as u64 {
         context.check()?;
         let mut rng = stream(seed, "score/dream", &[generation]);
-        let starts: Vec<Start> = (0..scale.dream_starts)
-            .map(|_| pool[rng.random_range(0..pool.len())].start.clone())
+        let starts: Vec<Start> = (0..scale.dream_starts as u64)
+            .map(|chances| Start {
+                chances,
+                ..pool[rng.random_range(0..pool.len())].start.clone()
+            })
             .collect();
         let config = DreamConfig {
             steps: scale.steps,

@@ -75,7 +75,7 @@ impl Env for Forms {
         &self.spec
     }
 
-    forward!(begin, reseed, picture, probe, snapshot, restore);
+    forward!(begin, reseed, history, picture, probe, snapshot, restore);
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)

@@ -48,7 +48,7 @@ impl Env for StepLimit {
         &self.spec
     }
 
-    forward!(reseed, picture, probe);
+    forward!(reseed, history, picture, probe);
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)?;

@@ -19,6 +19,11 @@ macro_rules! forward {
             self.inner.reseed(seed);
         }
     };
+    (@history) => {
+        fn history(&self) -> $crate::History<'_> {
+            self.inner.history()
+        }
+    };
     (@picture) => {
         fn picture(&mut self) -> Option<$crate::Picture> {
             self.inner.picture()

@@ -88,7 +88,7 @@ impl Env for NoopStart {
         &self.spec
     }
 
-    forward!(reseed, picture, probe);
+    forward!(reseed, history, picture, probe);
 
     fn reset(&mut self, seed: u64, mut observation: ObservationMut<'_>) -> Result<(), EnvError> {
         let count = (uniform(seed, STREAM, 0) * f64::from(self.most + 1)) as u32;

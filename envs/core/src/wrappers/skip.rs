@@ -135,7 +135,7 @@ impl Env for FrameSkip {
         &self.spec
     }
 
-    forward!(begin, reseed, picture, probe);
+    forward!(begin, reseed, history, picture, probe);
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)?;

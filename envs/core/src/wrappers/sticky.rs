@@ -84,7 +84,7 @@ impl Env for Sticky {
         &self.spec
     }
 
-    forward!(picture, probe);
+    forward!(history, picture, probe);
 
     fn reset(&mut self, seed: u64, observation: ObservationMut<'_>) -> Result<(), EnvError> {
         self.inner.reset(seed, observation)?;
