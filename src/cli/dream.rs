@@ -8,6 +8,7 @@ use clap::Args;
 use super::{OTHER_ENVIRONMENT, load_agent, out::out};
 use crate::{
     film::{self, DreamFilm},
+    pictures,
     run::{RunError, seeds},
     stages::Context,
 };
@@ -23,8 +24,8 @@ pub struct DreamArgs {
     dir: PathBuf,
     #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
     pub(super) env: Option<String>,
-    /// The picture to write.
-    #[arg(long, value_name = "FILE.gif", default_value = "dream.gif")]
+    /// The film to write: its name ends in .gif, .webp, or .mp4, for which ffmpeg is needed.
+    #[arg(long, value_name = "FILE", default_value = "dream.gif")]
     out: PathBuf,
     /// Environment seed (the track).
     #[arg(long, default_value_t = seeds::TEST.start)]
@@ -41,7 +42,7 @@ pub struct DreamArgs {
 }
 
 pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
-    super::play::gif(&args.out)?;
+    pictures::ending(&args.out)?;
     if !(0.0..=HOTTEST).contains(&args.temperature) {
         bail!(
             "--temperature {} is impossible: it can be from 0 to {HOTTEST}, for example 1",

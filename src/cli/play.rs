@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use frmdn_env::{EnvSpec, Measurement, Progress};
 
@@ -12,7 +12,7 @@ use super::{
     pilot::{Asked, WHO},
 };
 use crate::{
-    film,
+    film, pictures,
     run::{DriverName, RunError, seeds},
     stages::Context,
 };
@@ -25,8 +25,8 @@ pub struct PlayArgs {
     policy: Option<DriverName>,
     #[arg(long, value_name = "NAME", help = OTHER_ENVIRONMENT)]
     pub(super) env: Option<String>,
-    /// The picture to write.
-    #[arg(long, value_name = "FILE.gif", default_value = "drive.gif")]
+    /// The film to write: its name ends in .gif, .webp, or .mp4, for which ffmpeg is needed.
+    #[arg(long, value_name = "FILE", default_value = "drive.gif")]
     out: PathBuf,
     /// Environment seed (the track).
     #[arg(long, default_value_t = seeds::TEST.start)]
@@ -34,7 +34,7 @@ pub struct PlayArgs {
 }
 
 pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
-    gif(&args.out)?;
+    pictures::ending(&args.out)?;
     let asked = Asked {
         dir: args.dir.as_deref(),
         policy: args.policy.as_ref(),
@@ -85,15 +85,4 @@ fn measurements(spec: &EnvSpec, measured: &[f64]) -> String {
         text.push_str(&said);
     }
     text
-}
-
-/// Refuses a path that does not end in `.gif`.
-pub fn gif(path: &std::path::Path) -> Result<()> {
-    if path
-        .extension()
-        .is_none_or(|e| !e.eq_ignore_ascii_case("gif"))
-    {
-        bail!("--out {} must end in .gif", path.display());
-    }
-    Ok(())
 }
