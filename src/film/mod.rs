@@ -1,0 +1,102 @@
+//! Films: an agent driving, with the reconstructions of V, and the memory's dream beside the real
+//! episode.
+
+mod open_loop;
+
+use std::{ops::ControlFlow, path::Path};
+
+use frmdn_env::{AgentView, EnvSpec, Picture};
+
+use crate::{
+    pictures::{Film, Panel},
+    pilot::Pilot,
+    rollout::{Moment, Outcome, Seen},
+    run::{Interrupt, Result},
+    vision::{DecoderScratch, FRAME, SIDE as VIEW},
+    worlds::World,
+};
+
+pub use open_loop::{DreamComparison, DreamFilm, dream};
+
+/// Milliseconds between two frames: 25 a second.
+const DELAY: u32 = 40;
+
+/// Steps that one frame of a film stands for, so that it plays at twice the speed of the environment
+/// or at its own where that is slow.
+fn steps_per_frame(spec: &EnvSpec) -> u32 {
+    (2.0 * spec.steps_per_second * f64::from(DELAY) / 1000.0)
+        .round()
+        .max(1.0) as u32
+}
+
+/// Side of a panel in pixels: twice the 96-pixel picture, three times the 64-pixel observation.
+const PANEL: usize = 192;
+
+fn frame_panel(rgb: &[u8]) -> Panel {
+    Panel::new(VIEW, VIEW, rgb.to_vec()).enlarged(PANEL / VIEW)
+}
+
+fn picture_panel(picture: Picture) -> Panel {
+    // Other sizes are averaged over areas, as the agent's view is.
+    if picture.width == picture.height && PANEL.is_multiple_of(picture.width) {
+        return Panel::new(picture.width, picture.height, picture.rgb)
+            .enlarged(PANEL / picture.width);
+    }
+    let fitted =
+        AgentView::new((picture.height, picture.width, 3), 0..picture.height, PANEL).map(|view| {
+            let mut rgb = vec![0; view.len()];
+            view.write(&picture.rgb, &mut rgb);
+            rgb
+        });
+    Panel::new(
+        PANEL,
+        PANEL,
+        fitted.unwrap_or_else(|_| vec![0; PANEL * PANEL * 3]),
+    )
+}
+
+/// Drives one episode and writes a GIF of it to `path`: the picture for people, the agent's view
+/// and, where an agent drives, V's reconstruction of it. Interrupted, it writes nothing and the
+/// outcome is empty.
+///
+/// # Errors
+/// If the pilot cannot drive in `world`, if the environment fails, or if the GIF cannot be written.
+pub fn drive(
+    pilot: &Pilot,
+    world: &World,
+    seed: u64,
+    path: &Path,
+    stop: &Interrupt,
+) -> Result<Outcome> {
+    let decoder = pilot.agent().map(|pilot| pilot.agent.decoder());
+    let decoder = decoder.transpose()?.flatten();
+    let mut film = Film::create(path, DELAY)?;
+    let every = steps_per_frame(&world.spec()?);
+    let mut scratch = DecoderScratch::default();
+    let mut rebuilt = vec![0u8; FRAME];
+    let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+        if !moment.outcome.steps.is_multiple_of(every) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let title = format!("SCORE {:.0}", moment.outcome.score);
+        let person = moment.env.picture().map(picture_panel);
+        let mut panels = Vec::with_capacity(3);
+        panels.extend(person.map(|panel| panel.titled(&title)));
+        if let Seen::Frame(frame) = moment.seen {
+            panels.push(frame_panel(frame).titled("THE AGENT'S VIEW"));
+        }
+        if let Some(decoder) = &decoder {
+            decoder.decode_u8(&mut scratch, moment.latent, &mut rebuilt);
+            panels.push(frame_panel(&rebuilt).titled("ITS RECONSTRUCTION"));
+        }
+        film.push(&Panel::row(panels))?;
+        Ok(ControlFlow::Continue(()))
+    };
+    let outcome = pilot
+        .driver(world, stop)
+        .watch(pilot.job(seed), &mut observe)?;
+    if !stop.is_set() {
+        film.finish()?;
+    }
+    Ok(outcome)
+}
