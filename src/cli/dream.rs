@@ -1,13 +1,14 @@
-//! `frmdn dream`: real frames beside the frames that the memory predicts.
+//! `frmdn dream`: an agent drives in the dream of its memory, beside the real episode.
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::{OTHER_ENVIRONMENT, load_agent, out::out};
+use super::{OTHER_ENVIRONMENT, load_agent, out::out, table::table};
 use crate::{
-    film::{self, DreamFilm},
+    dream::TEMPERATURES,
+    film::{self, Course, DreamFilm, ReplayFilm},
     pictures,
     run::{RunError, seeds},
     stages::Context,
@@ -15,8 +16,8 @@ use crate::{
 
 /// Most frames of a film; all real ones are in memory.
 const MOST: i64 = 100_000;
-/// Highest temperature: draws further out are noise to every memory.
-const HOTTEST: f32 = 3.0;
+/// Most dreams in a film: more are too small to be looked at.
+const MOST_DREAMS: usize = 24;
 
 #[derive(Args, Debug)]
 pub struct DreamArgs {
@@ -30,34 +31,117 @@ pub struct DreamArgs {
     /// Environment seed (the track).
     #[arg(long, default_value_t = seeds::TEST.start)]
     seed: u64,
-    /// Real frames the memory is given before the dream begins.
+    /// Real steps that the memory sees before the dream begins.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=MOST))]
     warm_up: u32,
-    /// Frames of the dream: the memory is given the real actions, and no real frame.
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=MOST))]
+    /// Steps of the dream; it ends before where the memory says so.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=MOST))]
     steps: u32,
-    /// Temperature of the samples, 0 to 3: 0 takes the most likely component's mean.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    temperature: f32,
+    /// Temperatures of the samples, 0 to 3: 0 takes the most likely component's mean. Several, after
+    /// commas, stand side by side.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "LIST",
+        default_value = "1",
+        allow_negative_numbers = true
+    )]
+    temperature: Vec<f32>,
+    /// Dreams from the same start, which differ by chance alone, as a grid.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=24))]
+    futures: u32,
+    /// Another agent that dreams from the same start, for example one with another memory. May be
+    /// repeated.
+    #[arg(long, value_name = "AGENT")]
+    beside: Vec<PathBuf>,
+    /// Nobody drives in the dream: the memory is given the actions of the real episode, so that frame
+    /// can be compared with frame as long as what was in view lasts.
+    #[arg(long, conflicts_with_all = ["futures", "beside"])]
+    open_loop: bool,
 }
 
 pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     pictures::ending(&args.out)?;
-    if !(0.0..=HOTTEST).contains(&args.temperature) {
+    for temperature in &args.temperature {
+        if !TEMPERATURES.contains(temperature) {
+            bail!(
+                "--temperature {temperature} is impossible: it can be from {} to {}, for example 1",
+                TEMPERATURES.start(),
+                TEMPERATURES.end()
+            );
+        }
+    }
+    if args.open_loop {
+        return replay(args, context);
+    }
+    let dreams = (1 + args.beside.len()) * args.temperature.len() * args.futures as usize;
+    if dreams > MOST_DREAMS {
         bail!(
-            "--temperature {} is impossible: it can be from 0 to {HOTTEST}, for example 1",
-            args.temperature
+            "{dreams} dreams are too many for one film: at most {MOST_DREAMS}, counted as agents × \
+             temperatures × futures"
         );
     }
-    let agent = load_agent(&args.dir, context)?;
+    let mut agents = vec![load_agent(&args.dir, context)?];
+    for dir in &args.beside {
+        agents.push(load_agent(dir, context)?);
+    }
+    let world = context.world(args.env.as_ref().unwrap_or(&agents[0].info.environment))?;
     let film = DreamFilm {
+        agents: &agents,
+        temperatures: &args.temperature,
+        futures: args.futures,
+        seed: args.seed,
+        warm_up: args.warm_up,
+        steps: args.steps,
+    };
+    let courses = film::dream(&film, &world, &args.out, context.stop)?;
+    if context.stop.is_set() {
+        return Err(RunError::Stopped.into());
+    }
+    let count = courses.len() - 1;
+    let rows: Vec<_> = courses.iter().map(row).collect();
+    let heading = ["after the real steps", "reward", "steps", "ended"];
+    out!("{}", table(&heading, &rows));
+    let driver = match agents[0].controller() {
+        Ok(_) => "The agent drives",
+        Err(_) => "A random walk drives: the agent has no controller",
+    };
+    out!(
+        "{driver}, in the real world and in {}, from the same {} real steps on. They part: what was \
+         not in view is invented. {}",
+        match count {
+            1 => "the dream".to_owned(),
+            _ => format!("{count} dreams"),
+        },
+        args.warm_up,
+        args.out.display()
+    );
+    Ok(())
+}
+
+/// The real episode or a dream as a row.
+fn row(course: &Course) -> Vec<String> {
+    vec![
+        course.what.clone(),
+        format!("{:.1}", course.reward),
+        course.steps.to_string(),
+        if course.ended { "yes" } else { "no" }.to_owned(),
+    ]
+}
+
+fn replay(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
+    let &[temperature] = &args.temperature[..] else {
+        bail!("--open-loop shows one temperature: leave the others out");
+    };
+    let agent = load_agent(&args.dir, context)?;
+    let film = ReplayFilm {
         seed: args.seed,
         warm_up: args.warm_up as usize,
         steps: args.steps as usize,
-        temperature: args.temperature,
+        temperature,
     };
     let world = context.world(args.env.as_ref().unwrap_or(&agent.info.environment))?;
-    let outcome = film::dream(&agent, &world, film, &args.out, context.stop)?;
+    let outcome = film::replay(&agent, &world, film, &args.out, context.stop)?;
     if context.stop.is_set() {
         return Err(RunError::Stopped.into());
     }
@@ -72,5 +156,13 @@ pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
         outcome.reconstruction_mse,
         args.out.display()
     );
+    if let Some(in_view) = world.spec()?.steps_in_view
+        && args.steps > in_view
+    {
+        out!(
+            "Only the first {in_view} or so can be compared: nothing later was in view when the dream \
+             began."
+        );
+    }
     Ok(())
 }

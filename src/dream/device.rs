@@ -202,8 +202,8 @@ impl Draws {
             normals: vec![0.0; count * normals],
             ends: vec![0.0; count],
         };
-        for start in 0..count {
-            let mut rng = chances(config.seed, starts[start].chances, step);
+        for (start, at) in starts.iter().enumerate() {
+            let mut rng = chances(config.seed, at.chances, step);
             if config.temperature > 0.0 {
                 for choice in &mut draws.choices[start * choices..(start + 1) * choices] {
                     *choice = rng.random::<f64>() as f32;

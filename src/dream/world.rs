@@ -101,12 +101,20 @@ impl Kind for DreamKind {
     }
 }
 
-/// The world of the dreams of `agent`, whose real steps are of `real`.
+/// The world of the dreams of `agent`, whose real steps are of `real`: those that the agent drives,
+/// or those of the recorded actions `driven` `[steps, width]`.
 ///
 /// # Errors
 /// If the agent does not fit `real`, or its memory predicts nothing.
-pub fn dream_world(agent: &Agent, real: &World, settings: DreamSettings) -> run::Result<World> {
-    let dreamer = Arc::new(Dreamer::new(agent, real.clone(), settings)?);
+pub fn dream_world(
+    agent: &Agent,
+    real: &World,
+    settings: DreamSettings,
+    driven: Option<&[f32]>,
+) -> run::Result<World> {
+    let mut dreamer = Dreamer::new(agent, real.clone(), settings)?;
+    dreamer.driven = driven.map(<[f32]>::to_vec);
+    let dreamer = Arc::new(dreamer);
     let name = dreamer.spec.name.clone();
     Ok(World::of(&name, Arc::new(dreamer)))
 }
@@ -215,6 +223,8 @@ struct Dreamer {
     model: ActingModel,
     /// Who drives the real steps; a random walk where there is none.
     controller: Option<Controller>,
+    /// What is driven instead.
+    driven: Option<Vec<f32>>,
     decoder: Option<Decoder>,
 }
 
@@ -257,6 +267,7 @@ impl Dreamer {
             horizon,
             spec,
             controller: agent.controller().ok(),
+            driven: None,
             decoder: agent.decoder()?,
             world,
             model,
@@ -286,9 +297,10 @@ impl Dreamer {
                 false => ControlFlow::Continue(()),
             })
         };
-        let who = match &self.controller {
-            Some(controller) => Who::Controller(controller),
-            None => Who::Policy(Policy::OpenLoop(OpenLoop::Brownian), 0),
+        let who = match (&self.driven, &self.controller) {
+            (Some(actions), _) => Who::Recorded(actions),
+            (None, Some(controller)) => Who::Controller(controller),
+            (None, None) => Who::Policy(Policy::OpenLoop(OpenLoop::Brownian), 0),
         };
         Driver::new(&self.world, &Interrupt::default())
             .with_model(&self.model)
@@ -503,7 +515,7 @@ mod tests {
                 future,
                 ..settings()
             };
-            let world = dream_world(&agent, &real, settings).unwrap();
+            let world = dream_world(&agent, &real, settings, None).unwrap();
             let mut env = world.make().unwrap();
             let (mut first, mut then) = (vec![0.0; 32], vec![0.0; 32]);
             env.reset(1, ObservationMut::Latent(&mut first)).unwrap();

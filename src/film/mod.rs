@@ -1,6 +1,7 @@
 //! Films: an agent driving, with the reconstructions of V, and the memory's dream beside the real
 //! episode.
 
+mod dream;
 mod open_loop;
 
 use std::{ops::ControlFlow, path::Path};
@@ -8,15 +9,17 @@ use std::{ops::ControlFlow, path::Path};
 use frmdn_env::{AgentView, EnvSpec, Picture};
 
 use crate::{
+    agent::Agent,
     pictures::{Film, Panel},
     pilot::Pilot,
-    rollout::{Moment, Outcome, Seen},
+    rollout::{Driver, Job, Moment, OpenLoop, Outcome, Policy, Seen, Who},
     run::{Interrupt, Result},
     vision::{DecoderScratch, FRAME, SIDE as VIEW},
     worlds::World,
 };
 
-pub use open_loop::{DreamComparison, DreamFilm, dream};
+pub use dream::{Course, DreamFilm, dream};
+pub use open_loop::{ReplayFilm, Replayed, replay};
 
 /// Milliseconds between two frames: 25 a second.
 const DELAY: u32 = 40;
@@ -55,12 +58,12 @@ fn picture_panel(picture: Picture) -> Panel {
     )
 }
 
-/// Drives one episode and writes a GIF of it to `path`: the picture for people, the agent's view
+/// Drives one episode and writes a film of it to `path`: the picture for people, the agent's view
 /// and, where an agent drives, V's reconstruction of it. Interrupted, it writes nothing and the
 /// outcome is empty.
 ///
 /// # Errors
-/// If the pilot cannot drive in `world`, if the environment fails, or if the GIF cannot be written.
+/// If the pilot cannot drive in `world`, if the environment fails, or if the film cannot be written.
 pub fn drive(
     pilot: &Pilot,
     world: &World,
@@ -99,4 +102,48 @@ pub fn drive(
         film.finish()?;
     }
     Ok(outcome)
+}
+
+/// One step of the real episode.
+struct RecordedStep {
+    frame: Vec<u8>,
+    latent: Vec<f32>,
+    action: Vec<f32>,
+    /// Sum of rewards before the action.
+    score: f64,
+}
+
+/// Records the first `wanted` steps of the episode of `seed`, which the agent drives, or a random
+/// walk where it has no controller; fewer if the episode ends.
+fn record(
+    agent: &Agent,
+    world: &World,
+    seed: u64,
+    wanted: usize,
+    stop: &Interrupt,
+) -> Result<Vec<RecordedStep>> {
+    let model = agent.acting_model(&world.spec()?)?;
+    let controller = agent.controller().ok();
+    let who = match &controller {
+        Some(controller) => Who::Controller(controller),
+        None => Who::Policy(Policy::OpenLoop(OpenLoop::Brownian), 0),
+    };
+    let mut steps = Vec::new();
+    let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+        steps.push(RecordedStep {
+            frame: moment.seen.frame().to_vec(),
+            latent: moment.latent.to_vec(),
+            action: moment.action.to_vec(),
+            score: moment.outcome.score,
+        });
+        Ok(match steps.len() == wanted {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    };
+    let job = Job::of(who, seed);
+    Driver::new(world, stop)
+        .with_model(&model)
+        .watch(job, &mut observe)?;
+    Ok(steps)
 }

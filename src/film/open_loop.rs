@@ -1,23 +1,22 @@
 //! The memory's open-loop prediction beside the real episode.
 
-use std::{ops::ControlFlow, path::Path};
+use std::path::Path;
 
 use frmdn_engine::random::stream;
 
-use super::{DELAY, frame_panel};
+use super::{DELAY, dream::too_late, frame_panel, record};
 use crate::{
     agent::Agent,
     memory::Prediction,
     pictures::{Film, Panel},
-    rollout::{Driver, Job, Moment, OpenLoop, Policy, Who},
-    run::{Interrupt, Recovery, Result, RunError},
+    run::{Interrupt, Result, RunError},
     vision::{DecoderScratch, FRAME},
     worlds::World,
 };
 
-/// Settings of [`dream`].
+/// Settings of [`replay`].
 #[derive(Clone, Copy, Debug)]
-pub struct DreamFilm {
+pub struct ReplayFilm {
     /// Seed of the environment.
     pub seed: u64,
     /// Number of real frames that the memory sees first.
@@ -30,7 +29,7 @@ pub struct DreamFilm {
 
 /// Errors of the dream against the recorded episode.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DreamComparison {
+pub struct Replayed {
     /// Number of frames predicted; fewer than asked for if the episode ended.
     pub steps: usize,
     /// Sum of the real rewards of these steps.
@@ -43,63 +42,48 @@ pub struct DreamComparison {
     pub reconstruction_mse: f64,
 }
 
-/// One step of the real episode.
-struct RecordedStep {
-    frame: Vec<u8>,
-    latent: Vec<f32>,
-    action: Vec<f32>,
-    /// Sum of rewards before the action.
-    score: f64,
-}
-
-/// Writes a GIF of the memory's open-loop prediction beside the real episode to `path`. The
+/// Writes a film of the memory's open-loop prediction beside the real episode to `path`. The
 /// controller drives, or a Brownian policy if there is none; after the warm-up the memory gets its
 /// own samples and the real actions, but no real frame.
 ///
 /// # Errors
 /// If the agent does not fit `world`, if the episode ends before the dream begins, if the memory
-/// predicts nothing, or if the GIF cannot be written.
-pub fn dream(
+/// predicts nothing, or if the film cannot be written.
+pub fn replay(
     agent: &Agent,
     world: &World,
-    film: DreamFilm,
+    film: ReplayFilm,
     path: &Path,
     stop: &Interrupt,
-) -> Result<DreamComparison> {
+) -> Result<Replayed> {
     let Some(decoder) = agent.decoder()? else {
         return Err(RunError::Config(format!(
             "{} sees numbers and no frames: there is nothing to draw of its dreams",
             agent.origin().display()
         )));
     };
-    let episode = record(agent, world, film, stop)?;
+    let wanted = film.warm_up + film.steps + 1;
+    let episode = record(agent, world, film.seed, wanted, stop)?;
     if stop.is_set() {
-        return Ok(DreamComparison::default());
+        return Ok(Replayed::default());
     }
     if episode.len() < film.warm_up + 2 {
-        return Err(RunError::refused(
-            format!(
-                "the episode on track {} ended after {} steps, before the dream began",
-                film.seed,
-                episode.len()
-            ),
-            Recovery::EarlierDream,
-        ));
+        return Err(too_late(film.seed, episode.len()));
     }
-    let memory = agent.memory()?;
+    let (memory, spec) = (agent.memory()?, world.spec()?);
     let mut out = Film::create(path, DELAY)?;
     let mut rng = stream(film.seed, "film/dream", &[]);
     let mut state = vec![0.0; memory.state_len()];
     let (mut vision, mut scratch) = (DecoderScratch::default(), crate::memory::Scratch::default());
     let (mut rebuilt, mut imagined) = (vec![0u8; FRAME], vec![0u8; FRAME]);
     let mut z = episode[0].latent.clone();
-    let mut outcome = DreamComparison::default();
+    let mut outcome = Replayed::default();
     for (t, pair) in episode.windows(2).enumerate() {
         let [now, next] = pair else {
             unreachable!("windows of two")
         };
         if stop.is_set() {
-            return Ok(DreamComparison::default());
+            return Ok(Replayed::default());
         }
         let dreaming = t >= film.warm_up;
         if !dreaming {
@@ -113,17 +97,24 @@ pub fn dream(
             outcome.steps += 1;
             outcome.real_reward += next.score - now.score;
         }
-        let title = if dreaming {
-            format!("DREAM +{}", t - film.warm_up)
-        } else {
-            "WARM-UP".to_owned()
+        let title = match t.checked_sub(film.warm_up) {
+            Some(step) => format!("DREAM +{step}"),
+            None => "SEES THE REAL WORLD".to_owned(),
+        };
+        let in_view = spec.steps_in_view.map(|steps| steps as usize);
+        let banner = match t.checked_sub(film.warm_up) {
+            Some(step) if in_view.is_some_and(|steps| step >= steps) => {
+                "NOTHING OF THIS WAS IN VIEW: WHAT LIES BEYOND IS INVENTED"
+            }
+            Some(_) => "THE SAME ACTIONS; THE MEMORY SEES NO FRAME ANY MORE",
+            None => "THE MEMORY SEES THE REAL WORLD",
         };
         let panels = vec![
             frame_panel(&now.frame).titled("REAL"),
             frame_panel(&rebuilt).titled("RECONSTRUCTION"),
             frame_panel(&imagined).titled(&title),
         ];
-        out.push(&Panel::row(panels))?;
+        out.push(&Panel::row(panels).titled(banner))?;
         memory.step(1, &z, &now.action, &mut state, &mut scratch);
         if t + 1 >= film.warm_up {
             let mut prediction = [Prediction::default()];
@@ -157,38 +148,4 @@ fn mse(a: &[u8], b: &[u8]) -> f64 {
         .map(|(&x, &y)| ((f64::from(x) - f64::from(y)) / 255.0).powi(2))
         .sum();
     sum / a.len() as f64
-}
-
-/// Records the real steps of a dream, one more than the dream needs; fewer if the episode ends.
-fn record(
-    agent: &Agent,
-    world: &World,
-    film: DreamFilm,
-    stop: &Interrupt,
-) -> Result<Vec<RecordedStep>> {
-    let wanted = film.warm_up + film.steps + 1;
-    let model = agent.acting_model(&world.spec()?)?;
-    let controller = agent.controller().ok();
-    let who = match &controller {
-        Some(controller) => Who::Controller(controller),
-        None => Who::Policy(Policy::OpenLoop(OpenLoop::Brownian), 0),
-    };
-    let mut steps = Vec::new();
-    let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
-        steps.push(RecordedStep {
-            frame: moment.seen.frame().to_vec(),
-            latent: moment.latent.to_vec(),
-            action: moment.action.to_vec(),
-            score: moment.outcome.score,
-        });
-        Ok(match steps.len() == wanted {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        })
-    };
-    let job = Job::of(who, film.seed);
-    Driver::new(world, stop)
-        .with_model(&model)
-        .watch(job, &mut observe)?;
-    Ok(steps)
 }

@@ -107,6 +107,9 @@ impl Default for CarRacingConfig {
     }
 }
 
+/// Steps after which the road that was in view is passed: 18 to 28 at the pace of good drivers.
+const STEPS_IN_VIEW: u32 = 25;
+
 impl CarRacingConfig {
     /// The environment, before its first reset.
     pub fn init(&self) -> crate::CarRacing {
@@ -132,6 +135,7 @@ impl CarRacingConfig {
             completed: Some(measured::LAP),
             still: Some(measured::STILL),
             stall_cost: Some(STEP_COST),
+            steps_in_view: Some(STEPS_IN_VIEW),
             has_snapshots: true,
             ..EnvSpec::new("car-racing", actions, self.observation.space())
         }

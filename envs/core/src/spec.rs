@@ -26,6 +26,9 @@ pub struct EnvSpec {
     /// The checksum of the encoder that made the observations, where they are its latents of frames
     /// that nobody sees: only an agent with this very encoder can act on them.
     pub encoder: Option<String>,
+    /// Steps, at a usual pace, after which nothing is left of what was in view; `None` where nobody
+    /// has measured it.
+    pub steps_in_view: Option<u32>,
     /// What every step measures, in the order of [`crate::Step::measured`]; at most
     /// [`Measured::MOST`].
     pub measurements: Vec<Measurement>,
@@ -63,6 +66,7 @@ impl EnvSpec {
             action_forms: Vec::new(),
             observation,
             encoder: None,
+            steps_in_view: None,
             measurements: Vec::new(),
             progress: None,
             completed: None,

@@ -1,0 +1,165 @@
+//! Dreams from outside: as films, and as environments.
+
+mod common;
+
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Output};
+
+use common::{MICRO, error, frmdn_in, success};
+
+const AGENT: &str = "car-racing-tiny";
+
+/// `frmdn dream` of a few steps in `dir`, with more arguments.
+fn dream(dir: &Path, more: &[&str]) -> Output {
+    let mut args = vec!["dream", AGENT];
+    for (option, few) in [("--warm-up", "4"), ("--steps", "6")] {
+        if !more.contains(&option) {
+            args.extend([option, few]);
+        }
+    }
+    frmdn_in(dir, &[&args, more].concat()).output().unwrap()
+}
+
+/// What a command that succeeds prints.
+fn printed(output: &Output) -> String {
+    success(output);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn futures_and_temperatures_stand_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = [
+        "--temperature",
+        "0.5,1",
+        "--futures",
+        "2",
+        "--out",
+        "d.webp",
+    ];
+    let text = printed(&dream(dir.path(), &more));
+    for words in ["real", "T 0.5 no. 1", "T 1 no. 2", "4 dreams", "d.webp"] {
+        assert!(text.contains(words), "`{words}` is missing in {text}");
+    }
+    let film = std::fs::read(dir.path().join("d.webp")).unwrap();
+    assert_eq!((&film[..4], &film[8..12]), (&b"RIFF"[..], &b"WEBP"[..]));
+    // The same again is the same film.
+    success(&dream(dir.path(), &more));
+    assert!(film == std::fs::read(dir.path().join("d.webp")).unwrap());
+
+    let text = printed(&dream(dir.path(), &["--beside", AGENT]));
+    assert!(text.contains("2 dreams"), "{text}");
+    // Two equal agents dream the same from the same start.
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with(AGENT))
+        .collect();
+    assert!(rows.len() == 2 && rows[0] == rows[1], "{text}");
+
+    let text = printed(&dream(dir.path(), &["--open-loop", "--steps", "40"]));
+    assert!(
+        text.contains("40 frames imagined after 4 real ones") && text.contains("first 25"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_shown_is_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    for (more, words) in [
+        (&["--temperature", "100"][..], "from 0 to 3"),
+        (&["--temperature", "1,-0.5"], "from 0 to 3"),
+        (&["--temperature", "0.5,1", "--futures", "13"], "26 dreams"),
+        (
+            &["--open-loop", "--temperature", "0.5,1"],
+            "one temperature",
+        ),
+        (&["--out", "d.avi"], ".gif, .webp or .mp4"),
+        (&["--warm-up", "9999"], "smaller --warm-up"),
+    ] {
+        let text = error(&dream(dir.path(), more));
+        assert!(text.contains(words), "{more:?}: {text}");
+    }
+    let mut command = frmdn_in(dir.path(), &["dream", AGENT, "--out", "d.mp4"]);
+    let text = error(&command.env("PATH", dir.path()).output().unwrap());
+    assert!(text.contains("ffmpeg") && text.contains(".gif"), "{text}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// A program that stands for ffmpeg: the frames that it is given are its film.
+#[test]
+fn an_mp4_is_what_ffmpeg_makes_of_the_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("ffmpeg");
+    let write = |script: &str| {
+        std::fs::write(&program, format!("#!/bin/sh\n{script}")).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let path = format!("{}:/bin:/usr/bin", dir.path().display());
+    let dream = || {
+        let args = ["dream", AGENT, "--warm-up", "4", "--steps", "6"];
+        let mut command = frmdn_in(dir.path(), &[&args[..], &["--out", "d.mp4"]].concat());
+        command.env("PATH", &path).output().unwrap()
+    };
+    write(
+        "test \"$1\" = -version && exit; for last; do :; done; echo \"$@\" > said; cat > \"$last\"",
+    );
+    success(&dream());
+    let said = std::fs::read_to_string(dir.path().join("said")).unwrap();
+    assert!(said.contains("-s 388x218 -r 1000/40"), "{said}");
+    // Of 11 steps every second one, as Car-Racing has fifty a second.
+    let film = std::fs::metadata(dir.path().join("d.mp4")).unwrap();
+    assert_eq!(film.len(), 6 * 388 * 218 * 3);
+
+    std::fs::remove_file(dir.path().join("d.mp4")).unwrap();
+    write("test \"$1\" = -version && exit; echo no such encoder >&2; exit 1");
+    let text = error(&dream());
+    assert!(text.contains("ffmpeg failed: no such encoder"), "{text}");
+    assert!(!dir.path().join("d.mp4").exists());
+}
+
+#[test]
+fn whatever_runs_in_environments_runs_in_dreams() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| frmdn_in(dir.path(), args).output().unwrap();
+    let world = format!("dream:{AGENT},horizon=20,warm_up=5,temperature=0.5");
+    for who in [
+        &[AGENT][..],
+        &["--policy", "brownian"],
+        &["--policy", "planner"],
+    ] {
+        let few = ["--env", &world, "--episodes", "2", "--json"];
+        let text = printed(&run(&[&["evaluate"], who, &few[..]].concat()));
+        assert!(
+            text.contains("after 5 real steps of car-racing") && text.contains("temperature 0.5"),
+            "{text}"
+        );
+    }
+    success(&run(&["play", AGENT, "--env", &world, "--out", "d.gif"]));
+    // All stages: the episodes are latents, so there is no V to train.
+    let mut args = vec!["train", "tiny", "--run", "r", "--env", &world];
+    let sets = [
+        &MICRO[..],
+        &["controller.give_up_after=0", "collect.random_start=false"],
+    ]
+    .concat();
+    args.extend(sets.iter().flat_map(|set| ["--set", set]));
+    success(&run(&args));
+    success(&run(&["evaluate", "r", "--episodes", "1"]));
+
+    // An agent with another V does not see what this one dreams.
+    let text = error(&run(&["evaluate", "car-racing-rmdn", "--env", &world]));
+    assert!(
+        text.contains("another V") && text.contains("--env dream:"),
+        "{text}"
+    );
+    for (name, words) in [
+        ("dream:nowhere", "nowhere is neither a run folder"),
+        ("dream:", "dream:CHECKPOINT"),
+        ("dream", "dream:CHECKPOINT"),
+        ("dream:car-racing-tiny,temperature=9", "temperature=0..3"),
+        ("car-racing:fast", "car-racing,key=value"),
+    ] {
+        let text = error(&run(&["evaluate", AGENT, "--env", name]));
+        assert!(text.contains(words), "{name}: {text}");
+    }
+}
