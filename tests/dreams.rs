@@ -163,3 +163,39 @@ fn whatever_runs_in_environments_runs_in_dreams() {
         assert!(text.contains(words), "{name}: {text}");
     }
 }
+
+#[test]
+fn hold_tests_set_the_dream_beside_reality() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |more: &[&str]| {
+        let few = ["inspect", AGENT, "--dream", "--states", "4"];
+        frmdn_in(dir.path(), &[&few, more].concat())
+            .output()
+            .unwrap()
+    };
+    let text = printed(&run(&["--policy", "scripted"]));
+    for words in [
+        "steering -1",
+        "brake 1",
+        "20–60",
+        "on the road",
+        "4 real states",
+    ] {
+        assert!(text.contains(words), "`{words}` is missing in {text}");
+    }
+    let text = printed(&run(&["--json"]));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let holds = json["holds"].as_array().unwrap();
+    assert_eq!(holds.len(), 5);
+    // A car on its brakes has stopped after 40 steps, which costs a tenth of a point each.
+    assert_eq!(holds[4]["action"], "brake 1");
+    let real = holds[4]["by_step"][0].as_array().unwrap();
+    assert_eq!(real.len(), 60);
+    for reward in &real[40..] {
+        assert!((reward.as_f64().unwrap() + 0.1).abs() < 1e-9, "{reward}");
+    }
+    assert_eq!(text, printed(&run(&["--json"])));
+
+    let text = error(&run(&["--temperature", "4"]));
+    assert!(text.contains("from 0 to 3"), "{text}");
+}

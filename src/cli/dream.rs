@@ -63,13 +63,7 @@ pub struct DreamArgs {
 pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     pictures::ending(&args.out)?;
     for temperature in &args.temperature {
-        if !TEMPERATURES.contains(temperature) {
-            bail!(
-                "--temperature {temperature} is impossible: it can be from {} to {}, for example 1",
-                TEMPERATURES.start(),
-                TEMPERATURES.end()
-            );
-        }
+        check_temperature(*temperature)?;
     }
     if args.open_loop {
         return replay(args, context);
@@ -116,6 +110,18 @@ pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
         args.warm_up,
         args.out.display()
     );
+    Ok(())
+}
+
+/// Refuses a temperature without sense.
+pub fn check_temperature(temperature: f32) -> Result<()> {
+    if !TEMPERATURES.contains(&temperature) {
+        bail!(
+            "--temperature {temperature} is impossible: it can be from {} to {}, for example 1",
+            TEMPERATURES.start(),
+            TEMPERATURES.end()
+        );
+    }
     Ok(())
 }
 

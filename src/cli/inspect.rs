@@ -6,12 +6,14 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::{load_agent, out::out, remedy::printable, table::table, train};
+use super::{dream, load_agent, out::out, remedy::printable, table::table, train};
 use crate::{
     agent::Agent,
     controller::Controller,
-    rollout,
-    run::{Metrics, RunError, RunFolder, seeds},
+    dream::{HoldConfig, HoldTest, Window, hold_tests},
+    pilot::Pilot,
+    rollout::{self, Summary},
+    run::{DriverName, Metrics, RunError, RunFolder, seeds},
     stages::{self, Context},
 };
 
@@ -23,6 +25,22 @@ pub struct InspectArgs {
     /// inner state can be read off what its controller sees, by a linear map.
     #[arg(long)]
     car: bool,
+    /// Hold tests of an agent's memory: from real states one action is held for 60 steps, in the
+    /// real environment and in the dream.
+    #[arg(long, conflicts_with = "car")]
+    dream: bool,
+    /// With --dream: who drives to these states (default: the agent itself). As --policy of evaluate.
+    #[arg(long, value_name = "NAME", requires = "dream")]
+    policy: Option<DriverName>,
+    /// With --dream: the number of these states.
+    #[arg(long, default_value_t = 200, requires = "dream", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    states: u32,
+    /// With --dream: the temperature of the dream.
+    #[arg(long, default_value_t = 1.0, requires = "dream")]
+    temperature: f32,
+    /// With --dream: print one JSON object.
+    #[arg(long, requires = "dream")]
+    json: bool,
 }
 
 /// Bytes of a file, or of the files in a folder. Links are not followed: they could lead in circles.
@@ -44,6 +62,9 @@ fn megabytes(path: &Path) -> String {
 pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     if args.car {
         return car(&args.dir, context);
+    }
+    if args.dream {
+        return holds(args, context);
     }
     if !args.dir.join("run.toml").exists() {
         let agent = load_agent(&args.dir, context)?;
@@ -187,6 +208,79 @@ fn driving(agent: &Agent, controller: &Controller, context: &Context<'_>) -> Res
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     out!("{}", table(&head, &rows));
     Ok(())
+}
+
+/// Steps that an action is held for; where the first part of them ends.
+const HELD: [u32; 2] = [60, 20];
+
+fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
+    dream::check_temperature(args.temperature)?;
+    let agent = load_agent(&args.dir, context)?;
+    let world = context.world(&agent.info.environment)?;
+    let pilot = match &args.policy {
+        Some(name) => Pilot::load(name, &world, 0, None)?,
+        None => Pilot::of(agent.clone(), &world)?,
+    };
+    let config = HoldConfig {
+        first_seed: seeds::LIKELIHOOD.start,
+        states: args.states as usize,
+        steps: HELD[0],
+        parts: [HELD[1], HELD[0]],
+        temperature: args.temperature,
+    };
+    let tests = hold_tests(&agent, &pilot, &world, config, context.stop)?;
+    let tests = tests.ok_or(RunError::Stopped)?;
+    if args.json {
+        let json = serde_json::json!({ "environment": world.name(), "states": args.states,
+            "temperature": args.temperature, "holds": tests });
+        out!("{json}");
+        return Ok(());
+    }
+    out!(
+        "Reward a step while one action is held, from {} real states on (episodes {}..), mean and \
+         95 % interval:\n",
+        args.states,
+        config.first_seed
+    );
+    out!("{}", windows(&tests, |test| &test.reward, 1.0));
+    for (i, shown) in tests[0].shown.iter().enumerate() {
+        out!("\nPercent of the steps {}:\n", shown.name);
+        out!("{}", windows(&tests, |test| &test.shown[i].windows, 100.0));
+    }
+    for test in &tests {
+        let Some(last) = test.reward.last() else {
+            continue;
+        };
+        if last.real.mean <= 0.0 && last.dreamt.mean > 0.0 {
+            out!(
+                "\n{}: nothing comes of it, and the dream pays {:.2} a step: an evolution in this \
+                 dream would find that out.",
+                test.action,
+                last.dreamt.mean
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A row for each action and part of the steps; `factor` is the unit.
+fn windows(tests: &[HoldTest], of: impl Fn(&HoldTest) -> &[Window], factor: f64) -> String {
+    let mut rows = Vec::new();
+    for test in tests {
+        for window in of(test) {
+            let figure = |summary: &Summary| {
+                let [mean, low, high] =
+                    [summary.mean, summary.ci95[0], summary.ci95[1]].map(|x| factor * x);
+                format!("{mean:.2} [{low:.2}, {high:.2}]")
+            };
+            let [from, to] = window.steps;
+            let figures = [&window.real, &window.dreamt, &window.difference].map(figure);
+            let mut row = vec![test.action.clone(), format!("{from}–{to}")];
+            row.extend(figures);
+            rows.push(row);
+        }
+    }
+    table(&["held", "steps", "real", "dreamt", "dreamt − real"], &rows)
 }
 
 fn motion(dir: &Path, context: &Context<'_>) -> Result<()> {

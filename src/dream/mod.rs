@@ -13,6 +13,7 @@
 //! environments runs in them.
 
 mod device;
+mod holds;
 mod world;
 
 use std::ops::Range;
@@ -22,6 +23,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 pub use device::dream_on;
+pub use holds::{HoldConfig, HoldTest, Shown, Window, hold_tests};
 pub use world::{DreamKind, DreamSettings, TEMPERATURES, dream_world};
 
 use crate::{

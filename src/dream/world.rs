@@ -247,6 +247,7 @@ impl Dreamer {
             ),
             max_steps: Some(horizon),
             steps_per_second: real.steps_per_second,
+            action_names: real.action_names,
             action_forms: real.action_forms,
             encoder: agent.encoder_checksum(),
             has_snapshots: true,

@@ -23,7 +23,7 @@ pub struct StartPoint {
 
 impl StartPoint {
     /// What is seen before a step; `None` where the environment has no snapshots.
-    fn of(moment: &Moment<'_>) -> Option<Self> {
+    pub fn of(moment: &Moment<'_>) -> Option<Self> {
         let (frame, latent) = match moment.seen {
             Seen::Frame(bytes) => (bytes.to_vec(), Vec::new()),
             Seen::Latent(values) => (Vec::new(), values.to_vec()),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Perturbation, Rule};
 use frmdn_env::{ActionSpace, Env, EnvSpec};
 
-use super::{Expert, Frames, Kind, Maker, WorldError, name::Name, pursuit::Scripted, unknown};
+use super::{
+    Expert, Frames, Gauge, Kind, Maker, WorldError, name::Name, pursuit::Scripted, unknown,
+};
 
 /// Its name.
 pub const NAME: &str = "car-racing";
@@ -97,6 +99,13 @@ impl Maker for Native {
         })))
     }
 
+    fn gauges(&self) -> &'static [Gauge] {
+        &[Gauge {
+            name: "on the road",
+            shows: is_on_road,
+        }]
+    }
+
     fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
         match self.0.perturbation {
             None => &PERTURBATIONS,
@@ -109,6 +118,18 @@ impl Maker for Native {
         let is_continuous = matches!(env.action_space(), ActionSpace::Box { .. });
         is_continuous.then(|| Box::new(Scripted::new(env, noise, root, seed)) as Box<dyn Expert>)
     }
+}
+
+/// Places around the car, which stands still in the agent's view: left, right, ahead, behind.
+const AROUND: [(usize, usize); 4] = [(28, 54), (36, 54), (32, 48), (32, 60)];
+
+/// Whether at least half of what surrounds the car in a frame is road, or its red kerb. Grass has
+/// more green than either.
+fn is_on_road(frame: &[u8]) -> bool {
+    const MOST_GREEN: u8 = 150;
+    let green = |(x, y): (usize, usize)| frame[(y * 64 + x) * 3 + 1];
+    let road = AROUND.into_iter().filter(|&at| green(at) < MOST_GREEN);
+    2 * road.count() >= AROUND.len()
 }
 
 fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {

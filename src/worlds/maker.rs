@@ -67,6 +67,11 @@ pub trait Maker: Send + Sync {
         }
     }
 
+    /// What can be told of a frame of an agent alone, dreamt ones too; nothing where nobody has said.
+    fn gauges(&self) -> &'static [Gauge] {
+        &[]
+    }
+
     /// The name of the environment behind the bridge that it re-implements, where there is one that
     /// declares the same measurements.
     fn reference(&self) -> Option<String> {
@@ -80,6 +85,15 @@ pub trait Maker: Send + Sync {
         let _ = (noise, root, seed);
         None
     }
+}
+
+/// A question to a frame that an agent sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge {
+    /// What it asks, in a few words.
+    pub name: &'static str,
+    /// The answer, of a frame of 64 × 64 × 3 bytes.
+    pub shows: fn(&[u8]) -> bool,
 }
 
 /// An environment with a driver that knows more than an agent sees.

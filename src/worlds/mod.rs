@@ -26,7 +26,7 @@ use std::{
 use frmdn_env::{Env, EnvSpec, ObservationSpace, ProbeSpec};
 
 pub use error::WorldError;
-pub use maker::{Expert, Kind, Maker};
+pub use maker::{Expert, Gauge, Kind, Maker};
 pub use pursuit::Script;
 pub use trust::Trust;
 
@@ -271,6 +271,11 @@ impl World {
     /// Its changes for tests of robustness, see [`Maker::perturbations`].
     pub fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
         self.maker.perturbations()
+    }
+
+    /// What can be told of its frames, see [`Maker::gauges`].
+    pub fn gauges(&self) -> &'static [Gauge] {
+        self.maker.gauges()
     }
 
     /// The environment behind the bridge that it re-implements, see [`Maker::reference`].

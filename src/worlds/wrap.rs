@@ -7,7 +7,7 @@ use frmdn_env::{
     wrappers::{Forms, FrameSkip, NoopStart, Perturb, Perturbation, StepLimit, Sticky, View},
 };
 
-use super::{Maker, WorldError, kind_of, name::Name};
+use super::{Gauge, Maker, WorldError, kind_of, name::Name};
 
 /// The options, for messages.
 pub(super) const OPTIONS: &str = "skip=FRAMES[max], sticky=P, sticky_frames=P, noops=MOST, \
@@ -199,6 +199,10 @@ impl Maker for Wrapped {
     fn with_random_start(&self) -> Option<Arc<dyn Maker>> {
         let maker = self.maker.with_random_start()?;
         Some(self.wrapping.clone().around(maker))
+    }
+
+    fn gauges(&self) -> &'static [Gauge] {
+        self.maker.gauges()
     }
 
     fn perturbations(&self) -> &'static [(&'static str, &'static str)] {

@@ -107,6 +107,11 @@ impl Default for CarRacingConfig {
     }
 }
 
+/// Names of the three controls.
+const CONTROLS: [&str; 3] = ["steering", "gas", "brake"];
+/// Names of Gymnasium's five discrete actions.
+const DISCRETE: [&str; 5] = ["nothing", "steer right", "steer left", "gas", "brake"];
+
 /// Steps after which the road that was in view is passed: 18 to 28 at the pace of good drivers.
 const STEPS_IN_VIEW: u32 = 25;
 
@@ -118,14 +123,15 @@ impl CarRacingConfig {
 
     /// What the environment says of itself.
     pub fn spec(&self) -> EnvSpec {
-        let (actions, action_forms) = match self.actions {
-            Actions::Continuous => (continuous_actions(), continuous_forms()),
-            Actions::Discrete => (ActionSpace::Discrete(5), Vec::new()),
+        let (actions, action_forms, names) = match self.actions {
+            Actions::Continuous => (continuous_actions(), continuous_forms(), &CONTROLS[..]),
+            Actions::Discrete => (ActionSpace::Discrete(5), Vec::new(), &DISCRETE[..]),
         };
         EnvSpec {
             rule: self.rule_in_words(),
             max_steps: Some(self.max_steps),
             steps_per_second: FPS,
+            action_names: names.iter().map(|name| (*name).into()).collect(),
             action_forms,
             measurements: MEASUREMENTS.to_vec(),
             progress: Some(Progress {

@@ -18,6 +18,8 @@ pub struct EnvSpec {
     pub steps_per_second: f64,
     /// The actions that [`crate::Env::step`] accepts.
     pub actions: ActionSpace,
+    /// Names of the values of a box of actions, or of discrete ones; empty where they have none.
+    pub action_names: Vec<Cow<'static, str>>,
     /// How a controller's outputs become values of a box of actions, one each; empty for
     /// [`ActionForm::Scaled`] everywhere and for discrete actions.
     pub action_forms: Vec<ActionForm>,
@@ -63,6 +65,7 @@ impl EnvSpec {
             max_steps: None,
             steps_per_second: 30.0,
             actions,
+            action_names: Vec::new(),
             action_forms: Vec::new(),
             observation,
             encoder: None,

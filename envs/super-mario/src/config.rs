@@ -85,6 +85,22 @@ const ALL: [u8; 12] = [
     UP,
 ];
 
+/// Their names.
+const ALL_NAMES: [&str; ALL.len()] = [
+    "nothing",
+    "right",
+    "right, A",
+    "right, B",
+    "right, A, B",
+    "A",
+    "left",
+    "left, A",
+    "left, B",
+    "left, A, B",
+    "down",
+    "up",
+];
+
 impl Buttons {
     /// The names of the sets.
     pub const NAMES: [&str; 3] = ["right_only", "simple", "complex"];
@@ -102,6 +118,11 @@ impl Buttons {
     /// Its name.
     pub fn name(self) -> &'static str {
         Self::NAMES[self as usize]
+    }
+
+    /// The names of its actions.
+    pub fn action_names(self) -> &'static [&'static str] {
+        &ALL_NAMES[..self.actions().len()]
     }
 
     /// The buttons of each action. None has Start or Select.

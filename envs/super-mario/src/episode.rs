@@ -29,8 +29,10 @@ pub fn spec(name: &str, buttons: Buttons, has_goal: bool) -> EnvSpec {
         channels: 3,
     };
     let actions = ActionSpace::Discrete(buttons.actions().len());
+    let names = buttons.action_names().iter();
     EnvSpec {
         steps_per_second: RATE,
+        action_names: names.map(|name| (*name).into()).collect(),
         measurements: vec![
             Measurement::new("x", "pixels", Better::Higher),
             Measurement::new("goal", "pixels", Better::Neither),

@@ -1,0 +1,475 @@
+//! Hold tests: does a memory know what actions do that its data hardly hold?
+//!
+//! From real states of an agent's driving one action is held for some steps, in the real environment
+//! and in the dream. An evolution in dreams finds whatever the dream pays too much for; the extremes
+//! of the actions are where it looks first.
+
+use std::{ops::ControlFlow, ops::Range};
+
+use frmdn_engine::random::{Pcg64, stream};
+use frmdn_env::{EnvSpec, Step};
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{Start, chances, ends};
+use crate::{
+    agent::Agent,
+    controller::Actions,
+    memory::{Prediction, Scratch},
+    pilot::Pilot,
+    rollout::{
+        ActingModel, DriveOptions, Driver, Job, Moment, Seen, StartPoint, Summary, Watcher, Who,
+    },
+    run::{Interrupt, Result, RunError},
+    vision::{Decoder, DecoderScratch, FRAME},
+    worlds::{Gauge, World},
+};
+
+/// States of one episode, at most.
+const STATES_PER_EPISODE: usize = 4;
+/// Steps of an episode in which they lie, as far as it is that long. Car-Racing shows its track from
+/// high above in the first fifty.
+const WHERE: Range<u32> = 60..400;
+/// Steps from one look of the gauges to the next: to decode a latent costs more than all else.
+const LOOK_EVERY: u32 = 4;
+/// Episodes for each one that would be enough if all were long.
+const PATIENCE: u64 = 8;
+
+/// Settings of hold tests.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldConfig {
+    /// Seed of the first episode that states are taken from.
+    pub first_seed: u64,
+    /// Number of states.
+    pub states: usize,
+    /// Steps that an action is held for.
+    pub steps: u32,
+    /// Ends of the parts of them that are told apart; the last one is `steps`.
+    pub parts: [u32; 2],
+    /// Temperature of the dream.
+    pub temperature: f32,
+}
+
+/// One held action, in the real environment and in the dream.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldTest {
+    /// Which action.
+    pub action: String,
+    /// Reward a step, in each part of the steps.
+    pub reward: Vec<Window>,
+    /// Mean reward of each step, real and dreamt, over the states that are still running.
+    pub by_step: [Vec<f64>; 2],
+    /// Part of the steps in which the decoded latents show what the environment's gauges ask.
+    pub shown: Vec<Shown>,
+}
+
+/// What a gauge says.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// Its name.
+    pub name: &'static str,
+    /// In each part of the steps.
+    pub windows: Vec<Window>,
+}
+
+/// Means over the states of their means in a part of the steps.
+#[derive(Clone, Debug, Serialize)]
+pub struct Window {
+    /// First step of the part, and the one after its last.
+    pub steps: [u32; 2],
+    /// Of the real environment.
+    pub real: Summary,
+    /// Of the dream.
+    pub dreamt: Summary,
+    /// Dream less reality, state by state.
+    pub difference: Summary,
+}
+
+/// A real state.
+struct State {
+    real: StartPoint,
+    seed: u64,
+    dream: Start,
+}
+
+/// What was met from one state, step by step.
+#[derive(Clone, Debug, Default)]
+struct Met {
+    rewards: Vec<f64>,
+    /// For each gauge 1 or 0, at one step in [`LOOK_EVERY`].
+    shown: Vec<Vec<f64>>,
+}
+
+/// All hold tests of `agent`, from states of the episodes that `pilot` drives in `world`. `None` if
+/// interrupted.
+///
+/// # Errors
+/// If the environment has no snapshots, if its episodes are too short, or if the memory predicts
+/// nothing.
+pub fn hold_tests(
+    agent: &Agent,
+    pilot: &Pilot,
+    world: &World,
+    config: HoldConfig,
+    stop: &Interrupt,
+) -> Result<Option<Vec<HoldTest>>> {
+    let spec = world.spec()?;
+    if !spec.has_snapshots {
+        return Err(RunError::Config(format!(
+            "{} has no snapshots, and a hold test goes back to real states",
+            spec.name
+        )));
+    }
+    let tests = Tests {
+        model: agent.acting_model(&spec)?,
+        decoder: agent.decoder()?,
+        gauges: world.gauges(),
+        world,
+        config,
+        stop,
+    };
+    let Some(states) = tests.states(pilot)? else {
+        return Ok(None);
+    };
+    let mut all = Vec::new();
+    for (name, action) in held(&spec, &tests.model.actions) {
+        let real: Vec<Met> = (states.par_iter())
+            .map(|state| tests.really(state, &action))
+            .collect::<Result<_>>()?;
+        let chunk = states.len().div_ceil(rayon::current_num_threads());
+        let dreamt: Vec<Vec<Met>> = (states.par_chunks(chunk))
+            .map(|states| tests.dream(states, &action))
+            .collect::<Result<_>>()?;
+        if stop.is_set() {
+            return Ok(None);
+        }
+        all.push(tests.compare(name, &real, &dreamt.concat()));
+    }
+    Ok(Some(all))
+}
+
+/// The actions that are held, with their names: none, and each value at the ends of its range; or
+/// each of the discrete ones.
+fn held(spec: &EnvSpec, actions: &Actions) -> Vec<(String, Vec<f32>)> {
+    let mut none = vec![0.0; actions.width()];
+    actions.none(&mut none);
+    let name = |i: usize| match spec.action_names.get(i) {
+        Some(name) => name.to_string(),
+        None => format!("action {i}"),
+    };
+    match actions {
+        Actions::Discrete(n) => (0..*n)
+            .map(|i| {
+                let mut action = vec![0.0; *n];
+                action[i] = 1.0;
+                (name(i), action)
+            })
+            .collect(),
+        Actions::Box { low, high, .. } => {
+            let mut all = vec![("nothing".to_owned(), none.clone())];
+            for i in 0..none.len() {
+                for end in [low[i], high[i]].into_iter().filter(|end| *end != none[i]) {
+                    let mut action = none.clone();
+                    action[i] = end;
+                    all.push((format!("{} {end}", name(i)), action));
+                }
+            }
+            all
+        }
+    }
+}
+
+struct Tests<'a> {
+    model: ActingModel,
+    decoder: Option<Decoder>,
+    gauges: &'static [Gauge],
+    world: &'a World,
+    config: HoldConfig,
+    stop: &'a Interrupt,
+}
+
+impl Tests<'_> {
+    /// Real states that `pilot` comes to. `None` if interrupted.
+    fn states(&self, pilot: &Pilot) -> Result<Option<Vec<State>>> {
+        let HoldConfig {
+            first_seed, states, ..
+        } = self.config;
+        let batch = states.div_ceil(STATES_PER_EPISODE) as u64;
+        let mut found = Vec::new();
+        for round in 0..PATIENCE {
+            let first = first_seed + round * batch;
+            let of = |seed| self.states_of(pilot, seed);
+            let episodes: Vec<Vec<State>> = (first..first + batch)
+                .into_par_iter()
+                .map(of)
+                .collect::<Result<_>>()?;
+            if self.stop.is_set() {
+                return Ok(None);
+            }
+            found.extend(episodes.into_iter().flatten());
+            if found.len() >= states {
+                found.truncate(states);
+                return Ok(Some(found));
+            }
+        }
+        Err(RunError::Failed(format!(
+            "{} episodes have {} states and not {states}: who drives does not last",
+            PATIENCE * batch,
+            found.len()
+        )))
+    }
+
+    /// Those of the episode of `seed`.
+    fn states_of(&self, pilot: &Pilot, seed: u64) -> Result<Vec<State>> {
+        let mut rng = stream(0, "dream/holds", &[seed]);
+        let mut when: Vec<u32> = (0..STATES_PER_EPISODE)
+            .map(|_| rng.random_range(WHERE))
+            .collect();
+        when.sort_unstable();
+        let mut states = Vec::new();
+        let mut look = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+            let step = moment.outcome.steps;
+            if when.contains(&step)
+                && let Some(real) = StartPoint::of(&moment)
+            {
+                let dream = Start {
+                    latent: moment.latent.to_vec(),
+                    state: moment.state.to_vec(),
+                    chances: seed << 10 | u64::from(step),
+                };
+                states.push(State { real, seed, dream });
+            }
+            Ok(match when.last().is_some_and(|last| step >= *last) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        };
+        // The memory that is tested looks on, whoever drives.
+        match pilot.agent() {
+            Some(other) => {
+                let driven = Driver::new(self.world, self.stop).with_model(&other.model);
+                let mut actions = Vec::new();
+                let mut record = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+                    actions.extend_from_slice(moment.action);
+                    Ok(match moment.outcome.steps >= WHERE.end {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    })
+                };
+                driven.watch(pilot.job(seed), &mut record)?;
+                let again = Driver::new(self.world, self.stop).with_model(&self.model);
+                again.watch(Job::of(Who::Recorded(&actions), seed), &mut look)?;
+            }
+            None => {
+                let driven = Driver::new(self.world, self.stop).with_model(&self.model);
+                driven.watch(pilot.job(seed), &mut look)?;
+            }
+        }
+        Ok(states)
+    }
+
+    /// What comes of holding `action` from `state`.
+    fn really(&self, state: &State, action: &[f32]) -> Result<Met> {
+        let mut met = Real {
+            tests: self,
+            met: self.nothing(),
+            scratch: DecoderScratch::default(),
+        };
+        let options = DriveOptions {
+            most_steps: Some(self.config.steps),
+            ..DriveOptions::default()
+        };
+        let job = Job {
+            from: Some(&state.real),
+            ..Job::of(Who::Recorded(action), state.seed)
+        };
+        Driver::new(self.world, self.stop)
+            .with_model(&self.model)
+            .with_options(options)
+            .watch(job, &mut met)?;
+        Ok(met.met)
+    }
+
+    /// What the memory says of it, from each of `states`.
+    fn dream(&self, states: &[State], action: &[f32]) -> Result<Vec<Met>> {
+        let (rows, memory) = (states.len(), self.model.memory.as_ref());
+        let flat = |part: fn(&Start) -> &[f32]| -> Vec<f32> {
+            let parts = states.iter().map(|state| part(&state.dream));
+            parts.flatten().copied().collect()
+        };
+        let mut latents = flat(|start| &start.latent);
+        let mut hidden = flat(|start| &start.state);
+        let actions = action.repeat(rows);
+        let mut predictions = vec![Prediction::default(); rows];
+        let (mut scratch, mut decoder) = (Scratch::default(), DecoderScratch::default());
+        let mut all = vec![self.nothing(); rows];
+        let mut is_over = vec![false; rows];
+        for step in 0..self.config.steps {
+            for (i, met) in all.iter_mut().enumerate().filter(|(i, _)| !is_over[*i]) {
+                let latent = &latents[i * self.model.latent..][..self.model.latent];
+                self.look(step, latent, &mut decoder, met);
+            }
+            memory.step(rows, &latents, &actions, &mut hidden, &mut scratch);
+            let mut rngs: Vec<Pcg64> = (states.iter())
+                .map(|state| chances(0, state.dream.chances, step))
+                .collect();
+            memory
+                .predict(
+                    &hidden,
+                    self.config.temperature,
+                    &mut rngs,
+                    &mut latents,
+                    &mut predictions,
+                    &mut scratch,
+                )
+                .map_err(|e| RunError::Failed(e.to_string()))?;
+            for i in (0..rows).filter(|&i| !is_over[i]).collect::<Vec<_>>() {
+                all[i].rewards.push(predictions[i].reward.into());
+                is_over[i] = ends(predictions[i], &mut rngs[i]);
+            }
+        }
+        Ok(all)
+    }
+
+    fn nothing(&self) -> Met {
+        Met {
+            rewards: Vec::new(),
+            shown: vec![Vec::new(); self.gauges.len()],
+        }
+    }
+
+    /// Adds what the gauges say of the decoded latent. The real ones are decoded too, so that what V
+    /// leaves out is left out of both.
+    fn look(&self, step: u32, latent: &[f32], scratch: &mut DecoderScratch, met: &mut Met) {
+        let is_due = !self.gauges.is_empty() && step.is_multiple_of(LOOK_EVERY);
+        let Some(decoder) = self.decoder.as_ref().filter(|_| is_due) else {
+            return;
+        };
+        let mut frame = vec![0; FRAME];
+        decoder.decode_u8(scratch, latent, &mut frame);
+        for (gauge, shown) in self.gauges.iter().zip(&mut met.shown) {
+            shown.push(f64::from(u8::from((gauge.shows)(&frame))));
+        }
+    }
+
+    fn compare(&self, action: String, real: &[Met], dreamt: &[Met]) -> HoldTest {
+        let [first, last] = self.config.parts;
+        let parts = [[0, first], [first, last]];
+        let windows = |every: u32, of: &dyn Fn(&Met) -> Vec<f64>| -> Vec<Window> {
+            let [real, dreamt] = [real, dreamt].map(|all| all.iter().map(of).collect::<Vec<_>>());
+            let of_part = |part: [u32; 2]| window(part, every, &real, &dreamt);
+            parts.into_iter().filter_map(of_part).collect()
+        };
+        let by_step = [real, dreamt].map(|all| {
+            let at = |t: usize| {
+                let running: Vec<f64> = (all.iter())
+                    .filter_map(|met| met.rewards.get(t).copied())
+                    .collect();
+                running.iter().sum::<f64>() / running.len().max(1) as f64
+            };
+            (0..self.config.steps as usize).map(at).collect()
+        });
+        let gauges = self.gauges.iter().enumerate();
+        let shown = gauges.map(|(i, gauge)| Shown {
+            name: gauge.name,
+            windows: windows(LOOK_EVERY, &|met| met.shown[i].clone()),
+        });
+        HoldTest {
+            action,
+            reward: windows(1, &|met| met.rewards.clone()),
+            by_step,
+            shown: shown.collect(),
+        }
+    }
+}
+
+/// The means in a part of the steps, of which one in `every` has a value, of the states that reach it
+/// in both. `None` where none does.
+fn window(part: [u32; 2], every: u32, real: &[Vec<f64>], dreamt: &[Vec<f64>]) -> Option<Window> {
+    let [from, to] = part.map(|step| step.div_ceil(every) as usize);
+    let mean = |values: &[f64]| {
+        let inside = &values[from.min(values.len())..to.min(values.len())];
+        (!inside.is_empty()).then(|| inside.iter().sum::<f64>() / inside.len() as f64)
+    };
+    let pairs: Vec<[f64; 2]> = (real.iter().zip(dreamt))
+        .filter_map(|(real, dreamt)| Some([mean(real)?, mean(dreamt)?]))
+        .collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    let summary = |of: fn(&[f64; 2]) -> f64| Summary::of(&pairs.iter().map(of).collect::<Vec<_>>());
+    Some(Window {
+        steps: part,
+        real: summary(|[real, _]| *real),
+        dreamt: summary(|[_, dreamt]| *dreamt),
+        difference: summary(|[real, dreamt]| dreamt - real),
+    })
+}
+
+/// Looks on while an action is really held.
+struct Real<'a> {
+    tests: &'a Tests<'a>,
+    met: Met,
+    scratch: DecoderScratch,
+}
+
+impl Watcher for Real<'_> {
+    fn before(&mut self, moment: Moment<'_>) -> Result<ControlFlow<()>> {
+        let step = self.met.rewards.len() as u32;
+        (self.tests).look(step, moment.latent, &mut self.scratch, &mut self.met);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn after(&mut self, step: &Step, _: Seen<'_>) -> Result<()> {
+        self.met.rewards.push(step.reward);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of three states the second ends after 3 steps in the dream: it counts in 0–2 and not in 4–6.
+    #[test]
+    fn windows_pair_what_reaches_them() {
+        let real = [
+            vec![1.0; 6],
+            vec![2.0; 6],
+            vec![0.0, 3.0, 9.0, 9.0, 1.0, 2.0],
+        ];
+        let dreamt = [vec![2.0; 6], vec![5.0; 3], vec![0.5; 6]];
+        let early = window([0, 2], 1, &real, &dreamt).unwrap();
+        assert_eq!([early.real.mean, early.dreamt.mean], [1.5, 2.5]);
+        assert_eq!(early.difference.mean, 1.0);
+        let late = window([4, 6], 1, &real, &dreamt).unwrap();
+        assert_eq!([late.real.mean, late.dreamt.mean], [1.25, 1.25]);
+        assert!(window([7, 9], 1, &real, &dreamt).is_none());
+        // One value for two steps: those of steps 4 and 6.
+        let rare = window([4, 8], 2, &real, &dreamt).unwrap();
+        assert_eq!(rare.real.mean, (1.0 + 2.0 + 9.0) / 3.0);
+    }
+
+    #[test]
+    fn every_end_of_a_range_and_every_button_is_held() {
+        let spec = crate::worlds::default_spec();
+        let names = |spec: &EnvSpec| -> Vec<String> {
+            let held = held(spec, &Actions::of(spec));
+            held.into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(
+            names(&spec),
+            ["nothing", "steering -1", "steering 1", "gas 1", "brake 1"]
+        );
+        let name = "homebrew,actions=right_only";
+        let spec = crate::worlds::declared(name).unwrap();
+        let buttons = ["nothing", "right", "right, A", "right, B", "right, A, B"];
+        assert_eq!(names(&spec), buttons);
+        let spec = EnvSpec {
+            action_names: Vec::new(),
+            ..spec
+        };
+        assert_eq!(names(&spec)[1], "action 1");
+    }
+}
