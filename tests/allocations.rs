@@ -59,7 +59,12 @@ fn a_step_of_the_loop_allocates_nothing() {
             ..DriveOptions::default()
         });
         is_steady(name, &blind, Job::of(&controller, 7));
-        for policy in [OpenLoop::Random, OpenLoop::Brownian, OpenLoop::Noop] {
+        for policy in [
+            OpenLoop::Random,
+            OpenLoop::Brownian,
+            OpenLoop::Bursts,
+            OpenLoop::Noop,
+        ] {
             let who = Who::Policy(Policy::OpenLoop(policy), 1);
             is_steady(name, &driver, Job::of(who, 7));
         }

@@ -318,7 +318,7 @@ fn what_it_does_not_declare_is_refused_by_name() {
         &["play", "--policy", "random", "--env", "stairs"],
         &[
             "no such environment",
-            "car-racing, homebrew, super-mario, ladder, or gym:ID",
+            "car-racing, homebrew, super-mario, ladder, dream:RUN, or gym:ID",
         ],
     );
     let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/checkpoints/car-racing-tiny");

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Help of `--policy`.
-pub const WHO: &str = "Who drives in place of the agent: random, brownian, noop, scripted (the \
-                       environment's own driver, which knows more than an agent sees), planner (tries \
-                       actions on snapshots), first (the earlier round of the run), actions:FILE (a \
+pub const WHO: &str = "Who drives in place of the agent: random, brownian, bursts (brownian \
+                       with actions held in between), noop, scripted (the environment's own driver, \
+                       which knows more than an agent sees), planner (tries actions on snapshots), first (the earlier round of the run), actions:FILE (a \
                        recorded list, the same in every episode), or another agent";
 
 /// What a command was told.

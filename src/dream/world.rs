@@ -64,6 +64,10 @@ impl Kind for DreamKind {
         NAME
     }
 
+    fn form(&self) -> &'static str {
+        "dream:RUN"
+    }
+
     fn open(&self, _: &[(&str, &str)], _: Frames) -> Result<Arc<dyn Maker>, WorldError> {
         Err(WorldError::Other(
             "dream needs an agent whose memory dreams: dream:RUN, dream:CHECKPOINT or the name of a \

@@ -73,6 +73,9 @@ pub fn dream(
     path: &Path,
     stop: &Interrupt,
 ) -> Result<Vec<Course>> {
+    film.agents
+        .iter()
+        .try_for_each(|agent| decoder(agent).map(drop))?;
     let mut out = Film::create(path, DELAY)?;
     let wanted = (film.warm_up + film.steps) as usize + 1;
     let real = record(&film.agents[0], world, film.seed, wanted, stop)?;
@@ -166,6 +169,16 @@ pub(super) fn too_late(seed: u64, steps: usize) -> RunError {
     )
 }
 
+/// What draws the dreams of `agent`.
+pub(super) fn decoder(agent: &Agent) -> Result<Decoder> {
+    agent.decoder()?.ok_or_else(|| {
+        RunError::Config(format!(
+            "{} sees numbers and no frames: there is nothing to draw of its dreams",
+            agent.origin().display()
+        ))
+    })
+}
+
 /// Lets `agent` dream after the real steps with the actions `driven`.
 fn take(
     film: &DreamFilm<'_>,
@@ -175,12 +188,7 @@ fn take(
     driven: &[f32],
     stop: &Interrupt,
 ) -> Result<Take> {
-    let Some(decoder) = agent.decoder()? else {
-        return Err(RunError::Config(format!(
-            "{} sees numbers and no frames: there is nothing to draw of its dreams",
-            agent.origin().display()
-        )));
-    };
+    let decoder = decoder(agent)?;
     let world = dream_world(agent, world, settings, Some(driven))?;
     let model = agent.acting_model(&world.spec()?)?;
     let controller = agent.controller().ok();

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use frmdn_engine::random::stream;
 
-use super::{DELAY, dream::too_late, frame_panel, record};
+use super::{
+    DELAY,
+    dream::{decoder, too_late},
+    frame_panel, record,
+};
 use crate::{
     agent::Agent,
     memory::Prediction,
@@ -56,12 +60,7 @@ pub fn replay(
     path: &Path,
     stop: &Interrupt,
 ) -> Result<Replayed> {
-    let Some(decoder) = agent.decoder()? else {
-        return Err(RunError::Config(format!(
-            "{} sees numbers and no frames: there is nothing to draw of its dreams",
-            agent.origin().display()
-        )));
-    };
+    let decoder = decoder(agent)?;
     let wanted = film.warm_up + film.steps + 1;
     let episode = record(agent, world, film.seed, wanted, stop)?;
     if stop.is_set() {

@@ -2,6 +2,7 @@
 //! data.
 
 use frmdn_engine::random::{Pcg64, fill_normal, fill_uniform, stream};
+use rand::RngExt;
 
 use crate::controller::Actions;
 
@@ -12,6 +13,8 @@ pub enum OpenLoop {
     Random,
     /// A random walk, see [`Brownian`].
     Brownian,
+    /// A random walk with held actions in between, see [`Bursts`].
+    Bursts,
     /// No action, or the one closest to it, at every step.
     Noop,
 }
@@ -23,6 +26,8 @@ pub enum OpenLoopDriver {
     Random(Pcg64, Actions),
     /// Of [`OpenLoop::Brownian`].
     Brownian(Brownian),
+    /// Of [`OpenLoop::Bursts`].
+    Bursts(Box<Bursts>),
     /// Of [`OpenLoop::Noop`].
     Noop(Actions),
 }
@@ -35,6 +40,7 @@ impl OpenLoop {
                 OpenLoopDriver::Random(stream(root, "rollout/random", &[seed]), actions.clone())
             }
             Self::Brownian => OpenLoopDriver::Brownian(Brownian::new(actions, root, seed)),
+            Self::Bursts => OpenLoopDriver::Bursts(Box::new(Bursts::new(actions, root, seed))),
             Self::Noop => OpenLoopDriver::Noop(actions.clone()),
         }
     }
@@ -49,6 +55,7 @@ impl OpenLoopDriver {
                 actions.scale_to_bounds(action);
             }
             Self::Brownian(walk) => walk.act(action),
+            Self::Bursts(bursts) => bursts.act(action),
             Self::Noop(actions) => actions.none(action),
         }
     }
@@ -98,9 +105,116 @@ impl Brownian {
     }
 }
 
+/// A [`Brownian`] walk that is interrupted by bursts: one action, held for a while. What held controls
+/// lead to (a car at full gas into a bend, on its brakes, lost, standing) a walk alone hardly shows,
+/// and a memory that has not seen it dreams something better.
+///
+/// A step outside of a burst begins one with a probability of 1/40. It lasts 5 to 60 steps, so that
+/// nearly half of all steps lie in bursts. The held action is nothing, or of a box of real numbers one
+/// or all of its values at a random end of their ranges, or any of the discrete ones.
+#[derive(Clone, Debug)]
+pub struct Bursts {
+    walk: Brownian,
+    actions: Actions,
+    rng: Pcg64,
+    held: Vec<f32>,
+    left: u32,
+}
+
+impl Bursts {
+    /// Probability that a step begins a burst.
+    const BEGINS: f32 = 1.0 / 40.0;
+    /// Steps of a burst.
+    const STEPS: std::ops::RangeInclusive<u32> = 5..=60;
+
+    /// The actions of an episode, a function of the root seed `root` and the episode's `seed`.
+    pub fn new(actions: &Actions, root: u64, seed: u64) -> Self {
+        Self {
+            walk: Brownian::new(actions, root, seed),
+            actions: actions.clone(),
+            rng: stream(root, "rollout/bursts", &[seed]),
+            held: vec![0.0; actions.width()],
+            left: 0,
+        }
+    }
+
+    /// Writes the next action, in the agent's form ([`Actions::width`] values).
+    pub fn act(&mut self, action: &mut [f32]) {
+        // The walk goes on meanwhile.
+        self.walk.act(action);
+        if self.left == 0 && self.rng.random::<f32>() < Self::BEGINS {
+            self.left = self.rng.random_range(Self::STEPS);
+            self.choose();
+        }
+        if self.left > 0 {
+            self.left -= 1;
+            action.copy_from_slice(&self.held);
+        }
+    }
+
+    /// Chooses what is held.
+    fn choose(&mut self) {
+        self.actions.none(&mut self.held);
+        let width = self.held.len();
+        match &self.actions {
+            Actions::Discrete(_) => {
+                self.held.fill(0.0);
+                self.held[self.rng.random_range(0..width)] = 1.0;
+            }
+            Actions::Box { low, high, .. } => {
+                // One of the values, all of them, or none.
+                let which = self.rng.random_range(0..width + 2);
+                for (i, value) in self.held.iter_mut().enumerate() {
+                    let end = [low[i], high[i]][usize::from(self.rng.random::<bool>())];
+                    if which == i || which == width {
+                        *value = end;
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Steps that are the same as the one before.
+    fn held(actions: &Actions, steps: u32) -> (Vec<Vec<f32>>, f64) {
+        let mut bursts = Bursts::new(actions, 1, 3);
+        let mut all = vec![vec![0.0; actions.width()]; steps as usize];
+        all.iter_mut().for_each(|action| bursts.act(action));
+        let same = all.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        (all, same as f64 / f64::from(steps))
+    }
+
+    #[test]
+    fn bursts_hold_every_end_and_leave_half_of_the_steps_to_the_walk() {
+        let actions = Actions::of(&crate::worlds::default_spec());
+        let (all, share) = held(&actions, 20_000);
+        assert_eq!(all, held(&actions, 20_000).0);
+        assert!((0.3..0.6).contains(&share), "{share}");
+        let runs = |wanted: [f32; 3]| {
+            all.windows(5)
+                .filter(|w| w.iter().all(|a| *a == wanted))
+                .count()
+        };
+        for wanted in [
+            [0.0, 0.0, 0.0],
+            [-1.0, 0.0, 0.0],
+            [1.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0],
+            [0.0, 0.0, 1.0],
+            [1.0, 1.0, 1.0],
+        ] {
+            assert!(runs(wanted) > 50, "{wanted:?}: {}", runs(wanted));
+        }
+        let (all, _) = held(&Actions::Discrete(4), 5_000);
+        for button in 0..4 {
+            let is_held = |w: &[Vec<f32>]| w.iter().all(|a| a[button] == 1.0);
+            assert!(all.windows(20).any(is_held), "{button}");
+        }
+    }
 
     fn walk(actions: &Actions, seed: u64) -> Vec<Vec<f32>> {
         let mut b = Brownian::new(actions, 1, seed);

@@ -28,6 +28,7 @@ impl Policy {
         match name {
             DriverName::Random => Some(Self::OpenLoop(OpenLoop::Random)),
             DriverName::Brownian => Some(Self::OpenLoop(OpenLoop::Brownian)),
+            DriverName::Bursts => Some(Self::OpenLoop(OpenLoop::Bursts)),
             DriverName::Noop => Some(Self::OpenLoop(OpenLoop::Noop)),
             DriverName::Scripted => Some(Self::Scripted { noise }),
             DriverName::Planner => Some(Self::Planner { noise }),

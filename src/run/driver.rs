@@ -14,6 +14,8 @@ pub enum DriverName {
     Random,
     /// `brownian`: a random walk of the action.
     Brownian,
+    /// `bursts`: such a walk, interrupted by actions that are held for a while.
+    Bursts,
     /// `noop`: nothing at all.
     Noop,
     /// `scripted`: the environment's own driver, which knows more than an agent sees; `expert` means
@@ -37,7 +39,8 @@ impl DriverName {
     }
 
     /// The names that are not paths, for messages.
-    pub const NAMES: &'static str = "random, brownian, noop, scripted, planner, actions:FILE";
+    pub const NAMES: &'static str =
+        "random, brownian, bursts, noop, scripted, planner, actions:FILE";
 }
 
 impl FromStr for DriverName {
@@ -47,6 +50,7 @@ impl FromStr for DriverName {
         Ok(match text {
             "random" => Self::Random,
             "brownian" => Self::Brownian,
+            "bursts" => Self::Bursts,
             "noop" => Self::Noop,
             "scripted" | "expert" => Self::Scripted,
             "planner" => Self::Planner,
@@ -64,6 +68,7 @@ impl fmt::Display for DriverName {
         match self {
             Self::Random => f.write_str("random"),
             Self::Brownian => f.write_str("brownian"),
+            Self::Bursts => f.write_str("bursts"),
             Self::Noop => f.write_str("noop"),
             Self::Scripted => f.write_str("scripted"),
             Self::Planner => f.write_str("planner"),
@@ -81,7 +86,7 @@ mod tests {
     #[test]
     fn names_come_back_and_everything_else_is_a_path() {
         let names = [
-            "random", "brownian", "noop", "scripted", "planner", "first", "runs/a",
+            "random", "brownian", "bursts", "noop", "scripted", "planner", "first", "runs/a",
         ];
         for name in names {
             let driver: DriverName = name.parse().unwrap();

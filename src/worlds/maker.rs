@@ -11,6 +11,11 @@ pub trait Kind: Send + Sync {
     /// Its name, without a comma or a colon.
     fn name(&self) -> &'static str;
 
+    /// How its names are written, for messages.
+    fn form(&self) -> &'static str {
+        self.name()
+    }
+
     /// Whether it has an option `perturb` of its own, in place of the wrapper that other kinds get.
     fn has_perturbations(&self) -> bool {
         false

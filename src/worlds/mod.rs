@@ -111,9 +111,9 @@ pub fn has_wrappers(name: &str) -> Result<bool, WorldError> {
     Ok(Wrapping::take(&mut Name::parse(name)?)? != Wrapping::default())
 }
 
-/// The names of all environments that are not behind the bridge.
+/// How the names of all environments are written that are not behind the bridge.
 pub fn names() -> Vec<&'static str> {
-    kinds().iter().map(|kind| kind.name()).collect()
+    kinds().iter().map(|kind| kind.form()).collect()
 }
 
 /// Checks that the environment `name` has a random start.

@@ -31,7 +31,7 @@ pub fn imitate_drivers(
         let driver = &collect.policies()[collect.driver(i)];
         !matches!(
             driver,
-            DriverName::Random | DriverName::Brownian | DriverName::Noop
+            DriverName::Random | DriverName::Brownian | DriverName::Bursts | DriverName::Noop
         )
     };
     let (n, actions) = (whitening.len() + 1, model.actions.width());
