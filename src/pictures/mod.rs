@@ -6,5 +6,5 @@ mod font;
 mod panel;
 
 pub use curves::{Axes, Series, plot_curves};
-pub use film::{Film, ending};
+pub use film::{ENDINGS, Film, ending};
 pub use panel::Panel;

@@ -23,7 +23,7 @@ pub use driving::{Driving, driving};
 pub use error::DriveError;
 pub(crate) use evaluation::student_t_975;
 pub use evaluation::{Evaluation, MeanMeasurement, Summary};
-pub use open_loop::{Brownian, OpenLoop, OpenLoopDriver};
+pub use open_loop::{Brownian, Bursts, OpenLoop, OpenLoopDriver};
 pub use outcome::{Outcome, progress_json};
 pub use planner::{PLANNED_STEPS, WATCHED_STEPS};
 pub use policy::Policy;
