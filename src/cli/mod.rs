@@ -99,7 +99,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Drive one episode and write a film of it.
     Play(play::PlayArgs),
-    /// Write a film of real frames beside the frames that the memory predicts (a dream).
+    /// Write a film of an agent that drives in the dream of its memory, beside the real episode.
     Dream(dream::DreamArgs),
     /// Estimate what a preset costs on this machine in time, memory and disk.
     Plan(plan::PlanArgs),
