@@ -277,7 +277,8 @@ fn data_come_from_a_scripted_driver_or_from_an_agent_too() {
         "collect.policy=nobody",
     ]);
     assert!(
-        common::error(&out).contains("`nobody` is neither one of random, brownian, bursts, noop, scripted")
+        common::error(&out)
+            .contains("`nobody` is neither one of random, brownian, bursts, noop, scripted")
             && !third.exists()
     );
     let episodes =

@@ -4,7 +4,10 @@
 //! and in the dream. An evolution in dreams finds whatever the dream pays too much for; the extremes
 //! of the actions are where it looks first.
 
-use std::{ops::ControlFlow, ops::Range};
+use std::{
+    ops::{ControlFlow, Range},
+    path::Path,
+};
 
 use frmdn_engine::random::{Pcg64, stream};
 use frmdn_env::{EnvSpec, Step};
@@ -122,6 +125,7 @@ pub fn hold_tests(
         )));
     }
     let tests = Tests {
+        origin: agent.origin(),
         model: agent.acting_model(&spec)?,
         decoder: agent.decoder()?,
         gauges: world.gauges(),
@@ -181,6 +185,8 @@ fn held(spec: &EnvSpec, actions: &Actions) -> Vec<(String, Vec<f32>)> {
 }
 
 struct Tests<'a> {
+    /// Where the agent was loaded from.
+    origin: &'a Path,
     model: ActingModel,
     decoder: Option<Decoder>,
     gauges: &'static [Gauge],
@@ -245,9 +251,10 @@ impl Tests<'_> {
                 false => ControlFlow::Continue(()),
             })
         };
-        // The memory that is tested looks on, whoever drives.
+        // The memory that is tested looks on, whoever drives. Another agent drives with its own, and
+        // what it did is then done again.
         match pilot.agent() {
-            Some(other) => {
+            Some(other) if other.agent.origin() != self.origin => {
                 let driven = Driver::new(self.world, self.stop).with_model(&other.model);
                 let mut actions = Vec::new();
                 let mut record = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
@@ -261,7 +268,7 @@ impl Tests<'_> {
                 let again = Driver::new(self.world, self.stop).with_model(&self.model);
                 again.watch(Job::of(Who::Recorded(&actions), seed), &mut look)?;
             }
-            None => {
+            _ => {
                 let driven = Driver::new(self.world, self.stop).with_model(&self.model);
                 driven.watch(pilot.job(seed), &mut look)?;
             }
