@@ -120,7 +120,8 @@ pub fn hold_tests(
     let spec = world.spec()?;
     if !spec.has_snapshots {
         return Err(RunError::Config(format!(
-            "{} has no snapshots, and a hold test goes back to real states",
+            "{} has no snapshots, and a hold test goes back to real states: choose an agent of \
+             car-racing, homebrew or super-mario",
             spec.name
         )));
     }
@@ -220,7 +221,8 @@ impl Tests<'_> {
             }
         }
         Err(RunError::Failed(format!(
-            "{} episodes have {} states and not {states}: who drives does not last",
+            "{} episodes have {} states and not {states}, because who drives does not last: give \
+             fewer --states, or another --policy",
             PATIENCE * batch,
             found.len()
         )))
