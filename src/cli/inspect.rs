@@ -10,7 +10,7 @@ use super::{dream, load_agent, out::out, remedy::printable, table::table, train}
 use crate::{
     agent::Agent,
     controller::Controller,
-    dream::{HoldConfig, HoldTest, Window, hold_tests},
+    dream::{Against, AlarmConfig, HoldConfig, HoldTest, Window, against, alarms, hold_tests},
     pilot::Pilot,
     rollout::{self, Summary},
     run::{DriverName, Metrics, RunError, RunFolder, seeds},
@@ -35,11 +35,25 @@ pub struct InspectArgs {
     /// With --dream: the number of these states.
     #[arg(long, default_value_t = 200, requires = "dream", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     states: u32,
-    /// With --dream: the temperature of the dream.
-    #[arg(long, default_value_t = 1.0, requires = "dream")]
-    temperature: f32,
-    /// With --dream: print one JSON object.
-    #[arg(long, requires = "dream")]
+    /// With --dream: the temperature of the dreams; several, with commas between, for those in which
+    /// the agent's controller acts.
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "1",
+        requires = "dream"
+    )]
+    temperature: Vec<f32>,
+    /// How well the agent's memory notices that its world is altered: by its likelihood, within 20
+    /// steps.
+    #[arg(long, conflicts_with_all = ["car", "dream"])]
+    surprise: bool,
+    /// With --surprise: the number of episodes.
+    #[arg(long, default_value_t = 100, requires = "surprise", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    episodes: u32,
+    /// With --dream or --surprise: print one JSON object.
+    #[arg(long)]
     json: bool,
 }
 
@@ -65,6 +79,12 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     }
     if args.dream {
         return holds(args, context);
+    }
+    if args.surprise {
+        return surprise(args, context);
+    }
+    if args.json {
+        return Err(RunError::Config("--json: add --dream or --surprise".into()).into());
     }
     if !args.dir.join("run.toml").exists() {
         let agent = load_agent(&args.dir, context)?;
@@ -210,11 +230,73 @@ fn driving(agent: &Agent, controller: &Controller, context: &Context<'_>) -> Res
     Ok(())
 }
 
+/// Steps before a world is altered, and those in which that is to be noticed.
+const ALTERED: [u32; 2] = [100, 20];
+
+fn surprise(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
+    let agent = load_agent(&args.dir, context)?;
+    let world = context.world(&agent.info.environment)?;
+    let pilot = Pilot::of(agent, &world)?;
+    let Some(driver) = pilot.agent() else {
+        unreachable!("it is of an agent");
+    };
+    let config = AlarmConfig {
+        first_seed: seeds::LIKELIHOOD.start,
+        episodes: args.episodes.into(),
+        before: ALTERED[0],
+        within: ALTERED[1],
+    };
+    let alarms = alarms(
+        driver,
+        &world,
+        |name| context.world(name),
+        config,
+        context.stop,
+    )?;
+    let alarms = alarms.ok_or(RunError::Stopped)?;
+    if args.json {
+        let json = serde_json::json!({ "environment": world.name(), "episodes": args.episodes,
+            "before": config.before, "within": config.within, "alarms": alarms });
+        out!("{json}");
+        return Ok(());
+    }
+    out!(
+        "How well the memory notices, {} steps after the world is altered at step {}: the probability \
+         that an altered episode surprises it more than an unaltered one (1 always, 0.5 by chance), \
+         and 95 % interval; {} episodes from {} on:\n",
+        config.within,
+        config.before,
+        args.episodes,
+        config.first_seed
+    );
+    let mut rows = Vec::new();
+    for alarm in &alarms {
+        let figure = |area: &Summary| {
+            format!(
+                "{:.3} [{:.3}, {:.3}]",
+                area.mean, area.ci95[0], area.ci95[1]
+            )
+        };
+        let figures = [&alarm.surprise, &alarm.at_once, &alarm.change].map(figure);
+        rows.push([&[alarm.altered.to_owned()], &figures[..]].concat());
+    }
+    let head = [
+        "altered",
+        "surprise",
+        "of the first step alone",
+        "control: change of the latents",
+    ];
+    out!("{}", table(&head, &rows));
+    Ok(())
+}
+
 /// Steps that an action is held for; where the first part of them ends.
 const HELD: [u32; 2] = [60, 20];
 
 fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
-    dream::check_temperature(args.temperature)?;
+    for temperature in &args.temperature {
+        dream::check_temperature(*temperature)?;
+    }
     let agent = load_agent(&args.dir, context)?;
     let world = context.world(&agent.info.environment)?;
     let pilot = match &args.policy {
@@ -226,13 +308,20 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         states: args.states as usize,
         steps: HELD[0],
         parts: [HELD[1], HELD[0]],
-        temperature: args.temperature,
+        temperatures: args.temperature.clone(),
     };
-    let tests = hold_tests(&agent, &pilot, &world, config, context.stop)?;
+    let tests = hold_tests(&agent, &pilot, &world, &config, context.stop)?;
     let tests = tests.ok_or(RunError::Stopped)?;
+    let measured = match agent.controller() {
+        Ok(_) => {
+            let found = against(&agent, &pilot, &world, &config, context.stop)?;
+            Some(found.ok_or(RunError::Stopped)?)
+        }
+        Err(_) => None,
+    };
     if args.json {
         let json = serde_json::json!({ "environment": world.name(), "states": args.states,
-            "temperature": args.temperature, "holds": tests });
+            "temperature": args.temperature, "holds": tests, "against": measured });
         out!("{json}");
         return Ok(());
     }
@@ -246,6 +335,9 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     for (i, shown) in tests[0].shown.iter().enumerate() {
         out!("\nPercent of the steps {}:\n", shown.name);
         out!("{}", windows(&tests, |test| &test.shown[i].windows, 100.0));
+    }
+    if let Some(measured) = &measured {
+        out!("\n{}", beside(measured));
     }
     for test in &tests {
         let Some(last) = test.reward.last() else {
@@ -261,6 +353,44 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The measures of an agent's own driving.
+fn beside(measured: &Against) -> String {
+    let tests: Vec<HoldTest> = (measured.controller.iter())
+        .map(|controlled| controlled.test.clone())
+        .collect();
+    let mut text = format!(
+        "The agent's controller drives on from the same states; reward a step:\n\n{}\n",
+        windows(&tests, |test| &test.reward, 1.0)
+    );
+    for (i, shown) in tests[0].shown.iter().enumerate() {
+        text.push_str(&format!(
+            "\nPercent of its steps {}:\n\n{}\n",
+            shown.name,
+            windows(&tests, |test| &test.shown[i].windows, 100.0)
+        ));
+    }
+    let figure = |summary: &Summary| {
+        let [low, high] = summary.ci95;
+        format!("{:.2} [{low:.2}, {high:.2}]", summary.mean)
+    };
+    let again = &measured.again;
+    text.push_str(&format!(
+        "\nThe same actions again for {} steps, as long as what is in view lasts: the dream's reward is \
+         {} away from the real one; that of a real state which looks alike {} (difference {}).\n",
+        again.steps,
+        figure(&again.dreamt),
+        figure(&again.look_alike),
+        figure(&again.difference)
+    ));
+    if let Some(above) = &measured.above_floor {
+        text.push_str(&format!(
+            "What the agent sees is {} nats a step above the floor.\n",
+            figure(above)
+        ));
+    }
+    text
 }
 
 /// A row for each action and part of the steps; `factor` is the unit.

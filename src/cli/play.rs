@@ -31,6 +31,9 @@ pub struct PlayArgs {
     /// Environment seed (the track).
     #[arg(long, default_value_t = seeds::TEST.start)]
     seed: u64,
+    /// Draw below the film how much less likely than before the agent's memory finds what it sees.
+    #[arg(long)]
+    surprise: bool,
 }
 
 pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
@@ -41,7 +44,14 @@ pub fn play(args: &PlayArgs, context: &Context<'_>) -> Result<()> {
         env: args.env.as_deref(),
     };
     let (pilot, world) = asked.open("play", context)?;
-    let outcome = film::drive(&pilot, &world, args.seed, &args.out, context.stop)?;
+    let outcome = film::drive_with(
+        &pilot,
+        &world,
+        args.seed,
+        &args.out,
+        args.surprise,
+        context.stop,
+    )?;
     let who = match pilot.agent() {
         Some(pilot) => format!("\nagent: {}", pilot.agent.origin().display()),
         None => String::new(),

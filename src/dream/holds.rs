@@ -1,8 +1,10 @@
-//! Hold tests: does a memory know what actions do that its data hardly hold?
+//! Trials of a memory: the same is done from the same real states, in the real environment and in the
+//! dream.
 //!
-//! From real states of an agent's driving one action is held for some steps, in the real environment
-//! and in the dream. An evolution in dreams finds whatever the dream pays too much for; the extremes
-//! of the actions are where it looks first.
+//! Hold tests hold one action for some steps: does the memory know what actions do that its data
+//! hardly hold? An evolution in dreams finds whatever the dream pays too much for; the extremes of
+//! the actions are where it looks first. In the other trials the agent's own controller acts, or what
+//! it did is done again ([`Against`]).
 
 use std::{
     ops::{ControlFlow, Range},
@@ -40,7 +42,7 @@ const LOOK_EVERY: u32 = 4;
 const PATIENCE: u64 = 8;
 
 /// Settings of hold tests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct HoldConfig {
     /// Seed of the first episode that states are taken from.
     pub first_seed: u64,
@@ -50,14 +52,14 @@ pub struct HoldConfig {
     pub steps: u32,
     /// Ends of the parts of them that are told apart; the last one is `steps`.
     pub parts: [u32; 2],
-    /// Temperature of the dream.
-    pub temperature: f32,
+    /// Temperature of the dreams; in the trials of the agent's controller each of them.
+    pub temperatures: Vec<f32>,
 }
 
-/// One held action, in the real environment and in the dream.
+/// What was done, in the real environment and in the dream.
 #[derive(Clone, Debug, Serialize)]
 pub struct HoldTest {
-    /// Which action.
+    /// Which action was held, or who acted.
     pub action: String,
     /// Reward a step, in each part of the steps.
     pub reward: Vec<Window>,
@@ -90,16 +92,18 @@ pub struct Window {
 }
 
 /// A real state.
-struct State {
-    real: StartPoint,
-    seed: u64,
-    dream: Start,
+pub(super) struct State {
+    pub real: StartPoint,
+    pub seed: u64,
+    pub dream: Start,
 }
 
 /// What was met from one state, step by step.
 #[derive(Clone, Debug, Default)]
-struct Met {
-    rewards: Vec<f64>,
+pub(super) struct Met {
+    pub rewards: Vec<f64>,
+    /// In the real environment what was done, `[steps, width]`.
+    pub actions: Vec<f32>,
     /// For each gauge 1 or 0, at one step in [`LOOK_EVERY`].
     shown: Vec<Vec<f64>>,
 }
@@ -114,42 +118,26 @@ pub fn hold_tests(
     agent: &Agent,
     pilot: &Pilot,
     world: &World,
-    config: HoldConfig,
+    config: &HoldConfig,
     stop: &Interrupt,
 ) -> Result<Option<Vec<HoldTest>>> {
-    let spec = world.spec()?;
-    if !spec.has_snapshots {
-        return Err(RunError::Config(format!(
-            "{} has no snapshots, and a hold test goes back to real states: choose an agent of \
-             car-racing, homebrew or super-mario",
-            spec.name
-        )));
-    }
-    let tests = Tests {
-        origin: agent.origin(),
-        model: agent.acting_model(&spec)?,
-        decoder: agent.decoder()?,
-        gauges: world.gauges(),
-        world,
-        config,
-        stop,
-    };
+    let tests = Tests::new(agent, world, config, stop)?;
     let Some(states) = tests.states(pilot)? else {
         return Ok(None);
     };
     let mut all = Vec::new();
-    for (name, action) in held(&spec, &tests.model.actions) {
+    for (name, action) in held(&world.spec()?, &tests.model.actions) {
         let real: Vec<Met> = (states.par_iter())
-            .map(|state| tests.really(state, &action))
+            .map(|state| tests.really(state, Who::Recorded(&action), config.steps))
             .collect::<Result<_>>()?;
-        let chunk = states.len().div_ceil(rayon::current_num_threads());
-        let dreamt: Vec<Vec<Met>> = (states.par_chunks(chunk))
-            .map(|states| tests.dream(states, &action))
-            .collect::<Result<_>>()?;
+        let temperature = config.temperatures[0];
+        let dreamt = tests.dream(&states, config.steps, temperature, |_, _, _, out| {
+            out.copy_from_slice(&action);
+        })?;
         if stop.is_set() {
             return Ok(None);
         }
-        all.push(tests.compare(name, &real, &dreamt.concat()));
+        all.push(tests.compare(name, config.parts, &real, &dreamt));
     }
     Ok(Some(all))
 }
@@ -185,21 +173,51 @@ fn held(spec: &EnvSpec, actions: &Actions) -> Vec<(String, Vec<f32>)> {
     }
 }
 
-struct Tests<'a> {
+/// Whoever does something, in the real environment and in dreams.
+pub(super) struct Tests<'a> {
     /// Where the agent was loaded from.
     origin: &'a Path,
-    model: ActingModel,
+    pub model: ActingModel,
     decoder: Option<Decoder>,
     gauges: &'static [Gauge],
-    world: &'a World,
-    config: HoldConfig,
-    stop: &'a Interrupt,
+    pub world: &'a World,
+    pub config: &'a HoldConfig,
+    pub stop: &'a Interrupt,
 }
 
-impl Tests<'_> {
+impl<'a> Tests<'a> {
+    /// Of the memory of `agent`.
+    ///
+    /// # Errors
+    /// If the environment has no snapshots, or the agent does not fit it.
+    pub fn new(
+        agent: &'a Agent,
+        world: &'a World,
+        config: &'a HoldConfig,
+        stop: &'a Interrupt,
+    ) -> Result<Self> {
+        let spec = world.spec()?;
+        if !spec.has_snapshots {
+            return Err(RunError::Config(format!(
+                "{} has no snapshots, and a hold test goes back to real states: choose an agent of \
+                 car-racing, homebrew or super-mario",
+                spec.name
+            )));
+        }
+        Ok(Self {
+            origin: agent.origin(),
+            model: agent.acting_model(&spec)?,
+            decoder: agent.decoder()?,
+            gauges: world.gauges(),
+            world,
+            config,
+            stop,
+        })
+    }
+
     /// Real states that `pilot` comes to. `None` if interrupted.
-    fn states(&self, pilot: &Pilot) -> Result<Option<Vec<State>>> {
-        let HoldConfig {
+    pub fn states(&self, pilot: &Pilot) -> Result<Option<Vec<State>>> {
+        let &HoldConfig {
             first_seed, states, ..
         } = self.config;
         let batch = states.div_ceil(STATES_PER_EPISODE) as u64;
@@ -278,20 +296,20 @@ impl Tests<'_> {
         Ok(states)
     }
 
-    /// What comes of holding `action` from `state`.
-    fn really(&self, state: &State, action: &[f32]) -> Result<Met> {
+    /// What comes of `who` acting from `state`.
+    pub fn really(&self, state: &State, who: Who<'_>, steps: u32) -> Result<Met> {
         let mut met = Real {
             tests: self,
             met: self.nothing(),
             scratch: DecoderScratch::default(),
         };
         let options = DriveOptions {
-            most_steps: Some(self.config.steps),
+            most_steps: Some(steps),
             ..DriveOptions::default()
         };
         let job = Job {
             from: Some(&state.real),
-            ..Job::of(Who::Recorded(action), state.seed)
+            ..Job::of(who, state.seed)
         };
         Driver::new(self.world, self.stop)
             .with_model(&self.model)
@@ -300,8 +318,33 @@ impl Tests<'_> {
         Ok(met.met)
     }
 
-    /// What the memory says of it, from each of `states`.
-    fn dream(&self, states: &[State], action: &[f32]) -> Result<Vec<Met>> {
+    /// What the memory says of it, from each of `states`. `act` gets the number of a state, that of the
+    /// step, z and h together, and writes the action.
+    pub fn dream(
+        &self,
+        states: &[State],
+        steps: u32,
+        temperature: f32,
+        act: impl Fn(usize, u32, [&[f32]; 2], &mut [f32]) + Sync,
+    ) -> Result<Vec<Met>> {
+        let chunk = states.len().div_ceil(rayon::current_num_threads()).max(1);
+        let dreamt = states.par_chunks(chunk).enumerate().map(|(i, states)| {
+            let act = |row: usize, step: u32, seen: [&[f32]; 2], out: &mut [f32]| {
+                act(i * chunk + row, step, seen, out);
+            };
+            self.dream_rows(states, steps, temperature, act)
+        });
+        let dreamt: Vec<Vec<Met>> = dreamt.collect::<Result<_>>()?;
+        Ok(dreamt.concat())
+    }
+
+    fn dream_rows(
+        &self,
+        states: &[State],
+        steps: u32,
+        temperature: f32,
+        act: impl Fn(usize, u32, [&[f32]; 2], &mut [f32]),
+    ) -> Result<Vec<Met>> {
         let (rows, memory) = (states.len(), self.model.memory.as_ref());
         let flat = |part: fn(&Start) -> &[f32]| -> Vec<f32> {
             let parts = states.iter().map(|state| part(&state.dream));
@@ -309,15 +352,22 @@ impl Tests<'_> {
         };
         let mut latents = flat(|start| &start.latent);
         let mut hidden = flat(|start| &start.state);
-        let actions = action.repeat(rows);
+        let mut actions = vec![0.0; rows * self.model.actions.width()];
         let mut predictions = vec![Prediction::default(); rows];
         let (mut scratch, mut decoder) = (Scratch::default(), DecoderScratch::default());
         let mut all = vec![self.nothing(); rows];
         let mut is_over = vec![false; rows];
-        for step in 0..self.config.steps {
-            for (i, met) in all.iter_mut().enumerate().filter(|(i, _)| !is_over[*i]) {
-                let latent = &latents[i * self.model.latent..][..self.model.latent];
-                self.look(step, latent, &mut decoder, met);
+        for step in 0..steps {
+            let seen = latents
+                .chunks_exact(self.model.latent)
+                .zip(hidden.chunks_exact(memory.state_len()));
+            let actions_of = actions.chunks_exact_mut(self.model.actions.width());
+            for (i, ((z, state), action)) in seen.zip(actions_of).enumerate() {
+                if is_over[i] {
+                    continue;
+                }
+                self.look(step, z, &mut decoder, &mut all[i]);
+                act(i, step, [z, memory.hidden(state)], action);
             }
             memory.step(rows, &latents, &actions, &mut hidden, &mut scratch);
             let mut rngs: Vec<Pcg64> = (states.iter())
@@ -326,7 +376,7 @@ impl Tests<'_> {
             memory
                 .predict(
                     &hidden,
-                    self.config.temperature,
+                    temperature,
                     &mut rngs,
                     &mut latents,
                     &mut predictions,
@@ -344,6 +394,7 @@ impl Tests<'_> {
     fn nothing(&self) -> Met {
         Met {
             rewards: Vec::new(),
+            actions: Vec::new(),
             shown: vec![Vec::new(); self.gauges.len()],
         }
     }
@@ -362,8 +413,15 @@ impl Tests<'_> {
         }
     }
 
-    fn compare(&self, action: String, real: &[Met], dreamt: &[Met]) -> HoldTest {
-        let [first, last] = self.config.parts;
+    /// What was met in both, in the parts of the steps that end at `parts`.
+    pub fn compare(
+        &self,
+        action: String,
+        parts: [u32; 2],
+        real: &[Met],
+        dreamt: &[Met],
+    ) -> HoldTest {
+        let [first, last] = parts;
         let parts = [[0, first], [first, last]];
         let windows = |every: u32, of: &dyn Fn(&Met) -> Vec<f64>| -> Vec<Window> {
             let [real, dreamt] = [real, dreamt].map(|all| all.iter().map(of).collect::<Vec<_>>());
@@ -377,7 +435,7 @@ impl Tests<'_> {
                     .collect();
                 running.iter().sum::<f64>() / running.len().max(1) as f64
             };
-            (0..self.config.steps as usize).map(at).collect()
+            (0..last as usize).map(at).collect()
         });
         let gauges = self.gauges.iter().enumerate();
         let shown = gauges.map(|(i, gauge)| Shown {
@@ -427,6 +485,7 @@ impl Watcher for Real<'_> {
     fn before(&mut self, moment: Moment<'_>) -> Result<ControlFlow<()>> {
         let step = self.met.rewards.len() as u32;
         (self.tests).look(step, moment.latent, &mut self.scratch, &mut self.met);
+        self.met.actions.extend_from_slice(moment.action);
         Ok(ControlFlow::Continue(()))
     }
 

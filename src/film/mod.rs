@@ -1,6 +1,7 @@
 //! Films: an agent driving, with the reconstructions of V, and the memory's dream beside the real
 //! episode.
 
+mod curve;
 mod dream;
 mod open_loop;
 
@@ -13,10 +14,12 @@ use crate::{
     pictures::{Film, Panel},
     pilot::Pilot,
     rollout::{Driver, Job, Moment, OpenLoop, Outcome, Policy, Seen, Who},
-    run::{Interrupt, Result},
+    run::{Interrupt, Result, RunError},
     vision::{DecoderScratch, FRAME, SIDE as VIEW},
     worlds::World,
 };
+
+use curve::Curve;
 
 pub use dream::{Course, DreamFilm, dream};
 pub use open_loop::{ReplayFilm, Replayed, replay};
@@ -71,13 +74,42 @@ pub fn drive(
     path: &Path,
     stop: &Interrupt,
 ) -> Result<Outcome> {
+    drive_with(pilot, world, seed, path, false, stop)
+}
+
+/// The same, and with `surprise` a curve of it below: how many nats less likely than before the
+/// memory finds what is seen ([`Surprise`]).
+///
+/// # Errors
+/// As [`drive`]; and if no agent drives, or its memory has no density.
+pub fn drive_with(
+    pilot: &Pilot,
+    world: &World,
+    seed: u64,
+    path: &Path,
+    surprise: bool,
+    stop: &Interrupt,
+) -> Result<Outcome> {
     let decoder = pilot.agent().map(|pilot| pilot.agent.decoder());
     let decoder = decoder.transpose()?.flatten();
     let mut film = Film::create(path, DELAY)?;
     let every = steps_per_frame(&world.spec()?);
     let mut scratch = DecoderScratch::default();
     let mut rebuilt = vec![0u8; FRAME];
+    let mut curve = match (surprise, pilot.agent()) {
+        (true, Some(pilot)) => Some(Curve::new(&pilot.model)),
+        (true, None) => {
+            return Err(RunError::Config(
+                "--surprise is what the memory of an agent says: name a run folder or checkpoint"
+                    .into(),
+            ));
+        }
+        (false, _) => None,
+    };
     let mut observe = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+        if let Some(curve) = &mut curve {
+            curve.add(&moment)?;
+        }
         if !moment.outcome.steps.is_multiple_of(every) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -92,7 +124,11 @@ pub fn drive(
             decoder.decode_u8(&mut scratch, moment.latent, &mut rebuilt);
             panels.push(frame_panel(&rebuilt).titled("ITS RECONSTRUCTION"));
         }
-        film.push(&Panel::row(panels))?;
+        let row = Panel::row(panels);
+        film.push(&match &curve {
+            Some(curve) => Panel::column(vec![row.clone(), curve.panel(row.width())]),
+            None => row,
+        })?;
         Ok(ControlFlow::Continue(()))
     };
     let outcome = pilot

@@ -61,6 +61,12 @@ pub trait Memory: Send + Sync {
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction>;
 
+    /// −log of the density of `z` as the next latent of one row's `state`, nats.
+    ///
+    /// # Errors
+    /// If the memory predicts nothing, or has no density.
+    fn nats(&self, state: &[f32], z: &[f32]) -> Result<f64, NoPrediction>;
+
     /// The centre of the next latent's density ([`Density::center`]; of an ensemble the mean of its
     /// members') instead of a draw.
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction>;
@@ -178,6 +184,10 @@ impl Memory for HoldLast {
         Ok(())
     }
 
+    fn nats(&self, _: &[f32], _: &[f32]) -> Result<f64, NoPrediction> {
+        Err(NoPrediction(self.variant))
+    }
+
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
         let mut predictions = [Prediction::default()];
         self.predict(
@@ -271,6 +281,12 @@ impl Memory for Recurrent {
         Ok(())
     }
 
+    fn nats(&self, state: &[f32], z: &[f32]) -> Result<f64, NoPrediction> {
+        let predictor = self.predictor.as_ref().ok_or(NoPrediction(self.variant))?;
+        let features = [self.hidden(state), &state[2 * self.hidden_len()..]].concat();
+        Ok(-predictor.density.log_prob(&features, z)[0])
+    }
+
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
         let Predictor { density, heads } =
             self.predictor.as_ref().ok_or(NoPrediction(self.variant))?;
@@ -360,6 +376,17 @@ impl Memory for Ensemble {
             )?;
         }
         Ok(())
+    }
+
+    fn nats(&self, state: &[f32], z: &[f32]) -> Result<f64, NoPrediction> {
+        let mut all = Vec::with_capacity(self.0.len());
+        for (m, member) in self.0.iter().enumerate() {
+            all.push(member.nats(&state[self.own(m)], z)?);
+        }
+        // −log of the mean density, from the largest one.
+        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+        let sum: f64 = all.iter().map(|nats| libm::exp(least - nats)).sum();
+        Ok(least - libm::log(sum / all.len() as f64))
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {

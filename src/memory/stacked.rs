@@ -73,6 +73,10 @@ impl Memory for Stacked {
         )
     }
 
+    fn nats(&self, state: &[f32], z: &[f32]) -> Result<f64, NoPrediction> {
+        self.inner.nats(&state[..self.inner.state_len()], z)
+    }
+
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
         self.inner.predict_mean(&state[..self.inner.state_len()], z)
     }

@@ -100,10 +100,16 @@ impl Maker for Native {
     }
 
     fn gauges(&self) -> &'static [Gauge] {
-        &[Gauge {
-            name: "on the road",
-            shows: is_on_road,
-        }]
+        &[
+            Gauge {
+                name: "on the road",
+                shows: is_on_road,
+            },
+            Gauge {
+                name: "before a sharp bend",
+                shows: is_before_bend,
+            },
+        ]
     }
 
     fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
@@ -120,14 +126,40 @@ impl Maker for Native {
     }
 }
 
+/// Side of the agent's view.
+const SIDE: usize = 64;
+
+/// Road and its red kerb have less green than grass.
+const MOST_GREEN: u8 = 150;
+
 /// Places around the car, which stands still in the agent's view: left, right, ahead, behind.
 const AROUND: [(usize, usize); 4] = [(28, 54), (36, 54), (32, 48), (32, 60)];
+
+/// Rows in which a bend is looked for, a third of the view ahead of the car, and the columns in the
+/// middle, in which the road lies where it goes on straight.
+const AHEAD: [usize; 2] = [12, 28];
+const MIDDLE: [usize; 2] = [16, 48];
+
+/// Whether the road ahead leaves the middle of a frame: less than a fifth of what is road there lies in
+/// it. Where no road is seen at all, there is no bend.
+fn is_before_bend(frame: &[u8]) -> bool {
+    let (mut road, mut middle) = (0, 0);
+    for row in AHEAD[0]..AHEAD[1] {
+        for column in 0..SIDE {
+            let green = frame[(row * SIDE + column) * 3 + 1];
+            if green < MOST_GREEN {
+                road += 1;
+                middle += usize::from((MIDDLE[0]..MIDDLE[1]).contains(&column));
+            }
+        }
+    }
+    road > 0 && 5 * middle < road
+}
 
 /// Whether at least half of what surrounds the car in a frame is road, or its red kerb. Grass has
 /// more green than either.
 fn is_on_road(frame: &[u8]) -> bool {
-    const MOST_GREEN: u8 = 150;
-    let green = |(x, y): (usize, usize)| frame[(y * 64 + x) * 3 + 1];
+    let green = |(x, y): (usize, usize)| frame[(y * SIDE + x) * 3 + 1];
     let road = AROUND.into_iter().filter(|&at| green(at) < MOST_GREEN);
     2 * road.count() >= AROUND.len()
 }
