@@ -12,8 +12,11 @@
 //! [`DreamKind`] makes the same dreams an environment, `dream:RUN`, one at a time: whatever runs in
 //! environments runs in them.
 
+mod against;
 mod device;
 mod holds;
+mod price;
+mod surprise;
 mod world;
 
 use std::ops::Range;
@@ -22,8 +25,11 @@ use frmdn_engine::random::{Pcg64, stream};
 use rand::RngExt;
 use rayon::prelude::*;
 
+pub use against::{Again, Against, Controlled, against};
 pub use device::dream_on;
 pub use holds::{HoldConfig, HoldTest, Shown, Window, hold_tests};
+pub use price::Price;
+pub use surprise::{Alarm, AlarmConfig, Surprise, alarms};
 pub use world::{DreamKind, DreamSettings, TEMPERATURES, dream_world};
 
 use crate::{
@@ -66,6 +72,8 @@ pub struct DreamConfig {
 pub struct DreamOutcome {
     /// Sum of the predicted rewards.
     pub reward: f64,
+    /// Sum of what its actions cost ([`Price`]).
+    pub price: f64,
     /// Number of steps.
     pub steps: u32,
     /// Whether the memory ended it.
@@ -87,12 +95,31 @@ pub fn dream(
     starts: &[Start],
     config: DreamConfig,
 ) -> Result<Vec<DreamOutcome>, NoPrediction> {
+    dream_at(None, memory, actions, controllers, starts, config)
+}
+
+/// The same, and actions have their `price`.
+///
+/// # Errors
+/// If the memory predicts nothing.
+///
+/// # Panics
+/// If a start's or a controller's sizes disagree with the memory.
+pub fn dream_at(
+    price: Option<&Price>,
+    memory: &dyn Memory,
+    actions: &Actions,
+    controllers: &[&Controller],
+    starts: &[Start],
+    config: DreamConfig,
+) -> Result<Vec<DreamOutcome>, NoPrediction> {
     let dreams = Dreams {
         memory,
         actions,
         controllers,
         starts,
         config,
+        price,
     };
     let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
     // Batches of equal size, so that no thread is idle while another has several left.
@@ -130,6 +157,7 @@ pub fn dream_actions(
         controllers,
         starts,
         config,
+        price: None,
     };
     let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
     let mut taken = vec![Vec::new(); dreams.len()];
@@ -161,6 +189,7 @@ struct Dreams<'a> {
     controllers: &'a [&'a Controller],
     starts: &'a [Start],
     config: DreamConfig,
+    price: Option<&'a Price>,
 }
 
 /// Buffers of one thread. Row i of `latents`, `states`, `actions`, `rngs` and `predictions` belongs
@@ -262,7 +291,7 @@ impl Buffers {
         let (latent, state_len) = (dreams.starts[0].latent.len(), memory.state_len());
         self.actions.resize(self.running.len() * width, 0.0);
         self.rngs.clear();
-        for (i, dream) in self.running.iter().enumerate() {
+        for (i, dream) in self.running.iter_mut().enumerate() {
             let z = &self.latents[i * latent..(i + 1) * latent];
             let h = memory.hidden(&self.states[i * state_len..(i + 1) * state_len]);
             let action = &mut self.actions[i * width..(i + 1) * width];
@@ -271,6 +300,7 @@ impl Buffers {
             let chances = dreams.start(dream.number).chances;
             controller.draw(dreams.config.seed ^ chances, step.into(), action);
             dreams.actions.squash(action);
+            dream.outcome.price += dreams.price.map_or(0.0, |price| price.at(action));
             self.rngs.push(dreams.rng(dream.number, step));
         }
     }
@@ -494,6 +524,7 @@ mod tests {
             got,
             DreamOutcome {
                 reward,
+                price: 0.0,
                 steps: 40,
                 ended: false
             }

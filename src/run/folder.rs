@@ -117,6 +117,17 @@ impl RunFolder {
         tidy(&self.root)
     }
 
+    /// The folder as it is up to round number `round` of C's dreams ([`Preset::in_round`]). The lock
+    /// stays with `self`.
+    #[must_use]
+    pub fn in_round(&self, round: u64) -> Self {
+        Self {
+            root: self.root.clone(),
+            preset: self.preset.in_round(round),
+            _lock: None,
+        }
+    }
+
     /// The resolved preset.
     pub fn preset(&self) -> &Preset {
         &self.preset

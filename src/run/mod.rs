@@ -30,8 +30,8 @@ pub use metrics::Metrics;
 pub(crate) use preset::is_zero;
 pub use preset::{
     ArchiveConfig, BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs,
-    ControllerStart, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig, Inputs,
-    LateConfig, LateRecombination, LessonsConfig, MemoryTraining, Preset, SCOUT, SHIPPED,
+    ControllerStart, DreamsConfig, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig,
+    Inputs, LateConfig, LateRecombination, LessonsConfig, MemoryTraining, Preset, SCOUT, SHIPPED,
     VisionTraining,
 };
 pub use report::{Interrupt, Reporter};

@@ -18,7 +18,7 @@ use super::Result;
 pub use self::{
     controller::{
         ArchiveConfig, ControllerConfig, ControllerInputs, ControllerOutputs, ControllerStart,
-        FINALISTS, LateConfig, LateRecombination, LessonsConfig,
+        DreamsConfig, FINALISTS, LateConfig, LateRecombination, LessonsConfig,
     },
     first::{FIRST, FirstConfig},
     source::{BEST, SCOUT, SHIPPED},
@@ -72,6 +72,23 @@ impl Preset {
         }
         preset.validate().map_err(|e| source.error(e))?;
         Ok(preset)
+    }
+
+    /// The settings up to round number `round` of C's dreams, from 0 on: so many more episodes,
+    /// updates of M and generations of C.
+    #[must_use]
+    pub fn in_round(&self, round: u64) -> Self {
+        let mut preset = self.clone();
+        let Some(dreams) = &self.controller.dreams else {
+            return preset;
+        };
+        let own = round as usize * dreams.episodes;
+        preset.collect.own = own;
+        preset.collect.episodes += own;
+        preset.memory.updates += round * dreams.updates;
+        let generations = (round + 1) * dreams.round;
+        preset.controller.generations = self.controller.generations.min(generations);
+        preset
     }
 
     fn table(&self) -> Table {

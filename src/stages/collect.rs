@@ -12,12 +12,12 @@ use std::{
 use frmdn_env::{ObservationSpace, Step};
 use rayon::prelude::*;
 
-use super::Context;
+use super::{Context, controller};
 use crate::{
     agent::{self, Agent},
     controller::Actions,
     pilot::Pilot,
-    rollout::{Moment, Policy, Seen, Watcher},
+    rollout::{DriveOptions, Driver, Job, Moment, Policy, Seen, Watcher},
     run::{
         DriverName, Episode, Interrupt, Observed, Result, RunError, RunFolder, seeds,
         write_atomically,
@@ -41,6 +41,10 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         world = world.with_random_start()?;
     }
     let drivers = Drivers::new(folder, &world)?;
+    let own = match preset.collect.own {
+        0 => None,
+        _ => Some(controller::candidates(folder, &world)?),
+    };
     let total = (preset.collect.episodes * preset.collect.steps) as u64;
     let done = AtomicU64::new(total - (missing.len() * preset.collect.steps) as u64);
     context
@@ -51,11 +55,19 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         if context.stop.is_set() {
             return Ok(());
         }
-        let episode = drivers.record(
-            preset.collect.driver(index),
-            preset.collect.steps,
-            seeds::COLLECT.start + index as u64,
-        )?;
+        let (steps, seed) = (preset.collect.steps, seeds::COLLECT.start + index as u64);
+        let episode = match &own {
+            Some((model, candidates)) if index >= preset.collect.driven() => {
+                let candidate = &candidates[index % candidates.len()];
+                let driver = Driver::new(&world, context.stop).with_model(model);
+                drivers.record_by(driver, Job::of(candidate, seed), steps)?
+            }
+            _ => drivers.record(preset.collect.driver(index), steps, seed)?,
+        };
+        // Ctrl-C ends the driving of candidates at once.
+        if context.stop.is_set() && own.is_some() {
+            return Ok(());
+        }
         episode.save(&store.path(index))?;
         let mut returns = returns
             .lock()
@@ -85,6 +97,7 @@ pub struct Drivers<'a> {
     world: &'a World,
     observation: ObservationSpace,
     action_len: usize,
+    give_up_after: Option<u32>,
     list: Vec<Pilot>,
 }
 
@@ -124,7 +137,9 @@ impl<'a> Drivers<'a> {
             });
         }
         let spec = world.spec()?;
+        let after = folder.preset().collect.give_up_after;
         Ok(Self {
+            give_up_after: (after > 0).then_some(after),
             world,
             observation: spec.observation,
             action_len: Actions::of(&spec).width(),
@@ -134,10 +149,18 @@ impl<'a> Drivers<'a> {
 
     /// Driver number `driver` drives at most `steps` steps of the episode of `seed`.
     pub fn record(&self, driver: usize, steps: usize, seed: u64) -> Result<Episode> {
+        let pilot = &self.list[driver];
+        // Ctrl-C ends the collection between two episodes.
+        let never = Interrupt::default();
+        self.record_by(pilot.driver(self.world, &never), pilot.job(seed), steps)
+    }
+
+    /// The same of a job of `driver`.
+    fn record_by(&self, driver: Driver<'_>, job: Job<'_>, steps: usize) -> Result<Episode> {
         let mut recorder = Recorder {
             steps,
             episode: Episode {
-                seed,
+                seed: job.seed,
                 observed: Observed::none(self.observation),
                 action_len: self.action_len,
                 actions: Vec::new(),
@@ -146,11 +169,11 @@ impl<'a> Drivers<'a> {
                 terminated: false,
             },
         };
-        let pilot = &self.list[driver];
-        // Ctrl-C ends the collection between two episodes.
-        pilot
-            .driver(self.world, &Interrupt::default())
-            .watch(pilot.job(seed), &mut recorder)?;
+        let options = DriveOptions {
+            give_up_after: self.give_up_after,
+            ..DriveOptions::default()
+        };
+        driver.with_options(options).watch(job, &mut recorder)?;
         Ok(recorder.episode)
     }
 }

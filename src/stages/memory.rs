@@ -54,8 +54,11 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
         return Ok(());
     }
-    let held_out: Vec<usize> = held_out_indices(preset.collect.episodes).collect();
-    let training: Vec<usize> = training_indices(preset.collect.episodes).collect();
+    let held_out: Vec<usize> = held_out_indices(preset.collect.driven()).collect();
+    let training: Vec<usize> = training_indices(preset.collect.driven()).collect();
+    let own: Vec<usize> = training_indices(preset.collect.episodes)
+        .filter(|&i| i >= preset.collect.driven())
+        .collect();
     let members = config.model.members;
     let member = MemoryTraining {
         model: config.model.member(),
@@ -80,7 +83,7 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
         let latents = Latents::new(folder, config, actions, &training)?;
         let batches = held_out_batches(&latents, &held_out, preset.seed)?;
-        let training = training.clone();
+        let (training, own) = (training.clone(), own.clone());
         let seed = MemoryConfig::member_seed(preset.seed, index);
         let job = Job {
             config: &member,
@@ -90,6 +93,8 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             directory: directory(index),
             latents,
             training,
+            own,
+            rounds: preset.controller.dreams.as_ref(),
             held_out: batches,
         };
         train(job, context)?;

@@ -12,6 +12,7 @@ mod first;
 mod gates;
 mod memory;
 mod order;
+mod rounds;
 mod vision;
 mod windows;
 
@@ -25,7 +26,7 @@ use crate::{
 
 pub(crate) use collect::Drivers;
 pub use collect::collect;
-pub use controller::{Evolution, LinearReadout, controller, readout};
+pub use controller::{Evolution, LinearReadout, readout};
 pub(crate) use controller::{Ridge, moments};
 pub use evaluate::{evaluate, outcomes, summary};
 pub use first::{first, inherited_settings};
@@ -33,6 +34,7 @@ pub use gates::{gate, kept};
 pub use memory::memory;
 pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
 pub use order::Stage;
+pub use rounds::rounds;
 pub use vision::vision;
 
 /// What every stage needs besides the folder.
@@ -77,11 +79,16 @@ impl Context<'_> {
 /// another length.
 pub fn check_environment(preset: &Preset, spec: &EnvSpec) -> Result<()> {
     let name = &preset.environment;
-    let give_up = preset.controller.give_up_after;
-    if give_up > 0 && spec.progress.is_none() {
+    let keys = [
+        ("controller", preset.controller.give_up_after),
+        ("collect", preset.collect.give_up_after),
+    ];
+    if let Some((table, give_up)) = keys.into_iter().find(|(_, steps)| *steps > 0)
+        && spec.progress.is_none()
+    {
         return Err(RunError::refused(
             format!(
-                "controller.give_up_after = {give_up}: {name} does not measure progress, without \
+                "{table}.give_up_after = {give_up}: {name} does not measure progress, without \
                  which no episode can be given up"
             ),
             Recovery::NoGiveUp,

@@ -59,7 +59,7 @@ impl Stage {
             Self::Collect => super::collect,
             Self::Vision => super::vision,
             Self::Memory => super::memory,
-            Self::Controller => super::controller,
+            Self::Controller => super::rounds,
             Self::Evaluate => super::evaluate,
         };
         work(folder, context)

@@ -90,6 +90,9 @@ pub struct ControllerConfig {
     /// First generations, which begin in the middle of recorded episodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveConfig>,
+    /// All generations are driven in dreams of M, which learns between them from where they lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dreams: Option<DreamsConfig>,
     /// Settings of late generations, used from `score` on.
     #[serde(default)]
     pub late: Option<LateConfig>,
@@ -131,6 +134,35 @@ pub struct ArchiveConfig {
     /// Charged for an episode that is lost: what would have come after `steps`.
     #[serde(default)]
     pub loss: f64,
+}
+
+/// Learning in dreams: C's fitness is M's reward. After every `round` generations the candidates drive
+/// real episodes, from which M learns before the next ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DreamsConfig {
+    /// Generations of a round.
+    pub round: u64,
+    /// Most steps of a dream.
+    pub horizon: u32,
+    /// Temperature of the latents.
+    pub temperature: f64,
+    /// Share of the dreams that begin where an episode does.
+    pub beginning: f64,
+    /// Share of the dreams that begin after steps with little reward: the lowest quarter of the data.
+    pub lost: f64,
+    /// What an action costs, for each square of its distance from those of the data in standard
+    /// deviations, in points of reward; of discrete actions for each nat that it is rarer.
+    pub price: f64,
+    /// Real episodes between two rounds.
+    pub episodes: usize,
+    /// M's updates on them, and on those before.
+    pub updates: u64,
+    /// Adam's rate at the start of these, as a share of M's first one.
+    pub rate: f64,
+    /// Share of what M learns there, and of what dreams begin with, that is of the rounds' own
+    /// episodes.
+    pub own: f64,
 }
 
 impl ArchiveConfig {

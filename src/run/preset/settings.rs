@@ -6,7 +6,8 @@ use super::{Preset, spelling};
 use crate::run::{Result, RunError};
 
 /// Settings that are not written where there is nothing of them.
-const UNWRITTEN: [(&str, &str, Value); 4] = [
+const UNWRITTEN: [(&str, &str, Value); 5] = [
+    ("collect", "give_up_after", Value::Integer(0)),
     ("vision", "rare", Value::Float(0.0)),
     ("vision.model", "decoder_width", Value::Integer(0)),
     ("controller", "hidden", Value::Array(Vec::new())),

@@ -39,11 +39,24 @@ pub struct CollectConfig {
     pub episodes: usize,
     /// Largest number of steps of one episode.
     pub steps: usize,
+    /// An episode without progress for that many steps ends, so that few steps are spent on what is
+    /// lost. 0: never.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub give_up_after: u32,
     /// The car starts at a random tile.
     pub random_start: bool,
+    /// The last so many episodes are driven by candidates of the run's own evolution: those of the
+    /// rounds of dreams so far ([`super::Preset::in_round`]).
+    #[serde(skip)]
+    pub own: usize,
 }
 
 impl CollectConfig {
+    /// Number of the episodes that the drivers recorded.
+    pub fn driven(&self) -> usize {
+        self.episodes - self.own
+    }
+
     /// The drivers, in the order in which they take turns.
     pub fn policies(&self) -> Vec<DriverName> {
         let names = self.policy.split(',').map(str::trim);
@@ -94,6 +107,10 @@ pub struct VisionTraining {
 /// Keys that came later are written only where they differ from what was before.
 pub(crate) fn is_zero(value: &f64) -> bool {
     *value == 0.0
+}
+
+fn is_never(steps: &u32) -> bool {
+    *steps == 0
 }
 
 /// Latents that are M's inputs; its targets are always draws.

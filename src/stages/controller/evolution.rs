@@ -270,6 +270,12 @@ impl Evolution {
         best
     }
 
+    /// Only the last tested mean stays: the scores of those before are of another M.
+    pub(super) fn keep_last(&mut self) {
+        let last = self.generation;
+        self.finalists.retain(|f| f.generation == last);
+    }
+
     /// Best score on the selection tracks and its generation.
     pub fn best(&self) -> Option<(f64, u64)> {
         self.finalists.first().map(|f| (f.score, f.generation))

@@ -98,6 +98,18 @@ fn evaluate_candidates(
         .collect();
     let all: Vec<&Controller> = candidates.iter().collect();
     let options = evaluator.options();
+    if let Some(dreams) = &evaluator.dreams {
+        let outcomes = dreams.drive(evaluator.preset.seed, state.generation, &all, config.seeds)?;
+        let fitness: Vec<f64> = outcomes.iter().map(|o| mean(o, |o| o.fitness)).collect();
+        return Ok(Some(Driven {
+            frames: 0,
+            fresh_mean: Summary::of(&fitness).mean,
+            losses: Ranking::new(&outcomes, f64::INFINITY).losses(false),
+            fitness,
+            outcomes,
+            seeds: state.seeds.clone(),
+        }));
+    }
     if let Some(archive) = archive::of(evaluator, state) {
         let driven = archive::drive(evaluator, archive, state, &all, options)?;
         return Ok(driven.map(|(outcomes, steps)| Driven {
@@ -240,6 +252,16 @@ fn test_mean(
     let config = &evaluator.preset.controller;
     let x = state.average();
     let controller = state.controller(evaluator.model.actions.width(), &x);
+    if let Some(dreams) = &evaluator.dreams {
+        let outcomes = dreams.test(evaluator.preset.seed, config.select_seeds, &controller)?;
+        let score = mean(&outcomes, |o| o.fitness);
+        line["selection_mean"] = json!(score);
+        line["dreamt"] = json!(mean(&outcomes, |o| o.score));
+        state.record_test(x, score, config);
+        state.keep_last();
+        Agent::save_controller(folder, &controller)?;
+        return Ok(true);
+    }
     let selection: Vec<u64> = (seeds::SELECTION.start..)
         .take(config.select_seeds)
         .collect();

@@ -2,6 +2,7 @@
 
 mod archive;
 mod choice;
+mod dreams;
 mod evolution;
 mod fit;
 mod generation;
@@ -28,6 +29,7 @@ use crate::{
 use frmdn_cma_es::CmaError;
 
 use choice::choose;
+use dreams::Dreams;
 use generation::generation;
 use planned::{Fitted, Planned};
 
@@ -43,7 +45,12 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let config = &preset.controller;
     let saved = Evolution::load(folder)?;
     let of = Agent::model_checksum(folder)?;
-    if saved.as_ref().is_some_and(|state| state.model != of) {
+    // Between two rounds M has learned.
+    let learned = config.dreams.as_ref().is_some_and(|dreams| {
+        let saved = saved.as_ref();
+        saved.is_some_and(|state| state.generation.is_multiple_of(dreams.round))
+    });
+    if !learned && saved.as_ref().is_some_and(|state| state.model != of) {
         return Err(RunError::refused(
             format!(
                 "{} was evolved for another V or M than the run holds now",
@@ -74,11 +81,20 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         model: &model,
         world: &world,
         context,
+        dreams: None,
+    };
+    let evaluator = match &config.dreams {
+        Some(dreams) => CandidateEvaluator {
+            dreams: Some(Dreams::new(folder, dreams, &model)?),
+            ..evaluator
+        },
+        None => evaluator,
     };
     let mut state = match saved {
         // If the choice was made at the end of a shorter evolution, it is made again.
         Some(state) => Evolution {
             chosen: state.chosen && state.is_over(config.generations),
+            model: of,
             ..state
         },
         None => match begin(&evaluator, of)? {
@@ -174,6 +190,24 @@ pub(super) fn clone(folder: &RunFolder, model: &ActingModel) -> Result<Option<Co
     Ok(Some(state.controller(actions, &state.origin)))
 }
 
+/// The candidates of the next generation of the evolution in `folder`, with the V and M that it is for.
+///
+/// # Errors
+/// If there is none, or it is damaged.
+pub(super) fn candidates(
+    folder: &RunFolder,
+    world: &World,
+) -> Result<(ActingModel, Vec<Controller>)> {
+    let model = Agent::load_model(folder, &world.spec()?)?;
+    let state = Evolution::load(folder)?
+        .ok_or_else(|| RunError::Failed(format!("{} has no evolution", folder.root().display())))?;
+    let actions = model.actions.width();
+    state.check(folder, model.features(), actions)?;
+    let asked = state.optimiser.ask();
+    let candidates = asked.iter().map(|x| state.controller(actions, x)).collect();
+    Ok((model, candidates))
+}
+
 /// Training episodes that the moments of [z, h] are taken from.
 const MOMENT_EPISODES: usize = 100;
 
@@ -248,6 +282,8 @@ struct CandidateEvaluator<'a> {
     model: &'a ActingModel,
     world: &'a World,
     context: &'a Context<'a>,
+    /// The dreams that candidates drive in, if they do not drive in the environment.
+    dreams: Option<Dreams<'a>>,
 }
 
 impl CandidateEvaluator<'_> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use frmdn_engine::random::stream;
+use frmdn_engine::random::{Pcg64, stream};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     memory::{MemoryState, MemoryTrainer, SequenceBatch},
-    run::{Checkpoint, CheckpointKind, LatentEpisode, MemoryTraining, Metrics, Result, RunError},
+    run::{
+        Checkpoint, CheckpointKind, DreamsConfig, LatentEpisode, MemoryTraining, Metrics, Result,
+        RunError,
+    },
 };
 
 /// The state of a training besides weights and moments.
@@ -60,6 +63,11 @@ pub struct Job<'a> {
     pub latents: Latents,
     /// Episodes to learn from.
     pub training: Vec<usize>,
+    /// The episodes of C's rounds of dreams. Where there are any, the last updates are those of a
+    /// round, and the weights that are kept are the last ones.
+    pub own: Vec<usize>,
+    /// The settings of these rounds.
+    pub rounds: Option<&'a DreamsConfig>,
     /// Episodes of the held-out likelihood, which ends the training, and its floor.
     pub held_out: (Vec<SequenceBatch>, f64),
 }
@@ -80,15 +88,10 @@ pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
     let config = job.config;
     let (trainer, mut state) = job.trainer()?;
     let mut trainer = trainer.on(context.device.burn());
-    let latents = job.latents.clone();
-    let mut windows = Windows::new(
-        "memory/window",
-        job.seed,
-        job.training.clone(),
-        config.window_episodes,
-        config.window_updates,
-        move |i| latents.load(i),
-    );
+    let mut windows = [
+        job.windows("memory/window", &job.training),
+        job.windows("memory/own", &job.own),
+    ];
     let path = job.directory.join("metrics.jsonl");
     let mut metrics = Metrics::resume(&path, "update", state.update)?;
     let name = format!("memory {}", config.model.variant);
@@ -98,6 +101,9 @@ pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
     let outcome = loop {
         if state.is_finished(config) {
             break Ok(());
+        }
+        if job.round().is_some() {
+            state.stale = 0;
         }
         if context.stop.is_set() {
             break job
@@ -120,6 +126,38 @@ pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
 }
 
 impl Job<'_> {
+    /// The settings of the round that this training is of, if it is of one.
+    fn round(&self) -> Option<&DreamsConfig> {
+        self.rounds.filter(|_| !self.own.is_empty())
+    }
+
+    /// Adam's rate of an update. In a round it falls anew.
+    fn rate(&self, update: u64) -> f64 {
+        let config = self.config;
+        let (first, last) = (config.learning_rate, config.final_rate);
+        match self.round() {
+            Some(round) => {
+                let begun = config.updates - round.updates;
+                let last = (last / round.rate).min(1.0);
+                let update = update.saturating_sub(begun);
+                learning_rate(round.rate * first, last, update, round.updates)
+            }
+            None => learning_rate(first, last, update, config.updates),
+        }
+    }
+
+    fn windows(&self, name: &'static str, episodes: &[usize]) -> Windows<LatentEpisode> {
+        let latents = self.latents.clone();
+        Windows::new(
+            name,
+            self.seed,
+            episodes.to_vec(),
+            self.config.window_episodes,
+            self.config.window_updates,
+            move |i| latents.load(i),
+        )
+    }
+
     /// The trainer and its state as they were saved, or fresh ones.
     fn trainer(&self) -> Result<(MemoryTrainer, State)> {
         let (model, latent, actions) = (&self.config.model, self.latent, self.actions);
@@ -150,18 +188,13 @@ impl Job<'_> {
         &self,
         trainer: &mut MemoryTrainer,
         state: &mut State,
-        windows: &mut Windows<LatentEpisode>,
+        windows: &mut [Windows<LatentEpisode>; 2],
         metrics: &mut Metrics,
         context: &Context<'_>,
     ) -> Result<()> {
         let (config, update) = (self.config, state.update);
         let batch = self.batch(windows, update, trainer.last())?;
-        let rate = learning_rate(
-            config.learning_rate,
-            config.final_rate,
-            update,
-            config.updates,
-        );
+        let rate = self.rate(update);
         let step = trainer
             .step(&batch, rate, update)
             .map_err(|e| self.non_finite(e.tensor, e.update))?;
@@ -171,17 +204,18 @@ impl Job<'_> {
         context
             .report
             .advance(state.update, &format!("NLL {:.2} nats a step", step.nll));
-        if state.update.is_multiple_of(config.evaluate_every) || state.update == config.updates {
+        let is_due = self.round().is_none() && state.update.is_multiple_of(config.evaluate_every);
+        if is_due || state.update == config.updates {
             self.evaluate(trainer, state, rate, metrics, context)?;
         }
         Ok(())
     }
 
-    /// The batch of an update: segments of random episodes, or the next segments of a round of
-    /// episodes, from the states in which the previous ones ended.
+    /// The batch of an update: segments of random episodes, or the next segments of episodes that
+    /// follow each other in every column, from the states in which the previous ones ended.
     fn batch(
         &self,
-        windows: &mut Windows<LatentEpisode>,
+        [windows, own]: &mut [Windows<LatentEpisode>; 2],
         update: u64,
         last: &[f32],
     ) -> Result<SequenceBatch> {
@@ -192,6 +226,9 @@ impl Job<'_> {
             ..
         } = *self.config;
         let mut rng = stream(self.seed, "memory/batch", &[update]);
+        // The first columns are of the rounds' own episodes.
+        let share = self.round().map_or(0.0, |round| round.own);
+        let of_own = (share * batch as f64).round() as usize;
         if !carry {
             return Ok(self
                 .latents
@@ -200,20 +237,46 @@ impl Job<'_> {
         let segments = self.latents.longest.div_ceil(sequence) as u64;
         let (round, segment) = (update / segments, (update % segments) as usize);
         let episodes = windows.at(round * segments)?;
+        let own = match of_own {
+            0 => episodes,
+            _ => own.at(round * segments)?,
+        };
         let chosen = &mut stream(self.seed, "memory/round", &[round]);
         let (latent, actions) = (episodes[0].latent, episodes[0].action_len);
         let mut out = SequenceBatch::zeros(sequence, batch, latent, actions);
-        for column in 0..batch {
-            let episode = &episodes[chosen.random_range(0..episodes.len())];
-            let from = (segment * sequence).min(episode.steps());
-            let steps = sequence.min(episode.steps() - from);
-            self.latents
-                .fill(&mut out, column, episode, from, steps, &mut rng);
-        }
         if segment > 0 {
             out.start = last.to_vec();
         }
+        for column in 0..batch {
+            let episodes = if column < of_own { own } else { episodes };
+            let (episode, from) = self.segments(episodes, segments, chosen)[segment];
+            let episode = &episodes[episode];
+            let steps = sequence.min(episode.steps() - from);
+            self.latents
+                .fill(&mut out, column, episode, from, steps, &mut rng);
+            if from == 0 && segment > 0 {
+                let state = out.start.len() / batch;
+                out.start[column * state..(column + 1) * state].fill(0.0);
+            }
+        }
         Ok(out)
+    }
+
+    /// What a column learns in the `count` segments of a round: random episodes, one after the other,
+    /// as pairs of an episode and its first step.
+    fn segments(
+        &self,
+        episodes: &[LatentEpisode],
+        count: u64,
+        chosen: &mut Pcg64,
+    ) -> Vec<(usize, usize)> {
+        let mut segments = Vec::new();
+        while segments.len() < count as usize {
+            let episode = chosen.random_range(0..episodes.len());
+            let firsts = (0..episodes[episode].steps()).step_by(self.config.sequence);
+            segments.extend(firsts.map(|first| (episode, first)));
+        }
+        segments
     }
 
     fn non_finite(&self, what: String, update: u64) -> RunError {
@@ -249,7 +312,8 @@ impl Job<'_> {
         if !evaluation.nll.is_finite() {
             return Err(self.non_finite("the held-out NLL".into(), state.update));
         }
-        if state.best.is_none_or(|(best, _)| evaluation.nll < best) {
+        let is_best = state.best.is_none_or(|(best, _)| evaluation.nll < best);
+        if is_best || self.round().is_some() {
             state.best = Some((evaluation.nll, state.update));
             state.stale = 0;
             let checkpoint = Checkpoint {

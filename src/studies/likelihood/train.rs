@@ -52,6 +52,8 @@ pub fn train(
         directory: directory.clone(),
         latents: latents.clone(),
         training,
+        own: Vec::new(),
+        rounds: None,
         held_out,
     };
     let diverged = match train_memory(job, &context) {

@@ -137,6 +137,8 @@ impl Entry {
             directory,
             latents,
             training,
+            own: Vec::new(),
+            rounds: None,
             held_out: held,
         };
         train_memory(job, &context)?;

@@ -1,0 +1,244 @@
+//! Generations that are driven in dreams of M.
+//!
+//! A dream begins in a recorded episode, after as many of its steps as M has followed: where an episode
+//! begins, anywhere where it went well, or where it is lost. There candidates meet the same random
+//! numbers, and pay for actions that the data hardly hold ([`Price`]).
+
+use frmdn_engine::random::{Pcg64, stream};
+use rand::RngExt;
+use rayon::prelude::*;
+
+use crate::{
+    controller::Controller,
+    dream::{DreamConfig, Price, Start, dream_at},
+    memory::Scratch,
+    rollout::{ActingModel, Outcome},
+    run::{DreamsConfig, EpisodeStore, LatentEpisode, Result, RunError, RunFolder},
+    stages::{held_out_indices, training_indices},
+};
+
+/// Episodes that rewards and actions are measured on, of each kind.
+const MEASURED: usize = 100;
+/// Steps over which rewards are averaged.
+const SPAN: usize = 20;
+/// States that are looked at until one is as it should be.
+const TRIES: usize = 200;
+
+/// Dreams of a round.
+pub(super) struct Dreams<'a> {
+    config: &'a DreamsConfig,
+    model: &'a ActingModel,
+    store: EpisodeStore,
+    /// Episodes to begin in: those of drivers, the rounds' own, held-out ones.
+    training: Vec<usize>,
+    own: Vec<usize>,
+    held_out: Vec<usize>,
+    price: Price,
+    /// Mean rewards of [`SPAN`] steps: the lowest quarter of them ends at the first, the lower half at
+    /// the second.
+    quartiles: [f32; 2],
+    /// Episodes of the data can end by themselves.
+    ends: bool,
+}
+
+/// Where in an episode a dream begins.
+#[derive(Clone, Copy)]
+enum Place {
+    Beginning,
+    Lost,
+    Driving,
+}
+
+impl<'a> Dreams<'a> {
+    pub fn new(
+        folder: &RunFolder,
+        config: &'a DreamsConfig,
+        model: &'a ActingModel,
+    ) -> Result<Self> {
+        let collect = &folder.preset().collect;
+        let (training, own): (Vec<usize>, Vec<usize>) =
+            training_indices(collect.episodes).partition(|&i| i < collect.driven());
+        let mut dreams = Self {
+            config,
+            store: folder.latents(),
+            held_out: held_out_indices(collect.driven()).collect(),
+            training,
+            own,
+            price: Price::of(&model.actions, 0.0, &[]),
+            quartiles: [0.0; 2],
+            ends: false,
+            model,
+        };
+        let (mut rewards, mut actions) = (Vec::new(), Vec::new());
+        let latest = dreams.own.iter().rev().take(MEASURED);
+        for &index in dreams.training.iter().take(MEASURED).chain(latest) {
+            let episode = dreams.load(index)?;
+            let spans = episode.rewards.windows(SPAN);
+            rewards.extend(spans.map(|span| span.iter().sum::<f32>() / SPAN as f32));
+            actions.extend_from_slice(&episode.actions);
+            dreams.ends |= episode.terminated;
+        }
+        rewards.sort_by(f32::total_cmp);
+        if !rewards.is_empty() {
+            dreams.quartiles = [rewards[rewards.len() / 4], rewards[rewards.len() / 2]];
+        }
+        dreams.price = Price::of(&model.actions, config.price, &actions);
+        Ok(dreams)
+    }
+
+    fn load(&self, index: usize) -> Result<LatentEpisode> {
+        self.store.load_latents(index, self.model.actions.width())
+    }
+
+    /// Lets each of `candidates` drive in the dreams of a generation.
+    pub fn drive(
+        &self,
+        seed: u64,
+        generation: u64,
+        candidates: &[&Controller],
+        count: usize,
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let mut rng = stream(seed, "controller/dreams", &[generation]);
+        let starts = self.starts(count, &mut rng, |rng| {
+            let own = !self.own.is_empty() && rng.random::<f64>() < self.config.own;
+            let from = if own { &self.own } else { &self.training };
+            from[rng.random_range(0..from.len())]
+        })?;
+        self.dream(&starts, rng.random(), candidates)
+    }
+
+    /// Tests `controller` in dreams that are the same for all means of a round.
+    pub fn test(&self, seed: u64, count: usize, controller: &Controller) -> Result<Vec<Outcome>> {
+        let mut rng = stream(seed, "controller/dreams/test", &[]);
+        let starts = self.starts(count, &mut rng, |rng| {
+            self.held_out[rng.random_range(0..self.held_out.len())]
+        })?;
+        let mut outcomes = self.dream(&starts, rng.random(), &[controller])?;
+        Ok(outcomes.swap_remove(0))
+    }
+
+    /// `count` states of the episodes that `choose` chooses.
+    fn starts(
+        &self,
+        count: usize,
+        rng: &mut Pcg64,
+        choose: impl Fn(&mut Pcg64) -> usize,
+    ) -> Result<Vec<Start>> {
+        let share = |share: f64| (share * count as f64).round() as usize;
+        let (beginning, lost) = (share(self.config.beginning), share(self.config.lost));
+        let mut drawn = Vec::with_capacity(count);
+        for i in 0..count {
+            let place = match i {
+                _ if i < beginning => Place::Beginning,
+                _ if i < beginning + lost => Place::Lost,
+                _ => Place::Driving,
+            };
+            let candidates = match place {
+                Place::Beginning => 1,
+                _ => TRIES / 10,
+            };
+            let episodes: Vec<usize> = (0..candidates).map(|_| choose(rng)).collect();
+            drawn.push((place, episodes, rng.random::<u64>()));
+        }
+        let starts = drawn.par_iter().enumerate();
+        let starts = starts.map_init(Scratch::default, |scratch, (i, (place, episodes, seed))| {
+            let mut rng = stream(*seed, "controller/dreams/start", &[]);
+            for (n, &index) in episodes.iter().enumerate() {
+                let episode = self.load(index)?;
+                let is_last = n + 1 == episodes.len();
+                if let Some(step) = self.place(*place, &episode, is_last, &mut rng) {
+                    return Ok(self.start(&episode, step, i as u64, scratch));
+                }
+            }
+            unreachable!("the last episode has a place")
+        });
+        starts.collect()
+    }
+
+    /// A step of `episode` to begin at; where there is none as it should be, none, or any if that
+    /// `is_last`.
+    fn place(
+        &self,
+        place: Place,
+        episode: &LatentEpisode,
+        is_last: bool,
+        rng: &mut Pcg64,
+    ) -> Option<usize> {
+        let [lost, half] = self.quartiles;
+        let steps = episode.steps();
+        for _ in 0..TRIES / 10 {
+            let step = match place {
+                Place::Beginning => return Some(0),
+                _ => rng.random_range(0..steps),
+            };
+            if step < SPAN {
+                continue;
+            }
+            let before = &episode.rewards[step - SPAN..step];
+            let mean = before.iter().sum::<f32>() / SPAN as f32;
+            let is_there = match place {
+                Place::Lost => mean <= lost,
+                _ => mean > half,
+            };
+            if is_there {
+                return Some(step);
+            }
+        }
+        is_last.then(|| rng.random_range(0..steps))
+    }
+
+    /// The state of `episode` after `steps` steps.
+    fn start(
+        &self,
+        episode: &LatentEpisode,
+        steps: usize,
+        chances: u64,
+        scratch: &mut Scratch,
+    ) -> Start {
+        let (d, a) = (episode.latent, episode.action_len);
+        let mut state = vec![0.0; self.model.memory.state_len()];
+        let latents = episode.mean.chunks_exact(d);
+        for (z, action) in latents.zip(episode.actions.chunks_exact(a)).take(steps) {
+            self.model.memory.step(1, z, action, &mut state, scratch);
+        }
+        Start {
+            latent: episode.mean[steps * d..(steps + 1) * d].to_vec(),
+            state,
+            chances,
+        }
+    }
+
+    fn dream(
+        &self,
+        starts: &[Start],
+        seed: u64,
+        controllers: &[&Controller],
+    ) -> Result<Vec<Vec<Outcome>>> {
+        let config = DreamConfig {
+            steps: self.config.horizon,
+            temperature: self.config.temperature as f32,
+            seed,
+            ends: self.ends,
+        };
+        let (memory, actions) = (self.model.memory.as_ref(), &self.model.actions);
+        let dreams = dream_at(
+            Some(&self.price),
+            memory,
+            actions,
+            controllers,
+            starts,
+            config,
+        )
+        .map_err(|e| RunError::Failed(format!("controller: {e}")))?;
+        let outcome = |dream: &crate::dream::DreamOutcome| Outcome {
+            score: dream.reward,
+            fitness: dream.reward - dream.price,
+            steps: dream.steps,
+            ..Outcome::default()
+        };
+        let dreams = dreams.chunks(starts.len());
+        Ok(dreams
+            .map(|dreams| dreams.iter().map(outcome).collect())
+            .collect())
+    }
+}
