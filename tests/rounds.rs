@@ -10,8 +10,8 @@ use std::{
 
 use common::{MICRO, error, frmdn, hashes, success};
 use frmdn::run::{
-    ControllerInputs, ControllerOutputs, ControllerStart, FirstConfig, GatesConfig, LateConfig,
-    LateRecombination, Preset,
+    ControllerInputs, ControllerOutputs, ControllerStart, DreamsConfig, FirstConfig, GatesConfig,
+    LateConfig, LateRecombination, Preset,
 };
 
 /// A preset of two rounds in `dir`, with races, hard tracks, two starts, restarts, late generations
@@ -118,6 +118,65 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
             "{file}"
         );
     }
+}
+
+/// A micro preset whose C learns in dreams, in `dir`: four rounds of two generations, with two real
+/// episodes in between.
+fn dreaming(dir: &Path) -> String {
+    let mut preset = Preset::resolve("tiny", &MICRO.map(String::from)).unwrap();
+    preset.collect.give_up_after = 20;
+    preset.memory.carry = true;
+    preset.controller.dreams = Some(DreamsConfig {
+        round: 2,
+        horizon: 12,
+        temperature: 1.0,
+        beginning: 0.25,
+        lost: 0.25,
+        price: 0.01,
+        episodes: 2,
+        updates: 8,
+        rate: 0.1,
+        own: 0.5,
+    });
+    (preset.controller.seeds, preset.controller.select_every) = (4, 1);
+    let path = dir.join("dreaming.toml").to_str().unwrap().to_owned();
+    std::fs::write(&path, preset.to_toml()).unwrap();
+    path
+}
+
+#[test]
+fn rounds_of_dreams_killed_on_the_way_end_in_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (preset, calm) = (dreaming(dir.path()), dir.path().join("calm"));
+    success(&train(&preset, &calm, "2").output().unwrap());
+    // Three rounds after the first one: two episodes and one line of metrics of M each.
+    assert!(calm.join("episodes/000025.npz").exists());
+    assert!(!calm.join("episodes/000026.npz").exists());
+    let lines = |file: &str| {
+        let text = std::fs::read_to_string(calm.join(file)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect::<Vec<serde_json::Value>>()
+    };
+    let memory = lines("memory/metrics.jsonl");
+    let updates: Vec<u64> = memory
+        .iter()
+        .filter_map(|line| line["update"].as_u64())
+        .collect();
+    assert_eq!(updates, [8, 16, 24, 32, 40, 48, 56, 64]);
+    assert_eq!(memory.last().unwrap()["kept"], 64);
+    let stormy = dir.path().join("stormy");
+    kill_after_three_lines(&preset, &stormy, "controller/metrics.jsonl");
+    success(&train(&preset, &stormy, "1").output().unwrap());
+    let different = |root: &Path| {
+        let mut all = hashes(root);
+        all.remove("run.toml");
+        all
+    };
+    assert_eq!(different(&calm), different(&stormy));
+    // And typed again it is done.
+    let before = hashes(&calm);
+    success(&train(&preset, &calm, "2").output().unwrap());
+    assert_eq!(before, hashes(&calm));
 }
 
 /// Trains until the file `mark` of the run has three lines, and kills the program.

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{OTHER_ENVIRONMENT, load_agent, out::out, table::table};
 use crate::{
-    dream::TEMPERATURES,
     film::{self, Course, DreamFilm, ReplayFilm},
+    memory::TEMPERATURES,
     pictures,
     run::{RunError, seeds},
     stages::Context,

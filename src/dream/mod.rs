@@ -30,7 +30,7 @@ pub use device::dream_on;
 pub use holds::{HoldConfig, HoldTest, Shown, Window, hold_tests};
 pub use price::Price;
 pub use surprise::{Alarm, AlarmConfig, Surprise, alarms};
-pub use world::{DreamKind, DreamSettings, TEMPERATURES, dream_world};
+pub use world::{DreamKind, DreamSettings, dream_world};
 
 use crate::{
     controller::{Actions, Controller},

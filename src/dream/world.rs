@@ -8,7 +8,7 @@
 //! 0 from the same start, bit for bit.
 
 use std::{
-    ops::{ControlFlow, RangeInclusive},
+    ops::ControlFlow,
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
@@ -22,7 +22,7 @@ use super::{Start, chances, ends};
 use crate::{
     agent::Agent,
     controller::Controller,
-    memory::{Prediction, Scratch},
+    memory::{Prediction, Scratch, TEMPERATURES},
     rollout::{ActingModel, Driver, Job, Moment, OpenLoop, Policy, Who},
     run::{self, Interrupt, RunError},
     vision::{Decoder, DecoderScratch, FRAME, SIDE},
@@ -35,9 +35,6 @@ const NAME: &str = "dream";
 /// The options.
 const OPTIONS: &str =
     "temperature=0..3, horizon=STEPS, warm_up=STEPS, future=NUMBER, ends=drawn|never";
-
-/// Temperatures of a dream: draws further out are noise to every memory.
-pub const TEMPERATURES: RangeInclusive<f32> = 0.0..=3.0;
 
 /// Most steps of a dream whose environment has no limit of its own.
 const HORIZON: u32 = 1000;

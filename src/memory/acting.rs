@@ -1,5 +1,7 @@
 //! Memories in use, for acting and dreaming.
 
+use std::ops::RangeInclusive;
+
 use frmdn_density::{Density, SampleScratch};
 use frmdn_engine::{
     Params,
@@ -10,6 +12,9 @@ use frmdn_engine::{
 use rand::RngExt;
 
 use super::{MemoryConfig, Variant, heads::Heads};
+
+/// Temperatures of what a memory draws: draws further out are noise to every memory.
+pub const TEMPERATURES: RangeInclusive<f32> = 0.0..=3.0;
 
 /// Buffers of a caller, reused from step to step.
 #[derive(Clone, Debug, Default)]

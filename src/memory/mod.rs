@@ -33,7 +33,7 @@ mod heads;
 mod stacked;
 mod train;
 
-pub use acting::{Memory, NoPrediction, Prediction, Scratch, load};
+pub use acting::{Memory, NoPrediction, Prediction, Scratch, TEMPERATURES, load};
 pub use batch::SequenceBatch;
 pub use config::{ConfigError, LossConfig, MemoryConfig, Variant, init, posterior_entropy};
 pub use evaluation::{Calibration, EvaluationSums, MemoryEvaluation};

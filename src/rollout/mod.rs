@@ -5,6 +5,7 @@
 
 mod acting;
 mod blackout;
+mod correlation;
 mod driver;
 mod driving;
 mod error;
@@ -18,6 +19,7 @@ mod watcher;
 
 pub use acting::ActingModel;
 pub use blackout::Blackout;
+pub use correlation::spearman;
 pub use driver::{DriveOptions, Driver, Job, Who};
 pub use driving::{Driving, driving};
 pub use error::DriveError;

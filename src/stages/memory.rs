@@ -41,8 +41,7 @@ const PICTURE: &str = "pictures/memory.png";
 pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.memory;
-    let spec = context.world(&preset.environment)?.spec()?;
-    encode(folder, &spec, context)?;
+    let spec = encode_all(folder, context)?;
     let (latent, actions) = (preset.vision.model.latent, Actions::of(&spec).width());
     let directory = folder.path("memory");
     if !config.model.is_trained() {
@@ -106,6 +105,13 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         join(folder, &member, [latent, actions], batches, directory)?;
     }
     Ok(())
+}
+
+/// Encodes what is not encoded yet. Returns what the environment says of itself.
+pub fn encode_all(folder: &RunFolder, context: &Context<'_>) -> Result<EnvSpec> {
+    let spec = context.world(&folder.preset().environment)?.spec()?;
+    encode(folder, &spec, context)?;
+    Ok(spec)
 }
 
 /// Joins the members in their folders to one memory, with a line of metrics for their mixture.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     controller::Hidden,
+    memory::{TEMPERATURES, Variant},
     run::{DriverName, Recovery, Result, RunError, existing_folder, seeds},
 };
 
@@ -109,6 +110,7 @@ impl Preset {
         }
         self.check_planned()?;
         self.check_archive()?;
+        self.check_dreams()?;
         check_evaluate(&self.evaluate)
     }
 
@@ -146,6 +148,68 @@ impl Preset {
             true => Ok(()),
             false => Err(Impossible::ValuesWithoutPlanner),
         }
+    }
+
+    /// Rounds of dreams.
+    fn check_dreams(&self) -> Checked {
+        let Some(dreams) = &self.controller.dreams else {
+            return Ok(());
+        };
+        let key = |key: &str| format!("controller.dreams.{key}");
+        at_least(&key("round"), dreams.round, 1)?;
+        at_least(&key("horizon"), dreams.horizon.into(), 1)?;
+        at_least(&key("episodes"), dreams.episodes as u64, 1)?;
+        at_least(&key("updates"), dreams.updates, 1)?;
+        if !TEMPERATURES.contains(&(dreams.temperature as f32)) {
+            let reason = "from 0 to 3 is possible";
+            return Err(impossible(&key("temperature"), dreams.temperature, reason));
+        }
+        for (name, share) in [
+            ("beginning", dreams.beginning),
+            ("lost", dreams.lost),
+            ("beginning + lost", dreams.beginning + dreams.lost),
+            ("own", dreams.own),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                let reason = "a share is from 0 to 1";
+                return Err(impossible(&key(name), share, reason));
+            }
+        }
+        if !(dreams.rate > 0.0 && dreams.rate <= 1.0) {
+            let reason = "it must be above 0 and at most 1";
+            return Err(impossible(&key("rate"), dreams.rate, reason));
+        }
+        not_negative(&key("price"), dreams.price)?;
+        let c = &self.controller;
+        // What has no meaning where candidates do not drive in the environment, or M changes.
+        let others = [
+            ("controller.archive", c.archive.is_some()),
+            ("controller.late", c.late.is_some()),
+            ("controller.lessons", c.lessons.is_some()),
+            ("controller.starts", c.starts > 1),
+            ("controller.patience", c.patience > 0),
+            ("controller.finalists", c.finalists > 1),
+            ("controller.hard_tracks", c.hard_seeds > 0),
+            ("controller.more_tracks", c.more_seeds > 0),
+            ("memory.model.members", self.memory.model.members > 1),
+        ];
+        if let Some((key, _)) = others.into_iter().find(|(_, is_set)| *is_set) {
+            return Err(Impossible::NotInDreams { key });
+        }
+        if !self.memory.model.is_trained() {
+            return Err(Impossible::DreamsOfNothing {
+                variant: self.memory.model.variant,
+            });
+        }
+        let episodes = c.generations.div_ceil(dreams.round) * dreams.episodes as u64;
+        let there = seeds::COLLECT.end;
+        let needed = episodes.saturating_add(self.collect.episodes as u64);
+        if needed > there {
+            let reason =
+                format!("with collect.episodes that is {needed}, and there are {there} seeds");
+            return Err(impossible(&key("episodes"), dreams.episodes, reason));
+        }
+        Ok(())
     }
 
     /// Recorded episodes are driven again, from their beginnings.
@@ -197,6 +261,13 @@ pub(super) enum Impossible {
     ValuesWithoutPlanner,
     #[error("{key} goes with what planners found: it needs controller.start = \"values\"")]
     FittedToValues { key: &'static str },
+    #[error("{key} has no meaning with [controller.dreams]: leave one of them out")]
+    NotInDreams { key: &'static str },
+    #[error(
+        "[controller.dreams] needs a memory that dreams, and `{variant}` predicts nothing: set \
+         memory.model.variant to frmdn or rmdn"
+    )]
+    DreamsOfNothing { variant: Variant },
     #[error("controller.archive needs collect.random_start = false")]
     ArchiveOfRandomStarts,
     /// A model refuses its settings.

@@ -86,6 +86,35 @@ impl<'a> Dreams<'a> {
         Ok(dreams)
     }
 
+    /// What `candidates` come to in the first steps of a dream that begins where their own real episode
+    /// did, of `horizon` steps at most, and what they really came to in as many; the candidates drove
+    /// the episodes `episodes` in turn.
+    pub fn beside(
+        &self,
+        seed: u64,
+        candidates: &[Controller],
+        episodes: std::ops::Range<usize>,
+    ) -> Result<Vec<[f64; 2]>> {
+        let horizon = self.config.horizon as usize;
+        let both = episodes.into_par_iter().map(|index| {
+            let episode = self.load(index)?;
+            let start = self.start(&episode, 0, index as u64, &mut Scratch::default());
+            let candidate = &candidates[index % candidates.len()];
+            let dreamt = self.dream(&[start], seed, &[candidate])?;
+            let real = episode.rewards.iter().take(horizon);
+            Ok([dreamt[0][0].score, real.map(|&r| f64::from(r)).sum()])
+        });
+        both.collect()
+    }
+
+    /// Real steps of all episodes so far.
+    pub fn frames(&self, episodes: usize) -> Result<u64> {
+        let steps = (0..episodes).into_par_iter();
+        steps
+            .map(|index| Ok(self.load(index)?.steps() as u64))
+            .sum()
+    }
+
     fn load(&self, index: usize) -> Result<LatentEpisode> {
         self.store.load_latents(index, self.model.actions.width())
     }

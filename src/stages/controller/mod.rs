@@ -19,7 +19,7 @@ use crate::{
     controller::{Controller, Hidden, Moments, Whitening},
     memory::Scratch,
     pictures::{Series, plot_curves},
-    rollout::{ActingModel, DriveOptions, Driver, Job, Outcome, StartPoint},
+    rollout::{ActingModel, DriveOptions, Driver, Job, Outcome, StartPoint, spearman},
     run::{
         ControllerInputs, ControllerOutputs, ControllerStart, Metrics, Preset, Recovery, Result,
         RunError, RunFolder,
@@ -27,6 +27,7 @@ use crate::{
     worlds::World,
 };
 use frmdn_cma_es::CmaError;
+use serde_json::json;
 
 use choice::choose;
 use dreams::Dreams;
@@ -206,6 +207,40 @@ pub(super) fn candidates(
     let asked = state.optimiser.ask();
     let candidates = asked.iter().map(|x| state.controller(actions, x)).collect();
     Ok((model, candidates))
+}
+
+/// Sets what the candidates dreamt beside what they really came to in the episodes of the last round
+/// that was driven, which is round `number` from 1 on: a line of `controller/rounds.jsonl`. M must not
+/// have learned from them yet.
+///
+/// # Errors
+/// If an episode, V, M or the evolution cannot be read.
+pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> Result<()> {
+    let preset = folder.preset();
+    let Some(config) = &preset.controller.dreams else {
+        return Ok(());
+    };
+    let path = folder.path("controller/rounds.jsonl");
+    let lines = Metrics::read(&path)?;
+    if lines.iter().any(|line| line["round"] == number) {
+        return Ok(());
+    }
+    let world = context.world(&preset.environment)?;
+    let (model, candidates) = candidates(folder, &world)?;
+    let dreams = Dreams::new(folder, config, &model)?;
+    let all = preset.collect.episodes;
+    let pairs = dreams.beside(preset.seed, &candidates, all - config.episodes..all)?;
+    let frames = dreams.frames(all)?;
+    let of = |side: usize| pairs.iter().map(|pair| pair[side]).sum::<f64>() / pairs.len() as f64;
+    let (dreamt, real, correlation) = (of(0), of(1), spearman(&pairs));
+    context.report.say(&format!(
+        "round {number}: in the first {} steps the candidates dreamt {dreamt:.1} and really came to \
+         {real:.1} (rank correlation {correlation:.2}); {frames} real frames so far",
+        config.horizon
+    ));
+    let line = json!({ "round": number, "dreamt": dreamt, "real": real,
+        "rank_correlation": correlation, "frames": frames });
+    Metrics::resume(&path, "round", number - 1)?.append(&line)
 }
 
 /// Training episodes that the moments of [z, h] are taken from.

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     pictures::Series,
+    rollout::spearman,
     run::Result,
     studies::{
         report::{Picture, Table},
@@ -15,7 +16,6 @@ use crate::{
             Score,
             bank::Scored,
             bank_dreams::{Dreams, PRIMARY, Ranked, TEMPERATURES},
-            figures::spearman,
         },
         statistics::{Interval, Sample, bootstrap, bootstrap_of},
     },
