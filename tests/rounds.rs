@@ -322,6 +322,7 @@ fn a_gate_stops_what_falls_short_and_says_what_to_do() {
         active: 0,
         above_floor: -1e9,
         reward_correlation: -1.0,
+        holds: None,
     });
     std::fs::write(&path, preset.to_toml()).unwrap();
     let train = |more: &[&str]| {

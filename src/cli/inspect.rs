@@ -10,7 +10,9 @@ use super::{dream, load_agent, out::out, remedy::printable, table::table, train}
 use crate::{
     agent::Agent,
     controller::Controller,
-    dream::{Against, AlarmConfig, HoldConfig, HoldTest, Window, against, alarms, hold_tests},
+    dream::{
+        Against, AlarmConfig, HOLD_PARTS, HoldConfig, HoldTest, Window, against, alarms, hold_tests,
+    },
     pilot::Pilot,
     rollout::{self, Summary},
     run::{DriverName, Metrics, RunError, RunFolder, seeds},
@@ -290,9 +292,6 @@ fn surprise(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Steps that an action is held for; where the first part of them ends.
-const HELD: [u32; 2] = [60, 20];
-
 fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     for temperature in &args.temperature {
         dream::check_temperature(*temperature)?;
@@ -306,8 +305,8 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     let config = HoldConfig {
         first_seed: seeds::LIKELIHOOD.start,
         states: args.states as usize,
-        steps: HELD[0],
-        parts: [HELD[1], HELD[0]],
+        steps: HOLD_PARTS[1],
+        parts: HOLD_PARTS,
         temperatures: args.temperature.clone(),
     };
     let tests = hold_tests(&agent, &pilot, &world, &config, context.stop)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use super::{out::out, progress::span, table::table};
 use crate::{
     controller::Actions,
+    device::Device,
     measure,
     rollout::{PLANNED_STEPS, WATCHED_STEPS},
     run::{DriverName, Preset},
@@ -94,7 +95,8 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
     let world = context.world(&preset.environment)?;
     let env = measure::environment(&world, 1)?.steps;
     let acting = measure::acting(preset, &world, cores)?;
-    let actions = Actions::of(&world.spec()?).width();
+    let forms = Actions::of(&world.spec()?);
+    let actions = forms.width();
     let (v, m, c) = (&preset.vision, &preset.memory, &preset.controller);
     let vision = v.batch as f64 / measure::vision(v.model, v.batch, cores, context.device)?;
     let steps = measure::memory(
@@ -139,6 +141,21 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
         + taught
         + (c.generations - archived.0) as f64 * early.max(late) as f64 * 0.75 * limit
         + (c.generations / c.select_every) as f64 * c.select_seeds as f64 * 0.95 * limit;
+    // Frames and seconds of C.
+    let evolved = match &c.dreams {
+        None => (driven, driven / acting),
+        Some(dreams) => {
+            // The dreams, and in between real episodes of half the length, and M's updates.
+            let (rows, between) = (c.population * c.seeds, (c.rounds() - 1) as f64);
+            let engine = Device::default();
+            let rate = measure::dreaming(&m.model, v.model.latent, &forms, rows, cores, &engine)?;
+            let dreamt = c.generations as f64 * rows as f64 * f64::from(dreams.horizon);
+            let steps = preset.collect.steps as f64;
+            let driven = between * dreams.episodes as f64 * 0.5 * steps;
+            let learned = between * dreams.updates as f64 * memory * OVERHEAD;
+            (driven, dreamt / rate + driven / acting + learned)
+        }
+    };
     let tested = preset.evaluate.episodes as f64 * 0.95 * limit;
     // Recording also compresses and writes; measured at about two thirds of the bare environment.
     // The trials of a planner are steps that nobody sees, which take about a third of others.
@@ -162,7 +179,7 @@ fn costs(preset: &Preset, cores: usize, context: &Context<'_>) -> Result<Vec<Cos
             m.updates as f64 * (m.batch * m.sequence) as f64,
             m.updates as f64 * memory * OVERHEAD,
         ),
-        ("controller".into(), driven, driven / acting),
+        ("controller".into(), evolved.0, evolved.1),
         (
             "evaluate".into(),
             tested,

@@ -256,6 +256,11 @@ fn of_gate(figure: GatedFigure, earlier_round: bool) -> &'static str {
             "M predicts too little: look at pictures/memory.png in the run folder and give it more \
              updates (--set memory.updates=…) or another learning_rate, in a new run (--run DIR)."
         }
+        GatedFigure::Overpaid => {
+            "An evolution in these dreams would find that out. M needs data in which actions have their \
+             own ends (collect.policy = \"brownian,bursts\"), or more updates; in a new run (--run \
+             DIR). frmdn inspect RUN --dream shows all of them."
+        }
         GatedFigure::RewardCorrelation => {
             "The episodes may hold too few rewards (drivers that never get going), or M too few \
              updates: see collect.policy and memory.updates, in a new run (--run DIR)."

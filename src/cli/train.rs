@@ -104,8 +104,11 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
     rows.push(["".into(), "".into(), format!("a random policy: {random}")]);
     if scores["clone"].is_object() {
         let whose = match preset.controller.start {
-            ControllerStart::First => "the clone of the first agent",
-            _ => "the clone of the experts",
+            _ if preset.controller.dreams.is_some() => {
+                "without the dreams, the clone of the candidates that drove last"
+            }
+            ControllerStart::First => "the clone of the first agent that C began at",
+            _ => "the clone of the experts that C began at",
         };
         let better = &scores["better_than_clone"];
         let [mean, low, high] =
@@ -116,8 +119,8 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
             "".into(),
             "".into(),
             format!(
-                "{whose} that C began at: {clone}; the agent scores {mean:.1} more on the same \
-                 tracks [{low:.1}, {high:.1}]"
+                "{whose}: {clone}; the agent scores {mean:.1} more on the same tracks [{low:.1}, \
+                 {high:.1}]"
             ),
         ]);
     }
@@ -221,10 +224,21 @@ fn trained(folder: &RunFolder) -> Result<Vec<(Stage, String)>> {
     let memory = format!("{}: {memory}", preset.memory.model.variant);
     outcomes.push((Stage::Memory, memory));
     let c = stages::kept(folder, "controller")?;
-    let controller = format!(
-        "{} generations, {} frames driven",
-        c["generation"], c["frames"]
-    );
+    let rounds = Metrics::read(&folder.path("controller/rounds.jsonl"))?;
+    let controller = match rounds.last() {
+        Some(round) => format!(
+            "{} generations in dreams; {} real frames in all; the last candidates dreamt {} and \
+             really came to {}",
+            c["generation"],
+            round["frames"],
+            number(&round["dreamt"], 1),
+            number(&round["real"], 1)
+        ),
+        None => format!(
+            "{} generations, {} frames driven",
+            c["generation"], c["frames"]
+        ),
+    };
     outcomes.push((Stage::Controller, controller));
     Ok(outcomes)
 }

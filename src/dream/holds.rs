@@ -41,6 +41,9 @@ const LOOK_EVERY: u32 = 4;
 /// Episodes for each one that would be enough if all were long.
 const PATIENCE: u64 = 8;
 
+/// Ends of the two parts of the steps that an action is held for.
+pub const HOLD_PARTS: [u32; 2] = [20, 60];
+
 /// Settings of hold tests.
 #[derive(Clone, Debug)]
 pub struct HoldConfig {

@@ -27,7 +27,7 @@ use rayon::prelude::*;
 
 pub use against::{Again, Against, Controlled, against};
 pub use device::dream_on;
-pub use holds::{HoldConfig, HoldTest, Shown, Window, hold_tests};
+pub use holds::{HOLD_PARTS, HoldConfig, HoldTest, Shown, Window, hold_tests};
 pub use price::Price;
 pub use surprise::{Alarm, AlarmConfig, Surprise, alarms};
 pub use world::{DreamKind, DreamSettings, dream_world};

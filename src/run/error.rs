@@ -232,6 +232,8 @@ pub enum GatedFigure {
     NatsAboveFloor,
     /// Correlation of M's rewards with the real ones.
     RewardCorrelation,
+    /// Reward that a dream pays above the real one.
+    Overpaid,
 }
 
 impl RunError {

@@ -31,8 +31,8 @@ pub(crate) use preset::is_zero;
 pub use preset::{
     ArchiveConfig, BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs,
     ControllerStart, DreamsConfig, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig,
-    Inputs, LateConfig, LateRecombination, LessonsConfig, MemoryTraining, Preset, SCOUT, SHIPPED,
-    VisionTraining,
+    HoldGates, Inputs, LateConfig, LateRecombination, LessonsConfig, MemoryTraining, Preset, SCOUT,
+    SHIPPED, VisionTraining,
 };
 pub use report::{Interrupt, Reporter};
 pub use shipped::{existing_folder, shipped_candidates, shipped_folders};

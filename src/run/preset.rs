@@ -23,7 +23,8 @@ pub use self::{
     first::{FIRST, FirstConfig},
     source::{BEST, SCOUT, SHIPPED},
     training::{
-        CollectConfig, EvaluateConfig, GatesConfig, Inputs, MemoryTraining, VisionTraining,
+        CollectConfig, EvaluateConfig, GatesConfig, HoldGates, Inputs, MemoryTraining,
+        VisionTraining,
     },
 };
 

@@ -106,7 +106,7 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let mut clone = None;
     if let Some(pilot) = pilot.agent() {
         pilot.agent.save(&folder.path(agent::FILE))?;
-        if let Some(controller) = controller::clone(folder, &pilot.model)? {
+        if let Some(controller) = controller::clone(folder, &world, &pilot.model)? {
             let jobs: Vec<Job<'_>> = range
                 .clone()
                 .map(|seed| Job::of(&controller, seed))

@@ -1,13 +1,21 @@
 //! Gates: what V and M must reach before the next stage starts.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
-use crate::run::{GatedFigure, GatesConfig, Metrics, Result, RunError, RunFolder};
+use crate::{
+    agent::Agent,
+    dream::{HOLD_PARTS, HoldConfig, hold_tests},
+    pilot::Pilot,
+    run::{
+        GatedFigure, GatesConfig, HoldGates, Metrics, Result, RunError, RunFolder, seeds,
+        write_json,
+    },
+};
 
 /// One figure beside its gate.
 struct Gate {
-    name: &'static str,
+    name: String,
     value: Option<f64>,
     /// Smallest and largest value that pass.
     range: [f64; 2],
@@ -39,7 +47,13 @@ pub fn gate(folder: &RunFolder, stage: &str, context: &Context<'_>) -> Result<()
     };
     let (stage, gates) = match stage {
         "vision" => ("vision", vision_gates(folder, config)?),
-        "memory" => ("memory", memory_gates(folder, config)?),
+        "memory" => {
+            let mut gates = memory_gates(folder, config)?;
+            if let Some(holds) = &config.holds {
+                gates.extend(hold_gates(folder, holds, context)?);
+            }
+            ("memory", gates)
+        }
         _ => return Ok(()),
     };
     for gate in gates {
@@ -64,7 +78,7 @@ pub fn gate(folder: &RunFolder, stage: &str, context: &Context<'_>) -> Result<()
 impl Gate {
     /// Value and range in words, if the value is outside. A value that was not measured passes.
     fn missed(&self) -> Option<String> {
-        let (name, value, [low, high]) = (self.name, self.value?, self.range);
+        let (name, value, [low, high]) = (&self.name, self.value?, self.range);
         if (low..=high).contains(&value) {
             return None;
         }
@@ -84,25 +98,25 @@ fn vision_gates(folder: &RunFolder, gates: &GatesConfig) -> Result<Vec<Gate>> {
     let held_out = &line["held_out"];
     Ok(vec![
         Gate {
-            name: "pixel error of held-out reconstructions",
+            name: "pixel error of held-out reconstructions".into(),
             value: held_out["pixel_mse"].as_f64(),
             range: [f64::NEG_INFINITY, gates.pixel_mse],
             figure: GatedFigure::PixelError,
         },
         Gate {
-            name: "error of held-out pixels of rare colours",
+            name: "error of held-out pixels of rare colours".into(),
             value: gates.rare_mse.and(held_out["rare_mse"].as_f64()),
             range: [f64::NEG_INFINITY, gates.rare_mse.unwrap_or(f64::INFINITY)],
             figure: GatedFigure::RareError,
         },
         Gate {
-            name: "KL of held-out frames in nats",
+            name: "KL of held-out frames in nats".into(),
             value: held_out["kl"].as_f64(),
             range: [(1.0 - gates.kl) * target, (1.0 + gates.kl) * target],
             figure: GatedFigure::Kl,
         },
         Gate {
-            name: "number of active dimensions of the latent",
+            name: "number of active dimensions of the latent".into(),
             value: held_out["active"].as_f64(),
             range: [gates.active as f64, f64::INFINITY],
             figure: GatedFigure::ActiveDimensions,
@@ -115,13 +129,13 @@ fn memory_gates(folder: &RunFolder, gates: &GatesConfig) -> Result<Vec<Gate>> {
     let (nll, floor) = (line["best_nll"].as_f64(), line["floor"].as_f64());
     Ok(vec![
         Gate {
-            name: "nats a step above the floor, held out",
+            name: "nats a step above the floor, held out".into(),
             value: nll.zip(floor).map(|(nll, floor)| nll - floor),
             range: [f64::NEG_INFINITY, gates.above_floor],
             figure: GatedFigure::NatsAboveFloor,
         },
         Gate {
-            name: "correlation of predicted with real rewards, held out",
+            name: "correlation of predicted with real rewards, held out".into(),
             value: line["reward_correlation"].as_f64(),
             range: [gates.reward_correlation, f64::INFINITY],
             figure: GatedFigure::RewardCorrelation,
@@ -129,10 +143,56 @@ fn memory_gates(folder: &RunFolder, gates: &GatesConfig) -> Result<Vec<Gate>> {
     ])
 }
 
+/// Hold tests are made once for an M, and their outcome is kept.
+fn hold_gates(folder: &RunFolder, gates: &HoldGates, context: &Context<'_>) -> Result<Vec<Gate>> {
+    let agent = Agent::load(folder.root())?;
+    let (path, of) = (
+        folder.path("memory/holds.json"),
+        Agent::model_checksum(folder)?,
+    );
+    let kept = std::fs::read(&path).ok();
+    let kept = kept.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let found = match kept.filter(|kept| kept["model"] == of.as_str()) {
+        Some(kept) => kept,
+        None => {
+            let world = context.world(&folder.preset().environment)?;
+            let driver = gates.policy.parse().unwrap_or_else(|e| match e {});
+            let pilot = Pilot::load(&driver, &world, folder.preset().seed, Some(folder.root()))?;
+            let config = HoldConfig {
+                first_seed: seeds::SELECTION.start,
+                states: gates.states,
+                steps: HOLD_PARTS[1],
+                parts: HOLD_PARTS,
+                temperatures: vec![1.0],
+            };
+            context.report.say("memory: hold tests of its dreams");
+            let tests = hold_tests(&agent, &pilot, &world, &config, context.stop)?;
+            let found = json!({ "model": of, "holds": tests.ok_or(RunError::Interrupted)? });
+            write_json(&path, &found)?;
+            found
+        }
+    };
+    let mut all = Vec::new();
+    for test in found["holds"].as_array().into_iter().flatten() {
+        let name = test["action"].as_str().unwrap_or_default();
+        let windows = test["reward"].as_array().into_iter().flatten();
+        for (window, most) in windows.zip([gates.first, gates.later]) {
+            let [from, to] = [&window["steps"][0], &window["steps"][1]];
+            all.push(Gate {
+                name: format!(
+                    "reward a step that M dreams above the real one ({name}, steps {from} to {to})"
+                ),
+                value: window["difference"]["mean"].as_f64(),
+                range: [f64::NEG_INFINITY, most],
+                figure: GatedFigure::Overpaid,
+            });
+        }
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::run::Preset;
 

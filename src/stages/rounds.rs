@@ -8,10 +8,10 @@ use crate::run::{Result, RunFolder};
 /// is done already is not done again.
 pub fn rounds(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let config = &folder.preset().controller;
-    let Some(dreams) = &config.dreams else {
+    if config.dreams.is_none() {
         return controller::controller(folder, context);
-    };
-    for round in 0..config.generations.div_ceil(dreams.round) {
+    }
+    for round in 0..config.rounds() {
         let folder = folder.in_round(round);
         if round > 0 {
             collect::collect(&folder, context)?;

@@ -196,12 +196,15 @@ impl Preset {
         if let Some((key, _)) = others.into_iter().find(|(_, is_set)| *is_set) {
             return Err(Impossible::NotInDreams { key });
         }
+        if let Some(holds) = self.gates.as_ref().and_then(|gates| gates.holds.as_ref()) {
+            at_least("gates.holds.states", holds.states as u64, 2)?;
+        }
         if !self.memory.model.is_trained() {
             return Err(Impossible::DreamsOfNothing {
                 variant: self.memory.model.variant,
             });
         }
-        let episodes = c.generations.div_ceil(dreams.round) * dreams.episodes as u64;
+        let episodes = c.rounds().saturating_mul(dreams.episodes as u64);
         let there = seeds::COLLECT.end;
         let needed = episodes.saturating_add(self.collect.episodes as u64);
         if needed > there {

@@ -98,6 +98,14 @@ pub struct ControllerConfig {
     pub late: Option<LateConfig>,
 }
 
+impl ControllerConfig {
+    /// Number of rounds: 1 where C does not learn in dreams.
+    pub fn rounds(&self) -> u64 {
+        let round = self.dreams.as_ref().map(|dreams| dreams.round);
+        round.map_or(1, |round| self.generations.div_ceil(round))
+    }
+}
+
 /// Before the evolution, what was fitted to the planners' values drives while a planner looks on
 /// and values the actions where *it* comes to, and is fitted again to all of it (Ross, Gordon &
 /// Bagnell, "A Reduction of Imitation Learning and Structured Prediction to No-Regret Online

@@ -24,6 +24,24 @@ pub struct GatesConfig {
     pub above_floor: f64,
     /// Correlation of M's rewards with the real ones, at least.
     pub reward_correlation: f64,
+    /// Hold tests of M ([`crate::dream::hold_tests`]), for a C that learns in dreams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<HoldGates>,
+}
+
+/// What a dream may pay too much for a held action: where it pays more than the environment, an
+/// evolution goes. What it pays too little for costs time only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldGates {
+    /// Who drives to the states that actions are held from; not one of the data's drivers.
+    pub policy: String,
+    /// Number of states.
+    pub states: usize,
+    /// Most that the dream's reward a step is above the real one in the first 20 steps.
+    pub first: f64,
+    /// The same in the 40 steps after these.
+    pub later: f64,
 }
 
 /// Collection of episodes.

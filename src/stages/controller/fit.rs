@@ -31,14 +31,14 @@ const RIDGE: f64 = 1e-2;
 enum Imitated {
     /// Those of an agent, on the episodes that it drove.
     Agent(Box<ActingModel>, Controller),
-    /// The recorded actions of experts.
-    Experts,
+    /// The recorded actions of experts, or of a run's own candidates.
+    Recorded,
 }
 
 impl Imitated {
     fn of(start: ControllerStart, folder: &RunFolder, spec: &EnvSpec) -> Result<Self> {
         if start == ControllerStart::Imitate {
-            return Ok(Self::Experts);
+            return Ok(Self::Recorded);
         }
         let agent = Agent::load(&folder.path(FIRST))?;
         let (model, controller) = (agent.acting_model(spec)?, agent.controller()?);
@@ -49,7 +49,7 @@ impl Imitated {
     fn drove(&self, driver: &DriverName) -> bool {
         match self {
             Self::Agent(..) => *driver == DriverName::First,
-            Self::Experts => driver.is_expert(),
+            Self::Recorded => driver.is_expert(),
         }
     }
 }
@@ -72,11 +72,38 @@ pub fn fit(
         .filter(is_chosen)
         .take(EPISODES)
         .collect();
+    regress(folder, &spec, &chosen, &imitated, model, whitening)
+}
+
+/// The same for the recorded actions of the candidates that drove the last `episodes` episodes of
+/// `folder`, held-out ones too.
+pub fn fit_last(
+    folder: &RunFolder,
+    world: &World,
+    model: &ActingModel,
+    whitening: &Whitening,
+    episodes: usize,
+) -> Result<(Vec<f64>, f64)> {
+    let all = folder.preset().collect.episodes;
+    let chosen: Vec<usize> = (all - episodes..all).collect();
+    let imitated = Imitated::Recorded;
+    regress(folder, &world.spec()?, &chosen, &imitated, model, whitening)
+}
+
+/// The regression on the episodes `chosen`.
+fn regress(
+    folder: &RunFolder,
+    spec: &EnvSpec,
+    chosen: &[usize],
+    imitated: &Imitated,
+    model: &ActingModel,
+    whitening: &Whitening,
+) -> Result<(Vec<f64>, f64)> {
     let (n, actions) = (whitening.len() + 1, model.actions.width());
     let sums_of = |&i: &usize| {
-        let (episode, latents) = folder.episode(i, &spec)?;
+        let (episode, latents) = folder.episode(i, spec)?;
         let mut sums = Ridge::new(n, actions);
-        add(&mut sums, &episode, &latents, &imitated, model, whitening);
+        add(&mut sums, &episode, &latents, imitated, model, whitening);
         Ok(sums)
     };
     let mut all = Ridge::new(n, actions);
@@ -109,7 +136,7 @@ fn add(
     let actions = new.actions.width();
     let mut old = match imitated {
         Imitated::Agent(model, controller) => Some(Old::new(model, controller)),
-        Imitated::Experts => None,
+        Imitated::Recorded => None,
     };
     let mut scratch = Scratch::default();
     let mut state = vec![0.0; new.memory.state_len()];

@@ -175,12 +175,29 @@ fn failed(e: CmaError) -> RunError {
     RunError::Failed(format!("controller: {e}"))
 }
 
-/// The controller that the evolution in `folder` began at, if that was fitted to what others did.
+/// What can be had without the evolution: the controller that it began at, if that was fitted to what
+/// others did; of an evolution in dreams the ridge regression onto what the candidates did that drove
+/// the last real episodes.
 ///
 /// # Errors
-/// If the state of the evolution is damaged or of another model.
-pub(super) fn clone(folder: &RunFolder, model: &ActingModel) -> Result<Option<Controller>> {
-    if folder.preset().controller.start == ControllerStart::Origin {
+/// If the state of the evolution is damaged or of another model, or an episode cannot be read.
+pub(super) fn clone(
+    folder: &RunFolder,
+    world: &World,
+    model: &ActingModel,
+) -> Result<Option<Controller>> {
+    let config = &folder.preset().controller;
+    if let Some(dreams) = &config.dreams {
+        let folder = folder.in_round(config.rounds() - 1);
+        let Some(state) = Evolution::load(&folder)?.filter(|_| folder.preset().collect.own > 0)
+        else {
+            return Ok(None);
+        };
+        let whitening = &state.whitening;
+        let (x, _) = fit::fit_last(&folder, world, model, whitening, dreams.episodes)?;
+        return Ok(Some(state.controller(model.actions.width(), &x)));
+    }
+    if config.start == ControllerStart::Origin {
         return Ok(None);
     }
     let Some(state) = Evolution::load(folder)? else {
