@@ -60,12 +60,7 @@ fn print_draws(density: &Density) {
 fn main() -> Result<(), Box<dyn Error>> {
     let mixture = DensityConfig::diagonal(2, 4);
     let mut with_flow = mixture;
-    with_flow.flow = Some(FlowConfig {
-        kind: FlowKind::Spline,
-        couplings: 4,
-        hidden: 24,
-        conditional: false,
-    });
+    with_flow.flow = Some(FlowConfig::new(FlowKind::Spline, 4, 24));
     let test = spiral(&mut stream(2, "example/points", &[]));
     let fitted = [fit(mixture)?, fit(with_flow)?];
     for (name, density) in ["mixture", "mixture behind a flow"].iter().zip(&fitted) {

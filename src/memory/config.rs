@@ -1,6 +1,6 @@
 //! The variants by name, their parameters and their first values.
 
-use frmdn_density::{DensityConfig, FlowConfig, FlowKind, Form};
+use frmdn_density::{DensityConfig, FlowConfig, FlowKind, Form, LOG_PRECISION_LIMIT, Mask};
 use frmdn_engine::{
     Params,
     random::{fill_normal, fill_uniform, stream},
@@ -36,6 +36,10 @@ pub enum Variant {
     FrmdnLowrankCov,
     /// A flow of rational-quadratic splines that sees h, before precisions D + U Uᵀ. Ours.
     FrmdnSpline,
+    /// One learned invertible matrix, then a RealNVP flow, before precisions D + U Uᵀ. Ours.
+    FrmdnLinear,
+    /// A RealNVP flow before a mixture for each dimension. Ours.
+    FrmdnFactored,
     /// A random LSTM that is never trained: the control in comparisons.
     Untrained,
     /// No memory: the controller sees z alone.
@@ -48,7 +52,7 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::RmdnFactored,
         Self::Rmdn,
         Self::RmdnLowrank,
@@ -61,6 +65,8 @@ impl Variant {
         Self::FrmdnConditional,
         Self::FrmdnLowrankCov,
         Self::FrmdnSpline,
+        Self::FrmdnLinear,
+        Self::FrmdnFactored,
         Self::Untrained,
         Self::None,
         Self::Stack2,
@@ -89,6 +95,8 @@ impl Variant {
             Self::FrmdnConditional => (Form::LowRank, Some((FlowKind::Affine, true))),
             Self::FrmdnLowrankCov => (Form::LowRankCovariance, affine),
             Self::FrmdnSpline => (Form::LowRank, Some((FlowKind::Spline, true))),
+            Self::FrmdnLinear => (Form::LowRank, affine),
+            Self::FrmdnFactored => (Form::Factored, affine),
             Self::Untrained | Self::None | Self::Stack2 | Self::Copy => return None,
         })
     }
@@ -109,6 +117,8 @@ impl std::fmt::Display for Variant {
             Self::FrmdnConditional => "frmdn-conditional",
             Self::FrmdnLowrankCov => "frmdn-lowrank-cov",
             Self::FrmdnSpline => "frmdn-spline",
+            Self::FrmdnLinear => "frmdn-linear",
+            Self::FrmdnFactored => "frmdn-factored",
             Self::Untrained => "untrained",
             Self::None => "none",
             Self::Stack2 => "stack2",
@@ -166,6 +176,17 @@ pub struct MemoryConfig {
     pub flow_couplings: usize,
     /// Width of the flow's conditioners.
     pub flow_hidden: usize,
+    /// Which values the flow's couplings keep. Ours where it is not `halves`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mask: Mask,
+    /// A learned invertible matrix stands before the flow's couplings; the variant `frmdn-linear`
+    /// always has it. Ours.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub matrix: bool,
+    /// Limit of the logarithms of precisions, up and down: at 12 a standard deviation is at least
+    /// e⁻⁶ of a value's unit.
+    #[serde(default = "default_limit", skip_serializing_if = "is_default_limit")]
+    pub log_precision_limit: f32,
     /// Means are changes of the present latent (in the mixture's space), which the head then sees
     /// too.
     #[serde(default)]
@@ -180,6 +201,19 @@ pub struct MemoryConfig {
     /// Spectral radius of each gate's recurrent weights in the variant `untrained`.
     #[serde(default = "default_spectral_radius")]
     pub spectral_radius: f64,
+}
+
+/// What came later is written only where it is not as before: checkpoints keep their bytes.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn default_limit() -> f32 {
+    LOG_PRECISION_LIMIT
+}
+
+fn is_default_limit(limit: &f32) -> bool {
+    *limit == LOG_PRECISION_LIMIT
 }
 
 fn one() -> usize {
@@ -240,6 +274,9 @@ impl Default for MemoryConfig {
             rank: 2,
             flow_couplings: 2,
             flow_hidden: 64,
+            mask: Mask::Halves,
+            matrix: false,
+            log_precision_limit: LOG_PRECISION_LIMIT,
             residual: false,
             members: one(),
             loss: LossConfig::default(),
@@ -375,10 +412,10 @@ impl MemoryConfig {
     pub fn density(&self, latent: usize) -> Option<DensityConfig> {
         let (form, flow) = self.variant.parts()?;
         let flow = flow.map(|(kind, conditional)| FlowConfig {
-            kind,
-            couplings: self.flow_couplings,
-            hidden: self.flow_hidden,
             conditional,
+            mask: self.mask,
+            matrix: self.matrix || self.variant == Variant::FrmdnLinear,
+            ..FlowConfig::new(kind, self.flow_couplings, self.flow_hidden)
         });
         Some(DensityConfig {
             dim: latent,
@@ -387,6 +424,7 @@ impl MemoryConfig {
             rank: self.rank,
             flow,
             residual: self.residual,
+            log_precision_limit: self.log_precision_limit,
         })
     }
 }

@@ -4,6 +4,7 @@ use frmdn_engine::{
     Params,
     random::{fill_normal, fill_uniform, stream},
 };
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 /// The form of a component's Gaussian.
@@ -37,8 +38,22 @@ pub enum FlowKind {
     Linear,
 }
 
+/// Which values the couplings of a flow keep, and which they move, in turns: those of one half of the
+/// values in some order, then those of the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mask {
+    /// The order that the values have: the first half, the second one.
+    #[default]
+    Halves,
+    /// Every second value: neighbours, of a sound or a picture, are in different halves. Ours.
+    Interleaved,
+    /// A random order, a function of the number of dimensions. Ours.
+    Random,
+}
+
 /// A density that cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
     /// Nothing of what at least one is needed of.
     #[error("{name} = {value} is impossible: it must be at least 1")]
@@ -61,6 +76,12 @@ pub enum ConfigError {
         "couplings need at least two dimensions: half of the values decide how the others are moved"
     )]
     OneDimension,
+    /// A limit of precisions that is none.
+    #[error("log_precision_limit = {limit} is impossible: it must be above 0 and at most 40")]
+    Limit {
+        /// The limit.
+        limit: f32,
+    },
     /// A flow without a coupling or without hidden values.
     #[error("a flow needs at least one coupling and one hidden value")]
     EmptyFlow,
@@ -79,10 +100,35 @@ pub struct FlowConfig {
     /// Whether the conditioners of couplings see the features too. Ours; the paper's flow is one
     /// fixed map.
     pub conditional: bool,
+    /// What the couplings keep.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mask: Mask,
+    /// The matrix of [`FlowKind::Linear`] before the couplings. Ours.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub matrix: bool,
+}
+
+/// What came later is written only where it is not as before.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl FlowConfig {
+    /// Couplings of this kind, number and width that keep halves and see nothing else.
+    pub fn new(kind: FlowKind, couplings: usize, hidden: usize) -> Self {
+        Self {
+            kind,
+            couplings,
+            hidden,
+            conditional: false,
+            mask: Mask::Halves,
+            matrix: false,
+        }
+    }
 }
 
 /// A conditional density over `dim` values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DensityConfig {
     /// Values d of a target.
@@ -98,7 +144,25 @@ pub struct DensityConfig {
     /// The last `dim` features are a point y₀ of the target's space, and means are f(y₀) + μ_k: a
     /// mixture of changes (equation 13).
     pub residual: bool,
+    /// log d stays within ± this, and so do the logarithms of a matrix's diagonal: without a limit
+    /// values without noise would take the likelihood to infinity.
+    #[serde(default = "default_limit", skip_serializing_if = "is_default_limit")]
+    pub log_precision_limit: f32,
 }
+
+/// Standard deviations between e⁻⁶ and e⁶ of a value's unit.
+pub const LOG_PRECISION_LIMIT: f32 = 12.0;
+
+fn default_limit() -> f32 {
+    LOG_PRECISION_LIMIT
+}
+
+fn is_default_limit(limit: &f32) -> bool {
+    *limit == LOG_PRECISION_LIMIT
+}
+
+/// Largest limit of log d: precisions up to e⁴⁰ are squares of what `f32` holds.
+const MOST_LIMIT: f32 = 40.0;
 
 /// Parameters of a spline for each transformed value: widths and heights of its bins, and the
 /// slopes between bins.
@@ -115,6 +179,7 @@ impl DensityConfig {
             rank: 0,
             flow: None,
             residual: false,
+            log_precision_limit: LOG_PRECISION_LIMIT,
         }
     }
 
@@ -132,6 +197,10 @@ impl DensityConfig {
         }
         if self.columns() > dim {
             return Err(ConfigError::Rank { rank, dim });
+        }
+        let limit = self.log_precision_limit;
+        if !(limit > 0.0 && limit <= MOST_LIMIT) {
+            return Err(ConfigError::Limit { limit });
         }
         match self.couplings() {
             Some(_) if dim < 2 => Err(ConfigError::OneDimension),
@@ -201,6 +270,30 @@ impl DensityConfig {
         self.flow.filter(|f| f.kind != FlowKind::Linear)
     }
 
+    /// Whether the flow has a matrix, before its couplings or alone.
+    pub(crate) fn has_matrix(&self) -> bool {
+        let is_it = |flow: &FlowConfig| flow.matrix || flow.kind == FlowKind::Linear;
+        self.flow.as_ref().is_some_and(is_it)
+    }
+
+    /// The order in which the couplings see the values, whose halves take turns; `None` where it is
+    /// that of the values.
+    pub fn order(&self) -> Option<Vec<usize>> {
+        let dim = self.dim;
+        match self.couplings()?.mask {
+            Mask::Halves => None,
+            Mask::Interleaved => {
+                // Of an odd number the first half has fewer.
+                Some((1..dim).step_by(2).chain((0..dim).step_by(2)).collect())
+            }
+            Mask::Random => {
+                let mut order: Vec<usize> = (0..dim).collect();
+                order.shuffle(&mut stream(0, "density/mask", &[dim as u64]));
+                Some(order)
+            }
+        }
+    }
+
     /// (kept, transformed) values of coupling `i`: the halves take turns.
     pub fn halves(&self, i: usize) -> (usize, usize) {
         let first = self.dim / 2;
@@ -213,8 +306,9 @@ impl DensityConfig {
 
     /// Multiply-adds of the flow for one row, one way.
     pub fn flow_products(&self, features: usize) -> usize {
+        let matrix = usize::from(self.has_matrix()) * 2 * self.dim * self.dim;
         let Some(flow) = self.couplings() else {
-            return self.flow.map_or(0, |_| 2 * self.dim * self.dim);
+            return matrix;
         };
         let outputs = if flow.kind == FlowKind::Spline {
             SPLINE
@@ -225,7 +319,8 @@ impl DensityConfig {
         (0..flow.couplings)
             .map(|i| self.halves(i))
             .map(|(k, m)| flow.hidden * (k + seen + 2 * flow.hidden + outputs * m))
-            .sum()
+            .sum::<usize>()
+            + matrix
     }
 
     /// Name and shape of every tensor.
@@ -240,7 +335,7 @@ impl DensityConfig {
     /// | `flow.{i}.{log_scale, shift}.weight` | `[hidden, transformed]`, affine |
     /// | `flow.{i}.bound` | `[transformed]`: log-scales stay within ± this |
     /// | `flow.{i}.spline.weight` | `[hidden, transformed · (3·8 − 1)]`: widths, heights, slopes of each value |
-    /// | `flow.{lower, upper}`, `flow.log_diagonal` | `[d, d]` twice, `[d]`, linear |
+    /// | `flow.{lower, upper}`, `flow.log_diagonal` | `[d, d]` twice, `[d]`, of a matrix |
     /// | `….bias` | `[out]` |
     pub fn tensors(&self, features: usize) -> Vec<(String, Vec<usize>)> {
         let mut list = Vec::new();
@@ -262,6 +357,7 @@ impl DensityConfig {
             couplings,
             hidden,
             conditional,
+            ..
         }) = self.couplings()
         {
             for i in 0..couplings {
@@ -287,7 +383,8 @@ impl DensityConfig {
                     (0..couplings).map(|i| (format!("flow.{i}.bound"), vec![self.halves(i).1])),
                 );
             }
-        } else if self.flow.is_some() {
+        }
+        if self.has_matrix() {
             list.extend(
                 ["flow.lower", "flow.upper"].map(|name| (name.into(), vec![self.dim, self.dim])),
             );

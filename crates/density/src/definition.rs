@@ -9,10 +9,11 @@ use frmdn_engine::{Params, params::ParamError};
 
 use crate::DensityConfig;
 
-use coupling::{Couplings, TrainedLinear};
+use coupling::{TrainedFlow, TrainedLinear};
 
 mod coupling;
 mod flow;
+mod matrix;
 mod mixture;
 mod sample;
 
@@ -226,14 +227,14 @@ impl Definition {
     }
 }
 
-/// What a step of training computes where: the head and affine couplings on the engine, the rest by
-/// autodiff.
+/// What a step of training computes where: the head, a matrix and affine couplings on the engine, the
+/// rest by autodiff.
 struct TrainingStep {
     config: DensityConfig,
     features: usize,
     head: Vec<TrainedLinear>,
-    couplings: Option<Couplings>,
-    /// What autodiff computes. It has no flow where there are `couplings`.
+    flow: Option<TrainedFlow>,
+    /// What autodiff computes. It has no flow where that is computed on the engine.
     definition: Definition,
     /// Whether autodiff sees the features themselves, beside the head's outputs.
     sees_features: bool,
@@ -244,12 +245,12 @@ impl TrainingStep {
     fn load(config: DensityConfig, features: usize, params: &Params) -> Result<Self, ParamError> {
         let device = Device::flex().autodiff();
         // Where means are changes of a point, the flow moves that too: by autodiff.
-        let couplings = match config.residual {
-            false => Couplings::load(&config, features, params)?,
+        let flow = match config.residual {
+            false => TrainedFlow::load(&config, features, params)?,
             true => None,
         };
         let by_autodiff = DensityConfig {
-            flow: config.flow.filter(|_| couplings.is_none()),
+            flow: config.flow.filter(|_| flow.is_none()),
             ..config
         };
         let conditional = by_autodiff.flow.is_some_and(|flow| flow.conditional);
@@ -257,7 +258,7 @@ impl TrainingStep {
             config,
             features,
             head: head(&config, features, params)?,
-            couplings,
+            flow,
             definition: Definition::load(by_autodiff, features, params, &device, |name| {
                 !name.starts_with("head.")
             })?,
@@ -270,7 +271,7 @@ impl TrainingStep {
     fn add(&self, h: &[f32], y: &[f32], weights: &[f32], all: &mut LossAndGradient) {
         let (rows, dim, device) = (weights.len(), self.config.dim, &self.device);
         let mut x = y.to_vec();
-        let moved = self.couplings.as_ref().map(|flow| flow.forward(h, &mut x));
+        let moved = self.flow.as_ref().map(|flow| flow.forward(h, &mut x));
         let target = match moved {
             Some(_) => tracked(&x, rows, dim, device),
             None => constant(y, rows, dim, device),
@@ -311,7 +312,7 @@ impl TrainingStep {
                 *d += more;
             }
         }
-        if let (Some(flow), Some((log_det, tape))) = (&self.couplings, moved) {
+        if let (Some(flow), Some((log_det, tape))) = (&self.flow, moved) {
             let both = log_prob.iter().zip(&log_det);
             all.log_prob.extend(both.map(|(a, b)| a + b));
             let mut dx = gradient(&target, &gradients);

@@ -9,9 +9,7 @@ use frmdn_engine::{
     params::ParamError,
 };
 
-use crate::{
-    DensityConfig, FlowKind, LEAK, LOG_PRECISION_LIMIT, config::SPLINE, host::layer, spline::Spline,
-};
+use crate::{DensityConfig, FlowKind, LEAK, config::SPLINE, host::layer, spline::Spline};
 
 /// The layers of a flow; none, where the density has no flow.
 #[derive(Clone, Debug)]
@@ -24,6 +22,8 @@ pub(crate) struct Flow {
 enum Layer {
     Coupling(Box<Coupling>),
     Matrix(Matrix),
+    /// Puts value `order[i]` at place i.
+    Order(Vec<usize>),
 }
 
 impl Flow {
@@ -33,17 +33,15 @@ impl Flow {
         features: usize,
         params: &Params,
     ) -> Result<Self, ParamError> {
-        let layers = match config.couplings() {
-            Some(flow) => (0..flow.couplings)
-                .map(|i| {
-                    Ok(Layer::Coupling(Box::new(Coupling::new(
-                        config, i, features, params,
-                    )?)))
-                })
-                .collect::<Result<_, _>>()?,
-            None if config.flow.is_some() => vec![Layer::Matrix(Matrix::new(config.dim, params)?)],
-            None => Vec::new(),
-        };
+        let mut layers = Vec::new();
+        if config.has_matrix() {
+            layers.push(Layer::Matrix(Matrix::new(config, params)?));
+        }
+        layers.extend(config.order().map(Layer::Order));
+        for i in 0..config.couplings().map_or(0, |flow| flow.couplings) {
+            let coupling = Coupling::new(config, i, features, params)?;
+            layers.push(Layer::Coupling(Box::new(coupling)));
+        }
         Ok(Self {
             dim: config.dim,
             layers,
@@ -68,6 +66,13 @@ impl Flow {
             match layer {
                 Layer::Coupling(coupling) => coupling.forward(h, y, self.dim, log_det, scratch),
                 Layer::Matrix(matrix) => matrix.forward(y, log_det),
+                Layer::Order(order) => {
+                    for row in y.chunks_exact_mut(self.dim) {
+                        scratch.a.clear();
+                        scratch.a.extend(order.iter().map(|&from| row[from]));
+                        row.copy_from_slice(&scratch.a);
+                    }
+                }
             }
         }
     }
@@ -78,6 +83,15 @@ impl Flow {
             match layer {
                 Layer::Coupling(coupling) => coupling.inverse(h, x, self.dim, scratch),
                 Layer::Matrix(matrix) => matrix.inverse(x),
+                Layer::Order(order) => {
+                    for row in x.chunks_exact_mut(self.dim) {
+                        scratch.a.clear();
+                        scratch.a.extend_from_slice(row);
+                        for (&to, &value) in order.iter().zip(&scratch.a) {
+                            row[to] = value;
+                        }
+                    }
+                }
             }
         }
     }
@@ -300,9 +314,9 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new(dim: usize, params: &Params) -> Result<Self, ParamError> {
+    fn new(config: &DensityConfig, params: &Params) -> Result<Self, ParamError> {
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-        let limit = f64::from(LOG_PRECISION_LIMIT);
+        let (dim, limit) = (config.dim, f64::from(config.log_precision_limit));
         Ok(Self {
             dim,
             lower: wide(params.get("flow.lower", &[dim, dim])?),

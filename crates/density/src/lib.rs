@@ -29,8 +29,10 @@
 //! The head gives log d, and V instead of U: it has no unit, so that one learning rate suits
 //! densities of any sharpness (the tied U is itself a parameter). In (6), s = b tanh(·) with
 //! learned bounds b that begin at 1; θ, s and t are networks of three hidden layers with LeakyReLU
-//! that see y_kept and, if the flow is conditional, h. Everywhere |log d| ≤ 12, or a latent without
-//! noise would take the likelihood to infinity. In (3)–(8) the index k is left out. The crate is
+//! that see y_kept and, if the flow is conditional, h. What is kept are halves of the values, every
+//! second one, or random ones ([`Mask`]); the matrix of (10) can stand before the couplings. Everywhere
+//! |log d| ≤ 12 ([`DensityConfig::log_precision_limit`]), or a latent without noise would take the
+//! likelihood to infinity. In (3)–(8) the index k is left out. The crate is
 //! independent of reinforcement learning. [`Definition`] is the density in burn tensors, for
 //! training by autodiff, whose head and affine couplings are computed on the CPU engine too
 //! (`definition/coupling.rs`); [`Density`] is the same on the CPU engine, for likelihoods, draws and
@@ -58,7 +60,7 @@
 //! let n = 256;
 //! let h: Vec<f32> = (0..n).map(|t| (t % 2) as f32).collect();
 //!
-//! let flow = FlowConfig { kind: FlowKind::Affine, couplings: 4, hidden: 24, conditional: true };
+//! let flow = FlowConfig { conditional: true, ..FlowConfig::new(FlowKind::Affine, 4, 24) };
 //! let diagonal = DensityConfig::diagonal(2, 4);
 //! let config = DensityConfig { form: Form::LowRank, rank: 1, flow: Some(flow), ..diagonal };
 //! let mut params = config.init(1, 1);
@@ -107,16 +109,15 @@ mod host;
 mod mixture;
 mod spline;
 
-pub use config::{ConfigError, DensityConfig, FlowConfig, FlowKind, Form};
+pub use config::{
+    ConfigError, DensityConfig, FlowConfig, FlowKind, Form, LOG_PRECISION_LIMIT, Mask,
+};
 pub use definition::{Definition, LossAndGradient, constant, gradient, tracked};
 pub use gaussian::Gaussian;
 pub use host::{Density, Estimate, SampleScratch};
 
 /// Slope of the conditioners' LeakyReLU below zero.
 const LEAK: f32 = 0.01;
-
-/// log d stays within ± this: standard deviations between e⁻⁶ and e⁶ of a latent's unit.
-const LOG_PRECISION_LIMIT: f32 = 12.0;
 
 /// Bins of a spline.
 const BINS: usize = 8;

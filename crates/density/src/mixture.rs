@@ -6,12 +6,14 @@ use std::f64::consts::PI;
 use frmdn_engine::random::Pcg64;
 use rand::RngExt;
 
-use crate::{DensityConfig, Form, LOG_PRECISION_LIMIT, gaussian::Gaussian};
+use crate::{DensityConfig, Form, gaussian::Gaussian};
 
 /// One component at one row: the head's outputs `[mean d | log d d | V, U (tied) or A]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component<'a> {
     dim: usize,
+    /// Of log d.
+    limit: f32,
     raw: &'a [f32],
 }
 
@@ -20,6 +22,7 @@ impl<'a> Component<'a> {
     pub fn new(config: &DensityConfig, raw: &'a [f32]) -> Self {
         Self {
             dim: config.dim,
+            limit: config.log_precision_limit,
             raw,
         }
     }
@@ -31,7 +34,7 @@ impl<'a> Component<'a> {
 
     /// log d of value `i`, within its limits.
     pub fn log_precision(&self, i: usize) -> f64 {
-        f64::from(self.raw[self.dim + i].clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT))
+        f64::from(self.raw[self.dim + i].clamp(-self.limit, self.limit))
     }
 
     /// Makes `out` this component's Gaussian around zero.

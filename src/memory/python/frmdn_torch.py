@@ -33,6 +33,8 @@ VARIANTS = {
     "frmdn-conditional": ("low-rank", "affine", True),
     "frmdn-lowrank-cov": ("low-rank-covariance", "affine", False),
     "frmdn-spline": ("low-rank", "spline", True),
+    "frmdn-linear": ("low-rank", "affine", False),
+    "frmdn-factored": ("factored", "affine", False),
 }
 
 
@@ -74,10 +76,17 @@ class Memory(torch.nn.Module):
             raise ValueError("this is an ensemble: load its members one by one, memory/member0/weights.safetensors and so on")
         self.config = config
         self.form, self.flow, self.conditional = VARIANTS[config["variant"]]
+        self.limit = config.get("log_precision_limit", LOG_PRECISION_LIMIT)
+        self.matrix = self.flow == "linear" or config.get("matrix", False) or config["variant"] == "frmdn-linear"
         self.names = {name: name.replace(".", "__") for name in tensors}
         for name, tensor in tensors.items():
             self.register_parameter(self.names[name], torch.nn.Parameter(tensor))
         self.dim = self["head.mean.bias"].numel() // config["components"]
+        # The order in which the couplings see the values, whose halves take turns.
+        mask, every = config.get("mask", "halves"), list(range(self.dim))
+        if mask == "random":
+            raise ValueError("the order of a random mask is drawn by the program and is not in the file")
+        self.order = every[1::2] + every[::2] if mask == "interleaved" else every
 
     def __getitem__(self, name):
         return getattr(self, self.names[name])
@@ -119,7 +128,7 @@ class Memory(torch.nn.Module):
         if self.config.get("residual"):
             x = x - self.base(h, h[:, -d:])[0]
         wide = lambda name: self.linear(f"head.{name}", h).reshape(-1, k, d)
-        log_d = wide("log_precision").clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        log_d = wide("log_precision").clamp(-self.limit, self.limit)
         e = x[:, None] - wide("mean")
         logits = self.linear("head.logits", h)
         constant = math.log(2 * math.pi)
@@ -161,11 +170,14 @@ class Memory(torch.nn.Module):
         log_det = y.new_zeros(len(y))
         if self.flow is None:
             return y, log_det
-        if self.flow == "linear":  # equation 10
-            diagonal = self["flow.log_diagonal"].clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        if self.matrix:  # equation 10
+            diagonal = self["flow.log_diagonal"].clamp(-self.limit, self.limit)
             upper = self["flow.upper"].triu(1) + torch.diag(diagonal.exp())
             lower = self["flow.lower"].tril(-1) + torch.eye(self.dim, dtype=y.dtype)
-            return y @ upper.T @ lower.T, log_det + diagonal.sum()
+            y, log_det = y @ upper.T @ lower.T, log_det + diagonal.sum()
+        if self.flow == "linear":
+            return y, log_det
+        y = y[:, self.order]
         halves = [y[:, : self.dim // 2], y[:, self.dim // 2 :]]
         for i in range(self.config["flow_couplings"]):
             kept, moved = (0, 1) if i % 2 == 0 else (1, 0)

@@ -6,13 +6,18 @@ use super::{Preset, spelling};
 use crate::run::{Result, RunError};
 
 /// Settings that are not written where there is nothing of them.
-const UNWRITTEN: [(&str, &str, Value); 5] = [
-    ("collect", "give_up_after", Value::Integer(0)),
-    ("vision", "rare", Value::Float(0.0)),
-    ("vision.model", "decoder_width", Value::Integer(0)),
-    ("controller", "hidden", Value::Array(Vec::new())),
-    ("controller", "temperature", Value::Float(0.0)),
-];
+fn unwritten() -> [(&'static str, &'static str, Value); 8] {
+    [
+        ("memory.model", "mask", Value::String("halves".into())),
+        ("memory.model", "matrix", Value::Boolean(false)),
+        ("memory.model", "log_precision_limit", Value::Float(12.0)),
+        ("collect", "give_up_after", Value::Integer(0)),
+        ("vision", "rare", Value::Float(0.0)),
+        ("vision.model", "decoder_width", Value::Integer(0)),
+        ("controller", "hidden", Value::Array(Vec::new())),
+        ("controller", "temperature", Value::Float(0.0)),
+    ]
+}
 
 impl Preset {
     /// This preset with `sets` (`key=value`, dotted keys) applied.
@@ -21,7 +26,7 @@ impl Preset {
     /// If a key does not exist, or a value is of another type or impossible.
     pub fn with(self, sets: &[String]) -> Result<Self> {
         let mut table = self.table();
-        for (path, key, zero) in UNWRITTEN {
+        for (path, key, zero) in unwritten() {
             let mut part = Some(&mut table);
             for name in path.split('.') {
                 part = part.and_then(|part| part.get_mut(name)?.as_table_mut());

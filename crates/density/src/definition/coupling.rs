@@ -1,5 +1,5 @@
-//! Affine couplings forward and backward on the engine (equation 6): what a step of training needs
-//! of the flow, several times as fast as by autodiff.
+//! Matrix and affine couplings forward and backward on the engine (equations 6 and 10): what a step of
+//! training needs of the flow, several times as fast as by autodiff.
 
 use std::ops::Range;
 
@@ -10,13 +10,16 @@ use frmdn_engine::{
     params::ParamError,
 };
 
-use super::take_layer;
+use super::{matrix::TrainedMatrix, take_layer};
 use crate::{DensityConfig, FlowKind, LEAK};
 
-/// The couplings of a density, with what their gradients need.
-pub(super) struct Couplings {
+/// The flow of a density, with what its gradients need.
+pub(super) struct TrainedFlow {
     dim: usize,
-    list: Vec<Coupling>,
+    matrix: Option<TrainedMatrix>,
+    /// See [`DensityConfig::order`].
+    order: Option<Vec<usize>>,
+    couplings: Vec<Coupling>,
 }
 
 /// y_moved exp(s) + t, where s = bound · tanh(u); u and t are linear in the last of three hidden
@@ -45,8 +48,13 @@ pub(super) struct TrainedLinear {
     linear: Linear,
 }
 
-/// What [`Couplings::backward`] needs of a run of [`Couplings::forward`], coupling by coupling.
-pub(super) struct Tape(Vec<Step>);
+/// What [`TrainedFlow::backward`] needs of a run of [`TrainedFlow::forward`].
+pub(super) struct Tape {
+    /// What the matrix saw; empty without one.
+    before: Vec<f32>,
+    /// Coupling by coupling.
+    steps: Vec<Step>,
+}
 
 struct Step {
     /// Inputs of the hidden layers and of the last ones: `[rows, their width]`.
@@ -108,16 +116,17 @@ impl TrainedLinear {
     }
 }
 
-impl Couplings {
-    /// The couplings of `config`, if all of its flow are affine ones.
+impl TrainedFlow {
+    /// The flow of `config`, if it is a matrix, affine couplings, or both.
     pub fn load(
         config: &DensityConfig,
         features: usize,
         params: &Params,
     ) -> Result<Option<Self>, ParamError> {
-        let Some(flow) = config.flow.filter(|flow| flow.kind == FlowKind::Affine) else {
+        let Some(flow) = config.flow.filter(|flow| flow.kind != FlowKind::Spline) else {
             return Ok(None);
         };
+        let count = config.couplings().map_or(0, |flow| flow.couplings);
         let tensors = config.tensors(features);
         let half = config.dim / 2;
         let load = |i: usize| {
@@ -145,24 +154,36 @@ impl Couplings {
                 seen: if flow.conditional { features } else { 0 },
             })
         };
-        let list = (0..flow.couplings).map(load).collect::<Result<_, _>>()?;
         Ok(Some(Self {
             dim: config.dim,
-            list,
+            matrix: TrainedMatrix::load(config, &tensors, params)?,
+            order: config.order(),
+            couplings: (0..count).map(load).collect::<Result<_, _>>()?,
         }))
     }
 
     /// Data to base, `y` `[rows, dim]` in place, with the features `h` of the rows. Returns log|det
     /// ∂f/∂y| of each row.
     pub fn forward(&self, h: &[f32], y: &mut [f32]) -> (Vec<f32>, Tape) {
-        let rows = y.len() / self.dim;
-        let mut log_det = vec![0.0; rows];
-        let steps = self
-            .list
-            .iter()
-            .map(|coupling| coupling.forward(h, y, self.dim, &mut log_det))
-            .collect();
-        (log_det, Tape(steps))
+        let mut log_det = vec![0.0; y.len() / self.dim];
+        let mut before = Vec::new();
+        if let Some(matrix) = &self.matrix {
+            before.extend_from_slice(y);
+            y.copy_from_slice(&matrix.forward(&before, &mut log_det));
+        }
+        if let Some(order) = &self.order {
+            for row in y.chunks_exact_mut(self.dim) {
+                let all = row.to_vec();
+                for (value, &from) in row.iter_mut().zip(order) {
+                    *value = all[from];
+                }
+            }
+        }
+        let mut steps = Vec::with_capacity(self.couplings.len());
+        for coupling in &self.couplings {
+            steps.push(coupling.forward(h, y, self.dim, &mut log_det));
+        }
+        (log_det, Tape { before, steps })
     }
 
     /// Adds the gradients of all parameters to `gradients` and of the features to `d_features`, for
@@ -176,13 +197,26 @@ impl Couplings {
         gradients: &mut Params,
         d_features: &mut [f32],
     ) {
-        for (i, (coupling, step)) in self.list.iter().zip(&tape.0).enumerate().rev() {
+        let couplings = self.couplings.iter().zip(&tape.steps).enumerate();
+        for (i, (coupling, step)) in couplings.rev() {
             let d_hidden = coupling.backward(step, dx, self.dim, d_log_det, gradients);
             // The data themselves need no gradient.
-            if i > 0 || coupling.seen > 0 {
+            if i > 0 || coupling.seen > 0 || self.matrix.is_some() {
                 coupling.backward_input(&d_hidden, dx, self.dim, d_features);
             }
         }
+        let Some(matrix) = &self.matrix else {
+            return;
+        };
+        if let Some(order) = &self.order {
+            for row in dx.chunks_exact_mut(self.dim) {
+                let all = row.to_vec();
+                for (&to, d) in order.iter().zip(all) {
+                    row[to] = d;
+                }
+            }
+        }
+        matrix.backward(&tape.before, dx, d_log_det, gradients);
     }
 }
 

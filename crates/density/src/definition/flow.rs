@@ -3,14 +3,14 @@
 use burn::{
     Tensor,
     tensor::{
-        Device,
+        Device, Int, TensorData,
         activation::{relu, softmax},
     },
 };
 
 use super::{Definition, constant, product};
 use crate::{
-    BINS, FlowKind, LEAK, LOG_PRECISION_LIMIT, TAIL,
+    BINS, FlowKind, LEAK, TAIL,
     config::SPLINE,
     spline::{MIN_BIN, MIN_SLOPE, slope_offset},
 };
@@ -19,88 +19,106 @@ impl Definition {
     /// x = f(y) and log|det ∂f/∂y| `[rows, 1]`, data to base; `h` `[rows, features]` is used by
     /// conditional flows only.
     pub fn forward(&self, h: &Tensor<2>, y: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let [rows, dim] = y.dims();
-        let log_det = Tensor::zeros([rows, 1], &y.device());
-        match (self.config.couplings(), self.config.flow) {
-            (_, None) => (y, log_det),
-            // Equation 10.
-            (None, Some(_)) => {
-                let log_diagonal = self.log_diagonal();
-                let device = y.device();
-                let upper = self.get("flow.upper") * triangle(dim, true, &device)
-                    + identity(dim, &device) * log_diagonal.clone().exp();
-                let lower =
-                    self.get("flow.lower") * triangle(dim, false, &device) + identity(dim, &device);
-                (
-                    product(product(y, upper.transpose()), lower.transpose()),
-                    log_det + log_diagonal.sum_dim(1),
-                )
-            }
-            // The halves stay apart until the end: y itself is not tracked, so that slicing it
-            // costs nothing in the backward pass.
-            (Some(flow), _) => {
-                let mut log_det = log_det;
-                let mut halves = self.halves(y);
-                for i in 0..flow.couplings {
-                    let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
-                    let a = self.condition(i, h, halves[kept].clone());
-                    let before = halves[moved].clone();
-                    let (after, log_slopes) = if flow.kind == FlowKind::Spline {
-                        spline(self.linear(&format!("flow.{i}.spline"), a), before, false)
-                    } else {
-                        let (s, t) = self.affine(i, a);
-                        (before * s.clone().exp() + t, s.sum_dim(1))
-                    };
-                    halves[moved] = after;
-                    log_det = log_det + log_slopes;
-                }
-                let [a, b] = halves;
-                (Tensor::cat(vec![a, b], 1), log_det)
-            }
+        let ([rows, _], mut y) = (y.dims(), y);
+        let mut log_det = Tensor::zeros([rows, 1], &y.device());
+        if self.config.has_matrix() {
+            (y, log_det) = (self.matrix(y), log_det + self.log_diagonal().sum_dim(1));
         }
+        let Some(flow) = self.config.couplings() else {
+            return (y, log_det);
+        };
+        // The halves stay apart until the end: where y itself is not tracked, slicing it costs nothing
+        // in the backward pass.
+        let mut halves = self.halves(self.ordered(y));
+        for i in 0..flow.couplings {
+            let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
+            let a = self.condition(i, h, halves[kept].clone());
+            let before = halves[moved].clone();
+            let (after, log_slopes) = if flow.kind == FlowKind::Spline {
+                spline(self.linear(&format!("flow.{i}.spline"), a), before, false)
+            } else {
+                let (s, t) = self.affine(i, a);
+                (before * s.clone().exp() + t, s.sum_dim(1))
+            };
+            halves[moved] = after;
+            log_det = log_det + log_slopes;
+        }
+        let [a, b] = halves;
+        (Tensor::cat(vec![a, b], 1), log_det)
+    }
+
+    /// Equation 10.
+    fn matrix(&self, y: Tensor<2>) -> Tensor<2> {
+        let ([_, dim], device) = (y.dims(), y.device());
+        let upper = self.get("flow.upper") * triangle(dim, true, &device)
+            + identity(dim, &device) * self.log_diagonal().exp();
+        let lower = self.get("flow.lower") * triangle(dim, false, &device) + identity(dim, &device);
+        product(product(y, upper.transpose()), lower.transpose())
+    }
+
+    /// The inverse of [`Definition::matrix`].
+    fn matrix_inverse(&self, x: Tensor<2>) -> Tensor<2> {
+        let ([_, dim], device) = (x.dims(), x.device());
+        let log_diagonal = self.log_diagonal();
+        let below = self.get("flow.lower") * triangle(dim, false, &device);
+        // U = E (I + E⁻¹ N) with E the diagonal: each row of N divided by its own entry.
+        let scale = log_diagonal.neg().exp();
+        let above =
+            self.get("flow.upper") * triangle(dim, true, &device) * scale.clone().transpose();
+        let v = solve_unit(
+            below.unsqueeze_dim::<3>(0),
+            x.transpose().unsqueeze_dim::<3>(0),
+            false,
+        );
+        let v = v * scale.transpose().unsqueeze_dim::<3>(0);
+        solve_unit(above.unsqueeze_dim::<3>(0), v, true)
+            .squeeze_dim::<2>(0)
+            .transpose()
+    }
+
+    /// The values in the order in which the couplings see them.
+    fn ordered(&self, y: Tensor<2>) -> Tensor<2> {
+        match self.config.order() {
+            Some(order) => picked(y, &order),
+            None => y,
+        }
+    }
+
+    /// The inverse of [`Definition::ordered`].
+    fn in_place(&self, x: Tensor<2>) -> Tensor<2> {
+        let Some(order) = self.config.order() else {
+            return x;
+        };
+        let mut place = vec![0; order.len()];
+        for (to, &from) in order.iter().enumerate() {
+            place[from] = to;
+        }
+        picked(x, &place)
     }
 
     /// The inverse of [`Definition::forward`], base to data.
     pub fn inverse(&self, h: &Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let [_, dim] = x.dims();
-        match (self.config.couplings(), self.config.flow) {
-            (_, None) => x,
-            (None, Some(_)) => {
-                let device = x.device();
-                let log_diagonal = self.log_diagonal();
-                let below = self.get("flow.lower") * triangle(dim, false, &device);
-                // U = E (I + E⁻¹ N) with E the diagonal: each row of N divided by its own entry.
-                let scale = log_diagonal.neg().exp();
-                let above = self.get("flow.upper")
-                    * triangle(dim, true, &device)
-                    * scale.clone().transpose();
-                let v = solve_unit(
-                    below.unsqueeze_dim::<3>(0),
-                    x.transpose().unsqueeze_dim::<3>(0),
-                    false,
-                );
-                let v = v * scale.transpose().unsqueeze_dim::<3>(0);
-                solve_unit(above.unsqueeze_dim::<3>(0), v, true)
-                    .squeeze_dim::<2>(0)
-                    .transpose()
+        let mut y = x;
+        if let Some(flow) = self.config.couplings() {
+            let mut halves = self.halves(y);
+            for i in (0..flow.couplings).rev() {
+                let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
+                let a = self.condition(i, h, halves[kept].clone());
+                let before = halves[moved].clone();
+                halves[moved] = if flow.kind == FlowKind::Spline {
+                    spline(self.linear(&format!("flow.{i}.spline"), a), before, true).0
+                } else {
+                    let (s, t) = self.affine(i, a);
+                    (before - t) * s.neg().exp()
+                };
             }
-            (Some(flow), _) => {
-                let mut halves = self.halves(x);
-                for i in (0..flow.couplings).rev() {
-                    let (kept, moved) = if i.is_multiple_of(2) { (0, 1) } else { (1, 0) };
-                    let a = self.condition(i, h, halves[kept].clone());
-                    let before = halves[moved].clone();
-                    halves[moved] = if flow.kind == FlowKind::Spline {
-                        spline(self.linear(&format!("flow.{i}.spline"), a), before, true).0
-                    } else {
-                        let (s, t) = self.affine(i, a);
-                        (before - t) * s.neg().exp()
-                    };
-                }
-                let [a, b] = halves;
-                Tensor::cat(vec![a, b], 1)
-            }
+            let [a, b] = halves;
+            y = self.in_place(Tensor::cat(vec![a, b], 1));
         }
+        if self.config.has_matrix() {
+            y = self.matrix_inverse(y);
+        }
+        y
     }
 
     fn halves(&self, y: Tensor<2>) -> [Tensor<2>; 2] {
@@ -136,9 +154,16 @@ impl Definition {
     }
 
     fn log_diagonal(&self) -> Tensor<2> {
-        self.get("flow.log_diagonal")
-            .clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        let limit = self.config.log_precision_limit;
+        self.get("flow.log_diagonal").clamp(-limit, limit)
     }
+}
+
+/// The columns of `x` with these numbers.
+fn picked(x: Tensor<2>, columns: &[usize]) -> Tensor<2> {
+    let numbers: Vec<i64> = columns.iter().map(|&column| column as i64).collect();
+    let numbers = Tensor::<1, Int>::from_data(TensorData::from(&numbers[..]), &x.device());
+    x.select(1, numbers)
 }
 
 /// LeakyReLU as a sum: burn's own masks branch at every element and cost several times as much.

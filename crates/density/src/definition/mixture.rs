@@ -3,7 +3,7 @@
 use burn::{Tensor, tensor::Device};
 
 use super::{Definition, constant, product};
-use crate::{DensityConfig, Form, LOG_PRECISION_LIMIT};
+use crate::{DensityConfig, Form};
 
 impl Definition {
     /// log p(y | h) of each row `[rows, 1]`; `h` is `[rows, features]`, `y` `[rows, dim]`.
@@ -19,7 +19,8 @@ impl Definition {
         if let Some(anchor) = self.anchor(&h) {
             x = x - anchor;
         }
-        let log_d = clamped(self.wide("log_precision", &h));
+        let limit = self.config.log_precision_limit;
+        let log_d = clamped(self.wide("log_precision", &h), limit);
         // With a = √D e and V = D^-½ U, which the head gives, the equations are sums over
         // dimensions of products of a and V: eᵀ P e = ‖a‖² + ‖Vᵀ a‖² and C = I + Vᵀ V. Of a
         // covariance V = √D U and eᵀ P e = ‖a − V t‖² + ‖t‖² with t = C⁻¹ Vᵀ a.
@@ -188,16 +189,21 @@ pub(super) fn back_substitution(l: &[Vec<Tensor<2>>], t: &mut [Tensor<2>]) {
     }
 }
 
+/// Gradient of what is beyond the limits: a clamp alone has none, and what has come to lie there would
+/// never come back.
+const BEYOND: f64 = 0.1;
+
 /// log d within its limits. A clamp costs three masks, forward and backward, more than the
 /// likelihood itself, and in practice no value is outside: so the range is checked first.
-fn clamped(log_d: Tensor<3>) -> Tensor<3> {
-    let limit = LOG_PRECISION_LIMIT;
+fn clamped(log_d: Tensor<3>, limit: f32) -> Tensor<3> {
     let most: f32 = log_d.clone().detach().abs().max().into_scalar();
     // Written so that NaN is clamped too.
     if most <= limit {
         log_d
     } else {
-        log_d.clamp(-limit, limit)
+        let is_beyond = log_d.clone().detach().abs().greater_elem(limit).float();
+        let nothing = (log_d.clone() - log_d.clone().detach()) * is_beyond;
+        log_d.clamp(-limit, limit) + nothing * BEYOND
     }
 }
 

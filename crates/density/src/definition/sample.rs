@@ -4,7 +4,7 @@ use burn::Tensor;
 
 use super::Definition;
 use crate::{
-    DensityConfig, Form, LOG_PRECISION_LIMIT,
+    DensityConfig, Form,
     definition::{
         flow::solve_unit,
         mixture::{back_substitution, cholesky, forward_substitution, places},
@@ -90,7 +90,7 @@ impl Drawn<'_> {
     fn noise(&self, noise: &Tensor<2>) -> Tensor<2> {
         let DensityConfig { dim, form, .. } = self.definition.config;
         let rows = self.h.dims()[0];
-        let limit = LOG_PRECISION_LIMIT;
+        let limit = self.definition.config.log_precision_limit;
         let log_d = self.part("log_precision", dim).clamp(-limit, limit);
         let scale = (log_d * -0.5).exp();
         let e1 = noise.clone().slice([0..rows, 0..dim]);

@@ -1,7 +1,7 @@
 //! The equations computed anew in f64, with dense matrices and by Gauss's elimination: what the
 //! density is held equal to.
 
-use frmdn_density::{DensityConfig, FlowConfig, FlowKind, Form};
+use frmdn_density::{DensityConfig, FlowConfig, FlowKind, Form, Mask};
 use frmdn_engine::Params;
 
 /// Equation 9 of one value, bin by bin.
@@ -49,12 +49,14 @@ pub fn reference_flow(
         kind,
         couplings,
         conditional,
+        mask,
+        matrix,
         ..
     }) = config.flow
     else {
         return (x, 0.0);
     };
-    if kind == FlowKind::Linear {
+    if matrix || kind == FlowKind::Linear {
         let (lower, upper, diagonal) = (
             value(params, "flow.lower"),
             value(params, "flow.upper"),
@@ -65,13 +67,27 @@ pub fn reference_flow(
                 diagonal[i].exp() * y[i] + (i + 1..d).map(|j| upper[i * d + j] * y[j]).sum::<f64>()
             })
             .collect();
-        return (
-            (0..d)
-                .map(|i| v[i] + (0..i).map(|j| lower[i * d + j] * v[j]).sum::<f64>())
-                .collect(),
-            diagonal.iter().sum(),
-        );
+        x = (0..d)
+            .map(|i| v[i] + (0..i).map(|j| lower[i * d + j] * v[j]).sum::<f64>())
+            .collect();
+        log_det += diagonal.iter().sum::<f64>();
     }
+    if kind == FlowKind::Linear {
+        return (x, log_det);
+    }
+    x = match mask {
+        Mask::Halves => x,
+        Mask::Interleaved => {
+            let every_second = |from: usize| x.iter().skip(from).step_by(2).copied();
+            every_second(1).chain(every_second(0)).collect()
+        }
+        Mask::Random => config
+            .order()
+            .unwrap()
+            .iter()
+            .map(|&from| x[from])
+            .collect(),
+    };
     for i in 0..couplings {
         let (kept, moved) = if i % 2 == 0 {
             (0..d / 2, d / 2..d)
