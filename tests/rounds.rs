@@ -134,6 +134,7 @@ fn dreaming(dir: &Path) -> String {
         lost: 0.25,
         price: 0.01,
         episodes: 2,
+        give_up_after: 30,
         updates: 8,
         rate: 0.1,
         own: 0.5,

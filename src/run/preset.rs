@@ -83,6 +83,9 @@ impl Preset {
         let Some(dreams) = &self.controller.dreams else {
             return preset;
         };
+        if round > 0 {
+            preset.collect.give_up_after = dreams.give_up_after;
+        }
         let own = round as usize * dreams.episodes;
         preset.collect.own = own;
         preset.collect.episodes += own;

@@ -82,6 +82,14 @@ pub fn check_environment(preset: &Preset, spec: &EnvSpec) -> Result<()> {
     let keys = [
         ("controller", preset.controller.give_up_after),
         ("collect", preset.collect.give_up_after),
+        (
+            "controller.dreams",
+            preset
+                .controller
+                .dreams
+                .as_ref()
+                .map_or(0, |dreams| dreams.give_up_after),
+        ),
     ];
     if let Some((table, give_up)) = keys.into_iter().find(|(_, steps)| *steps > 0)
         && spec.progress.is_none()

@@ -1,6 +1,6 @@
 """Writes memories.json: for every variant a small memory with random weights, inputs, and log p in float64, all by PyTorch.
 
-    python tests/golden/generate.py            # PyTorch 2.9.1
+    python tests/golden/generate.py            # PyTorch 1.13; with 2.9.1 the same to 4e-13
 """
 
 import json
@@ -55,6 +55,10 @@ def shapes(config):
                 yield from layer(f"flow.{i}.log_scale", FLOW_HIDDEN, half)
                 yield from layer(f"flow.{i}.shift", FLOW_HIDDEN, half)
                 yield f"flow.{i}.bound", (half,)
+    if flow != "linear" and (config["variant"] == "frmdn-linear" or config.get("matrix")):
+        yield "flow.lower", (d, d)
+        yield "flow.upper", (d, d)
+        yield "flow.log_diagonal", (d,)
     yield from layer("reward", HIDDEN, 1)
     yield from layer("done", HIDDEN, 1)
 
@@ -65,9 +69,11 @@ def rounded(tensor):
 
 
 out = []
-for number, variant in enumerate(frmdn_torch.VARIANTS):
+cases = [dict(variant=variant) for variant in frmdn_torch.VARIANTS]
+cases.append(dict(variant="frmdn", mask="interleaved", matrix=True, log_precision_limit=1.5))
+for number, case in enumerate(cases):
     torch.manual_seed(number)
-    config = dict(variant=variant, hidden=HIDDEN, components=2, rank=2, flow_couplings=2, flow_hidden=FLOW_HIDDEN, residual=number % 3 == 2)
+    config = dict(**case, hidden=HIDDEN, components=2, rank=2, flow_couplings=2, flow_hidden=FLOW_HIDDEN, residual=number % 3 == 2)
     tensors = {name: rounded(torch.randn(shape, dtype=torch.float64) * 0.5) for name, shape in shapes(config)}
     memory = frmdn_torch.Memory(config, tensors)
     draw = lambda width: rounded(torch.randn(STEPS, BATCH, width, dtype=torch.float64))

@@ -164,6 +164,9 @@ pub struct DreamsConfig {
     pub price: f64,
     /// Real episodes between two rounds.
     pub episodes: usize,
+    /// Such an episode ends after that many steps without progress. It should last long enough to show
+    /// how a way back is found. 0: never.
+    pub give_up_after: u32,
     /// M's updates on them, and on those before.
     pub updates: u64,
     /// Adam's rate at the start of these, as a share of M's first one.

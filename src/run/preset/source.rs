@@ -14,7 +14,7 @@ pub const SCOUT: &str = "car-racing-scout";
 
 /// The presets that are compiled in: name and text. This file has their names, which begin with the
 /// environment.
-pub const SHIPPED: [(&str, &str); 8] = [
+pub const SHIPPED: [(&str, &str); 10] = [
     ("tiny", include_str!("../../../agents/tiny.toml")),
     ("homebrew", include_str!("../../../agents/homebrew.toml")),
     (
@@ -36,6 +36,14 @@ pub const SHIPPED: [(&str, &str); 8] = [
     (
         "car-racing-frmdn",
         include_str!("../../../agents/car-racing-frmdn.toml"),
+    ),
+    (
+        "car-racing-dream-rmdn",
+        include_str!("../../../agents/car-racing-dream-rmdn.toml"),
+    ),
+    (
+        "car-racing-dream-frmdn",
+        include_str!("../../../agents/car-racing-dream-frmdn.toml"),
     ),
     (
         "likelihood",
@@ -223,7 +231,7 @@ mod tests {
 
     /// SHA-256 of the resolved presets: runs that were begun are compared with them key by key,
     /// and the text is what `run.toml` holds.
-    const RESOLVED: [(&str, &str); 8] = [
+    const RESOLVED: [(&str, &str); 10] = [
         (
             "tiny",
             "1104b12cf49bb0a6ac5f43217e90514f4b490c59b32323097af4525dbee7cd0b",
@@ -251,6 +259,14 @@ mod tests {
         (
             "car-racing-frmdn",
             "ec6095da92074acd6e7690488d1d70f72cad3df68bd4efa602d4ff1564ff8c7b",
+        ),
+        (
+            "car-racing-dream-rmdn",
+            "SHA-RMDN",
+        ),
+        (
+            "car-racing-dream-frmdn",
+            "SHA-FRMDN",
         ),
         (
             "likelihood",
