@@ -195,7 +195,58 @@ fn hold_tests_set_the_dream_beside_reality() {
         assert!((reward.as_f64().unwrap() + 0.1).abs() < 1e-9, "{reward}");
     }
     assert_eq!(text, printed(&run(&["--json"])));
+    // Then the agent itself drives on, at each of the temperatures.
+    let both = printed(&run(&["--temperature", "1,0.5", "--json"]));
+    let both: serde_json::Value = serde_json::from_str(&both).unwrap();
+    assert_eq!(both["holds"], json["holds"]);
+    let controlled = both["against"]["controller"].as_array().unwrap();
+    let temperatures: Vec<f64> = (controlled.iter())
+        .filter_map(|c| c["temperature"].as_f64())
+        .collect();
+    assert_eq!(temperatures, [1.0, 0.5]);
+    // Reality is the same beside both.
+    let real = |i: usize| &controlled[i]["test"]["reward"][1]["real"];
+    assert!(real(0)["mean"].is_f64() && real(0) == real(1));
+    assert_eq!(both["against"]["again"]["steps"], 25);
+    assert!(both["against"]["above_floor"]["mean"].as_f64().unwrap() > 0.0);
 
     let text = error(&run(&["--temperature", "4"]));
     assert!(text.contains("from 0 to 3"), "{text}");
+}
+
+#[test]
+fn an_altered_world_surprises_and_an_unaltered_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["inspect", AGENT, "--surprise", "--episodes", "6", "--json"];
+    let text = printed(&frmdn_in(dir.path(), &args).output().unwrap());
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let alarms = found["alarms"].as_array().unwrap();
+    // Those that change what actions do have another course from the beginning.
+    let names: Vec<&str> = alarms
+        .iter()
+        .filter_map(|alarm| alarm["altered"].as_str())
+        .collect();
+    assert_eq!(names, ["colour", "bars", "blob", "noise"]);
+    for alarm in alarms {
+        let area = alarm["surprise"]["mean"].as_f64().unwrap();
+        assert!(area > 0.9, "{alarm}");
+    }
+    let film = ["play", AGENT, "--surprise", "--out", "s.gif"];
+    success(&frmdn_in(dir.path(), &film).output().unwrap());
+    assert!(dir.path().join("s.gif").exists());
+    let text = error(
+        &frmdn_in(dir.path(), &["play", "--policy", "noop", "--surprise"])
+            .output()
+            .unwrap(),
+    );
+    assert!(
+        text.contains("--surprise is what the memory of an agent says"),
+        "{text}"
+    );
+    let text = error(
+        &frmdn_in(dir.path(), &["inspect", AGENT, "--json"])
+            .output()
+            .unwrap(),
+    );
+    assert!(text.contains("--dream or --surprise"), "{text}");
 }

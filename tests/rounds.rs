@@ -11,7 +11,7 @@ use std::{
 use common::{MICRO, error, frmdn, hashes, success};
 use frmdn::run::{
     ControllerInputs, ControllerOutputs, ControllerStart, DreamsConfig, FirstConfig, GatesConfig,
-    LateConfig, LateRecombination, Preset,
+    HoldGates, LateConfig, LateRecombination, Preset,
 };
 
 /// A preset of two rounds in `dir`, with races, hard tracks, two starts, restarts, late generations
@@ -362,4 +362,42 @@ fn a_gate_stops_what_falls_short_and_says_what_to_do() {
         again.status.success() && again.stdout == out.stdout,
         "{again:?}"
     );
+}
+
+/// What dreams pay too much is found before an evolution is spent, once for each M, and what to do is
+/// said.
+#[test]
+fn a_dream_that_pays_too_much_stops_a_run_before_its_evolution() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut preset = Preset::resolve("tiny", &MICRO.map(String::from)).unwrap();
+    preset.controller.dreams = Preset::resolve("car-racing-dream-frmdn", &[])
+        .unwrap()
+        .controller
+        .dreams;
+    let gates = preset.gates.as_mut().unwrap();
+    gates.holds = Some(HoldGates {
+        policy: "scripted".into(),
+        states: 2,
+        first: -1e9,
+        later: 1e9,
+    });
+    let path = dir.path().join("held.toml");
+    std::fs::write(&path, preset.to_toml()).unwrap();
+    let out = train(path.to_str().unwrap(), &run, "2").output().unwrap();
+    let text = error(&out);
+    for words in [
+        "above the real one",
+        "steps 0 to 20",
+        "frmdn inspect",
+        "bursts",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!run.join("controller").exists());
+    // The tests of the same M are not made again.
+    let held = std::fs::read(run.join("memory/holds.json")).unwrap();
+    let again = error(&train(path.to_str().unwrap(), &run, "2").output().unwrap());
+    assert!(!again.contains("hold tests of its dreams"), "{again}");
+    assert_eq!(held, std::fs::read(run.join("memory/holds.json")).unwrap());
 }

@@ -260,14 +260,8 @@ mod tests {
             "car-racing-frmdn",
             "ec6095da92074acd6e7690488d1d70f72cad3df68bd4efa602d4ff1564ff8c7b",
         ),
-        (
-            "car-racing-dream-rmdn",
-            "SHA-RMDN",
-        ),
-        (
-            "car-racing-dream-frmdn",
-            "SHA-FRMDN",
-        ),
+        ("car-racing-dream-rmdn", "SHA-RMDN"),
+        ("car-racing-dream-frmdn", "SHA-FRMDN"),
         (
             "likelihood",
             "3595a43dc736dbdab9dee4898a9d7571624ecd08b3e7bf09989a2aedff297495",

@@ -14,7 +14,7 @@ use crate::{
     memory::Scratch,
     rollout::{ActingModel, Outcome},
     run::{DreamsConfig, EpisodeStore, LatentEpisode, Result, RunError, RunFolder},
-    stages::{held_out_indices, training_indices},
+    stages::{held_out, training_indices},
 };
 
 /// Episodes that rewards and actions are measured on, of each kind.
@@ -29,16 +29,37 @@ pub(super) struct Dreams<'a> {
     config: &'a DreamsConfig,
     model: &'a ActingModel,
     store: EpisodeStore,
-    /// Episodes to begin in: those of drivers, the rounds' own, held-out ones.
-    training: Vec<usize>,
-    own: Vec<usize>,
-    held_out: Vec<usize>,
+    /// Episodes to begin in.
+    training: Episodes,
+    /// The same for tests.
+    held_out: Episodes,
     price: Price,
     /// Mean rewards of [`SPAN`] steps: the lowest quarter of them ends at the first, the lower half at
     /// the second.
     quartiles: [f32; 2],
     /// Episodes of the data can end by themselves.
     ends: bool,
+}
+
+/// Those of the data's drivers, and the rounds' own.
+struct Episodes {
+    driven: Vec<usize>,
+    own: Vec<usize>,
+}
+
+impl Episodes {
+    /// `episodes`, of which the drivers' are the first `driven`.
+    fn new(episodes: impl Iterator<Item = usize>, driven: usize) -> Self {
+        let (driven, own) = episodes.partition(|&i| i < driven);
+        Self { driven, own }
+    }
+
+    /// One of them, one of the rounds' own with the probability `share`, as far as there are any.
+    fn choose(&self, share: f64, rng: &mut Pcg64) -> usize {
+        let is_own = !self.own.is_empty() && rng.random::<f64>() < share;
+        let from = if is_own { &self.own } else { &self.driven };
+        from[rng.random_range(0..from.len())]
+    }
 }
 
 /// Where in an episode a dream begins.
@@ -56,22 +77,21 @@ impl<'a> Dreams<'a> {
         model: &'a ActingModel,
     ) -> Result<Self> {
         let collect = &folder.preset().collect;
-        let (training, own): (Vec<usize>, Vec<usize>) =
-            training_indices(collect.episodes).partition(|&i| i < collect.driven());
+        let driven = collect.driven();
+        let held_out = (0..collect.episodes).filter(|&i| held_out(i));
         let mut dreams = Self {
             config,
             store: folder.latents(),
-            held_out: held_out_indices(collect.driven()).collect(),
-            training,
-            own,
+            training: Episodes::new(training_indices(collect.episodes), driven),
+            held_out: Episodes::new(held_out, driven),
             price: Price::of(&model.actions, 0.0, &[]),
             quartiles: [0.0; 2],
             ends: false,
             model,
         };
         let (mut rewards, mut actions) = (Vec::new(), Vec::new());
-        let latest = dreams.own.iter().rev().take(MEASURED);
-        for &index in dreams.training.iter().take(MEASURED).chain(latest) {
+        let latest = dreams.training.own.iter().rev().take(MEASURED);
+        for &index in dreams.training.driven.iter().take(MEASURED).chain(latest) {
             let episode = dreams.load(index)?;
             let spans = episode.rewards.windows(SPAN);
             rewards.extend(spans.map(|span| span.iter().sum::<f32>() / SPAN as f32));
@@ -128,31 +148,20 @@ impl<'a> Dreams<'a> {
         count: usize,
     ) -> Result<Vec<Vec<Outcome>>> {
         let mut rng = stream(seed, "controller/dreams", &[generation]);
-        let starts = self.starts(count, &mut rng, |rng| {
-            let own = !self.own.is_empty() && rng.random::<f64>() < self.config.own;
-            let from = if own { &self.own } else { &self.training };
-            from[rng.random_range(0..from.len())]
-        })?;
+        let starts = self.starts(count, &mut rng, &self.training)?;
         self.dream(&starts, rng.random(), candidates)
     }
 
     /// Tests `controller` in dreams that are the same for all means of a round.
     pub fn test(&self, seed: u64, count: usize, controller: &Controller) -> Result<Vec<Outcome>> {
         let mut rng = stream(seed, "controller/dreams/test", &[]);
-        let starts = self.starts(count, &mut rng, |rng| {
-            self.held_out[rng.random_range(0..self.held_out.len())]
-        })?;
+        let starts = self.starts(count, &mut rng, &self.held_out)?;
         let mut outcomes = self.dream(&starts, rng.random(), &[controller])?;
         Ok(outcomes.swap_remove(0))
     }
 
-    /// `count` states of the episodes that `choose` chooses.
-    fn starts(
-        &self,
-        count: usize,
-        rng: &mut Pcg64,
-        choose: impl Fn(&mut Pcg64) -> usize,
-    ) -> Result<Vec<Start>> {
+    /// `count` states of `episodes`.
+    fn starts(&self, count: usize, rng: &mut Pcg64, episodes: &Episodes) -> Result<Vec<Start>> {
         let share = |share: f64| (share * count as f64).round() as usize;
         let (beginning, lost) = (share(self.config.beginning), share(self.config.lost));
         let mut drawn = Vec::with_capacity(count);
@@ -166,7 +175,10 @@ impl<'a> Dreams<'a> {
                 Place::Beginning => 1,
                 _ => TRIES / 10,
             };
-            let episodes: Vec<usize> = (0..candidates).map(|_| choose(rng)).collect();
+            let share = self.config.own;
+            let episodes: Vec<usize> = (0..candidates)
+                .map(|_| episodes.choose(share, rng))
+                .collect();
             drawn.push((place, episodes, rng.random::<u64>()));
         }
         let starts = drawn.par_iter().enumerate();
