@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_looks_alike_is_of_another_episode() {
-        let world = worlds::World::open("pursuit", &Default::default()).unwrap();
+        let world = worlds::World::open("car-racing", &Default::default()).unwrap();
         let mut point = None;
         let mut look = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
             point = StartPoint::of(&moment);

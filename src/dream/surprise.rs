@@ -293,11 +293,11 @@ mod tests {
         );
     }
 
-    /// Altered figures 1, 3, 5 against 0, 2, 4: 1 wins once, 3 twice, 5 three times, of nine.
+    /// Altered figures 1, 3, 5 against 0, 2, 1: 1 wins once and once half, 3 and 5 three times, of nine.
     #[test]
     fn the_area_is_the_share_of_pairs_that_are_told_apart() {
-        let told = area(&[[1.0, 0.0], [3.0, 2.0], [5.0, 4.0]]);
-        assert!((told.mean - 6.0 / 9.0).abs() < 1e-12, "{told:?}");
+        let told = area(&[[1.0, 0.0], [3.0, 2.0], [5.0, 1.0]]);
+        assert!((told.mean - 7.5 / 9.0).abs() < 1e-12, "{told:?}");
         assert!(
             told.ci95[0] < told.mean && told.mean <= told.ci95[1],
             "{told:?}"
