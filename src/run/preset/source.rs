@@ -260,8 +260,14 @@ mod tests {
             "car-racing-frmdn",
             "ec6095da92074acd6e7690488d1d70f72cad3df68bd4efa602d4ff1564ff8c7b",
         ),
-        ("car-racing-dream-rmdn", "SHA-RMDN"),
-        ("car-racing-dream-frmdn", "SHA-FRMDN"),
+        (
+            "car-racing-dream-rmdn",
+            "aa5c29f41d1887e862384e0ff3ab5612399ef6fcbac5a7c747e3d057e34d2d99",
+        ),
+        (
+            "car-racing-dream-frmdn",
+            "70b32ccb6fdc0ecff5cca4e6f907bbef588cec3dd8cebcb1dd3e93c105bb635f",
+        ),
         (
             "likelihood",
             "3595a43dc736dbdab9dee4898a9d7571624ecd08b3e7bf09989a2aedff297495",
