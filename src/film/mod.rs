@@ -78,7 +78,7 @@ pub fn drive(
 }
 
 /// The same, and with `surprise` a curve of it below: how many nats less likely than before the
-/// memory finds what is seen ([`Surprise`]).
+/// memory finds what is seen ([`crate::dream::Surprise`]).
 ///
 /// # Errors
 /// As [`drive`]; and if no agent drives, or its memory has no density.
