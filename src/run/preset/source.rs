@@ -266,7 +266,7 @@ mod tests {
         ),
         (
             "car-racing-dream-frmdn",
-            "70b32ccb6fdc0ecff5cca4e6f907bbef588cec3dd8cebcb1dd3e93c105bb635f",
+            "b99d48b29bea352cdd7dd0c9109b443469e063bdee66b45fb768260adf4d4beb",
         ),
         (
             "likelihood",
