@@ -35,6 +35,7 @@ pub use world::{DreamKind, DreamSettings, dream_world};
 use crate::{
     controller::{Actions, Controller},
     memory::{Memory, NoPrediction, Prediction, Scratch},
+    run::LatentEpisode,
 };
 
 /// Dreams that one thread works on at a time: enough rows for efficient matrix products, and few
@@ -51,6 +52,32 @@ pub struct Start {
     pub state: Vec<f32>,
     /// What is drawn is a function of this, of the root seed and of the step.
     pub chances: u64,
+}
+
+impl Start {
+    /// After `steps` steps of a recorded episode, which `memory` follows; V's means are what it sees.
+    ///
+    /// # Panics
+    /// If the episode has fewer steps.
+    pub fn in_episode(
+        memory: &dyn Memory,
+        episode: &LatentEpisode,
+        steps: usize,
+        chances: u64,
+        scratch: &mut Scratch,
+    ) -> Self {
+        let (d, a) = (episode.latent, episode.action_len);
+        let mut state = vec![0.0; memory.state_len()];
+        let latents = episode.mean.chunks_exact(d);
+        for (z, action) in latents.zip(episode.actions.chunks_exact(a)).take(steps) {
+            memory.step(1, z, action, &mut state, scratch);
+        }
+        Self {
+            latent: episode.mean[steps * d..(steps + 1) * d].to_vec(),
+            state,
+            chances,
+        }
+    }
 }
 
 /// Settings of dreams.

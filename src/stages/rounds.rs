@@ -1,17 +1,19 @@
 //! C, in one evolution or in rounds of dreams.
 
-use super::{Context, collect, controller, memory};
+use super::{Context, Evolution, collect, controller, memory};
 use crate::run::{Result, RunFolder};
 
 /// Evolves C. Where that is done in dreams, M learns between two rounds from real episodes that the
-/// candidates drive: each round is the stages with larger numbers ([`RunFolder::in_round`]), and what
-/// is done already is not done again.
+/// candidates drive: each round is the stages with larger numbers ([`RunFolder::in_round`]), from the
+/// round on that the evolution is in.
 pub fn rounds(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let config = &folder.preset().controller;
-    if config.dreams.is_none() {
+    let Some(dreams) = &config.dreams else {
         return controller::controller(folder, context);
-    }
-    for round in 0..config.rounds() {
+    };
+    let generation = Evolution::load(folder)?.map_or(0, |state| state.generation);
+    let begun = (generation / dreams.round).min(config.rounds() - 1);
+    for round in begun..config.rounds() {
         let folder = folder.in_round(round);
         if round > 0 {
             collect::collect(&folder, context)?;

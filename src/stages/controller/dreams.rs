@@ -21,8 +21,8 @@ use crate::{
 const MEASURED: usize = 100;
 /// Steps over which rewards are averaged.
 const SPAN: usize = 20;
-/// States that are looked at until one is as it should be.
-const TRIES: usize = 200;
+/// Episodes that are looked at, and states of each, until one is as it should be.
+const TRIES: usize = 20;
 
 /// Dreams of a round.
 pub(super) struct Dreams<'a> {
@@ -79,49 +79,50 @@ impl<'a> Dreams<'a> {
         let collect = &folder.preset().collect;
         let driven = collect.driven();
         let held_out = (0..collect.episodes).filter(|&i| held_out(i));
-        let mut dreams = Self {
-            config,
-            store: folder.latents(),
-            training: Episodes::new(training_indices(collect.episodes), driven),
-            held_out: Episodes::new(held_out, driven),
-            price: Price::of(&model.actions, 0.0, &[]),
-            quartiles: [0.0; 2],
-            ends: false,
-            model,
-        };
-        let (mut rewards, mut actions) = (Vec::new(), Vec::new());
-        let latest = dreams.training.own.iter().rev().take(MEASURED);
-        for &index in dreams.training.driven.iter().take(MEASURED).chain(latest) {
-            let episode = dreams.load(index)?;
+        let training = Episodes::new(training_indices(collect.episodes), driven);
+        let store = folder.latents();
+        let (mut rewards, mut actions, mut ends) = (Vec::new(), Vec::new(), false);
+        let latest = training.own.iter().rev().take(MEASURED);
+        for &index in training.driven.iter().take(MEASURED).chain(latest) {
+            let episode = store.load_latents(index, model.actions.width())?;
             let spans = episode.rewards.windows(SPAN);
             rewards.extend(spans.map(|span| span.iter().sum::<f32>() / SPAN as f32));
             actions.extend_from_slice(&episode.actions);
-            dreams.ends |= episode.terminated;
+            ends |= episode.terminated;
         }
         rewards.sort_by(f32::total_cmp);
-        if !rewards.is_empty() {
-            dreams.quartiles = [rewards[rewards.len() / 4], rewards[rewards.len() / 2]];
-        }
-        dreams.price = Price::of(&model.actions, config.price, &actions);
-        Ok(dreams)
+        // Where no episode is as long, none has a place that goes well or badly.
+        let quartile = |n: usize| rewards.get(n * rewards.len() / 4).copied().unwrap_or(0.0);
+        Ok(Self {
+            config,
+            store,
+            training,
+            held_out: Episodes::new(held_out, driven),
+            price: Price::of(&model.actions, config.price, &actions),
+            quartiles: [quartile(1), quartile(2)],
+            ends,
+            model,
+        })
     }
 
     /// What `candidates` come to in the first steps of a dream that begins where their own real episode
-    /// did, of `horizon` steps at most, and what they really came to in as many; the candidates drove
-    /// the episodes `episodes` in turn.
+    /// did, of `steps` steps at most, and what they really came to in as many; the candidates drove the
+    /// episodes `episodes` in turn.
     pub fn beside(
         &self,
         seed: u64,
         candidates: &[Controller],
         episodes: std::ops::Range<usize>,
+        steps: u32,
     ) -> Result<Vec<[f64; 2]>> {
-        let horizon = self.config.horizon as usize;
         let both = episodes.into_par_iter().map(|index| {
             let episode = self.load(index)?;
-            let start = self.start(&episode, 0, index as u64, &mut Scratch::default());
+            let memory = self.model.memory.as_ref();
+            let start =
+                Start::in_episode(memory, &episode, 0, index as u64, &mut Scratch::default());
             let candidate = &candidates[index % candidates.len()];
-            let dreamt = self.dream(&[start], seed, &[candidate])?;
-            let real = episode.rewards.iter().take(horizon);
+            let dreamt = self.dream(&[start], seed, &[candidate], steps)?;
+            let real = episode.rewards.iter().take(steps as usize);
             Ok([dreamt[0][0].score, real.map(|&r| f64::from(r)).sum()])
         });
         both.collect()
@@ -149,14 +150,15 @@ impl<'a> Dreams<'a> {
     ) -> Result<Vec<Vec<Outcome>>> {
         let mut rng = stream(seed, "controller/dreams", &[generation]);
         let starts = self.starts(count, &mut rng, &self.training)?;
-        self.dream(&starts, rng.random(), candidates)
+        self.dream(&starts, rng.random(), candidates, self.config.horizon)
     }
 
     /// Tests `controller` in dreams that are the same for all means of a round.
     pub fn test(&self, seed: u64, count: usize, controller: &Controller) -> Result<Vec<Outcome>> {
         let mut rng = stream(seed, "controller/dreams/test", &[]);
         let starts = self.starts(count, &mut rng, &self.held_out)?;
-        let mut outcomes = self.dream(&starts, rng.random(), &[controller])?;
+        let horizon = self.config.horizon;
+        let mut outcomes = self.dream(&starts, rng.random(), &[controller], horizon)?;
         Ok(outcomes.swap_remove(0))
     }
 
@@ -173,7 +175,7 @@ impl<'a> Dreams<'a> {
             };
             let candidates = match place {
                 Place::Beginning => 1,
-                _ => TRIES / 10,
+                _ => TRIES,
             };
             let share = self.config.own;
             let episodes: Vec<usize> = (0..candidates)
@@ -188,7 +190,8 @@ impl<'a> Dreams<'a> {
                 let episode = self.load(index)?;
                 let is_last = n + 1 == episodes.len();
                 if let Some(step) = self.place(*place, &episode, is_last, &mut rng) {
-                    return Ok(self.start(&episode, step, i as u64, scratch));
+                    let memory = self.model.memory.as_ref();
+                    return Ok(Start::in_episode(memory, &episode, step, i as u64, scratch));
                 }
             }
             unreachable!("the last episode has a place")
@@ -207,7 +210,7 @@ impl<'a> Dreams<'a> {
     ) -> Option<usize> {
         let [lost, half] = self.quartiles;
         let steps = episode.steps();
-        for _ in 0..TRIES / 10 {
+        for _ in 0..TRIES {
             let step = match place {
                 Place::Beginning => return Some(0),
                 _ => rng.random_range(0..steps),
@@ -228,35 +231,15 @@ impl<'a> Dreams<'a> {
         is_last.then(|| rng.random_range(0..steps))
     }
 
-    /// The state of `episode` after `steps` steps.
-    fn start(
-        &self,
-        episode: &LatentEpisode,
-        steps: usize,
-        chances: u64,
-        scratch: &mut Scratch,
-    ) -> Start {
-        let (d, a) = (episode.latent, episode.action_len);
-        let mut state = vec![0.0; self.model.memory.state_len()];
-        let latents = episode.mean.chunks_exact(d);
-        for (z, action) in latents.zip(episode.actions.chunks_exact(a)).take(steps) {
-            self.model.memory.step(1, z, action, &mut state, scratch);
-        }
-        Start {
-            latent: episode.mean[steps * d..(steps + 1) * d].to_vec(),
-            state,
-            chances,
-        }
-    }
-
     fn dream(
         &self,
         starts: &[Start],
         seed: u64,
         controllers: &[&Controller],
+        steps: u32,
     ) -> Result<Vec<Vec<Outcome>>> {
         let config = DreamConfig {
-            steps: self.config.horizon,
+            steps,
             temperature: self.config.temperature as f32,
             seed,
             ends: self.ends,

@@ -46,10 +46,12 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let config = &preset.controller;
     let saved = Evolution::load(folder)?;
     let of = Agent::model_checksum(folder)?;
-    // Between two rounds M has learned.
+    // Before the first generation of a round M has learned.
     let learned = config.dreams.as_ref().is_some_and(|dreams| {
-        let saved = saved.as_ref();
-        saved.is_some_and(|state| state.generation.is_multiple_of(dreams.round))
+        let first = (config.generations - 1) / dreams.round * dreams.round;
+        saved
+            .as_ref()
+            .is_some_and(|state| state.generation == first)
     });
     if !learned && saved.as_ref().is_some_and(|state| state.model != of) {
         return Err(RunError::refused(
@@ -246,14 +248,17 @@ pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> 
     let (model, candidates) = candidates(folder, &world)?;
     let dreams = Dreams::new(folder, config, &model)?;
     let all = preset.collect.episodes;
-    let pairs = dreams.beside(preset.seed, &candidates, all - config.episodes..all)?;
+    // A real episode has a limit of its own.
+    let steps = config.horizon.min(preset.collect.steps as u32);
+    let episodes = all - config.episodes..all;
+    let pairs = dreams.beside(preset.seed, &candidates, episodes, steps)?;
     let frames = dreams.frames(all)?;
     let of = |side: usize| pairs.iter().map(|pair| pair[side]).sum::<f64>() / pairs.len() as f64;
     let (dreamt, real, correlation) = (of(0), of(1), spearman(&pairs));
     context.report.say(&format!(
         "round {number}: in the first {} steps the candidates dreamt {dreamt:.1} and really came to \
          {real:.1} (rank correlation {correlation:.2}); {frames} real frames so far",
-        config.horizon
+        steps
     ));
     let line = json!({ "round": number, "dreamt": dreamt, "real": real,
         "rank_correlation": correlation, "frames": frames });

@@ -90,18 +90,9 @@ impl Dreamer<'_> {
 
     /// The real state of `episode` after `steps` steps.
     fn state(&self, episode: &LatentEpisode, steps: usize, scratch: &mut Scratch) -> Real {
-        let (d, a) = (episode.latent, episode.action_len);
-        let mut state = vec![0.0; self.memory.state_len()];
-        let latents = episode.mean.chunks_exact(d);
-        for (z, action) in latents.zip(episode.actions.chunks_exact(a)).take(steps) {
-            self.memory.step(1, z, action, &mut state, scratch);
-        }
+        let a = episode.action_len;
         Real {
-            start: Start {
-                latent: episode.mean[steps * d..(steps + 1) * d].to_vec(),
-                state,
-                chances: 0,
-            },
+            start: Start::in_episode(self.memory, episode, steps, 0, scratch),
             seed: episode.seed,
             actions: episode.actions[..steps * a].to_vec(),
             rewards: episode.rewards[..steps].to_vec(),
