@@ -404,13 +404,14 @@ fn draw(folder: &RunFolder, metrics: &std::path::Path) -> Result<()> {
             .filter_map(|l| Some((l["generation"].as_f64()?, l[key].as_f64()?)))
             .collect()
     };
+    let tested = match folder.preset().controller.dreams {
+        None => "the agent so far (score on selection tracks)",
+        Some(_) => "the agent so far (in dreams from held-out episodes)",
+    };
     let series = [
         Series::new("best candidate (fitness)", pick("fitness_best")),
         Series::new("mean of candidates (fitness)", pick("fitness_mean")),
-        Series::new(
-            "the agent so far (score on selection tracks)",
-            pick("selection_mean"),
-        ),
+        Series::new(tested, pick("selection_mean")),
     ];
     plot_curves(
         "Controller",
