@@ -58,5 +58,6 @@ pub mod rollout;
 pub mod run;
 pub mod stages;
 pub mod studies;
+pub mod training;
 pub mod vision;
 pub mod worlds;

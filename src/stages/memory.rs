@@ -26,7 +26,7 @@ use crate::{
     vision::{Encoder, EncoderScratch, Vae},
 };
 
-use training::saved;
+use training::is_finished;
 
 pub use latents::{Latents, held_out_batches};
 pub use training::{Job, train};
@@ -71,9 +71,8 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
     };
     for index in 0..members {
-        if let Some(saved) = saved(&directory(index))?
-            && saved.state.is_finished(config)
-        {
+        let round = (preset.controller.dreams.as_ref()).filter(|_| !own.is_empty());
+        if is_finished(directory(index), config, round)? {
             // Killed between the last checkpoint and the picture.
             if index + 1 == members && !folder.path(PICTURE).exists() {
                 draw(folder, &directory(index).join("metrics.jsonl"))?;

@@ -130,21 +130,3 @@ pub(crate) fn training_indices(episodes: usize) -> impl Iterator<Item = usize> {
 pub(crate) fn held_out_indices(episodes: usize) -> impl Iterator<Item = usize> {
     (0..episodes).filter(|&i| held_out(i)).take(100)
 }
-
-/// Cosine from `start` at update 0 to `end` times it at `updates`.
-fn learning_rate(start: f64, end: f64, update: u64, updates: u64) -> f64 {
-    let part = update as f64 / updates as f64;
-    start * (0.5 * (1.0 + end) + 0.5 * (1.0 - end) * libm::cos(std::f64::consts::PI * part))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_learning_rate_falls_to_a_part_of_itself() {
-        assert!((learning_rate(2.0, 0.1, 0, 100) - 2.0).abs() < 1e-12);
-        assert!((learning_rate(2.0, 0.1, 50, 100) - 1.1).abs() < 1e-12);
-        assert!((learning_rate(2.0, 0.1, 100, 100) - 0.2).abs() < 1e-12);
-    }
-}

@@ -6,14 +6,13 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out_indices, learning_rate, training_indices, windows::Windows};
+use super::{Context, held_out_indices, training_indices, windows::Windows};
 use crate::{
     agent::Agent,
     memory::posterior_entropy,
     pictures::{Panel, Series, plot_curves},
-    run::{
-        Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder, VisionTraining,
-    },
+    run::{Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder},
+    training::{Evaluation, Learner, Length, Place, Progress, figures, learning_rate, train},
     vision::{
         BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeConfig, VaeState,
         VaeTrainer, VaeTrainerConfig, rare_error,
@@ -27,23 +26,18 @@ const HELD_OUT_FRAMES: usize = 1024;
 /// Frames of the picture of reconstructions.
 const SHOWN: usize = 12;
 
-const METRICS: &str = "vision/metrics.jsonl";
 const LAST_PICTURE: &str = "pictures/vision-kl.png";
 /// Part of the target by which the KL of saved weights may be above it: with more nats any V draws
 /// better.
 const MORE_NATS: f64 = 0.1;
 
-/// The state of the training besides weights and moments.
+/// What a training needs to go on besides tensors and counts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct State {
     trainer: VaeState,
-    update: u64,
-    /// Lowest held-out loss (at the present β) and the update it was seen at.
-    best: Option<(f64, u64)>,
-    /// Held-out losses since then.
-    stale: u64,
     /// Sums over the updates since the last held-out loss.
     sums: [f64; 3],
+    /// Number of these updates.
     count: u64,
 }
 
@@ -52,12 +46,20 @@ struct State {
 pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.vision;
-    let metrics_path = folder.path(METRICS);
-    let (trainer, state) = trainer(folder)?;
-    if state.is_finished(config) {
+    let place = Place {
+        directory: folder.path("vision"),
+        kind: CheckpointKind::VisionState,
+    };
+    let length = Length {
+        updates: config.updates,
+        evaluate_every: config.evaluate_every,
+        patience: Some(config.patience),
+    };
+    let (trainer, state, progress) = trainer(folder, &place)?;
+    if progress.is_finished(&length) {
         // Killed between the last checkpoint and the pictures.
         if !folder.path(LAST_PICTURE).exists() {
-            draw(folder, &metrics_path)?;
+            draw(folder, &place.metrics())?;
         }
         return Ok(());
     }
@@ -68,7 +70,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     }
     let held_out = held_out_frames(folder, &spec)?;
     let store = folder.episodes();
-    let mut windows = Windows::new(
+    let windows = Windows::new(
         "vision/window",
         preset.seed,
         training_indices(preset.collect.episodes).collect(),
@@ -76,48 +78,30 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         config.window_updates,
         move |i| store.load(i, Some(&spec)),
     );
-    let mut training = Training {
+    let mut learner = VisionLearner {
         folder,
-        context,
         trainer: trainer.on(context.device.burn()),
+        sums: state.sums,
+        count: state.count,
         held_out,
-        metrics: Metrics::resume(&metrics_path, "update", state.update)?,
-        state,
+        windows,
         frames: Vec::new(),
     };
-    context
-        .report
-        .begin("vision", "updates", training.state.update, config.updates);
-    let outcome = loop {
-        if training.state.is_finished(config) {
-            break Ok(());
-        }
-        if context.stop.is_set() {
-            break training.save().and_then(|()| context.check());
-        }
-        let step = training.step(&mut windows);
-        if step.is_err() {
-            break step;
-        }
-    };
-    context.report.end();
-    outcome?;
-    draw(folder, &metrics_path)
+    let terminal = (context.report, context.stop);
+    train("vision", &mut learner, progress, &length, &place, terminal)?;
+    draw(folder, &place.metrics())
 }
 
 /// The trainer and its state as they were saved, or fresh ones.
-fn trainer(folder: &RunFolder) -> Result<(VaeTrainer, State)> {
-    let (preset, kind) = (folder.preset(), CheckpointKind::VisionState);
-    let path = folder.path("vision/state.safetensors");
-    if path.exists() {
-        let Checkpoint { tensors, state } = Checkpoint::<State>::load(&path, kind)?;
-        let damaged = |what: String| RunError::damaged(&path, what, kind.recovery());
-        if state.trainer.model != preset.vision.model {
-            return Err(damaged("its V has another size than the run's".into()));
+fn trainer(folder: &RunFolder, place: &Place) -> Result<(VaeTrainer, State, Progress)> {
+    let preset = folder.preset();
+    if let Some(Checkpoint { tensors, state }) = place.saved::<State>()? {
+        if state.own.trainer.model != preset.vision.model {
+            return Err(place.damaged("its V has another size than the run's"));
         }
-        let trainer =
-            VaeTrainer::restore(&state.trainer, &tensors).map_err(|e| damaged(e.to_string()))?;
-        return Ok((trainer, state));
+        let trainer = VaeTrainer::restore(&state.own.trainer, &tensors);
+        let trainer = trainer.map_err(|e| place.damaged(e.to_string()))?;
+        return Ok((trainer, state.own, state.progress));
     }
     let config = VaeTrainerConfig {
         beta: BetaConfig {
@@ -131,49 +115,43 @@ fn trainer(folder: &RunFolder) -> Result<(VaeTrainer, State)> {
     let trainer = VaeTrainer::new(&Vae::init(preset.vision.model, preset.seed), config);
     let state = State {
         trainer: trainer.save().0,
-        update: 0,
-        best: None,
-        stale: 0,
         sums: [0.0; 3],
         count: 0,
     };
-    Ok((trainer, state))
-}
-
-impl State {
-    /// Whether the last update is made, or the held-out loss has stopped falling.
-    fn is_finished(&self, config: &VisionTraining) -> bool {
-        self.update >= config.updates || self.stale >= config.patience
-    }
+    Ok((trainer, state, Progress::default()))
 }
 
 /// V in training.
-struct Training<'a> {
+struct VisionLearner<'a> {
     folder: &'a RunFolder,
-    context: &'a Context<'a>,
     trainer: VaeTrainer,
-    state: State,
+    /// See [`State`].
+    sums: [f64; 3],
+    count: u64,
     /// Frames of the held-out loss.
     held_out: Vec<u8>,
-    metrics: Metrics,
+    windows: Windows<Episode>,
     /// The batch, reused from update to update.
     frames: Vec<u8>,
 }
 
-impl Training<'_> {
-    /// One update, and the held-out evaluation where one is due.
-    fn step(&mut self, windows: &mut Windows<Episode>) -> Result<()> {
-        let (preset, update) = (self.folder.preset(), self.state.update);
-        let config = &preset.vision;
-        let episodes = windows.at(update)?;
-        batch(
-            episodes,
-            config.batch,
-            preset.seed,
-            update,
-            &mut self.frames,
-        );
-        let rate = learning_rate(config.learning_rate, FINAL_RATE, update, config.updates);
+impl VisionLearner<'_> {
+    /// Adam's rate of an update.
+    fn rate(&self, update: u64) -> f64 {
+        let config = &self.folder.preset().vision;
+        learning_rate(config.learning_rate, FINAL_RATE, update, config.updates)
+    }
+}
+
+impl Learner for VisionLearner<'_> {
+    type State = State;
+
+    fn step(&mut self, update: u64) -> Result<String> {
+        let preset = self.folder.preset();
+        let rate = self.rate(update);
+        let episodes = self.windows.at(update)?;
+        let (size, seed) = (preset.vision.batch, preset.seed);
+        batch(episodes, size, seed, update, &mut self.frames);
         let step = self
             .trainer
             .step(&self.frames, rate, update, preset.seed)
@@ -183,66 +161,30 @@ impl Training<'_> {
                 update: e.update,
                 path: self.folder.path("vision"),
             })?;
-        self.state.update += 1;
-        self.state.count += 1;
+        self.count += 1;
         let figures = [step.squared_error, step.kl, step.loss];
-        for (sum, figure) in self.state.sums.iter_mut().zip(figures) {
+        for (sum, figure) in self.sums.iter_mut().zip(figures) {
             *sum += figure;
         }
-        self.context.report.advance(
-            self.state.update,
-            &format!(
-                "KL {:.1} nats, β {:.3}, pixel MSE {:.5}",
-                step.kl,
-                self.trainer.beta(),
-                step.mse
-            ),
-        );
-        let update = self.state.update;
-        if update.is_multiple_of(config.evaluate_every) || update == config.updates {
-            self.evaluate(rate)?;
-        }
-        Ok(())
+        let beta = self.trainer.beta();
+        Ok(format!(
+            "KL {:.1} nats, β {beta:.3}, pixel MSE {:.5}",
+            step.kl, step.mse
+        ))
     }
 
-    fn save(&mut self) -> Result<()> {
-        let (trainer, tensors) = self.trainer.save();
-        self.state.trainer = trainer;
-        let checkpoint = Checkpoint {
-            tensors,
-            state: &self.state,
-        };
-        let path = self.folder.path("vision/state.safetensors");
-        checkpoint.save(&path, CheckpointKind::VisionState)
-    }
-
-    /// Held-out loss, the weights if it is the lowest, reconstructions, a line of metrics, the
-    /// checkpoint.
-    fn evaluate(&mut self, rate: f64) -> Result<()> {
+    fn evaluate(&mut self, update: u64) -> Result<Evaluation> {
         let evaluation = self.trainer.evaluate(&self.held_out);
-        let (folder, state) = (self.folder, &mut self.state);
+        let config = &self.folder.preset().vision;
         // Only reconstruction is compared, at the target KL: a loss with another β is another loss,
         // and β moves. Weights with more nats than allowed come after all others.
-        let above = evaluation.kl > (1.0 + MORE_NATS) * folder.preset().vision.target_kl;
+        let above = evaluation.kl > (1.0 + MORE_NATS) * config.target_kl;
         let score = evaluation.squared_error + if above { FRAME as f64 } else { 0.0 };
-        if state.best.is_none_or(|(best, _)| score < best) {
-            state.best = Some((score, state.update));
-            state.stale = 0;
-            let weights = self.trainer.weights();
-            Agent::save_vision(folder, weights)?;
-            reconstructions(folder, weights, &self.held_out)?;
-            posterior(folder, weights, &self.held_out)?;
-        } else {
-            state.stale += 1;
-        }
-        let n = state.count.max(1) as f64;
+        let [reconstruction, kl, loss] = self.sums.map(|sum| sum / self.count.max(1) as f64);
         let mut line = json!({
-            "update": state.update,
-            "kept": state.best.map(|(_, update)| update),
-            "learning_rate": rate,
+            "learning_rate": self.rate(update - 1),
             "beta": self.trainer.beta(),
-            "train": { "reconstruction": state.sums[0] / n, "kl": state.sums[1] / n,
-            "loss": state.sums[2] / n },
+            "train": { "reconstruction": reconstruction, "kl": kl, "loss": loss },
             "held_out": {
                 "reconstruction": evaluation.squared_error,
                 "pixel_mse": evaluation.mse,
@@ -250,23 +192,37 @@ impl Training<'_> {
                 "active": evaluation.active,
             },
         });
-        let config = &folder.preset().vision;
         if config.rare > 0.0 {
             let error = rare_pixels(config.model, self.trainer.weights(), &self.held_out)?;
             line["held_out"]["rare_mse"] = json!(error);
         }
-        state.sums = [0.0; 3];
-        state.count = 0;
-        let update = state.update;
-        // The line first: lines after the last checkpoint are dropped on resume, a missing one
-        // would stay missing.
-        self.metrics.append(&line)?;
-        self.save()?;
-        self.context.report.say(&format!(
-            "vision {update}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
-            evaluation.mse, evaluation.kl, evaluation.active
-        ));
-        Ok(())
+        (self.sums, self.count) = ([0.0; 3], 0);
+        Ok(Evaluation {
+            score,
+            figures: figures(line),
+            best: None,
+            said: format!(
+                "vision {update}: held-out pixel MSE {:.5}, KL {:.1} nats, {} active dimensions",
+                evaluation.mse, evaluation.kl, evaluation.active
+            ),
+        })
+    }
+
+    fn keep(&mut self) -> Result<()> {
+        let (folder, weights) = (self.folder, self.trainer.weights());
+        Agent::save_vision(folder, weights)?;
+        reconstructions(folder, weights, &self.held_out)?;
+        posterior(folder, weights, &self.held_out)
+    }
+
+    fn save(&self) -> (Params, State) {
+        let (trainer, tensors) = self.trainer.save();
+        let state = State {
+            trainer,
+            sums: self.sums,
+            count: self.count,
+        };
+        (tensors, state)
     }
 }
 

@@ -1,55 +1,35 @@
 //! Training of one memory on the latents of a run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use frmdn_engine::random::{Pcg64, stream};
+use frmdn_engine::{
+    Params,
+    random::{Pcg64, stream},
+};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    super::{Context, learning_rate, windows::Windows},
+    super::{Context, windows::Windows},
     latents::Latents,
 };
 use crate::{
     memory::{MemoryState, MemoryTrainer, SequenceBatch},
     run::{
-        Checkpoint, CheckpointKind, DreamsConfig, LatentEpisode, MemoryTraining, Metrics, Result,
-        RunError,
+        Checkpoint, CheckpointKind, DreamsConfig, LatentEpisode, MemoryTraining, Result, RunError,
     },
+    training::{self, Evaluation, Learner, Length, Place, Progress, figures, learning_rate},
 };
 
-/// The state of a training besides weights and moments.
+/// What a training needs to go on besides tensors and counts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     trainer: MemoryState,
-    update: u64,
-    /// Lowest held-out NLL in nats a step and the update it was seen at.
-    best: Option<(f64, u64)>,
-    /// Held-out losses since then.
-    stale: u64,
     /// Sum of the training NLL since the last held-out loss.
     sum: f64,
+    /// Number of these updates.
     count: u64,
-}
-
-impl State {
-    /// The state of a trainer that has made no update.
-    fn fresh(trainer: &MemoryTrainer) -> Self {
-        Self {
-            trainer: trainer.state(),
-            update: 0,
-            best: None,
-            stale: 0,
-            sum: 0.0,
-            count: 0,
-        }
-    }
-
-    /// Whether the last update is made, or the held-out likelihood has stopped rising.
-    pub(super) fn is_finished(&self, config: &MemoryTraining) -> bool {
-        self.update >= config.updates || self.stale >= config.patience
-    }
 }
 
 /// One memory to be trained.
@@ -72,57 +52,59 @@ pub struct Job<'a> {
     pub held_out: (Vec<SequenceBatch>, f64),
 }
 
-/// The last checkpoint of the training in `directory`, if there is one.
-pub(super) fn saved(directory: &Path) -> Result<Option<Checkpoint<State>>> {
-    let path = directory.join("state.safetensors");
-    if !path.exists() {
-        return Ok(None);
+/// Whether the training in `directory` has come to its end; of a round of dreams, if `round` says so.
+///
+/// # Errors
+/// If its state cannot be read, or is damaged.
+pub(super) fn is_finished(
+    directory: PathBuf,
+    config: &MemoryTraining,
+    round: Option<&DreamsConfig>,
+) -> Result<bool> {
+    let saved = place(directory).saved::<State>()?;
+    Ok(saved.is_some_and(|saved| saved.state.progress.is_finished(&length(config, round))))
+}
+
+fn place(directory: PathBuf) -> Place {
+    Place {
+        directory,
+        kind: CheckpointKind::MemoryState,
     }
-    let kind = CheckpointKind::MemoryState;
-    Checkpoint::load(&path, kind).map(Some)
+}
+
+/// In a round the last weights are kept, and it has no early end.
+fn length(config: &MemoryTraining, round: Option<&DreamsConfig>) -> Length {
+    let (evaluate_every, patience) = match round {
+        Some(_) => (config.updates, None),
+        None => (config.evaluate_every, Some(config.patience)),
+    };
+    Length {
+        updates: config.updates,
+        evaluate_every,
+        patience,
+    }
 }
 
 /// Trains to the last update, or until the held-out likelihood has stopped rising; resumes by
 /// itself. The weights of the best held-out likelihood are in `weights.safetensors`.
 pub fn train(job: Job<'_>, context: &Context<'_>) -> Result<()> {
-    let config = job.config;
-    let (trainer, mut state) = job.trainer()?;
-    let mut trainer = trainer.on(context.device.burn());
-    let mut windows = [
+    let (trainer, state, progress) = job.trainer()?;
+    let windows = [
         job.windows("memory/window", &job.training),
         job.windows("memory/own", &job.own),
     ];
-    let path = job.directory.join("metrics.jsonl");
-    let mut metrics = Metrics::resume(&path, "update", state.update)?;
-    let name = format!("memory {}", config.model.variant);
-    context
-        .report
-        .begin(&name, "updates", state.update, config.updates);
-    let outcome = loop {
-        if state.is_finished(config) {
-            break Ok(());
-        }
-        if job.round().is_some() {
-            state.stale = 0;
-        }
-        if context.stop.is_set() {
-            break job
-                .save(&trainer, &mut state)
-                .and_then(|()| context.check());
-        }
-        let step = job.step(
-            &mut trainer,
-            &mut state,
-            &mut windows,
-            &mut metrics,
-            context,
-        );
-        if step.is_err() {
-            break step;
-        }
+    let mut learner = MemoryLearner {
+        job: &job,
+        trainer: trainer.on(context.device.burn()),
+        sum: state.sum,
+        count: state.count,
+        windows,
     };
-    context.report.end();
-    outcome
+    let name = format!("memory {}", job.config.model.variant);
+    let length = length(job.config, job.round());
+    let place = place(job.directory.clone());
+    let terminal = (context.report, context.stop);
+    training::train(&name, &mut learner, progress, &length, &place, terminal)
 }
 
 impl Job<'_> {
@@ -159,56 +141,29 @@ impl Job<'_> {
     }
 
     /// The trainer and its state as they were saved, or fresh ones.
-    fn trainer(&self) -> Result<(MemoryTrainer, State)> {
+    fn trainer(&self) -> Result<(MemoryTrainer, State, Progress)> {
         let (model, latent, actions) = (&self.config.model, self.latent, self.actions);
-        let Some(Checkpoint { tensors, state }) = saved(&self.directory)? else {
+        let place = place(self.directory.clone());
+        let Some(Checkpoint { tensors, state }) = place.saved::<State>()? else {
             let trainer = MemoryTrainer::new(model, latent, actions, self.seed);
-            let state = State::fresh(&trainer);
-            return Ok((trainer, state));
+            let state = State {
+                trainer: trainer.state(),
+                sum: 0.0,
+                count: 0,
+            };
+            return Ok((trainer, state, Progress::default()));
         };
-        let trainer =
-            MemoryTrainer::restore(model, latent, actions, self.seed, &tensors, &state.trainer);
-        let damaged = |what: String| {
-            let path = self.directory.join("state.safetensors");
-            RunError::damaged(&path, what, CheckpointKind::MemoryState.recovery())
-        };
-        let trainer = trainer.map_err(|e| damaged(e.to_string()))?;
+        let (own, seed) = (state.own, self.seed);
+        let trainer = MemoryTrainer::restore(model, latent, actions, seed, &tensors, &own.trainer);
+        let trainer = trainer.map_err(|e| place.damaged(e.to_string()))?;
         // None before the first update.
         let (last, expected) = (trainer.last().len(), 2 * self.config.batch * model.hidden);
         if last != 0 && last != expected {
-            return Err(damaged(format!(
+            return Err(place.damaged(format!(
                 "tensor `last` has {last} values, {expected} are needed"
             )));
         }
-        Ok((trainer, state))
-    }
-
-    /// One update, and the held-out evaluation where one is due.
-    fn step(
-        &self,
-        trainer: &mut MemoryTrainer,
-        state: &mut State,
-        windows: &mut [Windows<LatentEpisode>; 2],
-        metrics: &mut Metrics,
-        context: &Context<'_>,
-    ) -> Result<()> {
-        let (config, update) = (self.config, state.update);
-        let batch = self.batch(windows, update, trainer.last())?;
-        let rate = self.rate(update);
-        let step = trainer
-            .step(&batch, rate, update)
-            .map_err(|e| self.non_finite(e.tensor, e.update))?;
-        state.update += 1;
-        state.count += 1;
-        state.sum += step.nll;
-        context
-            .report
-            .advance(state.update, &format!("NLL {:.2} nats a step", step.nll));
-        let is_due = self.round().is_none() && state.update.is_multiple_of(config.evaluate_every);
-        if is_due || state.update == config.updates {
-            self.evaluate(trainer, state, rate, metrics, context)?;
-        }
-        Ok(())
+        Ok((trainer, own, state.progress))
     }
 
     /// The batch of an update: segments of random episodes, or the next segments of episodes that
@@ -287,69 +242,80 @@ impl Job<'_> {
             path: self.directory.clone(),
         }
     }
+}
 
-    fn save(&self, trainer: &MemoryTrainer, state: &mut State) -> Result<()> {
-        state.trainer = trainer.state();
-        let checkpoint = Checkpoint {
-            tensors: trainer.tensors(),
-            state: &*state,
-        };
-        let path = self.directory.join("state.safetensors");
-        checkpoint.save(&path, CheckpointKind::MemoryState)
+/// M in training.
+struct MemoryLearner<'a> {
+    job: &'a Job<'a>,
+    trainer: MemoryTrainer,
+    /// See [`State`].
+    sum: f64,
+    count: u64,
+    /// Of the recorded episodes, and of the rounds' own.
+    windows: [Windows<LatentEpisode>; 2],
+}
+
+impl Learner for MemoryLearner<'_> {
+    type State = State;
+
+    fn step(&mut self, update: u64) -> Result<String> {
+        let job = self.job;
+        let batch = job.batch(&mut self.windows, update, self.trainer.last())?;
+        let step = self
+            .trainer
+            .step(&batch, job.rate(update), update)
+            .map_err(|e| job.non_finite(e.tensor, e.update))?;
+        self.count += 1;
+        self.sum += step.nll;
+        Ok(format!("NLL {:.2} nats a step", step.nll))
     }
 
-    /// Held-out likelihood, the weights if it is the best, a line of metrics, the checkpoint.
-    fn evaluate(
-        &self,
-        trainer: &MemoryTrainer,
-        state: &mut State,
-        rate: f64,
-        metrics: &mut Metrics,
-        context: &Context<'_>,
-    ) -> Result<()> {
-        let (batches, floor) = &self.held_out;
-        let evaluation = trainer.evaluate(batches);
+    fn evaluate(&mut self, update: u64) -> Result<Evaluation> {
+        let (batches, floor) = &self.job.held_out;
+        let evaluation = self.trainer.evaluate(batches);
         if !evaluation.nll.is_finite() {
-            return Err(self.non_finite("the held-out NLL".into(), state.update));
-        }
-        let is_best = state.best.is_none_or(|(best, _)| evaluation.nll < best);
-        if is_best || self.round().is_some() {
-            state.best = Some((evaluation.nll, state.update));
-            state.stale = 0;
-            let checkpoint = Checkpoint {
-                tensors: trainer.weights().clone(),
-                state: self.config.model,
-            };
-            let path = self.directory.join("weights.safetensors");
-            checkpoint.save(&path, CheckpointKind::Memory)?;
-        } else {
-            state.stale += 1;
+            let what = "the held-out NLL".into();
+            return Err(self.job.non_finite(what, update));
         }
         let line = json!({
-            "update": state.update,
-            "kept": state.best.map(|(_, update)| update),
-            "learning_rate": rate,
-            "train_nll": state.sum / state.count.max(1) as f64,
+            "learning_rate": self.job.rate(update - 1),
+            "train_nll": self.sum / self.count.max(1) as f64,
             "held_out_nll": evaluation.nll,
-            "best_nll": state.best.map(|(nll, _)| nll),
             "floor": floor,
             "reward_mse": evaluation.reward_mse,
             "reward_correlation": evaluation.reward_correlation,
             "done_bce": evaluation.done_bce,
         });
-        (state.sum, state.count) = (0.0, 0);
-        // The line first: lines after the last checkpoint are dropped on resume, a missing one
-        // would stay missing.
-        metrics.append(&line)?;
-        self.save(trainer, state)?;
-        context.report.say(&format!(
-            "memory {}: held-out NLL {:.2} nats a step, {:.2} above the floor; reward correlation \
-             {:.2}",
-            state.update,
-            evaluation.nll,
-            evaluation.nll - floor,
-            evaluation.reward_correlation
-        ));
-        Ok(())
+        (self.sum, self.count) = (0.0, 0);
+        Ok(Evaluation {
+            score: evaluation.nll,
+            figures: figures(line),
+            best: Some("best_nll"),
+            said: format!(
+                "memory {update}: held-out NLL {:.2} nats a step, {:.2} above the floor; reward \
+                 correlation {:.2}",
+                evaluation.nll,
+                evaluation.nll - floor,
+                evaluation.reward_correlation
+            ),
+        })
+    }
+
+    fn keep(&mut self) -> Result<()> {
+        let checkpoint = Checkpoint {
+            tensors: self.trainer.weights().clone(),
+            state: self.job.config.model,
+        };
+        let path = self.job.directory.join("weights.safetensors");
+        checkpoint.save(&path, CheckpointKind::Memory)
+    }
+
+    fn save(&self) -> (Params, State) {
+        let state = State {
+            trainer: self.trainer.state(),
+            sum: self.sum,
+            count: self.count,
+        };
+        (self.trainer.tensors(), state)
     }
 }
