@@ -21,7 +21,7 @@ const UPDATES: u64 = 600;
 fn sequences(seed: u64) -> SequenceBatch {
     let mut rng = stream(seed, "example/sequences", &[]);
     let mut batch = SequenceBatch::zeros(STEPS, SEQUENCES, LATENT, ACTIONS);
-    fill_uniform(&mut rng, 1.0, &mut batch.actions);
+    fill_uniform(&mut rng, 1.0, &mut batch.given);
     let mut noise = vec![0.0; STEPS * SEQUENCES * 2];
     fill_normal(&mut rng, &mut noise);
     let mut angles = vec![0.0f32; SEQUENCES];
@@ -30,11 +30,11 @@ fn sequences(seed: u64) -> SequenceBatch {
     for t in 0..STEPS {
         for b in 0..SEQUENCES {
             let row = t * SEQUENCES + b;
-            batch.z[2 * row..2 * row + 2].copy_from_slice(&z[b]);
-            angles[b] += batch.actions[row] + 0.4 * noise[2 * row];
+            batch.seen[2 * row..2 * row + 2].copy_from_slice(&z[b]);
+            angles[b] += batch.given[row] + 0.4 * noise[2 * row];
             let radius = 1.0 + 0.05 * noise[2 * row + 1];
             z[b] = [radius * angles[b].cos(), radius * angles[b].sin()];
-            batch.z_next[2 * row..2 * row + 2].copy_from_slice(&z[b]);
+            batch.next[2 * row..2 * row + 2].copy_from_slice(&z[b]);
         }
     }
     batch.mask.fill(1.0);

@@ -54,6 +54,7 @@ pub mod memory;
 pub mod parity;
 pub mod pictures;
 pub mod pilot;
+pub mod recurrent;
 pub mod rollout;
 pub mod run;
 pub mod stages;

@@ -222,10 +222,10 @@ pub fn memory(
     let mut data = SequenceBatch::zeros(sequence, batch, latent, actions);
     let mut rng = stream(1, "measure/memory", &[]);
     for part in [
-        &mut data.z,
-        &mut data.z_next,
-        &mut data.actions,
-        &mut data.reward,
+        &mut data.seen,
+        &mut data.next,
+        &mut data.given,
+        &mut data.targets.reward,
     ] {
         fill_normal(&mut rng, part);
     }

@@ -58,9 +58,9 @@ fn every_variant_gives_pytorchs_likelihoods_rewards_and_ends() {
         seen.push(config.variant);
         let params = golden_params(case, &config, &sizes);
         let data = SequenceBatch {
-            z: narrow(&case["z"]),
-            actions: narrow(&case["actions"]),
-            z_next: narrow(&case["z_next"]),
+            seen: narrow(&case["z"]),
+            given: narrow(&case["actions"]),
+            next: narrow(&case["z_next"]),
             ..SequenceBatch::zeros(sizes.steps, sizes.batch, sizes.latent, sizes.actions)
         };
         let trainer = MemoryTrainer::new(&config, sizes.latent, sizes.actions, 0)
@@ -113,8 +113,8 @@ fn check_predictions(
     let mut z = vec![0.0; batch * latent];
     let mut predictions = vec![Prediction::default(); batch];
     for t in 0..steps {
-        let z_t = &data.z[t * batch * latent..(t + 1) * batch * latent];
-        let a_t = &data.actions[t * batch * actions..(t + 1) * batch * actions];
+        let z_t = &data.seen[t * batch * latent..(t + 1) * batch * latent];
+        let a_t = &data.given[t * batch * actions..(t + 1) * batch * actions];
         memory.step(batch, z_t, a_t, &mut state, &mut scratch);
         let mut rngs = vec![stream(0, "t", &[]); batch];
         memory
@@ -156,7 +156,7 @@ fn pytorch_loads_trained_weights_and_gives_their_likelihoods() {
         };
         let mut data = SequenceBatch::zeros(steps, batch, latent, actions);
         let mut rng = stream(1, "interchange", &[]);
-        for part in [&mut data.z, &mut data.actions, &mut data.z_next] {
+        for part in [&mut data.seen, &mut data.given, &mut data.next] {
             fill_normal(&mut rng, part);
         }
         data.mask.fill(1.0);
@@ -187,8 +187,8 @@ fn pytorch_loads_trained_weights_and_gives_their_likelihoods() {
             .chunks(batch)
             .map(|t| json!(t))
             .collect();
-        let check = json!({ "z": nested(&data.z, latent),
-            "actions": nested(&data.actions, actions), "z_next": nested(&data.z_next, latent),
+        let check = json!({ "z": nested(&data.seen, latent),
+            "actions": nested(&data.given, actions), "z_next": nested(&data.next, latent),
             "log_prob": log_prob });
         std::fs::write(&reference, check.to_string()).unwrap();
         let out = std::process::Command::new(&python)

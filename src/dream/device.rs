@@ -33,7 +33,7 @@ pub fn dream_on(
         controllers: controllers.len(),
         starts: starts.len(),
         latent: starts[0].latent.len(),
-        hidden: definition.config().hidden,
+        hidden: definition.config.hidden,
         actions: actions.width(),
     };
     let population = Population::new(controllers, &sizes, device);

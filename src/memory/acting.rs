@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use frmdn_density::{Density, SampleScratch};
 use frmdn_engine::{
     Params,
     lstm::{Lstm, StepScratch},
@@ -11,7 +10,8 @@ use frmdn_engine::{
 };
 use rand::RngExt;
 
-use super::{MemoryConfig, Variant, heads::Heads};
+use super::{MemoryConfig, Variant, heads::LoadedHeads};
+use crate::recurrent::{self, Buffers, load_lstm};
 
 /// Temperatures of what a memory draws: draws further out are noise to every memory.
 pub const TEMPERATURES: RangeInclusive<f32> = 0.0..=3.0;
@@ -20,8 +20,7 @@ pub const TEMPERATURES: RangeInclusive<f32> = 0.0..=3.0;
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     lstm: StepScratch,
-    hidden: Vec<f32>,
-    density: SampleScratch,
+    recurrent: Buffers,
 }
 
 /// What a memory predicts besides the next latent.
@@ -103,40 +102,17 @@ pub fn load(
             (0..config.members).map(member).collect::<Result<_, _>>()?,
         )));
     }
-    let (h, features) = (config.hidden, config.features(latent));
-    let mut lstm = Lstm::new(latent + actions, h);
-    let (weight, bias) = lstm_weights(config, latent, actions, params)?;
-    lstm.load(&weight, bias);
-    let density = config.density(latent);
-    let predictor = match density {
-        Some(density) => Some(Predictor {
-            density: Density::new(density, features, params)?,
-            heads: Heads::load(&config.loss, params, h)?,
-        }),
-        None => None,
+    let h = config.hidden;
+    let Some(recurrent) = config.recurrent(latent, actions) else {
+        return Ok(Box::new(Untrained {
+            variant: config.variant,
+            lstm: load_lstm(latent + actions, h, params)?,
+        }));
     };
     Ok(Box::new(Recurrent {
-        variant: config.variant,
-        lstm,
-        residual_len: if config.residual { latent } else { 0 },
-        predictor,
+        recurrent: recurrent::Recurrent::load(&recurrent, params)?,
+        heads: LoadedHeads::load(&config.loss, params, h)?,
     }))
-}
-
-/// W `[latent + actions + hidden, 4 hidden]` and b of the LSTM.
-pub(super) fn lstm_weights<'a>(
-    config: &MemoryConfig,
-    latent: usize,
-    actions: usize,
-    params: &'a Params,
-) -> Result<(Vec<f32>, &'a [f32]), ParamError> {
-    let (inputs, h) = (latent + actions, config.hidden);
-    let weight = [
-        params.get("lstm.weight_input", &[inputs, 4 * h])?,
-        params.get("lstm.weight_hidden", &[h, 4 * h])?,
-    ]
-    .concat();
-    Ok((weight, params.get("lstm.bias", &[4 * h])?))
 }
 
 /// The variants without a network: the state is the latent that was consumed last, or nothing.
@@ -207,57 +183,72 @@ impl Memory for HoldLast {
     }
 }
 
-struct Predictor {
-    density: Density,
-    heads: Heads,
-}
-
-/// Every variant with an LSTM; a row's state is [h, c], and the latent consumed last where means
-/// are changes of it.
-struct Recurrent {
+/// A random LSTM, which predicts nothing; a row's state is [h, c].
+struct Untrained {
     variant: Variant,
     lstm: Lstm,
-    /// Values of that latent, or 0.
-    residual_len: usize,
-    predictor: Option<Predictor>,
 }
 
-impl Memory for Recurrent {
+impl Memory for Untrained {
     fn hidden_len(&self) -> usize {
         self.lstm.hidden()
     }
 
     fn state_len(&self) -> usize {
-        2 * self.lstm.hidden() + self.residual_len
+        2 * self.lstm.hidden()
     }
 
     fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch) {
-        if self.residual_len == 0 {
-            return self.lstm.step(rows, &[z, a], state, &mut scratch.lstm);
-        }
-        let (len, own) = (self.state_len(), 2 * self.lstm.hidden());
-        let Scratch {
-            lstm,
-            hidden: joint,
-            ..
-        } = scratch;
-        joint.clear();
-        state
-            .chunks_exact(len)
-            .for_each(|row| joint.extend_from_slice(&row[..own]));
-        self.lstm.step(rows, &[z, a], joint, lstm);
-        for ((row, joint), z) in state
-            .chunks_exact_mut(len)
-            .zip(joint.chunks_exact(own))
-            .zip(z.chunks_exact(self.residual_len))
-        {
-            row[..own].copy_from_slice(joint);
-            row[own..].copy_from_slice(z);
-        }
+        self.lstm.step(rows, &[z, a], state, &mut scratch.lstm);
     }
 
     fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
         &state[..self.lstm.hidden()]
+    }
+
+    fn predict(
+        &self,
+        _: &[f32],
+        _: f32,
+        _: &mut [Pcg64],
+        _: &mut [f32],
+        _: &mut [Prediction],
+        _: &mut Scratch,
+    ) -> Result<(), NoPrediction> {
+        Err(NoPrediction(self.variant))
+    }
+
+    fn nats(&self, _: &[f32], _: &[f32]) -> Result<f64, NoPrediction> {
+        Err(NoPrediction(self.variant))
+    }
+
+    fn predict_mean(&self, _: &[f32], _: &mut [f32]) -> Result<Prediction, NoPrediction> {
+        Err(NoPrediction(self.variant))
+    }
+}
+
+/// Every variant with a density: a recurrent density and the heads on its h.
+struct Recurrent {
+    recurrent: recurrent::Recurrent,
+    heads: LoadedHeads,
+}
+
+impl Memory for Recurrent {
+    fn hidden_len(&self) -> usize {
+        self.recurrent.hidden_len()
+    }
+
+    fn state_len(&self) -> usize {
+        self.recurrent.state_len()
+    }
+
+    fn step(&self, rows: usize, z: &[f32], a: &[f32], state: &mut [f32], scratch: &mut Scratch) {
+        self.recurrent
+            .step(rows, z, a, state, &mut scratch.recurrent);
+    }
+
+    fn hidden<'a>(&self, state: &'a [f32]) -> &'a [f32] {
+        self.recurrent.hidden(state)
     }
 
     fn predict(
@@ -269,35 +260,21 @@ impl Memory for Recurrent {
         predictions: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        let Predictor { density, heads } =
-            self.predictor.as_ref().ok_or(NoPrediction(self.variant))?;
-        let Scratch {
-            hidden,
-            density: buffers,
-            ..
-        } = scratch;
-        hidden.clear();
         for (row, prediction) in state.chunks_exact(self.state_len()).zip(predictions) {
-            hidden.extend_from_slice(self.hidden(row));
-            hidden.extend_from_slice(&row[2 * self.hidden_len()..]);
-            *prediction = heads.predict_step(self.hidden(row));
+            *prediction = self.heads.predict_step(self.hidden(row));
         }
-        density.sample(hidden, temperature, rngs, z, buffers);
+        self.recurrent
+            .sample(state, temperature, rngs, z, &mut scratch.recurrent);
         Ok(())
     }
 
     fn nats(&self, state: &[f32], z: &[f32]) -> Result<f64, NoPrediction> {
-        let predictor = self.predictor.as_ref().ok_or(NoPrediction(self.variant))?;
-        let features = [self.hidden(state), &state[2 * self.hidden_len()..]].concat();
-        Ok(-predictor.density.log_prob(&features, z)[0])
+        Ok(self.recurrent.nats(state, z))
     }
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
-        let Predictor { density, heads } =
-            self.predictor.as_ref().ok_or(NoPrediction(self.variant))?;
-        let h = self.hidden(state);
-        density.center(&[h, &state[2 * self.hidden_len()..]].concat(), z);
-        Ok(heads.predict_step(h))
+        self.recurrent.center(state, z);
+        Ok(self.heads.predict_step(self.hidden(state)))
     }
 }
 

@@ -3,10 +3,12 @@
 use frmdn_density::{DensityConfig, FlowConfig, FlowKind, Form, LOG_PRECISION_LIMIT, Mask};
 use frmdn_engine::{
     Params,
-    random::{fill_normal, fill_uniform, stream},
+    random::{fill_normal, stream},
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+
+use crate::recurrent::{RecurrentConfig, init_lstm, uniform};
 
 /// The memories by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -408,6 +410,18 @@ impl MemoryConfig {
         3.0 * (self.operations(latent, actions)[1] + 2.0 * rest as f64)
     }
 
+    /// The memory without its heads, where the variant has a density.
+    pub fn recurrent(&self, latent: usize, actions: usize) -> Option<RecurrentConfig> {
+        Some(RecurrentConfig {
+            hidden: self.hidden,
+            given: actions,
+            density: self.density(latent)?,
+            clip_norm: self.loss.clip_norm,
+            dropout: self.loss.dropout,
+            scheduled_sampling: self.loss.scheduled_sampling,
+        })
+    }
+
     /// The density of the next latent given h, where the variant has one.
     pub fn density(&self, latent: usize) -> Option<DensityConfig> {
         let (form, flow) = self.variant.parts()?;
@@ -429,17 +443,15 @@ impl MemoryConfig {
     }
 }
 
-/// First weights, from named streams of `seed`.
+/// First weights, from named streams of `seed`: those of the LSTM ([`init_lstm`]), the density's,
+/// `reward.*` and `done.*` [H, 1].
 ///
-/// `lstm.weight_input` [latent + actions, 4 H], `lstm.weight_hidden` [H, 4 H], `lstm.bias` [4 H]
-/// (gates i, f, g, o; uniform ± 1/√H as PyTorch's, the forget gate's bias raised by 1), the
-/// density's tensors, `reward.*` and `done.*` [H, 1]. The untrained memory's recurrent weights are
+/// The untrained memory's recurrent weights are
 /// normal, each gate's block scaled to the configured spectral radius, so that past inputs
 /// fade slowly. Tensors of an ensemble's members begin with `member0.`, `member1.`, ….
 pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> Params {
-    let mut params = Params::default();
     if !config.is_recurrent() {
-        return params;
+        return Params::default();
     }
     if config.members > 1 {
         let members = (0..config.members).map(|m| {
@@ -452,49 +464,42 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
         });
         return Params::joined("member", members);
     }
-    let (h, inputs) = (config.hidden, latent + actions);
-    let bound = 1.0 / (h as f32).sqrt();
-    let uniform = |at: u64, n: usize| {
-        let mut v = vec![0.0; n];
-        fill_uniform(&mut stream(seed, "memory/init", &[at]), bound, &mut v);
-        v
+    let h = config.hidden;
+    let Some(recurrent) = config.recurrent(latent, actions) else {
+        let mut params = init_lstm(latent + actions, h, seed);
+        for p in &mut params.0 {
+            if p.name == "lstm.weight_hidden" {
+                p.value = untrained(h, config.spectral_radius, seed);
+            }
+        }
+        return params;
     };
-    params.push(
-        "lstm.weight_input",
-        &[inputs, 4 * h],
-        uniform(0, inputs * 4 * h),
-    );
-    let mut recurrent = uniform(1, h * 4 * h);
-    if config.variant == Variant::Untrained {
-        fill_normal(&mut stream(seed, "memory/init", &[1]), &mut recurrent);
-        for gate in 0..4 {
-            let block = |v: &[f32]| -> Vec<f64> {
-                v.chunks_exact(4 * h)
-                    .flat_map(|row| row[gate * h..(gate + 1) * h].iter().map(|&v| f64::from(v)))
-                    .collect()
-            };
-            let scale = (config.spectral_radius / spectral_radius(&block(&recurrent), h)) as f32;
-            for row in recurrent.chunks_exact_mut(4 * h) {
-                for v in &mut row[gate * h..(gate + 1) * h] {
-                    *v *= scale;
-                }
+    let mut params = recurrent.init(seed);
+    for (at, head) in [(3, "reward"), (4, "done")] {
+        params.push(format!("{head}.weight"), &[h, 1], uniform(seed, at, h, h));
+        params.push(format!("{head}.bias"), &[1], vec![0.0]);
+    }
+    params
+}
+
+/// Recurrent weights [h, 4 h] of a memory that is never trained, each gate's of this spectral radius.
+fn untrained(h: usize, radius: f64, seed: u64) -> Vec<f32> {
+    let mut recurrent = vec![0.0; h * 4 * h];
+    fill_normal(&mut stream(seed, "memory/init", &[1]), &mut recurrent);
+    for gate in 0..4 {
+        let block = |v: &[f32]| -> Vec<f64> {
+            v.chunks_exact(4 * h)
+                .flat_map(|row| row[gate * h..(gate + 1) * h].iter().map(|&v| f64::from(v)))
+                .collect()
+        };
+        let scale = (radius / spectral_radius(&block(&recurrent), h)) as f32;
+        for row in recurrent.chunks_exact_mut(4 * h) {
+            for v in &mut row[gate * h..(gate + 1) * h] {
+                *v *= scale;
             }
         }
     }
-    params.push("lstm.weight_hidden", &[h, 4 * h], recurrent);
-    let mut bias = uniform(2, 4 * h);
-    bias[h..2 * h].iter_mut().for_each(|b| *b += 1.0);
-    params.push("lstm.bias", &[4 * h], bias);
-    if let Some(density) = config.density(latent) {
-        params
-            .0
-            .extend(density.init(config.features(latent), seed).0);
-        for (at, head) in [(3, "reward"), (4, "done")] {
-            params.push(format!("{head}.weight"), &[h, 1], uniform(at, h));
-            params.push(format!("{head}.bias"), &[1], vec![0.0]);
-        }
-    }
-    params
+    recurrent
 }
 
 /// The largest magnitude of an eigenvalue of a square matrix, by Gelfand's formula ‖Aⁿ‖^(1/n) with

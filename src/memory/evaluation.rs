@@ -1,13 +1,12 @@
 //! Held-out likelihood and predictions.
 
-use frmdn_density::SampleScratch;
-use frmdn_engine::{lstm::Tape, random::stream};
+use frmdn_engine::lstm::Tape;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
     MemoryTrainer, SequenceBatch,
-    heads::{Heads, cross_entropy},
+    heads::{LoadedHeads, cross_entropy},
 };
 
 /// Held-out figures.
@@ -69,102 +68,7 @@ impl EvaluationSums {
     }
 }
 
-/// Draws that a value is ranked among.
-const DRAWS: usize = 19;
-
-/// Ranks of the real latents among draws of the prediction: uniform where the prediction is right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// How often a value of the latent had that rank among its draws (a Monte-Carlo PIT histogram,
-    /// all dimensions together).
-    pub values: [u64; DRAWS + 1],
-    /// How often the likelihood of the latent had that rank among those of the draws: the
-    /// calibration of all dimensions together.
-    pub likelihoods: [u64; DRAWS + 1],
-}
-
-impl std::ops::AddAssign for Calibration {
-    fn add_assign(&mut self, other: Self) {
-        for (count, other) in self.values.iter_mut().zip(other.values) {
-            *count += other;
-        }
-        for (count, other) in self.likelihoods.iter_mut().zip(other.likelihoods) {
-            *count += other;
-        }
-    }
-}
-
-impl Calibration {
-    /// Expected [`Calibration::error`] for `ranks` independent ranks of a perfect prediction: the
-    /// count of a bin is about normal.
-    pub fn expected_error(ranks: u64) -> f64 {
-        let bins = (DRAWS + 1) as f64;
-        (2.0 / std::f64::consts::PI * (bins - 1.0) / (ranks.max(1) as f64)).sqrt()
-    }
-
-    /// Mean distance of the bins' counts from the uniform count, in parts of it: 0 for a uniform
-    /// histogram, near [`Calibration::expected_error`] for a perfect prediction.
-    pub fn error(counts: &[u64; DRAWS + 1]) -> f64 {
-        let level = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
-        counts
-            .iter()
-            .map(|&c| (c as f64 / level - 1.0).abs())
-            .sum::<f64>()
-            / counts.len() as f64
-    }
-}
-
 impl MemoryTrainer {
-    /// log p(z′ | past) of every step `[T · B]`, from a zero state.
-    pub fn log_prob(&self, batch: &SequenceBatch) -> Vec<f64> {
-        let mut tape = Tape::default();
-        self.lstm()
-            .forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
-        self.density().log_prob(
-            &batch.features(tape.hidden(), self.config.residual),
-            &batch.z_next,
-        )
-    }
-
-    /// Ranks at every `every`-th step of a single sequence, with draws from (`seed`,
-    /// `memory/calibration`).
-    pub fn calibrate(&self, batch: &SequenceBatch, every: usize, seed: u64) -> Calibration {
-        let (density, lstm, d) = (self.density(), self.lstm(), self.latent);
-        let mut tape = Tape::default();
-        lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
-        let features = batch.features(tape.hidden(), self.config.residual);
-        let width = features.len() / (batch.steps * batch.batch);
-        let (mut all, mut scratch) = (Calibration::default(), SampleScratch::default());
-        let rows = features
-            .chunks_exact(width)
-            .zip(batch.z_next.chunks_exact(d))
-            .enumerate()
-            .step_by(every);
-        for (row, (features, z)) in rows.filter(|(row, _)| batch.mask[*row] > 0.0) {
-            let features = features.repeat(DRAWS + 1);
-            let mut rngs: Vec<_> = (0..DRAWS as u64)
-                .map(|i| stream(seed, "memory/calibration", &[row as u64, i]))
-                .collect();
-            let mut draws = vec![0.0; DRAWS * d];
-            density.sample(
-                &features[..DRAWS * width],
-                1.0,
-                &mut rngs,
-                &mut draws,
-                &mut scratch,
-            );
-            for (i, z) in z.iter().enumerate() {
-                let column = draws.iter().skip(i).step_by(d);
-                all.values[column.filter(|v| *v < z).count()] += 1;
-            }
-            draws.extend_from_slice(z);
-            let likelihoods = density.log_prob(&features, &draws);
-            let (drawn, real) = (&likelihoods[..DRAWS], likelihoods[DRAWS]);
-            all.likelihoods[drawn.iter().filter(|l| **l < real).count()] += 1;
-        }
-        all
-    }
-
     /// Figures over `batches`, each run from a zero state; sums are taken in order, whatever the
     /// number of threads.
     pub fn evaluate(&self, batches: &[SequenceBatch]) -> MemoryEvaluation {
@@ -178,25 +82,25 @@ impl MemoryTrainer {
     /// Sums over each of `batches`, each run from a zero state.
     pub fn evaluate_each(&self, batches: &[SequenceBatch]) -> Vec<EvaluationSums> {
         let (density, lstm) = (self.density(), self.lstm());
-        let heads = Heads::load(&self.config.loss, &self.weights, self.config.hidden)
+        let heads = LoadedHeads::load(&self.heads.0, &self.weights, self.config.hidden)
             .expect("the trainer's weights have the model's shapes");
         let evaluate = |batch: &SequenceBatch| {
             let (h, n) = (self.config.hidden, batch.steps * batch.batch);
             let mut tape = Tape::default();
             lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
             let log_prob = density.log_prob(
-                &batch.features(tape.hidden(), self.config.residual),
-                &batch.z_next,
+                &batch.features(tape.hidden(), self.config.density.residual),
+                &batch.next,
             );
             let mut sums = EvaluationSums::default();
             for row in (0..n).filter(|&row| batch.mask[row] > 0.0) {
                 let hidden = &tape.hidden()[row * h..(row + 1) * h];
-                let (r, (p, logit)) = (f64::from(batch.reward[row]), heads.predict(hidden));
+                let (r, (p, logit)) = (f64::from(batch.targets.reward[row]), heads.predict(hidden));
                 sums += EvaluationSums {
                     steps: 1.0,
                     nll: -log_prob[row],
                     squares: (r - p) * (r - p),
-                    cross_entropy: cross_entropy(logit, f64::from(batch.done[row])),
+                    cross_entropy: cross_entropy(logit, f64::from(batch.targets.done[row])),
                     rewards: [r, p, r * r, p * p, r * p],
                 };
             }

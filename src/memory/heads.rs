@@ -1,12 +1,89 @@
 //! The two linear heads beside the density: reward and end of the step, both on h (equations 16 and
 //! 17).
 
+use burn::tensor::{Tensor, activation::relu};
 use frmdn_engine::{Params, linear::dot, params::ParamError};
 
-use super::{LossConfig, Prediction};
+use super::{LossConfig, Outcomes, Prediction};
+use crate::recurrent::{Heads, Rows};
+
+/// The heads of a world model on a recurrent density, with the weights of their losses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WorldHeads(pub LossConfig);
+
+impl Heads for WorldHeads {
+    type Targets = Outcomes;
+
+    fn tensors(&self, hidden: usize) -> Vec<(String, Vec<usize>)> {
+        let tensors = ["reward", "done"].map(|head| {
+            [
+                (format!("{head}.weight"), vec![hidden, 1]),
+                (format!("{head}.bias"), vec![1]),
+            ]
+        });
+        tensors.into_iter().flatten().collect()
+    }
+
+    fn losses(&self) -> usize {
+        2
+    }
+
+    fn add(&self, params: &Params, rows: &mut Rows<'_, Outcomes>) -> (Vec<f64>, Params) {
+        let h = rows.hidden.len() / rows.mask.len();
+        let mut heads = LoadedHeads::load(&self.0, params, h)
+            .expect("the trainer's weights have the model's shapes");
+        for row in (0..rows.mask.len()).filter(|&row| rows.mask[row] > 0.0) {
+            let at = row * h..(row + 1) * h;
+            heads.add(
+                &rows.hidden[at.clone()],
+                rows.targets.reward[row],
+                rows.targets.done[row],
+                f64::from(rows.weights[row]),
+                &mut rows.d_hidden[at],
+            );
+        }
+        let sums = vec![heads.squares, heads.cross_entropy];
+        (sums, heads.gradients())
+    }
+
+    fn define(
+        &self,
+        tensors: &[Tensor<2>],
+        hidden: Tensor<2>,
+        targets: &Outcomes,
+    ) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let (loss, device) = (self.0, hidden.device());
+        let column = |v: &[f32]| frmdn_density::constant(v, v.len(), 1, &device);
+        let (reward, done) = (column(&targets.reward), column(&targets.done));
+        let (predicted, logit) = Self::values(tensors, hidden);
+        let error = predicted - reward;
+        let squares = error.clone() * error;
+        let softplus = |x: Tensor<2>| relu(x.clone()) + (x.abs().neg().exp() + 1.0).log();
+        let w = loss.done_positive_weight;
+        let moved = logit.clone() + libm::log(w);
+        let ends = softplus(moved.clone().neg()) * done.clone() * w
+            + softplus(moved) * (done.clone().neg() + 1.0);
+        let cross_entropy = softplus(logit.clone()) - logit * done;
+        let total =
+            squares.clone() * (loss.reward_scale * loss.reward_scale) + ends * loss.done_weight;
+        (total, vec![squares, cross_entropy])
+    }
+}
+
+impl WorldHeads {
+    /// Reward, and the logit of the end (equation 16), of each row of `hidden` `[rows, 1]`, from the
+    /// heads' tensors.
+    pub(super) fn values(tensors: &[Tensor<2>], hidden: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let head = |at: usize| {
+            let (weight, bias) = (tensors[at].clone(), tensors[at + 1].clone());
+            hidden.clone().matmul(weight) + bias
+        };
+        (head(0), head(2))
+    }
+}
 
 /// Both heads, with the sums of their losses and gradients.
-pub(super) struct Heads {
+pub(super) struct LoadedHeads {
     loss: LossConfig,
     reward: Head,
     done: Head,
@@ -63,7 +140,7 @@ impl Head {
     }
 }
 
-impl Heads {
+impl LoadedHeads {
     /// The heads of `params`, for `hidden` cells.
     pub fn load(loss: &LossConfig, params: &Params, hidden: usize) -> Result<Self, ParamError> {
         let (reward, done) = (
@@ -183,7 +260,7 @@ mod tests {
             };
             steps.into_iter().map(one).sum()
         };
-        let mut heads = Heads::load(&loss, &params(&base[..6]), 2).unwrap();
+        let mut heads = LoadedHeads::load(&loss, &params(&base[..6]), 2).unwrap();
         let mut d_hidden = [0.0; 2];
         steps.into_iter().for_each(|(reward, done, weight)| {
             heads.add(&base[6..], reward, done, weight, &mut d_hidden)
@@ -220,7 +297,7 @@ mod tests {
             let mut bias = 0.0f32;
             for _ in 0..2000 {
                 let mut heads =
-                    Heads::load(&loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]), 2).unwrap();
+                    LoadedHeads::load(&loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]), 2).unwrap();
                 (0..10).for_each(|i| {
                     heads.add(
                         &[0.0, 0.0],

@@ -34,11 +34,14 @@ mod stacked;
 mod train;
 
 pub use acting::{Memory, NoPrediction, Prediction, Scratch, TEMPERATURES, load};
-pub use batch::SequenceBatch;
+pub use batch::{Outcomes, SequenceBatch};
 pub use config::{ConfigError, LossConfig, MemoryConfig, Variant, init, posterior_entropy};
-pub use evaluation::{Calibration, EvaluationSums, MemoryEvaluation};
+pub use evaluation::{EvaluationSums, MemoryEvaluation};
+pub use heads::WorldHeads;
 pub use stacked::Stacked;
-pub use train::{MemoryMetrics, MemoryState, MemoryTrainer, NonFinite};
+pub use train::{MemoryMetrics, MemoryState, MemoryTrainer};
+
+pub use crate::recurrent::{Calibration, NonFinite};
 
 #[cfg(test)]
 mod tests;

@@ -29,15 +29,15 @@ fn config(variant: Variant) -> MemoryConfig {
 fn batch(steps: usize, size: usize) -> SequenceBatch {
     let mut b = SequenceBatch::zeros(steps, size, LATENT, ACTIONS);
     let mut rng = stream(2, "memory-test", &[]);
-    fill_normal(&mut rng, &mut b.actions);
-    fill_normal(&mut rng, &mut b.z);
+    fill_normal(&mut rng, &mut b.given);
+    fill_normal(&mut rng, &mut b.seen);
     for row in 0..steps * size {
         for i in 0..LATENT {
-            b.z_next[row * LATENT + i] =
-                0.8 * b.z[row * LATENT + (i + 1) % LATENT] + 0.2 * b.actions[row * ACTIONS];
+            b.next[row * LATENT + i] =
+                0.8 * b.seen[row * LATENT + (i + 1) % LATENT] + 0.2 * b.given[row * ACTIONS];
         }
-        b.reward[row] = b.z[row * LATENT];
-        b.done[row] = f32::from(b.z[row * LATENT + 1] > 1.5);
+        b.targets.reward[row] = b.seen[row * LATENT];
+        b.targets.done[row] = f32::from(b.seen[row * LATENT + 1] > 1.5);
         b.mask[row] = f32::from(!(row % size == size - 1 && row / size >= steps * 3 / 4));
     }
     b

@@ -188,9 +188,9 @@ fn an_ensemble_is_the_mixture_of_its_members() {
     let mut states = [0, 1].map(|m: usize| vec![0.0; rows * alone[m].state_len()]);
     for step in 0..4 {
         let data = batch(1, rows);
-        let z: Vec<f32> = data.z.iter().map(|v| v + step as f32).collect();
-        all.step(rows, &z, &data.actions, &mut state, &mut scratch);
-        (0..2).for_each(|m| alone[m].step(rows, &z, &data.actions, &mut states[m], &mut scratch));
+        let z: Vec<f32> = data.seen.iter().map(|v| v + step as f32).collect();
+        all.step(rows, &z, &data.given, &mut state, &mut scratch);
+        (0..2).for_each(|m| alone[m].step(rows, &z, &data.given, &mut states[m], &mut scratch));
     }
     for row in 0..rows {
         let whole = &state[row * all.state_len()..(row + 1) * all.state_len()];

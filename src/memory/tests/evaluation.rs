@@ -48,13 +48,13 @@ fn ranks_of_a_memorys_own_draws_are_uniform() {
     for t in 0..data.steps {
         memory.step(
             1,
-            &data.z[t * LATENT..][..LATENT],
-            &data.actions[t * ACTIONS..][..ACTIONS],
+            &data.seen[t * LATENT..][..LATENT],
+            &data.given[t * ACTIONS..][..ACTIONS],
             &mut state,
             &mut scratch,
         );
         let rng = &mut [stream(9, "own", &[t as u64])];
-        let z = &mut data.z_next[t * LATENT..][..LATENT];
+        let z = &mut data.next[t * LATENT..][..LATENT];
         memory
             .predict(
                 &state,
@@ -77,6 +77,6 @@ fn ranks_of_a_memorys_own_draws_are_uniform() {
         error < 2.0 * expected && error > 0.3 * expected,
         "{error} {expected}"
     );
-    data.z_next.iter_mut().for_each(|v| *v *= 2.0);
+    data.next.iter_mut().for_each(|v| *v *= 2.0);
     assert!(Calibration::error(&trainer.calibrate(&data, 1, 1).likelihoods) > 4.0 * expected);
 }

@@ -5,7 +5,7 @@ use frmdn_density::{Definition, constant, gradient, tracked};
 use frmdn_engine::lstm::Tape;
 
 use super::*;
-use crate::memory::train::lstm_gradients;
+use crate::recurrent::lstm_gradients;
 
 #[test]
 fn every_variant_learns_and_is_the_same_on_any_number_of_threads() {
@@ -67,11 +67,13 @@ fn carried_states_join_segments_to_a_sequence() {
     let half = |from: usize| {
         let cut = |v: &[f32]| v[from * v.len() / 10..(from + 5) * v.len() / 10].to_vec();
         SequenceBatch {
-            z: cut(&whole.z),
-            actions: cut(&whole.actions),
-            z_next: cut(&whole.z_next),
-            reward: cut(&whole.reward),
-            done: cut(&whole.done),
+            seen: cut(&whole.seen),
+            given: cut(&whole.given),
+            next: cut(&whole.next),
+            targets: Outcomes {
+                reward: cut(&whole.targets.reward),
+                done: cut(&whole.targets.done),
+            },
             mask: cut(&whole.mask),
             ..SequenceBatch::zeros(5, 3, LATENT, ACTIONS)
         }
@@ -142,10 +144,10 @@ fn padding_counts_nowhere() {
     let clean = batch(8, 4);
     let mut dirty = clean.clone();
     for row in (0..32).filter(|&row| clean.mask[row] == 0.0) {
-        dirty.z_next[row * LATENT..(row + 1) * LATENT].fill(50.0);
-        dirty.z[row * LATENT..(row + 1) * LATENT].fill(-7.0);
-        dirty.actions[row * ACTIONS..(row + 1) * ACTIONS].fill(3.0);
-        (dirty.reward[row], dirty.done[row]) = (99.0, 1.0);
+        dirty.next[row * LATENT..(row + 1) * LATENT].fill(50.0);
+        dirty.seen[row * LATENT..(row + 1) * LATENT].fill(-7.0);
+        dirty.given[row * ACTIONS..(row + 1) * ACTIONS].fill(3.0);
+        (dirty.targets.reward[row], dirty.targets.done[row]) = (99.0, 1.0);
     }
     assert_ne!(clean, dirty);
     let step = |data: &SequenceBatch| {
@@ -165,7 +167,7 @@ fn padding_counts_nowhere() {
 #[test]
 fn a_loss_that_is_not_finite_is_refused_and_changes_nothing() {
     let mut data = batch(6, 3);
-    data.z_next[5] = f32::NAN;
+    data.next[5] = f32::NAN;
     let mut t = MemoryTrainer::new(&config(Variant::Rmdn), LATENT, ACTIONS, 1);
     let before = t.tensors();
     assert_eq!(
@@ -177,8 +179,8 @@ fn a_loss_that_is_not_finite_is_refused_and_changes_nothing() {
     );
     assert_eq!(t.tensors(), before);
     // A finite loss whose gradient is not names the tensor.
-    data.z_next[5] = 0.0;
-    data.z[0] = f32::INFINITY;
+    data.next[5] = 0.0;
+    data.seen[0] = f32::INFINITY;
     let error = t.step(&data, 1e-2, 18).unwrap_err();
     assert_eq!(error.update, 18);
     assert!(
@@ -231,7 +233,7 @@ fn burn_gradients(
         let gate = |k: usize| gates.clone().slice([0..size, k * h..(k + 1) * h]);
         cells = sigmoid(gate(1)) * cells + sigmoid(gate(0)) * gate(2).tanh();
         hidden = sigmoid(gate(3)) * cells.clone().tanh();
-        let y = &data.z_next[t * size * LATENT..(t + 1) * size * LATENT];
+        let y = &data.next[t * size * LATENT..(t + 1) * size * LATENT];
         let y = constant(y, size, LATENT, &device);
         let step = definition.log_prob(hidden.clone(), y).neg().sum();
         nll += f64::from(step.clone().into_scalar::<f32>());
@@ -291,7 +293,7 @@ fn engine_and_burn_together_give_the_gradients_of_burn_alone() {
     let mut tape = Tape::default();
     lstm.forward(&data.inputs(), steps, size, &mut tape);
     let tracked_hidden = tracked(tape.hidden(), steps * size, h, &device);
-    let y = constant(&data.z_next, steps * size, LATENT, &device);
+    let y = constant(&data.next, steps * size, LATENT, &device);
     let loss = definition.log_prob(tracked_hidden.clone(), y).neg().sum() / (steps * size) as f64;
     let d_hidden = gradient(&tracked_hidden, &loss.backward());
     let got = lstm_gradients(&lstm, &mut tape, &d_hidden);

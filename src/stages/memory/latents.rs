@@ -139,18 +139,19 @@ impl Latents {
             } else {
                 &z[t * d..(t + 1) * d]
             };
-            batch.z[row * d..(row + 1) * d].copy_from_slice(fed);
-            batch.z_next[row * d..(row + 1) * d].copy_from_slice(&z[(t + 1) * d..(t + 2) * d]);
+            batch.seen[row * d..(row + 1) * d].copy_from_slice(fed);
+            batch.next[row * d..(row + 1) * d].copy_from_slice(&z[(t + 1) * d..(t + 2) * d]);
             let from = (first + t) * a;
-            batch.actions[row * a..(row + 1) * a].copy_from_slice(&episode.actions[from..from + a]);
-            batch.reward[row] = episode.rewards[first + t];
-            batch.done[row] = f32::from(episode.terminated && first + t + 1 == episode.steps());
+            batch.given[row * a..(row + 1) * a].copy_from_slice(&episode.actions[from..from + a]);
+            batch.targets.reward[row] = episode.rewards[first + t];
+            batch.targets.done[row] =
+                f32::from(episode.terminated && first + t + 1 == episode.steps());
             batch.mask[row] = 1.0;
         }
         if let Some(sd) = &self.input_sd {
             for t in 0..steps {
                 fill_normal(rng, &mut z[..d]);
-                let row = &mut batch.z[(t * b + column) * d..][..d];
+                let row = &mut batch.seen[(t * b + column) * d..][..d];
                 for (v, (e, sd)) in row.iter_mut().zip(z.iter().zip(sd)) {
                     *v += sd * e;
                 }
@@ -260,13 +261,13 @@ mod tests {
         for _ in 0..20 {
             let batch = latents.sequences(&[episode(9)], 3, 5, &mut rng);
             for row in 0..15 {
-                let t = batch.z[row * 2];
-                assert!((batch.z_next[row * 2] - (t + 1.0)).abs() < 1e-6);
+                let t = batch.seen[row * 2];
+                assert!((batch.next[row * 2] - (t + 1.0)).abs() < 1e-6);
                 assert!(
-                    (batch.actions[row] - (100.0 + t)).abs() < 1e-5
-                        && (batch.reward[row] - (200.0 + t)).abs() < 1e-5
+                    (batch.given[row] - (100.0 + t)).abs() < 1e-5
+                        && (batch.targets.reward[row] - (200.0 + t)).abs() < 1e-5
                 );
-                assert_eq!(batch.done[row], f32::from(t > 7.5), "{t}");
+                assert_eq!(batch.targets.done[row], f32::from(t > 7.5), "{t}");
                 assert_eq!(batch.mask[row], 1.0);
             }
         }
@@ -283,9 +284,9 @@ mod tests {
         };
         let batch = latents.sequences(&[noisy], 3, 5, &mut stream(1, "t", &[]));
         for row in 0..15 {
-            let t = batch.actions[row] - 100.0;
-            assert_eq!(batch.z[row * 2..row * 2 + 2], [t, -t]);
-            assert!((batch.z_next[row * 2] - (t + 1.0)).abs() > 1e-4);
+            let t = batch.given[row] - 100.0;
+            assert_eq!(batch.seen[row * 2..row * 2 + 2], [t, -t]);
+            assert!((batch.next[row * 2] - (t + 1.0)).abs() > 1e-4);
         }
     }
 
@@ -296,6 +297,6 @@ mod tests {
             batch.mask,
             [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
         );
-        assert_eq!(batch.z[6 * 2..], [0.0; 8]);
+        assert_eq!(batch.seen[6 * 2..], [0.0; 8]);
     }
 }

@@ -168,7 +168,7 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
             if t >= WARM && (t - WARM).is_multiple_of(APART) && t + longest <= episode.steps() {
                 n += 1.0;
                 let mut states = state.repeat(ROLLOUTS);
-                let mut z = batch.z[t * d..(t + 1) * d].repeat(ROLLOUTS);
+                let mut z = batch.seen[t * d..(t + 1) * d].repeat(ROLLOUTS);
                 let mut prediction = [Prediction::default(); ROLLOUTS];
                 let mut rngs: Vec<_> = (0..ROLLOUTS as u64)
                     .map(|i| stream(0, "compare/open-loop", &[at as u64, t as u64, i]))
@@ -206,8 +206,8 @@ fn open_loop(memory: &dyn memory::Memory, test: &Test) -> Result<Vec<[f64; 3]>> 
             }
             memory.step(
                 1,
-                &batch.z[t * d..(t + 1) * d],
-                &batch.actions[t * a..(t + 1) * a],
+                &batch.seen[t * d..(t + 1) * d],
+                &batch.given[t * a..(t + 1) * a],
                 &mut state,
                 &mut scratch,
             );

@@ -40,14 +40,14 @@ pub struct Linear {
 /// the start.
 fn features(batch: &SequenceBatch) -> Vec<f32> {
     let (d, a) = (
-        batch.z.len() / batch.steps,
-        batch.actions.len() / batch.steps,
+        batch.seen.len() / batch.steps,
+        batch.given.len() / batch.steps,
     );
     let mut out = Vec::with_capacity(batch.steps * width(d, a));
     for t in 0..batch.steps {
-        (0..PAST).for_each(|j| out.extend_from_slice(&batch.z[t.saturating_sub(j) * d..][..d]));
+        (0..PAST).for_each(|j| out.extend_from_slice(&batch.seen[t.saturating_sub(j) * d..][..d]));
         (0..ACTIONS)
-            .for_each(|j| out.extend_from_slice(&batch.actions[t.saturating_sub(j) * a..][..a]));
+            .for_each(|j| out.extend_from_slice(&batch.given[t.saturating_sub(j) * a..][..a]));
         out.push(1.0);
     }
     out
@@ -78,12 +78,12 @@ fn constant_latents() -> RunError {
 
 /// Targets less their predictions by the map `weight` `[width, d]`.
 fn residuals(batch: &SequenceBatch, weight: &[f32]) -> Vec<f32> {
-    let (d, x) = (batch.z_next.len() / batch.steps, features(batch));
+    let (d, x) = (batch.next.len() / batch.steps, features(batch));
     let mut layer = Layer::new(weight.len() / d, d);
     layer.load(weight, &vec![0.0; d]);
     let mut e = vec![0.0; batch.steps * d];
     layer.forward(&x, batch.steps, false, &mut e);
-    for (e, target) in e.iter_mut().zip(&batch.z_next) {
+    for (e, target) in e.iter_mut().zip(&batch.next) {
         *e = target - *e;
     }
     e
@@ -94,15 +94,15 @@ fn residuals(batch: &SequenceBatch, weight: &[f32]) -> Vec<f32> {
 pub fn linear(training: &[SequenceBatch], test: &Test) -> Result<[f64; 2]> {
     let first = &training[0];
     let (d, a) = (
-        first.z.len() / first.steps,
-        first.actions.len() / first.steps,
+        first.seen.len() / first.steps,
+        first.given.len() / first.steps,
     );
     let w = width(d, a);
     let (mut gram, mut right, mut steps) = (vec![0.0; w * w], vec![0.0; w * d], 0.0);
     for batch in training {
         let x = features(batch);
         add_gram(&x, w, &x, w, &mut gram);
-        add_gram(&x, w, &batch.z_next, d, &mut right);
+        add_gram(&x, w, &batch.next, d, &mut right);
         steps += batch.steps as f64;
     }
     let ridge = RIDGE * (0..w).map(|i| gram[i * w + i]).sum::<f64>() / w as f64;
@@ -170,13 +170,13 @@ mod tests {
                     sd * e[0],
                     sd * (rho * e[0] + (1.0 - rho * rho).sqrt() * e[1]),
                 ];
-                batch.z[t * 2..t * 2 + 2].copy_from_slice(&z);
-                batch.actions[t] = e[2];
+                batch.seen[t * 2..t * 2 + 2].copy_from_slice(&z);
+                batch.given[t] = e[2];
                 z = [
                     0.9 * z[0] - 0.2 * z[1] + e[2] + noise[0],
                     0.2 * z[0] + 0.9 * z[1] + noise[1],
                 ];
-                batch.z_next[t * 2..t * 2 + 2].copy_from_slice(&z);
+                batch.next[t * 2..t * 2 + 2].copy_from_slice(&z);
             }
             batch
         };
