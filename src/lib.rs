@@ -46,6 +46,7 @@ pub use frmdn_gym_rs as gym_rs;
 pub mod agent;
 pub mod cli;
 pub mod controller;
+pub mod data;
 pub mod device;
 pub mod dream;
 pub mod film;

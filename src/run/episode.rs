@@ -77,6 +77,25 @@ impl Observed {
     }
 }
 
+/// What the episodes of an environment are made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recorded {
+    /// What is seen.
+    pub observation: ObservationSpace,
+    /// Values of an action.
+    pub actions: usize,
+}
+
+impl Recorded {
+    /// Those of the environment `spec`.
+    pub fn of(spec: &EnvSpec) -> Self {
+        Self {
+            observation: spec.observation,
+            actions: Actions::of(spec).width(),
+        }
+    }
+}
+
 /// The same episode seen by V: posterior means and log-variances instead of frames.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatentEpisode {
@@ -430,15 +449,35 @@ impl EpisodeStore {
         (0..total).filter(|&i| self.has(i)).count()
     }
 
-    /// Reads episode `index`, recorded in the environment `spec`; without one, what is seen and
-    /// done there is not checked.
+    /// What the episodes are made of, by the first one: no environment is started for it.
+    ///
+    /// # Errors
+    /// As [`EpisodeStore::load`].
+    pub fn recorded(&self) -> Result<Recorded> {
+        let first = self.load(0, None)?;
+        let observation = match first.observed {
+            // V has no other frames; a file that has is refused by its name when it is read.
+            Observed::Frames { .. } => ObservationSpace::Frame {
+                height: SIDE,
+                width: SIDE,
+                channels: 3,
+            },
+            Observed::Latents { len, .. } => ObservationSpace::Latent(len),
+        };
+        Ok(Recorded {
+            observation,
+            actions: first.action_len,
+        })
+    }
+
+    /// Reads episode `index`; without `recorded`, what is seen and done there is not checked.
     ///
     /// # Errors
     /// If it is missing, cannot be read or is damaged; or if it cannot be an episode of this run: its
     /// seed is not that of its number, it has more steps than the run records, its observations or actions
     /// are not those of the environment, or a value is no finite number. What was packed is not
     /// unpacked before its size is known to be right.
-    pub fn load(&self, index: usize, spec: Option<&EnvSpec>) -> Result<Episode> {
+    pub fn load(&self, index: usize, recorded: Option<Recorded>) -> Result<Episode> {
         if !self.has(index) {
             return Err(RunError::Missing {
                 what: Part::Episode(index),
@@ -446,9 +485,12 @@ impl EpisodeStore {
             });
         }
         let mut form = self.form_of(index);
-        if let Some(spec) = spec {
-            let width = Actions::of(spec).width();
-            (form.observation, form.actions) = (Some(spec.observation), width..=width);
+        if let Some(Recorded {
+            observation,
+            actions,
+        }) = recorded
+        {
+            (form.observation, form.actions) = (Some(observation), actions..=actions);
         }
         Episode::load_as(&self.path(index), &form)
     }
@@ -602,7 +644,7 @@ mod tests {
     struct Episodes {
         _dir: tempfile::TempDir,
         store: EpisodeStore,
-        spec: EnvSpec,
+        recorded: Recorded,
     }
 
     impl Episodes {
@@ -612,7 +654,7 @@ mod tests {
             let preset = Preset::resolve("tiny", &sets).unwrap();
             Self {
                 store: EpisodeStore::new(dir.path().to_path_buf(), 0, &preset),
-                spec: crate::worlds::default_spec(),
+                recorded: Recorded::of(&crate::worlds::default_spec()),
                 _dir: dir,
             }
         }
@@ -620,7 +662,7 @@ mod tests {
         /// Episode 2 of these arrays is refused with these words, its file and what helps.
         fn refuse(&self, arrays: &Arrays, words: &[&str]) {
             write(&self.store.path(2), arrays);
-            let Err(error) = self.store.load(2, Some(&self.spec)) else {
+            let Err(error) = self.store.load(2, Some(self.recorded)) else {
                 panic!("accepted: {words:?}");
             };
             let text = error.to_string();
@@ -639,7 +681,7 @@ mod tests {
     fn arrays_of_other_sizes_and_types_are_refused_with_file_member_and_what_is_needed() {
         let episodes = Episodes::new();
         write(&episodes.store.path(2), &arrays());
-        let good = episodes.store.load(2, Some(&episodes.spec)).unwrap();
+        let good = episodes.store.load(2, Some(episodes.recorded)).unwrap();
         assert_eq!(good.steps(), STEPS);
         let (wanted, rewards) = ("[4, 64, 64, 3] is needed", "[1 to 100] is needed");
         for (name, descr, shape, words) in [
@@ -710,10 +752,10 @@ mod tests {
             &["`meta`", "its seed is 3", "of this number is 2"],
         );
         // A copy of another episode.
-        let (store, spec) = (&episodes.store, &episodes.spec);
+        let (store, recorded) = (&episodes.store, episodes.recorded);
         write(&store.path(2), &arrays());
         std::fs::copy(store.path(2), store.path(7)).unwrap();
-        let text = store.load(7, Some(spec)).unwrap_err().to_string();
+        let text = store.load(7, Some(recorded)).unwrap_err().to_string();
         assert!(
             text.contains("000007.npz") && text.contains("its seed is 2"),
             "{text}"

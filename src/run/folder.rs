@@ -10,8 +10,8 @@ use frmdn_env::EnvSpec;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Episode, EpisodeStore, LatentEpisode, Preset, Recovery, Result, RunError, remove_partial,
-    seeds, write_atomically,
+    Episode, EpisodeStore, LatentEpisode, Preset, Recorded, Recovery, Result, RunError,
+    remove_partial, seeds, write_atomically,
 };
 
 /// Version of the run folder's layout.
@@ -153,7 +153,7 @@ impl RunFolder {
     /// # Errors
     /// As [`EpisodeStore::load`]; and if the latents are those of other steps.
     pub fn episode(&self, index: usize, spec: &EnvSpec) -> Result<(Episode, LatentEpisode)> {
-        let episode = self.episodes().load(index, Some(spec))?;
+        let episode = self.episodes().load(index, Some(Recorded::of(spec)))?;
         let store = self.latents();
         let latents = store.load_latents(index, episode.action_len)?;
         if latents.actions == episode.actions && latents.rewards == episode.rewards {

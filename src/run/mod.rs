@@ -22,7 +22,7 @@ pub use atomic::{remove_partial, write_atomically, write_json};
 pub use checkpoint::{Checkpoint, CheckpointKind};
 pub use driver::DriverName;
 pub(crate) use episode::recorded_actions;
-pub use episode::{Episode, EpisodeStore, LatentEpisode, Observed};
+pub use episode::{Episode, EpisodeStore, LatentEpisode, Observed, Recorded};
 pub use error::{GatedFigure, Part, Recovery, Result, RunError};
 pub use folder::RunFolder;
 pub use meant::meant;

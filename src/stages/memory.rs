@@ -1,6 +1,5 @@
 //! Encoding of the episodes by V, and training of M on the latents.
 
-mod latents;
 mod training;
 
 use std::{
@@ -9,14 +8,13 @@ use std::{
 };
 
 use frmdn_engine::Params;
-use frmdn_env::EnvSpec;
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::{Context, held_out_indices, training_indices};
 use crate::{
     agent::Agent,
-    controller::Actions,
+    data::{Latents, held_out_batches},
     memory::{self, MemoryConfig, MemoryEvaluation, MemoryTrainer, SequenceBatch},
     pictures::{Series, plot_curves},
     run::{
@@ -28,7 +26,6 @@ use crate::{
 
 use training::is_finished;
 
-pub use latents::{Latents, held_out_batches};
 pub use training::{Job, train};
 
 /// Frames that are encoded in one call.
@@ -41,8 +38,10 @@ const PICTURE: &str = "pictures/memory.png";
 pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.memory;
-    let spec = encode_all(folder, context)?;
-    let (latent, actions) = (preset.vision.model.latent, Actions::of(&spec).width());
+    encode(folder, context)?;
+    // By the episodes: no environment is started.
+    let actions = folder.episodes().recorded()?.actions;
+    let latent = preset.vision.model.latent;
     let directory = folder.path("memory");
     if !config.model.is_trained() {
         if !directory.join("weights.safetensors").exists() {
@@ -106,13 +105,6 @@ pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Encodes what is not encoded yet. Returns what the environment says of itself.
-pub fn encode_all(folder: &RunFolder, context: &Context<'_>) -> Result<EnvSpec> {
-    let spec = context.world(&folder.preset().environment)?.spec()?;
-    encode(folder, &spec, context)?;
-    Ok(spec)
-}
-
 /// Joins the members in their folders to one memory, with a line of metrics for their mixture.
 fn join(
     folder: &RunFolder,
@@ -159,10 +151,11 @@ fn join(
     Agent::save_memory(folder, &Params::joined("member", weights))
 }
 
-/// Writes the latents of every episode, recorded in the environment `spec`, by the V that is in the
-/// folder now.
-pub fn encode(folder: &RunFolder, spec: &EnvSpec, context: &Context<'_>) -> Result<()> {
-    let (preset, actions) = (folder.preset(), Actions::of(spec).width());
+/// Writes the latents of every episode, by the V that is in the folder now, where they are missing.
+pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+    let (preset, store) = (folder.preset(), folder.episodes());
+    let recorded = store.recorded()?;
+    let actions = recorded.actions;
     let (weights, vision) = Agent::load_vision(folder)?;
     let latents = folder.latents();
     let missing: Vec<usize> = (0..preset.collect.episodes)
@@ -202,7 +195,7 @@ pub fn encode(folder: &RunFolder, spec: &EnvSpec, context: &Context<'_>) -> Resu
                 if context.stop.is_set() {
                     return Ok(());
                 }
-                let episode = folder.episodes().load(index, Some(spec))?;
+                let episode = store.load(index, Some(recorded))?;
                 let latent = encoded(encoder.as_ref(), scratch, episode, vision);
                 latent.save(&latents.path(index))?;
                 context

@@ -14,7 +14,6 @@ mod memory;
 mod order;
 mod rounds;
 mod vision;
-mod windows;
 
 use frmdn_env::{EnvSpec, ObservationSpace};
 
@@ -32,7 +31,7 @@ pub use evaluate::{evaluate, outcomes, summary};
 pub use first::{first, inherited_settings};
 pub use gates::{gate, kept};
 pub use memory::memory;
-pub(crate) use memory::{Job, Latents, encode, encoded, held_out_batches, train as train_memory};
+pub(crate) use memory::{Job, encode, encoded, train as train_memory};
 pub use order::Stage;
 pub use rounds::rounds;
 pub use vision::vision;

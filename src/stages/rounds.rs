@@ -17,7 +17,7 @@ pub fn rounds(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         let folder = folder.in_round(round);
         if round > 0 {
             collect::collect(&folder, context)?;
-            memory::encode_all(&folder, context)?;
+            memory::encode(&folder, context)?;
             controller::beside(&folder, round, context)?;
             memory::memory(&folder, context)?;
         }

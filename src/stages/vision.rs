@@ -1,17 +1,18 @@
 //! Training of V on streamed episodes.
 
 use frmdn_engine::{Params, random::stream};
-use frmdn_env::{EnvSpec, ObservationSpace};
+use frmdn_env::ObservationSpace;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Context, held_out_indices, training_indices, windows::Windows};
+use super::{Context, held_out_indices, training_indices};
 use crate::{
     agent::Agent,
+    data::Windows,
     memory::posterior_entropy,
     pictures::{Panel, Series, plot_curves},
-    run::{Checkpoint, CheckpointKind, Episode, Metrics, Result, RunError, RunFolder},
+    run::{Checkpoint, CheckpointKind, Episode, Metrics, Recorded, Result, RunError, RunFolder},
     training::{Evaluation, Learner, Length, Place, Progress, figures, learning_rate, train},
     vision::{
         BetaConfig, DecoderScratch, EncoderScratch, FRAME, SIDE, Vae, VaeConfig, VaeState,
@@ -63,12 +64,13 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         }
         return Ok(());
     }
-    let spec = context.world(&preset.environment)?.spec()?;
-    if let ObservationSpace::Latent(_) = spec.observation {
+    // By the episodes: no environment is started.
+    let recorded = folder.episodes().recorded()?;
+    if let ObservationSpace::Latent(_) = recorded.observation {
         // What is seen is the latent already: V has no weights.
         return Agent::save_vision(folder, &Params::default());
     }
-    let held_out = held_out_frames(folder, &spec)?;
+    let held_out = held_out_frames(folder, recorded)?;
     let store = folder.episodes();
     let windows = Windows::new(
         "vision/window",
@@ -76,7 +78,7 @@ pub fn vision(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         training_indices(preset.collect.episodes).collect(),
         config.window_episodes,
         config.window_updates,
-        move |i| store.load(i, Some(&spec)),
+        move |i| store.load(i, Some(recorded)),
     );
     let mut learner = VisionLearner {
         folder,
@@ -245,12 +247,12 @@ fn batch(episodes: &[Episode], size: usize, seed: u64, update: u64, frames: &mut
 }
 
 /// Frames spread evenly over the held-out episodes.
-fn held_out_frames(folder: &RunFolder, spec: &EnvSpec) -> Result<Vec<u8>> {
+fn held_out_frames(folder: &RunFolder, recorded: Recorded) -> Result<Vec<u8>> {
     let indices: Vec<usize> = held_out_indices(folder.preset().collect.episodes).collect();
     let each = HELD_OUT_FRAMES.div_ceil(indices.len());
     let mut frames = Vec::new();
     for index in indices {
-        let episode = folder.episodes().load(index, Some(spec))?;
+        let episode = folder.episodes().load(index, Some(recorded))?;
         let total = episode.steps() + 1;
         let count = each.min(total);
         for i in 0..count {

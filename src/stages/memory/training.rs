@@ -10,11 +10,9 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{
-    super::{Context, windows::Windows},
-    latents::Latents,
-};
+use super::super::Context;
 use crate::{
+    data::{Dataset, Latents, Windows},
     memory::{MemoryState, MemoryTrainer, SequenceBatch},
     run::{
         Checkpoint, CheckpointKind, DreamsConfig, LatentEpisode, MemoryTraining, Result, RunError,

@@ -9,9 +9,9 @@ use super::{Likelihood, judge::Test};
 use crate::{
     agent::Agent,
     controller::Actions,
-    memory::SequenceBatch,
+    data::{Dataset, Latents},
     run::{EpisodeStore, Preset, Result, RunError, RunFolder, seeds},
-    stages::{self, Context, Latents},
+    stages::{self, Context},
     studies::data,
     vision::{EncoderScratch, Vae},
     worlds::World,
@@ -45,7 +45,7 @@ impl Data {
         let mut world = context.world(&preset.environment)?;
         let spec = world.spec()?;
         if plan.train {
-            stages::encode(&folder, &spec, context)?;
+            stages::encode(&folder, context)?;
         }
         if preset.collect.random_start {
             world = world.with_random_start()?;
@@ -138,11 +138,7 @@ impl Data {
     pub fn tests(&self, latents: &Latents, count: usize, spread: Vec<f64>) -> Result<Test> {
         let load = |index: usize| {
             let episode = self.test.load_latents(index, self.actions)?;
-            let mut batch =
-                SequenceBatch::zeros(episode.steps(), 1, episode.latent, episode.action_len);
-            let name = "compare/test";
-            let rng = &mut frmdn_engine::random::stream(self.preset.seed, name, &[index as u64]);
-            latents.fill(&mut batch, 0, &episode, 0, episode.steps(), rng);
+            let batch = latents.whole(&episode, self.preset.seed, "compare/test", index);
             let floor = latents.floor(&episode);
             Ok((episode, batch, floor, self.preset.collect.driver(index)))
         };

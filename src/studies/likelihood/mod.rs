@@ -19,8 +19,9 @@ use super::{
     store::{Results, read},
 };
 use crate::{
+    data::{Latents, held_out_batches},
     run::{Part, Preset, Recovery, Result, RunError, write_json},
-    stages::{self, Context, Latents, held_out_batches},
+    stages::{self, Context},
 };
 use data::Data;
 use grid::{Choice, Trial};

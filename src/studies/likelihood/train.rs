@@ -9,9 +9,10 @@ use super::{
     run::Run,
 };
 use crate::{
+    data::{Latents, held_out_batches},
     memory::MemoryConfig,
     run::{Checkpoint, CheckpointKind, MemoryTraining, Metrics, Recovery, Result, RunError},
-    stages::{self, Job, Latents, held_out_batches, train_memory},
+    stages::{self, Job, train_memory},
     studies::{
         progress::{Part, Progress},
         store::begin_training,

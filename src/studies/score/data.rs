@@ -48,7 +48,7 @@ impl Data {
         let world = context.world(&preset.environment)?;
         let spec = world.spec()?;
         if plan.train {
-            stages::encode(&folder, &spec, context)?;
+            stages::encode(&folder, context)?;
         }
         let recorded = if preset.collect.random_start {
             world.with_random_start()?

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::{FORMAT, Score, data::Data};
 use crate::{
+    data::{Latents, held_out_batches},
     memory::{self, Memory, MemoryConfig},
     run::{Checkpoint, CheckpointKind, Preset, Recovery, Result},
-    stages::{self, Job, Latents, held_out_batches, train_memory},
+    stages::{self, Job, train_memory},
     studies::{
         Spec,
         progress::{Part, Progress},

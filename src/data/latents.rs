@@ -1,10 +1,10 @@
 //! The latents of a run as batches of sequences.
 
-use frmdn_engine::random::{Pcg64, fill_normal, stream};
-use rand::RngExt;
+use frmdn_engine::random::{Pcg64, fill_normal};
 
+use super::Dataset;
 use crate::{
-    memory::{SequenceBatch, posterior_entropy},
+    memory::{Outcomes, SequenceBatch, posterior_entropy},
     run::{EpisodeStore, Inputs, LatentEpisode, MemoryTraining, Result, RunFolder},
 };
 
@@ -24,7 +24,7 @@ pub struct Latents {
     /// Standard deviation of the noise that is added to M's inputs; `None`: no noise.
     input_sd: Option<Vec<f32>>,
     /// Most steps of an episode.
-    pub(super) longest: usize,
+    pub longest: usize,
 }
 
 impl Latents {
@@ -55,11 +55,6 @@ impl Latents {
         Ok(latents)
     }
 
-    /// The latents of episode `index`.
-    pub fn load(&self, index: usize) -> Result<LatentEpisode> {
-        self.store.load_latents(index, self.actions)
-    }
-
     /// Standard deviation of each dimension of V's means.
     pub fn spread(&self, training: &[usize]) -> Result<Vec<f64>> {
         let (mut n, mut sums) = (0.0, Vec::new());
@@ -78,18 +73,6 @@ impl Latents {
             .into_iter()
             .map(|[sum, squares]| (squares / n - (sum / n) * (sum / n)).max(0.0).sqrt())
             .collect())
-    }
-
-    /// Entropy of the draws of an episode's targets, summed over steps: the floor of their
-    /// likelihood.
-    pub fn floor(&self, episode: &LatentEpisode) -> f64 {
-        match &self.sd {
-            None => posterior_entropy(&episode.log_variance[episode.latent..]),
-            Some(sd) => {
-                let log_variance: Vec<f32> = sd.iter().map(|sd| 2.0 * libm::logf(*sd)).collect();
-                posterior_entropy(&log_variance) * episode.steps() as f64
-            }
-        }
     }
 
     /// Draws z_t for `frames` frames of an episode from `first` on: mean + standard deviation · ε.
@@ -114,11 +97,37 @@ impl Latents {
         }
         z
     }
+}
 
-    /// Copies a segment of `steps` steps from `first` into column `column` of `batch`. Inputs and
-    /// targets share their samples: the target z of one step is the input z of the next, unless M
-    /// is fed means.
-    pub fn fill(
+impl Dataset for Latents {
+    type Item = LatentEpisode;
+    type Targets = Outcomes;
+
+    fn widths(&self, episode: &LatentEpisode) -> [usize; 2] {
+        [episode.latent, episode.action_len]
+    }
+
+    fn load(&self, index: usize) -> Result<LatentEpisode> {
+        self.store.load_latents(index, self.actions)
+    }
+
+    fn steps(&self, episode: &LatentEpisode) -> usize {
+        episode.steps()
+    }
+
+    fn floor(&self, episode: &LatentEpisode) -> f64 {
+        match &self.sd {
+            None => posterior_entropy(&episode.log_variance[episode.latent..]),
+            Some(sd) => {
+                let log_variance: Vec<f32> = sd.iter().map(|sd| 2.0 * libm::logf(*sd)).collect();
+                posterior_entropy(&log_variance) * episode.steps() as f64
+            }
+        }
+    }
+
+    /// Inputs and targets share their draws: the target z of one step is the input z of the next,
+    /// unless M is fed means.
+    fn fill(
         &self,
         batch: &mut SequenceBatch,
         column: usize,
@@ -158,70 +167,13 @@ impl Latents {
             }
         }
     }
-
-    /// Random segments of random episodes; an episode shorter than a sequence is padded and masked.
-    pub(super) fn sequences(
-        &self,
-        episodes: &[LatentEpisode],
-        size: usize,
-        steps: usize,
-        rng: &mut Pcg64,
-    ) -> SequenceBatch {
-        let first = &episodes[0];
-        let mut batch = SequenceBatch::zeros(steps, size, first.latent, first.action_len);
-        let total: usize = episodes.iter().map(LatentEpisode::steps).sum();
-        for column in 0..size {
-            // An episode in proportion to its length. Within it every segment is equally likely, so
-            // that the first and the last steps are seen less often than those in the middle;
-            // carried states (`memory.carry`) have no such edge.
-            let mut at = rng.random_range(0..total);
-            let mut episode = first;
-            for candidate in episodes {
-                episode = candidate;
-                if at < candidate.steps() {
-                    break;
-                }
-                at -= candidate.steps();
-            }
-            let length = steps.min(episode.steps());
-            let start = rng.random_range(0..=episode.steps() - length);
-            self.fill(&mut batch, column, episode, start, length, rng);
-        }
-        batch
-    }
-}
-
-/// Whole episodes, with samples that never change, and the floor: the mean entropy of their
-/// targets.
-pub fn held_out_batches(
-    latents: &Latents,
-    indices: &[usize],
-    seed: u64,
-) -> Result<(Vec<SequenceBatch>, f64)> {
-    let mut batches = Vec::new();
-    let (mut entropy, mut steps) = (0.0, 0usize);
-    for &index in indices {
-        let episode = latents.load(index)?;
-        let mut batch =
-            SequenceBatch::zeros(episode.steps(), 1, episode.latent, episode.action_len);
-        latents.fill(
-            &mut batch,
-            0,
-            &episode,
-            0,
-            episode.steps(),
-            &mut stream(seed, "memory/held-out", &[index as u64]),
-        );
-        entropy += latents.floor(&episode);
-        steps += episode.steps();
-        batches.push(batch);
-    }
-    Ok((batches, entropy / steps as f64))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use frmdn_engine::random::stream;
 
     use super::*;
     use crate::run::Preset;
