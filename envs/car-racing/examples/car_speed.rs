@@ -1,10 +1,11 @@
 //! Prints the steps per second of one core with uniform random actions, with resets, as a JSON
-//! object: `cargo run --release -p frmdn-car-racing --example car_speed -- [SECONDS]`.
+//! object, for each observation: `cargo run --release -p frmdn-car-racing --example car_speed --
+//! [SECONDS]`.
 
 use std::time::{Duration, Instant};
 
 use frmdn_car_racing::{CarRacingConfig, Observation, rng::Rng};
-use frmdn_env::{Env, EnvError, ObservationMut};
+use frmdn_env::{Env, EnvError, ObservationMut, ObservationSpace};
 
 /// Steps per second, and the mean time of a reset in milliseconds.
 fn measure(observation: Observation, span: Duration) -> Result<(f64, f64), EnvError> {
@@ -13,21 +14,24 @@ fn measure(observation: Observation, span: Duration) -> Result<(f64, f64), EnvEr
         ..CarRacingConfig::default()
     }
     .init();
-    let mut frame = vec![0; env.observation_space().len()];
+    let space = env.observation_space();
+    let (mut bytes, mut latent) = (vec![0; space.len()], vec![0.0; space.len()]);
+    let mut observation = match space {
+        ObservationSpace::Frame { .. } => ObservationMut::Frame(&mut bytes),
+        ObservationSpace::Latent(_) => ObservationMut::Latent(&mut latent),
+    };
     let mut rng = Rng::new(0);
     let (mut steps, mut resets, mut resetting) = (0u32, 0u32, Duration::ZERO);
     let began = Instant::now();
     while began.elapsed() < span {
         let before = Instant::now();
-        env.reset(u64::from(resets), ObservationMut::Frame(&mut frame))?;
+        env.reset(u64::from(resets), observation.again())?;
         resetting += before.elapsed();
         resets += 1;
         loop {
             let action = [rng.uniform(-1.0, 1.0), rng.random(), rng.random()].map(|x| x as f32);
             steps += 1;
-            if env.step(&action, ObservationMut::Frame(&mut frame))?.done()
-                || began.elapsed() >= span
-            {
+            if env.step(&action, observation.again())?.done() || began.elapsed() >= span {
                 break;
             }
         }
@@ -45,9 +49,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let span = Duration::try_from_secs_f64(seconds)?;
     let (small, reset) = measure(Observation::Agent64, span)?;
     let (whole, _) = measure(Observation::Full96, span)?;
+    let (state, _) = measure(Observation::State, span)?;
     println!(
         "{}",
-        serde_json::json!({ "agent64": small, "full96": whole, "reset_ms": reset })
+        serde_json::json!({
+            "agent64": small,
+            "full96": whole,
+            "state": state,
+            "reset_ms": reset,
+        })
     );
     Ok(())
 }

@@ -22,7 +22,10 @@ const FRICTION_LIMIT: f64 = 1_000_000.0 * SIZE * SIZE;
 const MAX_MOTOR_TORQUE: f64 = 180.0 * 900.0 * SIZE * SIZE;
 const DT: f64 = 1.0 / 50.0;
 
-const WHEELS: [(f64, f64); 4] = [(-55.0, 80.0), (55.0, 80.0), (-55.0, -82.0), (55.0, -82.0)];
+/// Places of the wheels on the hull, front left, front right, rear left, rear right, in units of the
+/// drawing.
+pub(crate) const WHEELS: [(f64, f64); 4] =
+    [(-55.0, 80.0), (55.0, 80.0), (-55.0, -82.0), (55.0, -82.0)];
 const HULL_PARTS: [&[(f64, f64)]; 4] = [
     &[(-60.0, 130.0), (60.0, 130.0), (60.0, 110.0), (-60.0, 110.0)],
     &[(-15.0, 120.0), (15.0, 120.0), (20.0, 20.0), (-20.0, 20.0)],

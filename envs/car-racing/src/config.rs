@@ -4,8 +4,9 @@ use frmdn_env::{ActionForm, ActionSpace, AgentView, EnvSpec, ObservationSpace, P
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Perturbation,
+    FrictionRange, Perturbation,
     env::{FPS, MEASUREMENTS, measured},
+    observed,
 };
 
 /// Side of the agent's picture.
@@ -24,6 +25,12 @@ pub enum Observation {
     Agent64,
     /// 96 × 96 RGB: the whole picture, as Gymnasium's observation.
     Full96,
+    /// No picture but 51 `f32`, about of unit size: how the car moves, relative to its hull, its
+    /// place on the road and the bends ahead, see [`observed`]. As an option of an environment it is
+    /// written `observe=state`. No frame is drawn for a step; [`Env::picture`] still draws one.
+    ///
+    /// [`Env::picture`]: frmdn_env::Env::picture
+    State,
 }
 
 impl Observation {
@@ -32,6 +39,7 @@ impl Observation {
         let side = match self {
             Self::Agent64 => AGENT,
             Self::Full96 => FULL,
+            Self::State => return ObservationSpace::Latent(observed::COUNT),
         };
         ObservationSpace::Frame {
             height: side,
@@ -91,6 +99,14 @@ pub struct CarRacingConfig {
     /// A change for tests of robustness. `None` leaves every bit of the environment as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perturbation: Option<Perturbation>,
+    /// A factor of the road's friction, drawn for every episode from this range by a stream of the
+    /// seed of its own, and not observed, whatever the observation is. The track of a seed stays the
+    /// same, and so does the friction of grass, which is 0.6 of the road's without a factor. It
+    /// multiplies the factor of [`Perturbation::Friction`]. As an option of an environment it is
+    /// written `friction=LOW..HIGH`, as `friction=0.6..1.4`. `None` leaves every bit of the
+    /// environment as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub friction: Option<FrictionRange>,
 }
 
 impl Default for CarRacingConfig {
@@ -103,6 +119,7 @@ impl Default for CarRacingConfig {
             actions: Actions::default(),
             max_steps: 1000,
             perturbation: None,
+            friction: None,
         }
     }
 }
@@ -177,10 +194,22 @@ impl CarRacingConfig {
             text.push_str(", ");
             text.push_str(perturbation.description());
         }
+        if let Some(range) = self.friction {
+            text.push_str(&format!(
+                ", road friction × {range}, drawn for every episode and hidden"
+            ));
+        }
+        if self.observation == Observation::State {
+            text.push_str(&format!(
+                ", observed are {} numbers of the car and the road ahead",
+                observed::COUNT
+            ));
+        }
         text
     }
 
-    /// Factor of the road's friction, exactly 1 unless perturbed.
+    /// Factor of the road's friction, exactly 1 unless perturbed, without the one that an episode
+    /// draws ([`CarRacingConfig::friction`]).
     pub fn road_friction(&self) -> f64 {
         self.perturbation.map_or(1.0, Perturbation::road_friction)
     }

@@ -11,6 +11,7 @@ use crate::car::Car;
 use crate::config::{AGENT, Actions, CarRacingConfig, FULL, Observation, Rule, SCENE, STEP_COST};
 use crate::contact::Tiles;
 use crate::gauges;
+use crate::observed;
 use crate::perturbation::{Noise, Perturbation};
 use crate::raster::{Canvas, Palette, Shrunk};
 use crate::rng::Rng;
@@ -49,7 +50,8 @@ pub struct CarRacing {
     config: CarRacingConfig,
     spec: EnvSpec,
     palette: Palette,
-    canvas: Canvas,
+    /// The canvas of the observation, if that is a picture.
+    canvas: Option<Canvas>,
     /// The canvas of [`Env::picture`], made by its first call.
     picture: Option<Canvas>,
     episode: Option<Episode>,
@@ -64,7 +66,7 @@ pub struct EpisodeSource<'a> {
     /// Gymnasium's stream: the colours, if they are randomised, and then the track. It is left where
     /// the next episode of the same environment begins.
     pub stream: &'a mut Rng,
-    /// The seed for what Gymnasium does not draw: random starts and perturbations.
+    /// The seed for what Gymnasium does not draw: random starts, perturbations and hidden friction.
     pub seed: u64,
     /// Keep the colours of the last episode and draw none (Gymnasium's option `randomize=False`).
     /// Before the first episode, the colours that are kept are drawn from `seed`.
@@ -117,6 +119,9 @@ struct Episode {
     noise: Option<Noise>,
     /// The point of the track that was nearest to the car when its state was last read.
     nearest: Option<usize>,
+    /// The point of the track that is nearest to the car, for the observed state. It follows every
+    /// step, seen or not, and does not depend on who else reads the state.
+    followed: usize,
     /// Boxed, so that episodes without it stay small.
     skids: Option<Box<Skids>>,
 }
@@ -141,8 +146,12 @@ impl Episode {
         } else {
             0
         };
+        let mut road_friction = config.road_friction();
+        if let Some(range) = config.friction {
+            road_friction *= range.draw(seed);
+        }
         let car = Car {
-            road_friction: config.road_friction(),
+            road_friction,
             ..Car::new(track.points[start])
         };
         Self {
@@ -163,6 +172,7 @@ impl Episode {
             perturbation,
             noise: perturbation.and_then(|p| p.noise(seed)),
             nearest: None,
+            followed: start,
             skids: None,
         }
     }
@@ -188,6 +198,9 @@ impl Episode {
         self.lap |= at_line && f64::from(self.visited) / total as f64 > LAP_COMPLETE;
         self.car.advance();
         self.time += 1.0 / FPS;
+        let at = self.car.hull().transform.position;
+        let position = (f64::from(at.x), f64::from(at.y));
+        self.followed = self.track.follow(position, self.followed);
     }
 
     fn draw(&self, canvas: &mut Canvas, skids: Option<&Skids>) {
@@ -228,8 +241,9 @@ impl CarRacing {
     /// The environment, before its first reset.
     pub fn new(config: CarRacingConfig) -> Self {
         let canvas = match config.observation {
-            Observation::Agent64 => Canvas::new(AGENT, AGENT),
-            Observation::Full96 => Canvas::new(FULL, SCENE),
+            Observation::Agent64 => Some(Canvas::new(AGENT, AGENT)),
+            Observation::Full96 => Some(Canvas::new(FULL, SCENE)),
+            Observation::State => None,
         };
         Self {
             spec: config.spec(),
@@ -259,9 +273,9 @@ impl CarRacing {
     pub fn reset_from(
         &mut self,
         source: EpisodeSource<'_>,
-        observation: ObservationMut<'_>,
+        mut observation: ObservationMut<'_>,
     ) -> Result<(), EnvError> {
-        let out = observation.frame(self.config.observation.space().len())?;
+        observation.check(self.spec.observation)?;
         let last = self.episode.as_ref().map(|episode| episode.drawn);
         let mut episode = Episode::new(source, &self.config, last);
         if self.remembers_skids {
@@ -272,7 +286,7 @@ impl CarRacing {
         self.palette = episode.colors.palette(Shrunk::BothAxes);
         self.episode = Some(episode);
         self.running = true;
-        self.observe(out);
+        self.observe(observation);
         Ok(())
     }
 
@@ -294,7 +308,7 @@ impl CarRacing {
     fn drive_with(
         &mut self,
         controls: [f64; 3],
-        observation: ObservationMut<'_>,
+        mut observation: ObservationMut<'_>,
         is_seen: bool,
     ) -> Result<Step, EnvError> {
         let episode = self
@@ -308,7 +322,7 @@ impl CarRacing {
                 allowed: "three numbers".into(),
             });
         }
-        let out = observation.frame(self.config.observation.space().len())?;
+        observation.check(self.spec.observation)?;
 
         let [steer, gas, brake] = controls;
         episode.car.control(
@@ -344,7 +358,7 @@ impl CarRacing {
         self.running = !(terminated || truncated);
         // The noise of a frame follows that of the one before.
         if is_seen || !self.running || episode.noise.is_some() {
-            self.observe(out);
+            self.observe(observation);
         }
         Ok(Step {
             reward,
@@ -388,6 +402,14 @@ impl CarRacing {
         self.episode.as_ref().map(|episode| episode.start)
     }
 
+    /// Factor of the road's friction in this episode, the hidden one included
+    /// ([`CarRacingConfig::friction`]); `None` before the first reset. Agents must not use it.
+    pub fn road_friction(&self) -> Option<f64> {
+        self.episode
+            .as_ref()
+            .map(|episode| episode.car.road_friction)
+    }
+
     pub(crate) fn last_nearest(&self) -> Option<usize> {
         self.episode.as_ref().and_then(|episode| episode.nearest)
     }
@@ -410,18 +432,30 @@ impl CarRacing {
         })
     }
 
-    fn observe(&mut self, out: &mut [u8]) {
-        if let Some(episode) = &mut self.episode {
-            match self.config.observation {
-                Observation::Agent64 => {
-                    episode.draw(&mut self.canvas, None);
-                    self.canvas.resolve(&self.palette, out);
-                }
-                Observation::Full96 => episode.draw_full(&mut self.canvas, &self.palette, out),
+    /// Writes the present observation; the place for it was checked.
+    fn observe(&mut self, observation: ObservationMut<'_>) {
+        let Some(episode) = &mut self.episode else {
+            return;
+        };
+        let out = match observation {
+            ObservationMut::Frame(out) => out,
+            ObservationMut::Latent(out) => {
+                let car = (&episode.car).into();
+                let values = observed::values(&car, &episode.track, episode.followed);
+                out.copy_from_slice(&values);
+                return;
             }
-            if let Some(noise) = &mut episode.noise {
-                noise.add(out);
+        };
+        if let Some(canvas) = &mut self.canvas {
+            if self.config.observation == Observation::Full96 {
+                episode.draw_full(canvas, &self.palette, out);
+            } else {
+                episode.draw(canvas, None);
+                canvas.resolve(&self.palette, out);
             }
+        }
+        if let Some(noise) = &mut episode.noise {
+            noise.add(out);
         }
     }
 }

@@ -18,7 +18,8 @@
 //! ```
 //!
 //! Reading order: [`track`] (drawn by [`rng`]), `car` on `solver` and `joint`, `contact`, `scene`
-//! and `gauges` on `raster`, `skid`, `perturbation`, and `env`, which puts them together.
+//! and `gauges` on `raster`, [`observed`], `skid`, `perturbation`, `friction`, and `env`, which puts
+//! them together.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod car;
@@ -26,9 +27,11 @@ mod config;
 mod contact;
 mod distance;
 mod env;
+mod friction;
 mod gauges;
 mod joint;
 mod math;
+pub mod observed;
 mod perturbation;
 mod polygon;
 mod probe;
@@ -44,5 +47,6 @@ pub mod track;
 
 pub use config::{Actions, CarRacingConfig, Observation, Rule, agent_view, continuous_forms};
 pub use env::{CarRacing, EpisodeSource, VIDEO, measured};
+pub use friction::{FrictionError, FrictionRange};
 pub use perturbation::Perturbation;
 pub use state::{BodyState, CarState, WheelState};

@@ -87,6 +87,12 @@ impl Perturbation {
         }
     }
 
+    /// Whether only pictures change. Then an agent that observes the car's own numbers
+    /// ([`Observation::State`](crate::Observation::State)) notices nothing.
+    pub const fn is_only_seen(self) -> bool {
+        !matches!(self, Self::Throttle | Self::Friction)
+    }
+
     /// Largest gas that has an effect, 0 to 1.
     pub(crate) fn max_gas(self) -> f64 {
         if self == Self::Throttle { MAX_GAS } else { 1.0 }

@@ -99,8 +99,7 @@ impl Track {
     pub fn curvature(&self, i: usize) -> f64 {
         let n = self.points.len();
         let (a, b) = (self.points[i % n], self.points[(i + 3) % n]);
-        let turn = (b.beta - a.beta + PI).rem_euclid(2.0 * PI) - PI;
-        turn / libm::hypot(b.x - a.x, b.y - a.y).max(1.0)
+        turn(a, b) / libm::hypot(b.x - a.x, b.y - a.y).max(1.0)
     }
 
     /// The largest curvature, to either side, within the `tiles` tiles (three or more) from point
@@ -110,6 +109,134 @@ impl Track {
             .map(|i| self.curvature(i).abs())
             .fold(0.0, f64::max)
     }
+
+    /// Index of the point nearest to `position` for something that was nearest to point `last` a
+    /// step ago. Only points near that one are searched, so that it stays on its own part of a
+    /// track that comes close to itself; unless it has left the road by more than half the road's
+    /// width, for then it may return to another part.
+    pub fn follow(&self, position: Point, last: usize) -> usize {
+        let n = self.points.len();
+        let mut best = last % n;
+        let mut least = self.square_distance(position, best);
+        let mut search = |i: usize| {
+            let square = self.square_distance(position, i);
+            if square < least {
+                (best, least) = (i, square);
+            }
+            least
+        };
+        let mut reached = 0.0;
+        for step in 0..=2 * FOLLOWED {
+            reached = search((last + step + n - FOLLOWED % n) % n);
+        }
+        if reached > LOST * LOST {
+            for i in 0..n {
+                search(i);
+            }
+        }
+        best
+    }
+
+    fn square_distance(&self, (x, y): Point, i: usize) -> f64 {
+        let (dx, dy) = (self.points[i].x - x, self.points[i].y - y);
+        dx * dx + dy * dy
+    }
+
+    /// Where `position` lies beside the centre line, if `nearest` is the point nearest to it. It
+    /// changes without jumps as the position moves, on the road and beside it up to where
+    /// [`Track::follow`] searches everywhere.
+    pub fn place(&self, position: Point, nearest: usize) -> Place {
+        let n = self.points.len();
+        let (x, y) = position;
+        // How far the position is ahead of a point, along the direction of the road there.
+        let ahead = |i: usize| {
+            let p = self.points[i];
+            let (sin, cos) = libm::sincos(p.beta);
+            (y - p.y) * cos - (x - p.x) * sin
+        };
+        let (before, after) = ((nearest + n - 1) % n, (nearest + 1) % n);
+        let here = ahead(nearest);
+        let (from, to, past, rest) = if here < 0.0 {
+            (before, nearest, ahead(before), here)
+        } else {
+            (nearest, after, here, ahead(after))
+        };
+        // It is ahead of one point and behind the other, except far inside a bend, where the lines
+        // across the road have met.
+        let share = if past <= 0.0 {
+            0.0
+        } else if rest >= 0.0 {
+            1.0
+        } else {
+            past / (past - rest)
+        };
+        let (a, b) = (self.points[from], self.points[to]);
+        let beta = a.beta + share * turn(a, b);
+        let (sin, cos) = libm::sincos(beta);
+        let (dx, dy) = (
+            x - (a.x + share * (b.x - a.x)),
+            y - (a.y + share * (b.y - a.y)),
+        );
+        Place {
+            point: from,
+            share,
+            beta,
+            offset: dx * cos + dy * sin,
+        }
+    }
+
+    /// Mean curvature of the centre line over `N` stretches of `length` world units each, which
+    /// follow one another from `place` on: the change of the road's direction over the stretch by
+    /// its length, radians per world unit, positive to the left. Nothing between them is left out.
+    pub fn curvatures<const N: usize>(&self, place: &Place, length: f64) -> [f64; N] {
+        let n = self.points.len();
+        let (mut point, mut share) = (place.point, place.share);
+        let mut curvatures = [0.0; N];
+        for curvature in &mut curvatures {
+            let (mut left, mut turned) = (length, 0.0);
+            // No stretch is longer than a lap.
+            for _ in 0..n {
+                let (a, b) = (self.points[point], self.points[(point + 1) % n]);
+                let (dx, dy) = (b.x - a.x, b.y - a.y);
+                let whole = (dx * dx + dy * dy).sqrt();
+                let rest = (1.0 - share) * whole;
+                if rest > left {
+                    turned += left / whole * turn(a, b);
+                    share += left / whole;
+                    break;
+                }
+                turned += (1.0 - share) * turn(a, b);
+                left -= rest;
+                (point, share) = ((point + 1) % n, 0.0);
+            }
+            *curvature = turned / length;
+        }
+        curvatures
+    }
+}
+
+/// Points to either side in which [`Track::follow`] searches. A car moves by 2 units in a step at
+/// most, which are not more than 2 points even inside the hardest bend.
+const FOLLOWED: usize = 4;
+/// Distance from the centre line from which on [`Track::follow`] searches everywhere.
+const LOST: f64 = 1.5 * TRACK_WIDTH;
+
+/// Where something lies beside the centre line of a track.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Index of the point of the centre line before it.
+    pub point: usize,
+    /// Share of the way to the next point, 0 to 1.
+    pub share: f64,
+    /// Direction of the road there, radians: that of the two points, mixed by `share`.
+    pub beta: f64,
+    /// Distance from the centre line, world units, positive to the right.
+    pub offset: f64,
+}
+
+/// By how much the road turns from one point to another, radians within ± π, positive to the left.
+fn turn(a: TrackPoint, b: TrackPoint) -> f64 {
+    (b.beta - a.beta + PI).rem_euclid(2.0 * PI) - PI
 }
 
 /// The points that the road turns towards: (angle, x, y).
@@ -327,6 +454,177 @@ mod tests {
                 track.nearest(at(45), Some(0))
             ),
             (3, 14)
+        );
+    }
+
+    /// A circle of radius 50, driven to the left or, with −1, to the right; 90 points.
+    fn circle(side: f64) -> Track {
+        let points = (0..90)
+            .map(|i| side * f64::from(i) * PI / 45.0)
+            .map(|alpha| TrackPoint {
+                alpha,
+                beta: if side > 0.0 { alpha } else { alpha + PI },
+                x: 50.0 * libm::cos(alpha),
+                y: 50.0 * libm::sin(alpha),
+            })
+            .collect();
+        Track {
+            points,
+            tiles: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn sides_of_a_circle() {
+        for (side, name) in [(1.0, "left"), (-1.0, "right")] {
+            let track = circle(side);
+            for (radius, step) in [(45.0, 0.25), (50.0, 0.5), (57.0, 0.9), (50.0, 0.0)] {
+                let alpha = side * (20.0 + step) * PI / 45.0;
+                let at = (radius * libm::cos(alpha), radius * libm::sin(alpha));
+                let place = track.place(at, track.nearest(at, None));
+                // Driven to the left, the outside is on the right. Chords of 4° are up to 0.03 inside
+                // of the circle.
+                assert!(
+                    (place.offset - side * (radius - 50.0)).abs() < 0.035,
+                    "{name}, {radius}: {place:?}"
+                );
+                assert_eq!(place.point, 20);
+                assert!((place.share - step).abs() < 0.01, "{name}: {place:?}");
+                let beta = 20.0 + place.share;
+                let wanted = side * beta * PI / 45.0 + if side > 0.0 { 0.0 } else { PI };
+                assert!((place.beta - wanted).abs() < 1e-12, "{name}: {place:?}");
+                let bends: [f64; 8] = track.curvatures(&place, 5.0);
+                for bend in bends {
+                    // A chord is shorter than its arc by 2e-4.
+                    assert!((bend - side / 50.0).abs() < 1e-5, "{name}: {bends:?}");
+                }
+            }
+        }
+    }
+
+    /// From a point on, 35 units are ten tiles. What the road turns over them is the change of its
+    /// direction: as the points state it, and as it follows from their places alone.
+    #[test]
+    fn curvatures_are_what_the_road_turns() {
+        let wrapped = |angle: f64| (angle + PI).rem_euclid(2.0 * PI) - PI;
+        for seed in 0..20 {
+            let track = Track::generate(&mut Rng::new(seed));
+            let points = &track.points;
+            let turned = |place: &Place| {
+                let bends: [f64; 7] = track.curvatures(place, 5.0);
+                5.0 * bends.iter().sum::<f64>()
+            };
+            // The direction of the tile's side from point i on, and that of the road in the middle of
+            // this side: at its ends the road points along the mean of two sides.
+            let side = |i: usize| {
+                let (a, b) = (points[i], points[i + 1]);
+                libm::atan2(-(b.x - a.x), b.y - a.y)
+            };
+            let middle = |i: usize| {
+                let here = side(i);
+                here + (wrapped(side(i - 1) - here) + wrapped(side(i + 1) - here)) / 4.0
+            };
+            for i in 1..points.len() - 12 {
+                let (a, b) = (points[i], points[i + 1]);
+                let place = track.place((a.x, a.y), i);
+                assert!(place.offset.abs() < 1e-9);
+                let error = wrapped(turned(&place) - (points[i + 10].beta - a.beta));
+                assert!(error.abs() < 1e-9, "seed {seed}, point {i}: {error}");
+
+                let place = track.place(((a.x + b.x) / 2.0, (a.y + b.y) / 2.0), i);
+                assert!(
+                    place.point == i && (place.share - 0.5).abs() < 0.02,
+                    "{place:?}"
+                );
+                let place = Place {
+                    share: 0.5,
+                    ..place
+                };
+                let error = wrapped(turned(&place) - (middle(i + 10) - middle(i)));
+                assert!(error.abs() < 1e-9, "seed {seed}, side {i}: {error}");
+            }
+        }
+    }
+
+    /// Along lines at every distance from the middle up to where the whole track is searched, and
+    /// across the road, in steps of a hundredth.
+    #[test]
+    fn places_change_without_jumps() {
+        let near = |a: &Place, b: &Place| {
+            let off = (a.beta - b.beta) / (2.0 * PI);
+            let bend = (off - off.round()).abs() * 2.0 * PI;
+            bend.max((a.offset - b.offset).abs())
+        };
+        let mut largest = 0.0f64;
+        for seed in 0..4 {
+            let track = Track::generate(&mut Rng::new(seed));
+            let n = track.points.len();
+            for aside in [-9.5, -TRACK_WIDTH, -3.0, 0.0, 4.0, TRACK_WIDTH, 9.5] {
+                let at = |i: usize, share: f64| {
+                    let (a, b) = (track.points[i], track.points[(i + 1) % n]);
+                    let beta = a.beta + share * turn(a, b);
+                    (
+                        a.x + share * (b.x - a.x) + aside * libm::cos(beta),
+                        a.y + share * (b.y - a.y) + aside * libm::sin(beta),
+                    )
+                };
+                let mut point = 0;
+                let mut last: Option<Place> = None;
+                for i in 0..n {
+                    for k in 0..350 {
+                        let position = at(i, f64::from(k) / 350.0);
+                        point = track.follow(position, point);
+                        let place = track.place(position, point);
+                        if let Some(last) = last {
+                            largest = largest.max(near(&last, &place));
+                        }
+                        assert!(
+                            (place.offset - aside).abs() < 0.05,
+                            "{aside} at {i}: {place:?}"
+                        );
+                        last = Some(place);
+                    }
+                }
+            }
+        }
+        assert!(largest < 0.05, "a jump by {largest}");
+    }
+
+    /// Two straight roads side by side, 16 units apart, driven in opposite directions.
+    #[test]
+    fn a_place_stays_on_its_road_until_it_is_lost() {
+        let mut points = Vec::new();
+        for i in 0..40 {
+            let y = 3.5 * f64::from(i);
+            points.push((0.0, y, 0.0));
+        }
+        for i in 0..40 {
+            let y = 3.5 * f64::from(39 - i);
+            points.push((16.0, y, PI));
+        }
+        let points = points
+            .into_iter()
+            .map(|(x, y, beta)| TrackPoint {
+                alpha: 0.0,
+                beta,
+                x,
+                y,
+            })
+            .collect();
+        let track = Track {
+            points,
+            tiles: Vec::new(),
+        };
+        assert_eq!(track.follow((9.0, 70.0), 20), 20);
+        assert_eq!(track.follow((9.0, 74.0), 20), 21);
+        assert_eq!(track.follow((9.0, 70.0), 59), 59);
+        assert_eq!(track.follow((10.5, 70.0), 20), 59);
+        assert_eq!(track.follow((9.0, 70.0), 5), 59, "far from where it was");
+        assert_eq!(track.follow((-60.0, 70.0), 70), 20);
+        let place = track.place((9.0, 71.0), 59);
+        assert!(
+            (place.offset - 7.0).abs() < 1e-12 && place.point == 58,
+            "{place:?}"
         );
     }
 }

@@ -4,16 +4,20 @@ use frmdn_car_racing::{
     Actions, CarRacingConfig, Observation,
     pursuit::{PurePursuit, PursuitConfig},
 };
-use frmdn_env::{Env, ObservationMut};
+use frmdn_env::{Env, ObservationMut, ObservationSpace};
 
 /// Number of allocations in the first `steps` steps of an episode along the road, with the zoom,
 /// turns and new tiles.
 fn allocations(config: CarRacingConfig, steps: usize) -> u64 {
     let discrete = config.actions == Actions::Discrete;
     let mut env = config.init();
-    let mut frame = vec![0; env.observation_space().len()];
-    env.reset(3, ObservationMut::Frame(&mut frame))
-        .expect("a reset");
+    let space = env.observation_space();
+    let (mut frame, mut latent) = (vec![0; space.len()], vec![0.0; space.len()]);
+    let mut observation = match space {
+        ObservationSpace::Frame { .. } => ObservationMut::Frame(&mut frame),
+        ObservationSpace::Latent(_) => ObservationMut::Latent(&mut latent),
+    };
+    env.reset(3, observation.again()).expect("a reset");
     let mut driver = PurePursuit::new(PursuitConfig::default());
     let mut driven = 0;
     let counted = allocation_counter::measure(|| {
@@ -25,7 +29,7 @@ fn allocations(config: CarRacingConfig, steps: usize) -> u64 {
             let button = [(step % 5) as f32];
             let action: &[f32] = if discrete { &button } else { &action };
             driven += usize::from(
-                !env.step(action, ObservationMut::Frame(&mut frame))
+                !env.step(action, observation.again())
                     .expect("a step")
                     .done(),
             );
@@ -37,7 +41,11 @@ fn allocations(config: CarRacingConfig, steps: usize) -> u64 {
 
 #[test]
 fn a_step_allocates_nothing() {
-    for observation in [Observation::Agent64, Observation::Full96] {
+    for observation in [
+        Observation::Agent64,
+        Observation::Full96,
+        Observation::State,
+    ] {
         for config in [
             CarRacingConfig {
                 observation,
