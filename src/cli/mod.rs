@@ -3,6 +3,7 @@
 mod bench;
 mod command_line;
 mod compare;
+mod density;
 mod doctor;
 mod dream;
 mod env;
@@ -111,6 +112,9 @@ enum Command {
     /// Compare memories or agents in a study with a report.
     #[command(subcommand)]
     Compare(compare::CompareCommand),
+    /// Fit densities to sequences that are no worlds: speech and images.
+    #[command(subcommand)]
+    Density(density::DensityCommand),
     /// Show what this machine offers and what is missing.
     Doctor,
     /// Measure how fast each part is on this machine.
@@ -126,7 +130,8 @@ impl Command {
             | Self::Vision(_)
             | Self::Memory(_)
             | Self::Controller(_)
-            | Self::Compare(_) => true,
+            | Self::Compare(_)
+            | Self::Density(_) => true,
             Self::Evaluate(_)
             | Self::Play(_)
             | Self::Dream(_)
@@ -155,6 +160,7 @@ impl Command {
         let args = match self {
             Self::Bench(args) => Some(&args.device),
             Self::Compare(command) => command.device(),
+            Self::Density(command) => Some(command.device()),
             _ => self.run_args().map(|args| &args.device),
         };
         args.map_or(device::CPU, |args| &args.device)
@@ -329,6 +335,7 @@ fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Re
         Command::Inspect(args) => inspect::inspect(args, &context),
         Command::Env(command) => env::env(command, &context),
         Command::Compare(command) => compare::compare(command, &context),
+        Command::Density(command) => density::run(command, &context),
         Command::Doctor => doctor::doctor(&context),
         Command::Bench(args) => bench::bench(args, &context),
     }

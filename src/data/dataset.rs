@@ -24,6 +24,9 @@ pub trait Dataset: Clone + Send + Sync + 'static {
     /// If it cannot be read.
     fn load(&self, index: usize) -> Result<Self::Item>;
 
+    /// What a sequence is called in messages.
+    fn name(&self, item: &Self::Item) -> String;
+
     /// Steps of a sequence: pairs of what is seen and what follows.
     fn steps(&self, item: &Self::Item) -> usize;
 
@@ -43,35 +46,39 @@ pub trait Dataset: Clone + Send + Sync + 'static {
     /// likelihood. 0 where it has no such floor.
     fn floor(&self, item: &Self::Item) -> f64;
 
-    /// `size` random segments of random `items`; one shorter than `steps` is padded and masked.
+    /// `size` random segments of random `items`, and the numbers of these; one shorter than `steps`
+    /// is padded and masked.
     fn sequences(
         &self,
         items: &[Self::Item],
         size: usize,
         steps: usize,
         rng: &mut Pcg64,
-    ) -> Sequences<Self::Targets> {
+    ) -> (Sequences<Self::Targets>, Vec<usize>) {
         let [dim, given] = self.widths(&items[0]);
         let mut batch = Sequences::zeros(steps, size, dim, given);
+        let mut chosen = Vec::with_capacity(size);
         let total: usize = items.iter().map(|item| self.steps(item)).sum();
         for column in 0..size {
             // An item in proportion to its length. Within it every segment is equally likely, so
             // that the first and the last steps are seen less often than those in the middle;
             // carried states (`memory.carry`) have no such edge.
             let mut at = rng.random_range(0..total);
-            let mut item = &items[0];
-            for candidate in items {
-                item = candidate;
+            let mut number = 0;
+            for (i, candidate) in items.iter().enumerate() {
+                number = i;
                 if at < self.steps(candidate) {
                     break;
                 }
                 at -= self.steps(candidate);
             }
+            let item = &items[number];
             let length = steps.min(self.steps(item));
             let start = rng.random_range(0..=self.steps(item) - length);
             self.fill(&mut batch, column, item, start, length, rng);
+            chosen.push(number);
         }
-        batch
+        (batch, chosen)
     }
 
     /// A whole item as a batch of one, with draws from the stream `name` of `seed` at `index`.

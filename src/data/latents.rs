@@ -111,6 +111,10 @@ impl Dataset for Latents {
         self.store.load_latents(index, self.actions)
     }
 
+    fn name(&self, episode: &LatentEpisode) -> String {
+        format!("the episode of seed {}", episode.seed)
+    }
+
     fn steps(&self, episode: &LatentEpisode) -> usize {
         episode.steps()
     }
@@ -211,7 +215,7 @@ mod tests {
         let mut rng = stream(1, "t", &[]);
         let latents = latents();
         for _ in 0..20 {
-            let batch = latents.sequences(&[episode(9)], 3, 5, &mut rng);
+            let (batch, _) = latents.sequences(&[episode(9)], 3, 5, &mut rng);
             for row in 0..15 {
                 let t = batch.seen[row * 2];
                 assert!((batch.next[row * 2] - (t + 1.0)).abs() < 1e-6);
@@ -234,7 +238,7 @@ mod tests {
             inputs: Inputs::Means,
             ..latents()
         };
-        let batch = latents.sequences(&[noisy], 3, 5, &mut stream(1, "t", &[]));
+        let (batch, _) = latents.sequences(&[noisy], 3, 5, &mut stream(1, "t", &[]));
         for row in 0..15 {
             let t = batch.given[row] - 100.0;
             assert_eq!(batch.seen[row * 2..row * 2 + 2], [t, -t]);
@@ -244,7 +248,7 @@ mod tests {
 
     #[test]
     fn short_episodes_are_padded_and_masked() {
-        let batch = latents().sequences(&[episode(3)], 2, 5, &mut stream(1, "t", &[]));
+        let (batch, _) = latents().sequences(&[episode(3)], 2, 5, &mut stream(1, "t", &[]));
         assert_eq!(
             batch.mask,
             [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]

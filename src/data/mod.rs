@@ -5,9 +5,15 @@
 //! and images have none of these.
 
 mod dataset;
+mod domain;
+pub mod images;
 mod latents;
+pub mod sound;
+mod speech;
 mod windows;
 
 pub use dataset::{Dataset, held_out_batches};
+pub use domain::{Card, Domain, Parts};
 pub use latents::Latents;
+pub use speech::{LOUD, Sentence, Speech, energy};
 pub use windows::Windows;

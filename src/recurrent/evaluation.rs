@@ -4,7 +4,7 @@ use frmdn_density::SampleScratch;
 use frmdn_engine::{lstm::Tape, random::stream};
 use serde::{Deserialize, Serialize};
 
-use super::{Heads, Sequences, Trainer};
+use super::{Heads, NonFinite, Sequences, Trainer};
 
 /// Draws that a value is ranked among.
 const DRAWS: usize = 19;
@@ -61,6 +61,49 @@ impl<H: Heads> Trainer<H> {
             &batch.features(tape.hidden(), self.config.density.residual),
             &batch.next,
         )
+    }
+
+    /// Number of steps at which a component has a precision at its limit, and of all steps that are
+    /// real, from a zero state.
+    pub fn at_limit(&self, batch: &Sequences<H::Targets>) -> [f64; 2] {
+        let mut tape = Tape::default();
+        self.lstm()
+            .forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
+        let features = batch.features(tape.hidden(), self.config.density.residual);
+        let mut counts = [0.0; 2];
+        for (at, mask) in self.density().at_limit(&features).iter().zip(&batch.mask) {
+            counts[0] += f64::from(u8::from(*at)) * f64::from(*mask);
+            counts[1] += f64::from(*mask);
+        }
+        counts
+    }
+
+    /// What is not finite, in words: the tensor, or the loss with the sequences of `batch` that it is
+    /// of, by their `names`.
+    pub fn blamed(
+        &self,
+        error: &NonFinite,
+        batch: &Sequences<H::Targets>,
+        names: &[String],
+    ) -> String {
+        let is_bad = |column: usize| {
+            let alone = batch.columns(column, column + 1);
+            let log_prob = self.log_prob(&alone);
+            let mut real = log_prob.iter().zip(&alone.mask).filter(|(_, m)| **m > 0.0);
+            real.any(|(p, _)| !p.is_finite())
+        };
+        let mut bad: Vec<&str> = match error.tensor.as_str() {
+            "loss" => (0..batch.batch)
+                .filter(|&column| is_bad(column))
+                .filter_map(|column| Some(names.get(column)?.as_str()))
+                .collect(),
+            _ => Vec::new(),
+        };
+        bad.dedup();
+        match bad.is_empty() {
+            true => error.tensor.clone(),
+            false => format!("{} of {}", error.tensor, bad.join(", ")),
+        }
     }
 
     /// Ranks at every `every`-th step of a single sequence, with draws from (`seed`,

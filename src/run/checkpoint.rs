@@ -36,6 +36,10 @@ pub enum CheckpointKind {
     ControllerState,
     /// Weights of C that the evolution chose.
     Controller,
+    /// Training state of a density without a world.
+    DensityState,
+    /// Weights of such a density that training chose, with what its values stand for.
+    Density,
     /// V, M and C together: all that is needed to act, dream and be evaluated.
     Agent,
 }
@@ -48,7 +52,8 @@ impl CheckpointKind {
             Self::VisionState | Self::Vision => Recovery::Stage("vision"),
             Self::MemoryState | Self::Memory => Recovery::Stage("memory"),
             Self::ControllerState | Self::Controller => Recovery::Stage("controller"),
-            Self::Agent => Recovery::Restore,
+            Self::DensityState => Recovery::Folder,
+            Self::Density | Self::Agent => Recovery::Restore,
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Studies: memories compared in likelihood and in score by protocol, and agents under changes that
-//! they were not trained with.
+//! Studies: memories compared in likelihood and in score by protocol, agents under changes that
+//! they were not trained with, and densities of sequences that are no worlds.
 //!
 //! A study is a folder of finished runs and a report made from them. A stopped command resumes when
 //! it is typed again, and another variant or seed costs only its own runs.
 
 mod data;
+mod density;
 mod likelihood;
 mod progress;
 mod queue;
@@ -15,6 +16,7 @@ mod spec;
 mod statistics;
 mod store;
 
+pub use density::{DensityKind, DensityStudy, density};
 pub use likelihood::{Likelihood, likelihood};
 pub use robustness::{Robustness, robustness};
 pub use score::{Experiment, Scale, Score, score};

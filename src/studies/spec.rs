@@ -61,19 +61,20 @@ impl Spec {
         self.variant().starts_with("frmdn") || self.variant() == "rmdn-linear"
     }
 
+    /// The settings that make it, as `--set` takes them.
+    pub fn sets(&self) -> Vec<String> {
+        let mut sets = vec![format!("memory.model.variant={}", self.variant())];
+        let others = self.text.split(':').skip(1);
+        sets.extend(others.map(|set| format!("memory.model.{set}")));
+        sets
+    }
+
     /// `preset` with this memory.
     ///
     /// # Errors
     /// If the variant or a setting is unknown or impossible, or has several members.
     pub fn resolve(&self, preset: &Preset) -> Result<Preset> {
-        let mut sets = vec![format!("memory.model.variant={}", self.variant())];
-        sets.extend(
-            self.text
-                .split(':')
-                .skip(1)
-                .map(|set| format!("memory.model.{set}")),
-        );
-        let preset = preset.clone().with(&sets)?;
+        let preset = preset.clone().with(&self.sets())?;
         if preset.memory.model.members > 1 {
             return Err(RunError::Config(format!(
                 "{self}: members are compared one by one; leave out members"

@@ -177,6 +177,32 @@ impl Density {
         anchors
     }
 
+    /// Whether a component has a precision at its limit ([`DensityConfig::log_precision_limit`]), for
+    /// each row of `h` `[rows, features]`.
+    ///
+    /// # Panics
+    /// If a length disagrees.
+    pub fn at_limit(&self, h: &[f32]) -> Vec<bool> {
+        let (f, width, config) = (self.features, self.config.component_width(), &self.config);
+        let rows = h.len() / f;
+        assert_eq!(rows * f, h.len(), "rows of features");
+        let mut raw = vec![0.0; ROWS.min(rows) * width];
+        let mut out = Vec::with_capacity(rows);
+        for h in h.chunks(ROWS * f) {
+            let (rows, first) = (h.len() / f, out.len());
+            out.resize(first + rows, false);
+            for component in &self.components {
+                let raw = &mut raw[..rows * width];
+                component.forward(h, rows, false, raw);
+                for (raw, out) in raw.chunks_exact(width).zip(&mut out[first..]) {
+                    let mut log_precisions = raw[config.dim..2 * config.dim].iter();
+                    *out |= log_precisions.any(|v| v.abs() >= config.log_precision_limit);
+                }
+            }
+        }
+        out
+    }
+
     /// log p(y | h) of each row: `h` is `[rows, features]`, `y` `[rows, dim]` (equations 1 and 11).
     ///
     /// # Panics

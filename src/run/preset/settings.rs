@@ -1,5 +1,6 @@
 //! Changes of single settings, as `--set` and the studies make them.
 
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::{Preset, spelling};
@@ -25,25 +26,33 @@ impl Preset {
     /// # Errors
     /// If a key does not exist, or a value is of another type or impossible.
     pub fn with(self, sets: &[String]) -> Result<Self> {
-        let mut table = self.table();
-        for (path, key, zero) in unwritten() {
-            let mut part = Some(&mut table);
-            for name in path.split('.') {
-                part = part.and_then(|part| part.get_mut(name)?.as_table_mut());
-            }
-            if let Some(part) = part {
-                part.entry(key).or_insert(zero);
-            }
-        }
-        for set in sets {
-            apply(&mut table, set).map_err(|what| RunError::Config(format!("{set}: {what}")))?;
-        }
-        let resolved: Self = table.try_into().map_err(|e: toml::de::Error| {
-            RunError::Config(format!("{}: {}", sets.join(", "), e.to_string().trim()))
-        })?;
+        let resolved: Self = changed(self.table(), sets)?;
         resolved.validate()?;
         Ok(resolved)
     }
+}
+
+/// The settings of `table` with `sets` (`key=value`, dotted keys) applied.
+///
+/// # Errors
+/// If a key does not exist, or a value is of another type.
+pub(crate) fn changed<T: DeserializeOwned>(table: Table, sets: &[String]) -> Result<T> {
+    let mut table = table;
+    for (path, key, zero) in unwritten() {
+        let mut part = Some(&mut table);
+        for name in path.split('.') {
+            part = part.and_then(|part| part.get_mut(name)?.as_table_mut());
+        }
+        if let Some(part) = part {
+            part.entry(key).or_insert(zero);
+        }
+    }
+    for set in sets {
+        apply(&mut table, set).map_err(|what| RunError::Config(format!("{set}: {what}")))?;
+    }
+    table.try_into().map_err(|e: toml::de::Error| {
+        RunError::Config(format!("{}: {}", sets.join(", "), e.to_string().trim()))
+    })
 }
 
 /// A setting that cannot be applied.

@@ -165,13 +165,14 @@ impl Job<'_> {
     }
 
     /// The batch of an update: segments of random episodes, or the next segments of episodes that
-    /// follow each other in every column, from the states in which the previous ones ended.
+    /// follow each other in every column, from the states in which the previous ones ended. And the
+    /// names of these episodes.
     fn batch(
         &self,
         [windows, own]: &mut [Windows<LatentEpisode>; 2],
         update: u64,
         last: &[f32],
-    ) -> Result<SequenceBatch> {
+    ) -> Result<(SequenceBatch, Vec<String>)> {
         let MemoryTraining {
             batch,
             sequence,
@@ -183,9 +184,10 @@ impl Job<'_> {
         let share = self.round().map_or(0.0, |round| round.own);
         let of_own = (share * batch as f64).round() as usize;
         if !carry {
-            return Ok(self
-                .latents
-                .sequences(windows.at(update)?, batch, sequence, &mut rng));
+            let episodes = windows.at(update)?;
+            let (batch, chosen) = self.latents.sequences(episodes, batch, sequence, &mut rng);
+            let names = chosen.iter().map(|&i| self.latents.name(&episodes[i]));
+            return Ok((batch, names.collect()));
         }
         let segments = self.latents.longest.div_ceil(sequence) as u64;
         let (round, segment) = (update / segments, (update % segments) as usize);
@@ -200,11 +202,13 @@ impl Job<'_> {
         if segment > 0 {
             out.start = last.to_vec();
         }
+        let mut names = Vec::with_capacity(batch);
         for column in 0..batch {
             let episodes = if column < of_own { own } else { episodes };
             let (episode, from) = self.segments(episodes, segments, chosen)[segment];
             let episode = &episodes[episode];
             let steps = sequence.min(episode.steps() - from);
+            names.push(self.latents.name(episode));
             self.latents
                 .fill(&mut out, column, episode, from, steps, &mut rng);
             if from == 0 && segment > 0 {
@@ -212,7 +216,7 @@ impl Job<'_> {
                 out.start[column * state..(column + 1) * state].fill(0.0);
             }
         }
-        Ok(out)
+        Ok((out, names))
     }
 
     /// What a column learns in the `count` segments of a round: random episodes, one after the other,
@@ -258,11 +262,12 @@ impl Learner for MemoryLearner<'_> {
 
     fn step(&mut self, update: u64) -> Result<String> {
         let job = self.job;
-        let batch = job.batch(&mut self.windows, update, self.trainer.last())?;
-        let step = self
-            .trainer
-            .step(&batch, job.rate(update), update)
-            .map_err(|e| job.non_finite(e.tensor, e.update))?;
+        let (batch, names) = job.batch(&mut self.windows, update, self.trainer.last())?;
+        let step = self.trainer.step(&batch, job.rate(update), update);
+        let step = step.map_err(|e| {
+            let what = self.trainer.blamed(&e, &batch, &names);
+            job.non_finite(what, e.update)
+        })?;
         self.count += 1;
         self.sum += step.nll;
         Ok(format!("NLL {:.2} nats a step", step.nll))
