@@ -8,6 +8,7 @@ mod doctor;
 mod dream;
 mod env;
 mod evaluate;
+mod headroom;
 mod inspect;
 mod out;
 mod pilot;
@@ -115,6 +116,8 @@ enum Command {
     /// Fit densities to sequences that are no worlds: speech and images.
     #[command(subcommand)]
     Density(density::DensityCommand),
+    /// Say how much a flow could gain on data, before any training.
+    Headroom(headroom::HeadroomArgs),
     /// Show what this machine offers and what is missing.
     Doctor,
     /// Measure how fast each part is on this machine.
@@ -138,6 +141,7 @@ impl Command {
             | Self::Plan(_)
             | Self::Inspect(_)
             | Self::Env(_)
+            | Self::Headroom(_)
             | Self::Doctor
             | Self::Bench(_) => false,
         }
@@ -336,6 +340,7 @@ fn run(cli: &Cli, terminal: &progress::Terminal, stop: &Interrupt) -> anyhow::Re
         Command::Env(command) => env::env(command, &context),
         Command::Compare(command) => compare::compare(command, &context),
         Command::Density(command) => density::run(command, &context),
+        Command::Headroom(args) => headroom::run(args, &context),
         Command::Doctor => doctor::doctor(&context),
         Command::Bench(args) => bench::bench(args, &context),
     }

@@ -6,7 +6,9 @@
 
 mod data;
 mod density;
+mod headroom;
 mod likelihood;
+mod predictor;
 mod progress;
 mod queue;
 mod report;
@@ -17,6 +19,7 @@ mod statistics;
 mod store;
 
 pub use density::{DensityKind, DensityStudy, density};
+pub use headroom::{Headroom, headroom};
 pub use likelihood::{Likelihood, likelihood};
 pub use robustness::{Robustness, robustness};
 pub use score::{Experiment, Scale, Score, score};

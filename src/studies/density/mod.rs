@@ -193,7 +193,7 @@ impl<'a, D: Domain> Study<'a, D> {
     }
 
     /// Fits and judges what is missing, and writes the report.
-    fn run(mut self, flac: Option<f64>, context: &Context<'_>) -> Result<PathBuf> {
+    fn run(mut self, flac: Option<[f64; 2]>, context: &Context<'_>) -> Result<PathBuf> {
         let mut runs = Vec::new();
         for seed in 1..=self.plan.seeds {
             for spec in &self.plan.variants {

@@ -30,8 +30,8 @@ pub struct Source<'a> {
     pub classes: &'a [&'static str],
     /// What values stand for.
     pub card: Card,
-    /// Bits a sample that `flac -8` needs.
-    pub flac: Option<f64>,
+    /// Bits a sample that `flac -8` needs ([`super::yardstick::flac`]).
+    pub flac: Option<[f64; 2]>,
     pub finished: &'a [Finished],
 }
 
@@ -50,12 +50,12 @@ struct Report<'a> {
     sequence: usize,
     hidden: usize,
     limit: f32,
-    loud: f64,
+    loud: String,
     loud_steps: String,
     alpha: f64,
-    sd: f32,
+    sd: String,
     rate: u32,
-    flac: Option<String>,
+    flac: Option<[String; 2]>,
     figures: Table,
     removed: Table,
     training: Table,
@@ -99,12 +99,14 @@ pub fn write(source: &Source<'_>) -> Result<PathBuf> {
         sequence: settings.sequence,
         hidden: settings.model.hidden,
         limit: settings.model.log_precision_limit,
-        loud: LOUD,
+        loud: format!("{:.0}", 100.0 * LOUD),
         loud_steps: format!("{:.1} %", 100.0 * steps(Some(last)) / steps(None).max(1.0)),
         alpha,
-        sd,
+        sd: format!("{sd:.1}"),
         rate,
-        flac: source.flac.map(|bits| format!("{bits:.2}")),
+        flac: source
+            .flac
+            .map(|bits| bits.map(|bits| format!("{bits:.2}"))),
         figures: source.figures(&variants),
         removed: source.removed_table(&variants),
         training: source.training(&variants),
