@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{DeviceArgs, command_line::command_line, compare::print_report};
+use super::{DeviceArgs, command_line::command_line, compare::print_report, out::out};
 use crate::{
+    memory::TEMPERATURES,
     stages::Context,
-    studies::{DensityKind, DensityStudy, Spec, density},
+    studies::{DensityKind, DensityStudy, Draws, Spec, density, draw},
 };
+
+/// Most seconds of a sound that is drawn.
+const LONGEST: f64 = 600.0;
 
 #[derive(Debug, Subcommand)]
 pub enum DensityCommand {
@@ -16,6 +20,8 @@ pub enum DensityCommand {
     Speech(SpeechArgs),
     /// Fit densities to images and compare them. The same command again resumes.
     Images(ImagesArgs),
+    /// Draw from a fitted density: a sound to listen to, images to look at.
+    Sample(SampleArgs),
 }
 
 #[derive(Args, Debug)]
@@ -37,6 +43,27 @@ pub struct ImagesArgs {
     pixels: bool,
     #[command(flatten)]
     study: StudyArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct SampleArgs {
+    /// The density: its file, or its folder (OUT/trained/NAME of frmdn density).
+    density: PathBuf,
+    /// Data to show beside it. Default: those that it was fitted to, if they are here.
+    #[arg(long, value_name = "DATA")]
+    data: Option<String>,
+    /// Temperature of the draws, 0 to 3: 0 takes the most likely component's mean.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    temperature: f32,
+    /// Seconds of sound.
+    #[arg(long, default_value_t = 3.0, allow_negative_numbers = true)]
+    seconds: f64,
+    /// Root of the random numbers.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder of the files.
+    #[arg(long, value_name = "DIR", default_value = "sample")]
+    out: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -65,11 +92,12 @@ pub struct StudyArgs {
 }
 
 impl DensityCommand {
-    /// The device that it was given.
-    pub fn device(&self) -> &DeviceArgs {
+    /// The device that it was given; `None` where nothing is trained.
+    pub fn device(&self) -> Option<&DeviceArgs> {
         match self {
-            Self::Speech(args) => &args.study.device,
-            Self::Images(args) => &args.study.device,
+            Self::Speech(args) => Some(&args.study.device),
+            Self::Images(args) => Some(&args.study.device),
+            Self::Sample(_) => None,
         }
     }
 }
@@ -81,6 +109,7 @@ pub fn run(command: &DensityCommand, context: &Context<'_>) -> anyhow::Result<()
             (DensityKind::Pixels, &args.data, &args.study)
         }
         DensityCommand::Images(args) => (DensityKind::Rows, &args.data, &args.study),
+        DensityCommand::Sample(args) => return sample(args),
     };
     let variants = match args.variants.is_empty() {
         true => {
@@ -109,4 +138,31 @@ pub fn run(command: &DensityCommand, context: &Context<'_>) -> anyhow::Result<()
     };
     let report = density(&plan, context)?;
     print_report(&report, "report.html, report.json, training.png")
+}
+
+fn sample(args: &SampleArgs) -> anyhow::Result<()> {
+    let SampleArgs {
+        temperature,
+        seconds,
+        ..
+    } = *args;
+    if !TEMPERATURES.contains(&temperature) {
+        anyhow::bail!("--temperature {temperature} is impossible: write a number from 0 to 3");
+    }
+    if !(seconds > 0.0 && seconds <= LONGEST) {
+        anyhow::bail!("--seconds {seconds} is impossible: write a number above 0, up to {LONGEST}");
+    }
+    let (files, said) = draw(&Draws {
+        density: args.density.clone(),
+        data: args.data.clone(),
+        temperature,
+        seconds,
+        seed: args.seed,
+        out: args.out.clone(),
+    })?;
+    out!("{said}");
+    for file in files {
+        out!("{}", file.display());
+    }
+    Ok(())
 }

@@ -134,7 +134,9 @@ impl Command {
             | Self::Memory(_)
             | Self::Controller(_)
             | Self::Compare(_)
-            | Self::Density(_) => true,
+            | Self::Density(
+                density::DensityCommand::Speech(_) | density::DensityCommand::Images(_),
+            ) => true,
             Self::Evaluate(_)
             | Self::Play(_)
             | Self::Dream(_)
@@ -142,6 +144,7 @@ impl Command {
             | Self::Inspect(_)
             | Self::Env(_)
             | Self::Headroom(_)
+            | Self::Density(density::DensityCommand::Sample(_))
             | Self::Doctor
             | Self::Bench(_) => false,
         }
@@ -164,7 +167,7 @@ impl Command {
         let args = match self {
             Self::Bench(args) => Some(&args.device),
             Self::Compare(command) => command.device(),
-            Self::Density(command) => Some(command.device()),
+            Self::Density(command) => command.device(),
             _ => self.run_args().map(|args| &args.device),
         };
         args.map_or(device::CPU, |args| &args.device)

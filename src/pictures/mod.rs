@@ -4,7 +4,9 @@ mod curves;
 mod film;
 mod font;
 mod panel;
+mod sound;
 
 pub use curves::{Axes, Series, plot_curves};
 pub use film::{ENDINGS, Film, ending};
 pub use panel::Panel;
+pub use sound::{spectrogram, waveform};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use frmdn_car_racing::{Actions, CarRacing, CarRacingConfig, Observation, Perturbation, Rule};
+use frmdn_car_racing::{
+    Actions, CarRacing, CarRacingConfig, FrictionRange, Observation, Perturbation, Rule,
+};
 use frmdn_env::{ActionSpace, Env, EnvSpec};
 
 use super::{
@@ -13,8 +15,8 @@ use super::{
 pub const NAME: &str = "car-racing";
 
 /// The options, without the names of the perturbations.
-const OPTIONS: &str = "rule=v3|v4, domain_randomize=true|false, continuous=true|false, \
-    random_start=true|false, perturb=";
+const OPTIONS: &str = "observe=state, friction=LOW..HIGH, rule=v3|v4, domain_randomize=true|false, \
+    continuous=true|false, random_start=true|false, perturb=";
 
 /// Names of all perturbations, and what they do.
 const PERTURBATIONS: [(&str, &str); Perturbation::ALL.len()] = {
@@ -27,6 +29,31 @@ const PERTURBATIONS: [(&str, &str); Perturbation::ALL.len()] = {
     }
     all
 };
+
+/// Those that change more than pictures.
+const UNSEEN: [(&str, &str); unseen()] = {
+    let mut all = [("", ""); unseen()];
+    let (mut i, mut n) = (0, 0);
+    while i < Perturbation::ALL.len() {
+        if !Perturbation::ALL[i].is_only_seen() {
+            all[n] = PERTURBATIONS[i];
+            n += 1;
+        }
+        i += 1;
+    }
+    all
+};
+
+const fn unseen() -> usize {
+    let (mut i, mut n) = (0, 0);
+    while i < Perturbation::ALL.len() {
+        if !Perturbation::ALL[i].is_only_seen() {
+            n += 1;
+        }
+        i += 1;
+    }
+    n
+}
 
 fn perturbation_names() -> String {
     PERTURBATIONS.map(|(name, _)| name).join("|")
@@ -50,13 +77,15 @@ impl Native {
     }
 
     fn of(options: &[(&str, &str)], frames: Frames) -> Result<Self, WorldError> {
-        let observation = match frames {
-            Frames::Agent => Observation::Agent64,
-            Frames::Whole => Observation::Full96,
+        let config = config(options)?;
+        let observation = match (config.observation, frames) {
+            (Observation::State, _) => Observation::State,
+            (_, Frames::Agent) => Observation::Agent64,
+            (_, Frames::Whole) => Observation::Full96,
         };
         Ok(Self(CarRacingConfig {
             observation,
-            ..config(options)?
+            ..config
         }))
     }
 
@@ -100,6 +129,10 @@ impl Maker for Native {
     }
 
     fn gauges(&self) -> &'static [Gauge] {
+        // They look at pictures.
+        if self.0.observation == Observation::State {
+            return &[];
+        }
         &[
             Gauge {
                 name: "on the road",
@@ -113,9 +146,10 @@ impl Maker for Native {
     }
 
     fn perturbations(&self) -> &'static [(&'static str, &'static str)] {
-        match self.0.perturbation {
-            None => &PERTURBATIONS,
-            Some(_) => &[],
+        match (&self.0.perturbation, self.0.observation) {
+            (None, Observation::State) => &UNSEEN,
+            (None, _) => &PERTURBATIONS,
+            (Some(_), _) => &[],
         }
     }
 
@@ -175,6 +209,10 @@ fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
         match (key, value, flag) {
             ("rule", "v3", _) => config.rule = Rule::V3,
             ("rule", "v4", _) => config.rule = Rule::V4,
+            ("observe", "state", _) => config.observation = Observation::State,
+            ("friction", range, _) if range.parse::<FrictionRange>().is_ok() => {
+                config.friction = range.parse().ok();
+            }
             ("domain_randomize", _, Some(on)) => config.domain_randomize = on,
             ("continuous", _, Some(on)) => {
                 config.actions = if on {
@@ -207,7 +245,34 @@ fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
 
 #[cfg(test)]
 mod tests {
+    use frmdn_env::ObservationSpace;
+
     use super::*;
+
+    #[test]
+    fn the_state_is_observed_whatever_frames_are_asked_for_and_friction_is_a_range() {
+        let text = "car-racing,observe=state,friction=0.6..1.4";
+        for frames in [Frames::Agent, Frames::Whole] {
+            let world = Native::open(text, frames).unwrap();
+            assert_eq!(world.0.friction.unwrap().to_string(), "0.6..1.4");
+            let ObservationSpace::Latent(n) = world.spec().unwrap().observation else {
+                panic!("numbers are observed");
+            };
+            assert_eq!(n, frmdn_car_racing::observed::COUNT);
+            assert!(world.gauges().is_empty());
+            let perturbations = world.perturbations();
+            assert!(!perturbations.is_empty() && perturbations.len() < PERTURBATIONS.len());
+        }
+        for wrong in [
+            "observe=frames",
+            "friction=1.4..0.6",
+            "friction=1",
+            "friction=0..1",
+        ] {
+            let error = Native::open(&format!("car-racing,{wrong}"), Frames::Agent).unwrap_err();
+            assert!(error.to_string().contains("friction=LOW..HIGH"), "{error}");
+        }
+    }
 
     #[test]
     fn options_are_read() {

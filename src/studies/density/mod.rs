@@ -2,6 +2,7 @@
 
 mod judge;
 mod report;
+mod sample;
 mod train;
 mod yardstick;
 
@@ -28,6 +29,7 @@ use crate::{
     stages::Context,
 };
 use judge::{Finished, judge};
+pub use sample::{Draws, draw};
 pub use train::Trained;
 use yardstick::flac;
 
@@ -224,6 +226,14 @@ impl<'a, D: Domain> Study<'a, D> {
         })
     }
 
+    /// What opens the data again: a package's name, or else nothing, for paths are of one machine.
+    fn source(&self) -> &str {
+        match std::path::Path::new(&self.plan.data).exists() {
+            true => "",
+            false => &self.plan.data,
+        }
+    }
+
     /// Name of a run in files.
     fn run_name(&self, spec: &Spec, seed: u64) -> String {
         let variant = spec.to_string().replace([':', '='], "_");
@@ -282,7 +292,13 @@ impl<'a, D: Domain> Study<'a, D> {
         )?;
         let part = Part::new(progress, name.clone());
         let context = progress.context(&part);
-        let diverged = match train::train(self.data, settings, seed, &directory, &context) {
+        let diverged = match train::train(
+            (self.source(), self.data),
+            settings,
+            seed,
+            &directory,
+            &context,
+        ) {
             Ok(()) => None,
             Err(e @ RunError::NonFinite { .. }) => Some(e.to_string()),
             Err(e) => return Err(e),

@@ -19,6 +19,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trained {
+    /// Name of the data that it was fitted to.
+    pub source: String,
     /// What its values stand for.
     pub data: Card,
     /// Values that are predicted, and that are given beside them.
@@ -48,13 +50,13 @@ struct State {
     count: u64,
 }
 
-/// Trains a density of `data` in `directory`, or goes on with it; the weights of the best held-out
+/// Trains a density of `data`, called `source`, in `directory`, or goes on with it; the weights of the best held-out
 /// likelihood are in `weights.safetensors`.
 ///
 /// # Errors
 /// If data cannot be read, a number is not finite, a file cannot be written, or the user interrupts.
 pub fn train<D: Domain>(
-    data: &D,
+    (source, data): (&str, &D),
     settings: &MemoryTraining,
     seed: u64,
     directory: &Path,
@@ -63,6 +65,7 @@ pub fn train<D: Domain>(
     let parts = data.parts();
     let first = data.load(parts.training[0])?;
     let trained = Trained {
+        source: source.into(),
         data: data.card(),
         widths: data.widths(&first),
         model: settings.model,
