@@ -9,7 +9,6 @@
 
 use super::predictor::{Predictor, Residuals, add_gram};
 use crate::{
-    agent::Agent,
     data::{
         Dataset, Domain, Latents, Speech, held_out_batches,
         images::{self, ImageSequences, Logit, Order},
@@ -33,9 +32,9 @@ const CLASSES: usize = 16;
 const ROWS_A_VALUE: usize = 4;
 /// Added to a covariance's diagonal, in parts of its mean.
 const RIDGE: f64 = 1e-7;
-/// Nats a value from which on a flow is worth trying. Car-Racing's latents have 0.01, where no flow
+/// Nats a value from which on a flow is worth trying. Car-Racing's latents have 0.01 to 0.05, where no flow
 /// ever gained; speech has 1.9, where it gains most.
-pub const WORTH: f64 = 0.05;
+pub const WORTH: f64 = 0.1;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +104,6 @@ fn of_run(path: &std::path::Path, context: &Context<'_>) -> Result<Headroom> {
             path: path.to_path_buf(),
         });
     }
-    let _ = Agent::load_vision(&folder)?;
     stages::encode(&folder, context)?;
     let preset = folder.preset();
     let actions = folder.episodes().recorded()?.actions;
@@ -118,11 +116,7 @@ fn of_run(path: &std::path::Path, context: &Context<'_>) -> Result<Headroom> {
     let seed = preset.seed;
     let (fitted, _) = held_out_batches(&latents, &training, seed)?;
     let (judged, _) = held_out_batches(&latents, &held_out[..held_out.len().min(JUDGED)], seed)?;
-    measure(&data_name(path), &fitted, &judged, [16, 3])
-}
-
-fn data_name(path: &std::path::Path) -> String {
-    path.display().to_string()
+    measure(&path.display().to_string(), &fitted, &judged, [16, 3])
 }
 
 fn of_speech(data: &str) -> Result<Headroom> {
@@ -175,8 +169,16 @@ fn measure<T: Targets>(
     past: [usize; 2],
 ) -> Result<Headroom> {
     let dim = fitted[0].seen.len() / fitted[0].steps;
-    let predictor = Predictor::fit(fitted, past)?;
     let steps = [fitted, judged].map(|batches| batches.iter().map(|b| b.steps).sum::<usize>());
+    if steps[0] < ROWS_A_VALUE * dim {
+        return Err(RunError::Config(format!(
+            "{name}: {} steps are too few to measure how {dim} values depend on each other; {} are \
+             needed",
+            steps[0],
+            ROWS_A_VALUE * dim
+        )));
+    }
+    let predictor = Predictor::fit(fitted, past)?;
     let mut rows = Vec::new();
     for classes in [1, CLASSES] {
         if steps[0] < classes * ROWS_A_VALUE * dim {

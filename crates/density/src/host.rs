@@ -68,6 +68,17 @@ impl Estimate {
     }
 }
 
+/// Refuses a temperature that has no meaning.
+///
+/// # Panics
+/// If it is negative, infinite or no number.
+pub(crate) fn check_temperature(temperature: f32) {
+    assert!(
+        temperature >= 0.0 && temperature.is_finite(),
+        "temperature {temperature} is impossible: it is a number of at least 0"
+    );
+}
+
 impl Density {
     /// A density on `features` values with `params` (see [`DensityConfig::tensors`]).
     ///
@@ -256,7 +267,7 @@ impl Density {
     /// what it draws does not depend on the other rows.
     ///
     /// # Panics
-    /// If a length disagrees.
+    /// If a length disagrees, or the temperature is negative, infinite or no number.
     pub fn sample(
         &self,
         h: &[f32],
@@ -271,6 +282,7 @@ impl Density {
             (rows * f, rows * d),
             "rows of features, and of draws"
         );
+        check_temperature(temperature);
         self.choose_components(h, temperature, rngs, scratch);
         let SampleScratch {
             logits,

@@ -971,3 +971,109 @@ fn wide_flows_go_there_and_back() {
         assert!(y.iter().all(|v| v.is_finite()));
     }
 }
+
+/// Columns of U that nearly point the same way make a capacitance matrix that is nearly singular before
+/// I is added: the likelihood is that of the dense precision all the same.
+#[test]
+fn near_parallel_columns_are_no_trouble() {
+    for form in [Form::LowRank, Form::LowRankCovariance, Form::Tied] {
+        for (scale, apart) in [(1.0f32, 1e-6f32), (30.0, 1e-6), (30.0, 0.0)] {
+            let c = config(6, 2, form, 2, None);
+            let mut params = random_params(&c);
+            let pairs: &[[&str; 2]] = match form {
+                Form::Tied => &[["tied.factor0", "tied.factor1"]],
+                _ => &[
+                    ["head.direction0.weight", "head.direction1.weight"],
+                    ["head.direction0.bias", "head.direction1.bias"],
+                ],
+            };
+            for pair in pairs {
+                let [first, second] =
+                    pair.map(|name| params.0.iter().position(|p| p.name == name).unwrap());
+                for v in &mut params.0[first].value {
+                    *v *= scale;
+                }
+                let turned = params.0[first].value.iter().enumerate();
+                let turned: Vec<f32> = turned.map(|(i, v)| v * (1.0 + apart * i as f32)).collect();
+                params.0[second].value = turned;
+            }
+            let (h, y) = (normal("h", FEATURES), normal("y", c.dim));
+            let want = reference(&c, &params, &wide(&h), &wide(&y));
+            let got = Density::new(c, FEATURES, &params).unwrap().log_prob(&h, &y)[0];
+            assert!(
+                (got - want).abs() < 1e-4 * want.abs().max(1.0),
+                "{form:?} {scale} {apart}: {got} {want}"
+            );
+        }
+    }
+}
+
+/// Splines that were trained, on data that they have to bend to and on an outlier far beyond their
+/// knots, are judged in data space: the density integrates to one there.
+#[test]
+fn trained_splines_integrate_to_one_in_data_space() {
+    let c = config(2, 2, Form::Diagonal, 0, flow(FlowKind::Spline, false));
+    let mut params = c.init(FEATURES, 5);
+    let rows = 64;
+    let h = [0.3, -0.2, 0.5].repeat(rows);
+    // A ring, so that a Gaussian alone cannot fit.
+    let noise = normal("ring", 2 * rows);
+    let mut y = Vec::new();
+    for pair in noise.chunks_exact(2) {
+        let length = (pair[0] * pair[0] + pair[1] * pair[1]).sqrt().max(1e-3);
+        y.extend(pair.iter().map(|v| 2.0 * v / length + 0.1 * v));
+    }
+    y[0] = 1e4;
+    let weights = vec![1.0 / rows as f32; rows];
+    let loss =
+        |params: &Params| Definition::loss_and_gradient(c, params, &h, &y, &weights).unwrap();
+    let mean = |found: &[f32]| found[1..].iter().sum::<f32>() / (rows - 1) as f32;
+    let before = mean(&loss(&params).log_prob);
+    for _ in 0..300 {
+        let gradients = loss(&params).parameters;
+        let squares = gradients.0.iter().flat_map(|p| &p.value).map(|g| g * g);
+        let norm = squares.sum::<f32>().sqrt();
+        assert!(norm.is_finite());
+        let rate = 0.05 / norm.max(1.0);
+        for (p, g) in params.0.iter_mut().zip(&gradients.0) {
+            for (v, g) in p.value.iter_mut().zip(&g.value) {
+                *v -= rate * g;
+            }
+        }
+    }
+    assert!(
+        mean(&loss(&params).log_prob) > before + 0.1,
+        "it has learned"
+    );
+    let density = Density::new(c, FEATURES, &params).unwrap();
+    let (side, step) = (1600, 0.025f32);
+    let mut total = 0.0;
+    for i in 0..side {
+        let a = (i as f32 - side as f32 / 2.0) * step;
+        let grid: Vec<f32> = (0..side)
+            .flat_map(|j| [a, (j as f32 - side as f32 / 2.0) * step])
+            .collect();
+        let log_prob = density.log_prob(&[0.3, -0.2, 0.5].repeat(side), &grid);
+        total += log_prob.iter().map(|l| l.exp()).sum::<f64>();
+    }
+    total *= f64::from(step) * f64::from(step);
+    // A component may have gone to the outlier, outside of the grid, with its share of the mass.
+    assert!(total > 0.8 && total < 1.002, "{total}");
+}
+
+#[test]
+fn temperatures_without_a_meaning_are_refused() {
+    let c = config(4, 3, Form::Diagonal, 0, affine());
+    let density = Density::new(c, FEATURES, &random_params(&c)).unwrap();
+    let h = normal("h", FEATURES);
+    for temperature in [-1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let refused = std::panic::catch_unwind(|| {
+            let rngs = &mut [stream(4, "draws", &[0])];
+            let scratch = &mut SampleScratch::default();
+            density.sample(&h, temperature, rngs, &mut [0.0; 4], scratch);
+        });
+        let what = refused.expect_err("it is refused");
+        let text = what.downcast_ref::<String>().expect("a message");
+        assert!(text.contains("at least 0"), "{text}");
+    }
+}

@@ -9,12 +9,16 @@ use crate::{
         flow::solve_unit,
         mixture::{back_substitution, cholesky, forward_substitution, places},
     },
+    host::check_temperature,
 };
 
 impl Definition {
     /// A draw from p(· | h) of each row at temperature τ, as
     /// [`Density::sample`](crate::Density::sample) makes it: `uniform` `[rows, choices]` in 0..1
     /// chooses the components, `noise` `[rows, dim + columns of U]` is standard normal.
+    ///
+    /// # Panics
+    /// If the temperature is negative, infinite or no number.
     pub fn sample(
         &self,
         h: Tensor<2>,
@@ -22,6 +26,7 @@ impl Definition {
         uniform: Tensor<2>,
         noise: Tensor<2>,
     ) -> Tensor<2> {
+        check_temperature(temperature);
         let DensityConfig {
             dim, components, ..
         } = self.config;
