@@ -10,9 +10,9 @@
 //!
 //! A run folder goes through the [`stages`]: collect → vision → memory → controller → evaluate.
 //! Imports never go up: [`cli`] → [`studies`] → [`stages`], [`parity`], [`measure`] → [`film`] →
-//! [`pilot`] → [`agent`] → [`rollout`], [`dream`](mod@dream), [`pictures`] → [`run`] → [`worlds`],
-//! [`device`], [`vision`], [`memory`], [`controller`] → `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`,
-//! `frmdn_env`.
+//! [`dream`](mod@dream) → [`pilot`] → [`agent`] → [`rollout`], [`pictures`] → [`training`], [`data`] →
+//! [`run`] → [`worlds`], [`device`], [`vision`], [`memory`], [`controller`] → [`recurrent`] →
+//! `frmdn_density`, `frmdn_engine`, `frmdn_cma_es`, `frmdn_env`.
 //!
 //! A random policy on one track, with the agent's observation:
 //!

@@ -179,15 +179,18 @@ pub struct MemoryConfig {
     /// Width of the flow's conditioners.
     pub flow_hidden: usize,
     /// Which values the flow's couplings keep. Ours where it is not `halves`.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub mask: Mask,
     /// A learned invertible matrix stands before the flow's couplings; the variant `frmdn-linear`
     /// always has it. Ours.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub matrix: bool,
     /// Limit of the logarithms of precisions, up and down: at 12 a standard deviation is at least
     /// e⁻⁶ of a value's unit.
-    #[serde(default = "default_limit", skip_serializing_if = "is_default_limit")]
+    #[serde(
+        default = "frmdn_density::default_limit",
+        skip_serializing_if = "frmdn_density::is_default_limit"
+    )]
     pub log_precision_limit: f32,
     /// Means are changes of the present latent (in the mixture's space), which the head then sees
     /// too.
@@ -203,19 +206,6 @@ pub struct MemoryConfig {
     /// Spectral radius of each gate's recurrent weights in the variant `untrained`.
     #[serde(default = "default_spectral_radius")]
     pub spectral_radius: f64,
-}
-
-/// What came later is written only where it is not as before: checkpoints keep their bytes.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-fn default_limit() -> f32 {
-    LOG_PRECISION_LIMIT
-}
-
-fn is_default_limit(limit: &f32) -> bool {
-    *limit == LOG_PRECISION_LIMIT
 }
 
 fn one() -> usize {

@@ -28,13 +28,13 @@ pub use error::{GatedFigure, Part, Recovery, Result, RunError};
 pub use folder::RunFolder;
 pub use meant::meant;
 pub use metrics::Metrics;
+pub(crate) use preset::changed;
 pub use preset::{
     ArchiveConfig, BEST, CollectConfig, ControllerConfig, ControllerInputs, ControllerOutputs,
     ControllerStart, DreamsConfig, EvaluateConfig, FINALISTS, FIRST, FirstConfig, GatesConfig,
     HoldGates, Inputs, LateConfig, LateRecombination, LessonsConfig, MemoryTraining, Preset, SCOUT,
     SHIPPED, VisionTraining,
 };
-pub(crate) use preset::{changed, is_zero};
 pub use report::{Interrupt, Reporter};
 pub(crate) use shell::{quoted, typed};
 pub use shipped::{existing_folder, shipped_candidates, shipped_folders};

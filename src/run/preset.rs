@@ -28,7 +28,7 @@ pub use self::{
     },
 };
 
-pub(crate) use self::{settings::changed, training::is_zero};
+pub(crate) use self::settings::changed;
 
 /// Everything that decides a run. The run folder has a copy with all keys, over those of the bases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

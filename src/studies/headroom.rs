@@ -265,7 +265,7 @@ mod tests {
         let one = |index: u64| {
             let mut batch = Sequences::<()>::zeros(2000, 1, 2, 0);
             let rng = &mut stream(seed, "headroom-test", &[index]);
-            let scale = if index % 2 == 0 { 1.0 } else { 10.0 };
+            let scale = if index.is_multiple_of(2) { 1.0 } else { 10.0 };
             let mut before = [0.0; 2];
             for t in 0..batch.steps {
                 let mut e = [0.0f32; 2];

@@ -27,8 +27,3 @@ pub use train::{NonFinite, VaeState, VaeTrainer, VaeTrainerConfig};
 pub const SIDE: usize = 64;
 /// Values in a frame: 64 rows of 64 RGB pixels, one byte each.
 pub const FRAME: usize = SIDE * SIDE * 3;
-
-/// Whether a setting that came later has its default, in which case it is not written.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}

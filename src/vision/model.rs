@@ -8,7 +8,7 @@ use frmdn_engine::params::ParamError;
 use frmdn_engine::random::{fill_uniform, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{FRAME, SIDE, is_default};
+use super::{FRAME, SIDE};
 
 /// The size of the auto-encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct VaeConfig {
     pub width: usize,
     /// Filters of the decoder's third transposed convolution; the second has twice and the first four
     /// times as many. 0: as `width`. Only training and dreams pay for it.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub decoder_width: usize,
     /// Dimensions of the latent vector. Ha: 32.
     pub latent: usize,

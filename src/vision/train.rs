@@ -15,7 +15,7 @@ use super::graph::{Network, Shard};
 use super::loss::{BetaConfig, BetaState, Sums, VaeEvaluation, VaeMetrics};
 use super::model::{Vae, VaeConfig};
 use super::rare;
-use super::{FRAME, SIDE, is_default};
+use super::{FRAME, SIDE};
 
 /// Frames in a shard. Part of the arithmetic: gradients are summed inside a shard first, then over
 /// shards in order.
@@ -34,7 +34,7 @@ pub struct VaeTrainerConfig {
     pub augment: f64,
     /// How much more pixels of rare colours count: their weight is the colour's frequency in their
     /// rows of the batch to the power of minus this, 0 to 1.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "frmdn_engine::is_default")]
     pub rare: f64,
 }
 

@@ -101,16 +101,11 @@ pub struct FlowConfig {
     /// fixed map.
     pub conditional: bool,
     /// What the couplings keep.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub mask: Mask,
     /// The matrix of [`FlowKind::Linear`] before the couplings. Ours.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub matrix: bool,
-}
-
-/// What came later is written only where it is not as before.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 impl FlowConfig {
@@ -153,11 +148,13 @@ pub struct DensityConfig {
 /// Standard deviations between e⁻⁶ and e⁶ of a value's unit.
 pub const LOG_PRECISION_LIMIT: f32 = 12.0;
 
-fn default_limit() -> f32 {
+#[doc(hidden)]
+pub fn default_limit() -> f32 {
     LOG_PRECISION_LIMIT
 }
 
-fn is_default_limit(limit: &f32) -> bool {
+#[doc(hidden)]
+pub fn is_default_limit(limit: &f32) -> bool {
     *limit == LOG_PRECISION_LIMIT
 }
 

@@ -111,6 +111,7 @@ mod spline;
 
 pub use config::{
     ConfigError, DensityConfig, FlowConfig, FlowKind, Form, LOG_PRECISION_LIMIT, Mask,
+    default_limit, is_default_limit,
 };
 pub use definition::{Definition, LossAndGradient, constant, gradient, tracked};
 pub use gaussian::Gaussian;

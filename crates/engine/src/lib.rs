@@ -21,3 +21,9 @@ mod simd;
 mod winograd;
 
 pub use params::{Param, Params};
+
+/// Whether a setting has its default: those that came later are written only where they have not, so
+/// that files keep their bytes. For serde's `skip_serializing_if`.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

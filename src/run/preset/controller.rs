@@ -3,8 +3,6 @@
 use frmdn_cma_es::{Covariance, Recombination};
 use serde::{Deserialize, Serialize};
 
-use super::training::is_zero;
-
 /// Number of tested means that an evolution remembers.
 pub const FINALISTS: usize = 8;
 
@@ -49,7 +47,7 @@ pub struct ControllerConfig {
     pub hidden: Vec<usize>,
     /// Of a discrete space an action is drawn with a probability in proportion to exp(its output /
     /// temperature). 0: the action of the largest output.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub temperature: f64,
     /// Axes of h, where `inputs` are principal ones.
     #[serde(default)]

@@ -59,7 +59,7 @@ pub struct CollectConfig {
     pub steps: usize,
     /// An episode without progress for that many steps ends, so that few steps are spent on what is
     /// lost. 0: never.
-    #[serde(default, skip_serializing_if = "is_never")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub give_up_after: u32,
     /// The car starts at a random tile.
     pub random_start: bool,
@@ -104,7 +104,7 @@ pub struct VisionTraining {
     pub augment: f64,
     /// How much more pixels of rare colours count, 0 (all alike) to 1 (all colours alike, however
     /// many pixels have them).
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub rare: f64,
     /// Frames per update.
     pub batch: usize,
@@ -120,15 +120,6 @@ pub struct VisionTraining {
     pub evaluate_every: u64,
     /// Number of held-out losses without an improvement after which training stops.
     pub patience: u64,
-}
-
-/// Keys that came later are written only where they differ from what was before.
-pub(crate) fn is_zero(value: &f64) -> bool {
-    *value == 0.0
-}
-
-fn is_never(steps: &u32) -> bool {
-    *steps == 0
 }
 
 /// Latents that are M's inputs; its targets are always draws.

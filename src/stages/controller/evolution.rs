@@ -12,7 +12,7 @@ use crate::{
     controller::{Controller, Hidden, Whitening},
     run::{
         Checkpoint, CheckpointKind, ControllerConfig, LateConfig, Preset, Result, RunError,
-        RunFolder, is_zero,
+        RunFolder,
     },
 };
 
@@ -46,7 +46,7 @@ pub struct Evolution {
     #[serde(skip)]
     pub hidden: Option<Arc<Hidden>>,
     /// The temperature of its controllers.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub temperature: f64,
     /// Generations so far, over all starts.
     pub generation: u64,
