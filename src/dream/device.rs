@@ -55,7 +55,7 @@ pub fn dream_on(
             sizes.repeat(&draws.choices, choices, device),
             sizes.repeat(&draws.normals, normals, device),
         );
-        let (reward, end) = definition.heads(rows.h.clone());
+        let (reward, end) = definition.heads(rows.h.clone(), rows.z.clone());
         rows.reward = rows.reward + reward * rows.alive.clone();
         rows.steps = rows.steps + rows.alive.clone();
         if config.ends {

@@ -10,7 +10,10 @@ use frmdn_engine::{
 };
 use rand::RngExt;
 
-use super::{MemoryConfig, Variant, heads::LoadedHeads};
+use super::{
+    MemoryConfig, Variant,
+    heads::{LoadedHeads, WorldHeads},
+};
 use crate::recurrent::{self, Buffers, load_lstm};
 
 /// Temperatures of what a memory draws: draws further out are noise to every memory.
@@ -111,7 +114,7 @@ pub fn load(
     };
     Ok(Box::new(Recurrent {
         recurrent: recurrent::Recurrent::load(&recurrent, params)?,
-        heads: LoadedHeads::load(&config.loss, params, h)?,
+        heads: LoadedHeads::load(&WorldHeads::of(config), params, h, latent)?,
     }))
 }
 
@@ -260,11 +263,13 @@ impl Memory for Recurrent {
         predictions: &mut [Prediction],
         scratch: &mut Scratch,
     ) -> Result<(), NoPrediction> {
-        for (row, prediction) in state.chunks_exact(self.state_len()).zip(predictions) {
-            *prediction = self.heads.predict_step(self.hidden(row));
-        }
         self.recurrent
             .sample(state, temperature, rngs, z, &mut scratch.recurrent);
+        let rows = state.chunks_exact(self.state_len());
+        let next = z.chunks_exact(z.len() / rngs.len().max(1));
+        for ((row, next), prediction) in rows.zip(next).zip(predictions) {
+            *prediction = self.heads.predict_step(self.hidden(row), next);
+        }
         Ok(())
     }
 
@@ -274,7 +279,7 @@ impl Memory for Recurrent {
 
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction> {
         self.recurrent.center(state, z);
-        Ok(self.heads.predict_step(self.hidden(state)))
+        Ok(self.heads.predict_step(self.hidden(state), z))
     }
 }
 

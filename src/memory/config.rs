@@ -8,6 +8,7 @@ use frmdn_engine::{
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::heads::MOST_UNITS;
 use crate::recurrent::{RecurrentConfig, init_lstm, uniform};
 
 /// The memories by name.
@@ -196,6 +197,10 @@ pub struct MemoryConfig {
     /// too.
     #[serde(default)]
     pub residual: bool,
+    /// Units of a hidden layer of the reward's head, which then sees the next latent beside h; 0: it is
+    /// linear in h. Ours.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub reward_hidden: usize,
     /// Memories that are trained separately, from different first weights and on different batches,
     /// and predict as one mixture (equation 20); the controller sees the h of all.
     #[serde(default = "one")]
@@ -270,6 +275,7 @@ impl Default for MemoryConfig {
             matrix: false,
             log_precision_limit: LOG_PRECISION_LIMIT,
             residual: false,
+            reward_hidden: 0,
             members: one(),
             loss: LossConfig::default(),
             spectral_radius: default_spectral_radius(),
@@ -292,6 +298,7 @@ impl MemoryConfig {
             ("members", self.members, [1, members]),
             ("flow_couplings", self.flow_couplings, [1, 16]),
             ("flow_hidden", self.flow_hidden, [1, 4096]),
+            ("reward_hidden", self.reward_hidden, [0, MOST_UNITS]),
         ] {
             if !(min..=max).contains(&value) {
                 return Err(ConfigError::Size {
@@ -434,7 +441,8 @@ impl MemoryConfig {
 }
 
 /// First weights, from named streams of `seed`: those of the LSTM ([`init_lstm`]), the density's,
-/// `reward.*` and `done.*` [H, 1].
+/// `reward.*` and `done.*` [H, 1]; `reward.hidden.*` [H + latent, units], where the reward's head has a
+/// hidden layer.
 ///
 /// The untrained memory's recurrent weights are
 /// normal, each gate's block scaled to the configured spectral radius, so that past inputs
@@ -465,8 +473,16 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
         return params;
     };
     let mut params = recurrent.init(seed);
-    for (at, head) in [(3, "reward"), (4, "done")] {
-        params.push(format!("{head}.weight"), &[h, 1], uniform(seed, at, h, h));
+    let units = config.reward_hidden;
+    if units > 0 {
+        let seen = h + latent;
+        let weight = uniform(seed, 5, seen, seen * units);
+        params.push("reward.hidden.weight", &[seen, units], weight);
+        params.push("reward.hidden.bias", &[units], vec![0.0; units]);
+    }
+    let of_reward = if units > 0 { units } else { h };
+    for (at, head, n) in [(3, "reward", of_reward), (4, "done", h)] {
+        params.push(format!("{head}.weight"), &[n, 1], uniform(seed, at, n, n));
         params.push(format!("{head}.bias"), &[1], vec![0.0]);
     }
     params

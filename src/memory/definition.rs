@@ -24,11 +24,12 @@ impl MemoryDefinition {
         let recurrent = config
             .recurrent(latent, actions)
             .ok_or_else(|| ParamError::Missing("head.logits.weight".into()))?;
-        Self::of(recurrent, WorldHeads(config.loss), weights, device)
+        Self::of(recurrent, WorldHeads::of(config), weights, device)
     }
 
-    /// Reward, and the logit of the end (equation 16), of each row of `hidden` `[rows, 1]`.
-    pub fn heads(&self, hidden: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        WorldHeads::values(&self.head_tensors(), hidden)
+    /// Reward, and the logit of the end (equation 16), of each row `[rows, 1]` of `hidden`, which is
+    /// followed by the latents `next`.
+    pub fn heads(&self, hidden: Tensor<2>, next: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        WorldHeads::values(&self.head_tensors(), hidden, next)
     }
 }

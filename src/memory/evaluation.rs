@@ -82,10 +82,19 @@ impl MemoryTrainer {
     /// Sums over each of `batches`, each run from a zero state.
     pub fn evaluate_each(&self, batches: &[SequenceBatch]) -> Vec<EvaluationSums> {
         let (density, lstm) = (self.density(), self.lstm());
-        let heads = LoadedHeads::load(&self.heads.0, &self.weights, self.config.hidden)
-            .expect("the trainer's weights have the model's shapes");
+        let heads = LoadedHeads::load(
+            &self.heads,
+            &self.weights,
+            self.config.hidden,
+            self.config.dim(),
+        )
+        .expect("the trainer's weights have the model's shapes");
         let evaluate = |batch: &SequenceBatch| {
-            let (h, n) = (self.config.hidden, batch.steps * batch.batch);
+            let (h, d, n) = (
+                self.config.hidden,
+                self.config.dim(),
+                batch.steps * batch.batch,
+            );
             let mut tape = Tape::default();
             lstm.forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
             let log_prob = density.log_prob(
@@ -95,7 +104,10 @@ impl MemoryTrainer {
             let mut sums = EvaluationSums::default();
             for row in (0..n).filter(|&row| batch.mask[row] > 0.0) {
                 let hidden = &tape.hidden()[row * h..(row + 1) * h];
-                let (r, (p, logit)) = (f64::from(batch.targets.reward[row]), heads.predict(hidden));
+                let (r, (p, logit)) = (
+                    f64::from(batch.targets.reward[row]),
+                    heads.predict(hidden, &batch.next[row * d..(row + 1) * d]),
+                );
                 sums += EvaluationSums {
                     steps: 1.0,
                     nll: -log_prob[row],

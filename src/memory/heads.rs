@@ -1,27 +1,49 @@
-//! The two linear heads beside the density: reward and end of the step, both on h (equations 16 and
-//! 17).
+//! The two heads beside the density: reward and end of the step, both linear in h (equations 16 and
+//! 17); the reward's may have a hidden layer that sees the next latent too.
 
 use burn::tensor::{Tensor, activation::relu};
 use frmdn_engine::{Params, linear::dot, params::ParamError};
 
-use super::{LossConfig, Outcomes, Prediction};
+use super::{LossConfig, MemoryConfig, Outcomes, Prediction};
 use crate::recurrent::{Heads, Rows};
 
-/// The heads of a world model on a recurrent density, with the weights of their losses.
+/// Most units of the reward's hidden layer.
+pub(super) const MOST_UNITS: usize = 256;
+
+/// The heads of a world model on a recurrent density.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WorldHeads(pub LossConfig);
+pub struct WorldHeads {
+    /// The weights of their losses.
+    pub loss: LossConfig,
+    /// Units of the reward's hidden layer ([`MemoryConfig::reward_hidden`]).
+    pub reward_hidden: usize,
+}
+
+impl WorldHeads {
+    /// Those of a memory.
+    pub fn of(config: &MemoryConfig) -> Self {
+        Self {
+            loss: config.loss,
+            reward_hidden: config.reward_hidden,
+        }
+    }
+}
 
 impl Heads for WorldHeads {
     type Targets = Outcomes;
 
-    fn tensors(&self, hidden: usize) -> Vec<(String, Vec<usize>)> {
-        let tensors = ["reward", "done"].map(|head| {
-            [
-                (format!("{head}.weight"), vec![hidden, 1]),
-                (format!("{head}.bias"), vec![1]),
-            ]
-        });
-        tensors.into_iter().flatten().collect()
+    fn tensors(&self, hidden: usize, dim: usize) -> Vec<(String, Vec<usize>)> {
+        let (units, mut all) = (self.reward_hidden, Vec::new());
+        if units > 0 {
+            all.push(("reward.hidden.weight".into(), vec![hidden + dim, units]));
+            all.push(("reward.hidden.bias".into(), vec![units]));
+        }
+        let of_reward = if units > 0 { units } else { hidden };
+        for (head, n) in [("reward", of_reward), ("done", hidden)] {
+            all.push((format!("{head}.weight"), vec![n, 1]));
+            all.push((format!("{head}.bias"), vec![1]));
+        }
+        all
     }
 
     fn losses(&self) -> usize {
@@ -29,13 +51,17 @@ impl Heads for WorldHeads {
     }
 
     fn add(&self, params: &Params, rows: &mut Rows<'_, Outcomes>) -> (Vec<f64>, Params) {
-        let h = rows.hidden.len() / rows.mask.len();
-        let mut heads = LoadedHeads::load(&self.0, params, h)
+        let n = rows.mask.len();
+        let (h, d) = (rows.hidden.len() / n, rows.next.len() / n);
+        let mut heads = LoadedHeads::load(self, params, h, d)
             .expect("the trainer's weights have the model's shapes");
-        for row in (0..rows.mask.len()).filter(|&row| rows.mask[row] > 0.0) {
+        for row in (0..n).filter(|&row| rows.mask[row] > 0.0) {
             let at = row * h..(row + 1) * h;
             heads.add(
-                &rows.hidden[at.clone()],
+                &Seen {
+                    hidden: &rows.hidden[at.clone()],
+                    next: &rows.next[row * d..(row + 1) * d],
+                },
                 rows.targets.reward[row],
                 rows.targets.done[row],
                 f64::from(rows.weights[row]),
@@ -50,12 +76,13 @@ impl Heads for WorldHeads {
         &self,
         tensors: &[Tensor<2>],
         hidden: Tensor<2>,
+        next: Tensor<2>,
         targets: &Outcomes,
     ) -> (Tensor<2>, Vec<Tensor<2>>) {
-        let (loss, device) = (self.0, hidden.device());
+        let (loss, device) = (self.loss, hidden.device());
         let column = |v: &[f32]| frmdn_density::constant(v, v.len(), 1, &device);
         let (reward, done) = (column(&targets.reward), column(&targets.done));
-        let (predicted, logit) = Self::values(tensors, hidden);
+        let (predicted, logit) = Self::values(tensors, hidden, next);
         let error = predicted - reward;
         let squares = error.clone() * error;
         let softplus = |x: Tensor<2>| relu(x.clone()) + (x.abs().neg().exp() + 1.0).log();
@@ -71,26 +98,118 @@ impl Heads for WorldHeads {
 }
 
 impl WorldHeads {
-    /// Reward, and the logit of the end (equation 16), of each row of `hidden` `[rows, 1]`, from the
-    /// heads' tensors.
-    pub(super) fn values(tensors: &[Tensor<2>], hidden: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let head = |at: usize| {
-            let (weight, bias) = (tensors[at].clone(), tensors[at + 1].clone());
-            hidden.clone().matmul(weight) + bias
-        };
-        (head(0), head(2))
+    /// Reward, and the logit of the end (equation 16), of each row `[rows, 1]` of `hidden`, which is
+    /// followed by the latents `next`, from the heads' tensors.
+    pub(super) fn values(
+        tensors: &[Tensor<2>],
+        hidden: Tensor<2>,
+        next: Tensor<2>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        let linear =
+            |at: usize, x: Tensor<2>| x.matmul(tensors[at].clone()) + tensors[at + 1].clone();
+        match tensors.len() {
+            4 => (linear(0, hidden.clone()), linear(2, hidden)),
+            _ => {
+                let seen = Tensor::cat(vec![hidden.clone(), next], 1);
+                (linear(2, relu(linear(0, seen))), linear(4, hidden))
+            }
+        }
     }
+}
+
+/// What the heads see of a step.
+pub(super) struct Seen<'a> {
+    /// h after it.
+    pub hidden: &'a [f32],
+    /// The latent that followed.
+    pub next: &'a [f32],
 }
 
 /// Both heads, with the sums of their losses and gradients.
 pub(super) struct LoadedHeads {
     loss: LossConfig,
+    /// A hidden layer before the reward's head.
+    units: Option<Units>,
     reward: Head,
     done: Head,
     /// Σ (r̂ − r)².
     pub squares: f64,
     /// Σ of the end's cross-entropies, every step counting once.
     pub cross_entropy: f64,
+}
+
+/// max(0, W [h, z′] + b).
+struct Units {
+    /// W, a row for each unit `[units, hidden + dim]`.
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    gradient: Vec<f32>,
+    bias_gradient: Vec<f32>,
+}
+
+impl Units {
+    fn load(params: &Params, width: usize, units: usize) -> Result<Self, ParamError> {
+        let by_inputs = params.get("reward.hidden.weight", &[width, units])?;
+        let bias = params.get("reward.hidden.bias", &[units])?.to_vec();
+        let mut weight = vec![0.0; width * units];
+        for (i, row) in by_inputs.chunks_exact(units).enumerate() {
+            for (unit, value) in row.iter().enumerate() {
+                weight[unit * width + i] = *value;
+            }
+        }
+        Ok(Self {
+            gradient: vec![0.0; weight.len()],
+            bias_gradient: vec![0.0; units],
+            weight,
+            bias,
+        })
+    }
+
+    /// The units' values, in the first places.
+    fn values(&self, seen: &Seen<'_>) -> [f32; MOST_UNITS] {
+        let (h, width) = (seen.hidden.len(), seen.hidden.len() + seen.next.len());
+        let mut out = [0.0; MOST_UNITS];
+        let rows = self.weight.chunks_exact(width).zip(&self.bias);
+        for (out, (row, bias)) in out.iter_mut().zip(rows) {
+            *out = (dot(&row[..h], seen.hidden) + dot(&row[h..], seen.next) + bias).max(0.0);
+        }
+        out
+    }
+
+    /// Adds the gradients of a loss whose derivatives by the units `values` are `d`.
+    fn backward(&mut self, seen: &Seen<'_>, values: &[f32], d: &[f32], d_hidden: &mut [f32]) {
+        let (h, width) = (seen.hidden.len(), seen.hidden.len() + seen.next.len());
+        for (unit, (value, d)) in values.iter().zip(d).enumerate() {
+            if *value <= 0.0 {
+                continue;
+            }
+            self.bias_gradient[unit] += d;
+            let of_unit = unit * width..(unit + 1) * width;
+            let gradient = &mut self.gradient[of_unit.clone()];
+            for (g, x) in gradient[..h].iter_mut().zip(seen.hidden) {
+                *g += d * x;
+            }
+            for (g, x) in gradient[h..].iter_mut().zip(seen.next) {
+                *g += d * x;
+            }
+            for (dh, w) in d_hidden.iter_mut().zip(&self.weight[of_unit]) {
+                *dh += d * w;
+            }
+        }
+    }
+
+    /// The gradient of W as its tensor has it.
+    fn by_inputs(&self) -> Vec<f32> {
+        let units = self.bias.len();
+        let width = self.weight.len() / units;
+        let mut out = vec![0.0; self.weight.len()];
+        for (unit, row) in self.gradient.chunks_exact(width).enumerate() {
+            for (i, value) in row.iter().enumerate() {
+                out[i * units + unit] = *value;
+            }
+        }
+        out
+    }
 }
 
 /// y = w · h + b.
@@ -141,34 +260,50 @@ impl Head {
 }
 
 impl LoadedHeads {
-    /// The heads of `params`, for `hidden` cells.
-    pub fn load(loss: &LossConfig, params: &Params, hidden: usize) -> Result<Self, ParamError> {
-        let (reward, done) = (
-            Head::load(params, "reward", hidden)?,
-            Head::load(params, "done", hidden)?,
-        );
+    /// The heads of `params`, for `hidden` cells and `dim` values of a latent.
+    pub fn load(
+        heads: &WorldHeads,
+        params: &Params,
+        hidden: usize,
+        dim: usize,
+    ) -> Result<Self, ParamError> {
+        let (units, of_reward) = match heads.reward_hidden {
+            0 => (None, hidden),
+            n => (Some(Units::load(params, hidden + dim, n)?), n),
+        };
         Ok(Self {
-            loss: *loss,
-            reward,
-            done,
+            loss: heads.loss,
+            units,
+            reward: Head::load(params, "reward", of_reward)?,
+            done: Head::load(params, "done", hidden)?,
             squares: 0.0,
             cross_entropy: 0.0,
         })
     }
 
-    /// Reward in the environment's unit, and the logit of the end.
-    pub fn predict(&self, h: &[f32]) -> (f64, f64) {
-        (
-            f64::from(self.reward.value(h)),
-            f64::from(self.done.value(h)),
-        )
+    /// Reward in the environment's unit.
+    fn reward(&self, seen: &Seen<'_>) -> f32 {
+        match &self.units {
+            None => self.reward.value(seen.hidden),
+            Some(units) => {
+                let values = units.values(seen);
+                self.reward.value(&values[..self.reward.weight.len()])
+            }
+        }
+    }
+
+    /// Reward in the environment's unit, and the logit of the end, of a step whose h is followed by
+    /// the latent `next`.
+    pub fn predict(&self, hidden: &[f32], next: &[f32]) -> (f64, f64) {
+        let reward = self.reward(&Seen { hidden, next });
+        (f64::from(reward), f64::from(self.done.value(hidden)))
     }
 
     /// Reward and probability of the end.
-    pub fn predict_step(&self, h: &[f32]) -> Prediction {
+    pub fn predict_step(&self, hidden: &[f32], next: &[f32]) -> Prediction {
         Prediction {
-            reward: self.reward.value(h),
-            done: 1.0 / (1.0 + libm::expf(-self.done.value(h))),
+            reward: self.reward(&Seen { hidden, next }),
+            done: 1.0 / (1.0 + libm::expf(-self.done.value(hidden))),
         }
     }
 
@@ -177,8 +312,16 @@ impl LoadedHeads {
     /// The loss of the end (equation 17) is that of the logit l + log w with positive steps counted
     /// w times: its minimum is at the true log odds l, so that counting them more often leaves the
     /// prediction calibrated.
-    pub fn add(&mut self, h: &[f32], reward: f32, done: f32, weight: f64, d_hidden: &mut [f32]) {
-        let (predicted, logit) = self.predict(h);
+    pub fn add(
+        &mut self,
+        seen: &Seen<'_>,
+        reward: f32,
+        done: f32,
+        weight: f64,
+        d_hidden: &mut [f32],
+    ) {
+        let h = seen.hidden;
+        let (predicted, logit) = self.predict(h, seen.next);
         let (error, done) = (predicted - f64::from(reward), f64::from(done));
         self.squares += error * error;
         self.cross_entropy += cross_entropy(logit, done);
@@ -189,11 +332,16 @@ impl LoadedHeads {
             ..
         } = self.loss;
         let p = 1.0 / (1.0 + libm::exp(-(logit + libm::log(w))));
-        self.reward.backward(
-            h,
-            2.0 * weight * reward_scale * reward_scale * error,
-            d_hidden,
-        );
+        let d_reward = 2.0 * weight * reward_scale * reward_scale * error;
+        match &mut self.units {
+            None => self.reward.backward(h, d_reward, d_hidden),
+            Some(units) => {
+                let n = self.reward.weight.len();
+                let (values, mut d) = (units.values(seen), [0.0; MOST_UNITS]);
+                self.reward.backward(&values[..n], d_reward, &mut d[..n]);
+                units.backward(seen, &values[..n], &d[..n], d_hidden);
+            }
+        }
         self.done.backward(
             h,
             weight * done_weight * (w * done * (p - 1.0) + (1.0 - done) * p),
@@ -204,6 +352,12 @@ impl LoadedHeads {
     /// The gradients, in the parameters' order.
     pub fn gradients(self) -> Params {
         let mut params = Params::default();
+        if let Some(units) = &self.units {
+            let n = units.bias.len();
+            let (weight, width) = (units.by_inputs(), units.weight.len() / n);
+            params.push("reward.hidden.weight", &[width, n], weight);
+            params.push("reward.hidden.bias", &[n], units.bias_gradient.clone());
+        }
         for (name, head) in [("reward", self.reward), ("done", self.done)] {
             params.push(
                 format!("{name}.weight"),
@@ -233,6 +387,98 @@ mod tests {
         p
     }
 
+    fn linear(loss: LossConfig, params: &Params) -> LoadedHeads {
+        let heads = WorldHeads {
+            loss,
+            reward_hidden: 0,
+        };
+        LoadedHeads::load(&heads, params, 2, 1).unwrap()
+    }
+
+    fn seen(hidden: &[f32]) -> Seen<'_> {
+        Seen { hidden, next: &[] }
+    }
+
+    /// Three units on [h, z′]: values and gradients of all tensors and of h by the definition, one of
+    /// the units off.
+    #[test]
+    fn a_hidden_layer_sees_what_follows_and_has_the_gradients_of_finite_differences() {
+        let heads = WorldHeads {
+            loss: LossConfig {
+                reward_scale: 0.5,
+                ..LossConfig::default()
+            },
+            reward_hidden: 3,
+        };
+        let start: Vec<f32> = (0..21)
+            .map(|i| ((i * 37 % 17) as f32 - 8.0) / 9.0)
+            .collect();
+        let (h, next, reward) = ([0.4f32, -0.7], [1.3f32], 2.0f32);
+        let load = |v: &[f32]| {
+            let mut p = Params::default();
+            p.push("reward.hidden.weight", &[3, 3], v[..9].to_vec());
+            p.push("reward.hidden.bias", &[3], v[9..12].to_vec());
+            p.push("reward.weight", &[3, 1], v[12..15].to_vec());
+            p.push("reward.bias", &[1], v[15..16].to_vec());
+            p.push("done.weight", &[2, 1], v[16..18].to_vec());
+            p.push("done.bias", &[1], v[18..19].to_vec());
+            LoadedHeads::load(&heads, &p, 2, 1).unwrap()
+        };
+        // The reward's loss from its definition, at the tensors (16) and h.
+        let predicted = |v: &[f64], h: &[f64]| -> f64 {
+            let x = [h[0], h[1], f64::from(next[0])];
+            let unit = |j: usize| {
+                let sum: f64 = (0..3).map(|i| v[i * 3 + j] * x[i]).sum();
+                (sum + v[9 + j]).max(0.0)
+            };
+            (0..3).map(|j| v[12 + j] * unit(j)).sum::<f64>() + v[15]
+        };
+        let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        let loaded = load(&start);
+        let got = loaded.predict(&h, &next).0;
+        assert!((got - predicted(&wide(&start), &wide(&h))).abs() < 1e-6);
+        assert_ne!(got, loaded.predict(&h, &[0.0]).0);
+        let off = loaded.units.as_ref().unwrap().values(&Seen {
+            hidden: &h,
+            next: &next,
+        });
+        assert!(
+            off[..3].contains(&0.0) && off[..3].iter().any(|v| *v > 0.0),
+            "{:?}",
+            &off[..3]
+        );
+        let (mut loaded, mut d_hidden) = (load(&start), [0.0; 2]);
+        let step = Seen {
+            hidden: &h,
+            next: &next,
+        };
+        // Without the end's part, whose gradients are those of the other test.
+        loaded.loss.done_weight = 0.0;
+        loaded.add(&step, reward, 0.0, 1.0, &mut d_hidden);
+        let got: Vec<f32> = loaded
+            .gradients()
+            .0
+            .into_iter()
+            .flat_map(|p| p.value)
+            .collect();
+        let loss = |v: &[f64], h: &[f64]| {
+            0.25 * (predicted(v, h) - f64::from(reward)) * (predicted(v, h) - f64::from(reward))
+        };
+        for i in 0..18 {
+            let shifted = |by: f64| {
+                let (mut v, mut h) = (wide(&start), wide(&h));
+                match i {
+                    0..16 => v[i] += by,
+                    _ => h[i - 16] += by,
+                }
+                loss(&v, &h)
+            };
+            let want = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+            let got = if i < 16 { got[i] } else { d_hidden[i - 16] };
+            assert!((f64::from(got) - want).abs() < 1e-4, "{i}: {got} {want}");
+        }
+    }
+
     #[test]
     fn gradients_are_finite_differences() {
         let loss = LossConfig {
@@ -260,10 +506,10 @@ mod tests {
             };
             steps.into_iter().map(one).sum()
         };
-        let mut heads = LoadedHeads::load(&loss, &params(&base[..6]), 2).unwrap();
+        let mut heads = linear(loss, &params(&base[..6]));
         let mut d_hidden = [0.0; 2];
         steps.into_iter().for_each(|(reward, done, weight)| {
-            heads.add(&base[6..], reward, done, weight, &mut d_hidden)
+            heads.add(&seen(&base[6..]), reward, done, weight, &mut d_hidden)
         });
         let got: Vec<f32> = heads
             .gradients()
@@ -296,11 +542,10 @@ mod tests {
             };
             let mut bias = 0.0f32;
             for _ in 0..2000 {
-                let mut heads =
-                    LoadedHeads::load(&loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]), 2).unwrap();
+                let mut heads = linear(loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]));
                 (0..10).for_each(|i| {
                     heads.add(
-                        &[0.0, 0.0],
+                        &seen(&[0.0, 0.0]),
                         0.0,
                         f32::from(u8::from(i == 0)),
                         0.1,

@@ -11,7 +11,8 @@
 //!      c_{t+1} = σ(f) ∘ c_t + σ(i) ∘ tanh(g),   h_{t+1} = σ(o) ∘ tanh(c_{t+1})
 //! (15) p(z_{t+1} | h_{t+1}): equation 1 or 11 with y = z_{t+1},
 //!      y₀ = z_t where means are changes (13)
-//! (16) r̂_t = w_r·h_{t+1} + b_r,   P(d_t = 1) = σ(l_t),   l_t = w_d·h_{t+1} + b_d
+//! (16) r̂_t = w_r·h_{t+1} + b_r,   P(d_t = 1) = σ(l_t),   l_t = w_d·h_{t+1} + b_d;
+//!      with `reward_hidden` r̂_t = w_r·max(0, W [h_{t+1} z_{t+1}] + b) + b_r
 //! (17) loss = mean over real steps of  −log p(z_{t+1} | h_{t+1}) + (s (r̂_t − r_t))²
 //!             + λ [w d_t log(1 + e^{−l_t − ln w}) + (1 − d_t) log(1 + e^{l_t + ln w})]
 //! (18) dropout, in training: (15) and (16) see m ∘ h / (1 − p),

@@ -47,7 +47,7 @@ impl MemoryTrainer {
                 )
             });
         let weights = init(config, latent, actions, seed);
-        Self::with_heads(recurrent, WorldHeads(config.loss), weights, seed)
+        Self::with_heads(recurrent, WorldHeads::of(config), weights, seed)
     }
 
     /// A trainer that continues from saved tensors and state.

@@ -57,7 +57,7 @@ impl<H: Heads> Definition<H> {
             ("lstm.bias", vec![4 * h]),
         ];
         let lstm = lstm.map(|(name, shape)| named(name.into(), shape));
-        let of_heads = heads.tensors(h).into_iter();
+        let of_heads = heads.tensors(h, config.dim()).into_iter();
         Ok(Self {
             config,
             lstm: lstm.into_iter().collect::<Result<_, _>>()?,
@@ -137,13 +137,14 @@ impl<H: Heads> Definition<H> {
             hidden * constant(dropout, n, h, device)
         };
         let mask = constant(&batch.mask, n, 1, device);
+        let next = constant(&batch.next, n, dim, device);
         let log_prob = self.density.log_prob(
             self.features(hidden.clone(), constant(&batch.seen, n, dim, device)),
-            constant(&batch.next, n, dim, device),
+            next.clone(),
         );
         let (beside, each) = self
             .heads
-            .define(&self.head_tensors(), hidden, &batch.targets);
+            .define(&self.head_tensors(), hidden, next, &batch.targets);
         let total = log_prob.clone().neg() + beside;
         let gradients = ((total * mask.clone()).sum() / count).backward();
         let sum = |x: Tensor<2>| f64::from((x * mask.clone()).sum().into_scalar::<f32>());

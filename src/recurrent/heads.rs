@@ -11,8 +11,8 @@ pub trait Heads: Clone + Send + Sync {
     /// What they are to predict.
     type Targets: Targets;
 
-    /// Names and shapes of their tensors, for `hidden` cells.
-    fn tensors(&self, hidden: usize) -> Vec<(String, Vec<usize>)>;
+    /// Names and shapes of their tensors, for `hidden` cells and `dim` values.
+    fn tensors(&self, hidden: usize, dim: usize) -> Vec<(String, Vec<usize>)>;
 
     /// Number of their losses.
     fn losses(&self) -> usize;
@@ -27,6 +27,7 @@ pub trait Heads: Clone + Send + Sync {
         &self,
         tensors: &[Tensor<2>],
         hidden: Tensor<2>,
+        next: Tensor<2>,
         targets: &Self::Targets,
     ) -> (Tensor<2>, Vec<Tensor<2>>);
 }
@@ -39,6 +40,8 @@ pub struct Rows<'a, T> {
     pub mask: &'a [f32],
     /// h [rows, hidden].
     pub hidden: &'a [f32],
+    /// The values that followed [rows, dim].
+    pub next: &'a [f32],
     /// Weight of each row in the loss.
     pub weights: &'a [f32],
     /// Gradient of the loss by h, which is added to.
@@ -52,7 +55,7 @@ pub struct NoHeads;
 impl Heads for NoHeads {
     type Targets = ();
 
-    fn tensors(&self, _: usize) -> Vec<(String, Vec<usize>)> {
+    fn tensors(&self, _: usize, _: usize) -> Vec<(String, Vec<usize>)> {
         Vec::new()
     }
 
@@ -64,7 +67,13 @@ impl Heads for NoHeads {
         (Vec::new(), Params::default())
     }
 
-    fn define(&self, _: &[Tensor<2>], hidden: Tensor<2>, (): &()) -> (Tensor<2>, Vec<Tensor<2>>) {
+    fn define(
+        &self,
+        _: &[Tensor<2>],
+        hidden: Tensor<2>,
+        _: Tensor<2>,
+        (): &(),
+    ) -> (Tensor<2>, Vec<Tensor<2>>) {
         let [rows, _] = hidden.dims();
         (Tensor::zeros([rows, 1], &hidden.device()), Vec::new())
     }

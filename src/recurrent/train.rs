@@ -373,6 +373,7 @@ impl<H: Heads> Trainer<H> {
                 targets: &batch.targets,
                 mask: &batch.mask,
                 hidden: &seen,
+                next: &batch.next,
                 weights: &weights,
                 d_hidden: &mut d_hidden,
             },

@@ -116,10 +116,13 @@ class Memory(torch.nn.Module):
         flat = self.density(features.flatten(0, 1), z_next.flatten(0, 1))
         return flat.reshape(z.shape[:2])
 
-    def heads(self, z, actions):
-        """Predicted reward, and the probability that the episode ends with the step, both [T, B]."""
-        h = self.hidden(z, actions)
-        return self.linear("reward", h)[..., 0], torch.sigmoid(self.linear("done", h)[..., 0])
+    def heads(self, z, actions, z_next=None):
+        """Predicted reward, and the probability that the episode ends with the step, both [T, B]; z_next is
+        needed where the reward's head has a hidden layer, which sees it."""
+        h = seen = self.hidden(z, actions)
+        if self.config.get("reward_hidden", 0):
+            seen = torch.relu(self.linear("reward.hidden", torch.cat([h, z_next], -1)))
+        return self.linear("reward", seen)[..., 0], torch.sigmoid(self.linear("done", h)[..., 0])
 
     def density(self, h, y):
         """Equation 1: log p(y | h) of rows [n, features], [n, d]."""

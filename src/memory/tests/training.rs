@@ -320,11 +320,17 @@ fn a_device_trains_like_the_engine() {
         scheduled_sampling: 0.4,
         ..LossConfig::default()
     };
-    let all = Variant::trained().map(plain).chain([MemoryConfig {
-        residual: true,
-        loss: options,
-        ..config(Variant::FrmdnConditional)
-    }]);
+    let all = Variant::trained().map(plain).chain([
+        MemoryConfig {
+            residual: true,
+            loss: options,
+            ..config(Variant::FrmdnConditional)
+        },
+        MemoryConfig {
+            reward_hidden: 5,
+            ..plain(Variant::Rmdn)
+        },
+    ]);
     for c in all {
         let variant = c.variant;
         let data = batch(6, 9);
