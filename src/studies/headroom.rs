@@ -45,7 +45,7 @@ pub struct Headroom {
     pub dim: usize,
     /// Steps that were fitted and judged.
     pub steps: [usize; 2],
-    /// For one class, and for [`CLASSES`] if there are steps enough: their number, and nats a step
+    /// For one class, and for up to [`CLASSES`] if there are steps enough: their number, and nats a step
     /// with diagonal and with full covariances.
     pub rows: Vec<(usize, [f64; 2])>,
 }
@@ -184,8 +184,9 @@ fn measure<T: Targets>(
         if steps[0] < classes * ROWS_A_VALUE * dim {
             continue;
         }
-        let limits = limits(fitted, classes);
-        rows.push((classes, nats(&predictor, fitted, judged, dim, &limits)?));
+        let limits = limits(fitted, classes, ROWS_A_VALUE * dim);
+        let nats = nats(&predictor, fitted, judged, dim, &limits)?;
+        rows.push((limits.len() + 1, nats));
     }
     Ok(Headroom {
         data: name.into(),
@@ -202,11 +203,21 @@ fn energies<T: Targets>(batch: &Sequences<T>) -> Vec<f32> {
     batch.seen.chunks_exact(dim).map(energy).collect()
 }
 
-/// The energies between `classes` classes of equally many steps.
-fn limits<T: Targets>(fitted: &[Sequences<T>], classes: usize) -> Vec<f32> {
+/// The energies between `classes` classes of about equally many steps; fewer classes where many steps
+/// have the same energy, so that each has at least `least` steps.
+fn limits<T: Targets>(fitted: &[Sequences<T>], classes: usize, least: usize) -> Vec<f32> {
     let mut all: Vec<f32> = fitted.iter().flat_map(|batch| energies(batch)).collect();
     all.sort_by(f32::total_cmp);
-    (1..classes).map(|i| all[i * all.len() / classes]).collect()
+    let (mut limits, mut begun) = (Vec::new(), 0);
+    for i in 1..classes {
+        let limit = all[i * all.len() / classes];
+        let at = all.partition_point(|energy| *energy < limit);
+        if at >= begun + least && all.len() >= at + least {
+            limits.push(limit);
+            begun = at;
+        }
+    }
+    limits
 }
 
 /// Nats a step of `judged` with diagonal and with full covariances of each class.

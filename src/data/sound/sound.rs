@@ -165,6 +165,6 @@ mod tests {
         let error = read(&path).unwrap_err().to_string();
         assert!(error.contains("1073741825 bytes"), "{error}");
         assert!(error.contains("-segment_time 600"), "{error}");
-        assert!(error.ends_with("a.%03d.wav'"), "{error}");
+        assert!(error.ends_with("a.%03d.wav"), "{error}");
     }
 }

@@ -155,7 +155,9 @@ impl DensityStudy {
             .map_err(|e| RunError::Failed(format!("shipped settings of a density: {e}")))?;
         let table = toml::Table::try_from(shipped)
             .map_err(|e| RunError::Failed(format!("shipped settings of a density: {e}")))?;
-        let Settings { memory } = changed(table, &[self.sets.clone(), spec.sets()].concat())?;
+        let sets = [self.sets.clone(), spec.sets()].concat();
+        let Settings { memory } =
+            changed(table, &sets).map_err(|e| RunError::Config(format!("{spec}: {e}")))?;
         memory
             .model
             .validate()
