@@ -74,7 +74,7 @@ pub trait Memory: Send + Sync {
     /// If the memory predicts nothing, or has no density.
     fn nats(&self, state: &[f32], z: &[f32]) -> Result<f64, NoPrediction>;
 
-    /// The centre of the next latent's density ([`Density::center`]; of an ensemble the mean of its
+    /// The centre of the next latent's density ([`frmdn_density::Density::center`]; of an ensemble the mean of its
     /// members') instead of a draw.
     fn predict_mean(&self, state: &[f32], z: &mut [f32]) -> Result<Prediction, NoPrediction>;
 }

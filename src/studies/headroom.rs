@@ -45,7 +45,7 @@ pub struct Headroom {
     pub dim: usize,
     /// Steps that were fitted and judged.
     pub steps: [usize; 2],
-    /// For one class, and for up to [`CLASSES`] if there are steps enough: their number, and nats a step
+    /// For one class, and for up to 16 if there are steps enough: their number, and nats a step
     /// with diagonal and with full covariances.
     pub rows: Vec<(usize, [f64; 2])>,
 }
