@@ -1,10 +1,13 @@
 //! Likelihoods of recorded sequences, and whether draws are where the real values are.
 
-use frmdn_density::SampleScratch;
-use frmdn_engine::{lstm::Tape, random::stream};
+use frmdn_density::{Density, SampleScratch};
+use frmdn_engine::{
+    lstm::{Lstm, Tape},
+    random::stream,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Heads, NonFinite, Sequences, Trainer};
+use super::{Heads, NonFinite, Sequences, Targets, Trainer};
 
 /// Draws that a value is ranked among.
 const DRAWS: usize = 19;
@@ -51,31 +54,55 @@ impl Calibration {
     }
 }
 
-impl<H: Heads> Trainer<H> {
+/// A model on the engine, which many batches can be judged with.
+pub struct Likelihood {
+    lstm: Lstm,
+    density: Density,
+    residual: bool,
+}
+
+impl Likelihood {
     /// log p(next | past) of every step `[T · B]`, from a zero state.
-    pub fn log_prob(&self, batch: &Sequences<H::Targets>) -> Vec<f64> {
-        let mut tape = Tape::default();
-        self.lstm()
-            .forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
-        self.density().log_prob(
-            &batch.features(tape.hidden(), self.config.density.residual),
-            &batch.next,
-        )
+    pub fn log_prob<T: Targets>(&self, batch: &Sequences<T>) -> Vec<f64> {
+        let tape = self.run(batch);
+        let features = batch.features(tape.hidden(), self.residual);
+        self.density.log_prob(&features, &batch.next)
     }
 
     /// Number of steps at which a component has a precision at its limit, and of all steps that are
     /// real, from a zero state.
-    pub fn at_limit(&self, batch: &Sequences<H::Targets>) -> [f64; 2] {
-        let mut tape = Tape::default();
-        self.lstm()
-            .forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
-        let features = batch.features(tape.hidden(), self.config.density.residual);
+    pub fn at_limit<T: Targets>(&self, batch: &Sequences<T>) -> [f64; 2] {
+        let tape = self.run(batch);
+        let features = batch.features(tape.hidden(), self.residual);
         let mut counts = [0.0; 2];
-        for (at, mask) in self.density().at_limit(&features).iter().zip(&batch.mask) {
+        for (at, mask) in self.density.at_limit(&features).iter().zip(&batch.mask) {
             counts[0] += f64::from(u8::from(*at)) * f64::from(*mask);
             counts[1] += f64::from(*mask);
         }
         counts
+    }
+
+    fn run<T: Targets>(&self, batch: &Sequences<T>) -> Tape {
+        let mut tape = Tape::default();
+        self.lstm
+            .forward(&batch.inputs(), batch.steps, batch.batch, &mut tape);
+        tape
+    }
+}
+
+impl<H: Heads> Trainer<H> {
+    /// The model as it is now, for likelihoods.
+    pub fn likelihood(&self) -> Likelihood {
+        Likelihood {
+            lstm: self.lstm(),
+            density: self.density(),
+            residual: self.config.density.residual,
+        }
+    }
+
+    /// log p(next | past) of every step `[T · B]`, from a zero state.
+    pub fn log_prob(&self, batch: &Sequences<H::Targets>) -> Vec<f64> {
+        self.likelihood().log_prob(batch)
     }
 
     /// What is not finite, in words: the tensor, or the loss with the sequences of `batch` that it is
@@ -86,9 +113,10 @@ impl<H: Heads> Trainer<H> {
         batch: &Sequences<H::Targets>,
         names: &[String],
     ) -> String {
+        let likelihood = self.likelihood();
         let is_bad = |column: usize| {
             let alone = batch.columns(column, column + 1);
-            let log_prob = self.log_prob(&alone);
+            let log_prob = likelihood.log_prob(&alone);
             let mut real = log_prob.iter().zip(&alone.mask).filter(|(_, m)| **m > 0.0);
             real.any(|(p, _)| !p.is_finite())
         };

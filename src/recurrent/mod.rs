@@ -20,7 +20,7 @@ pub use batch::{Sequences, Targets};
 pub(crate) use config::uniform;
 pub use config::{RecurrentConfig, init_lstm};
 pub use definition::Definition;
-pub use evaluation::Calibration;
+pub use evaluation::{Calibration, Likelihood};
 pub use heads::{Heads, NoHeads, Rows};
 #[cfg(test)]
 pub(crate) use train::lstm_gradients;

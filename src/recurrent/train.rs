@@ -366,7 +366,7 @@ impl<H: Heads> Trainer<H> {
             .iter()
             .map(|&m| (f64::from(m) / count) as f32)
             .collect();
-        let (likelihood, mut d_hidden) = self.likelihood(batch, &seen, &weights);
+        let (likelihood, mut d_hidden) = self.loss_and_gradient(batch, &seen, &weights);
         let (losses, of_heads) = self.heads.add(
             &self.weights,
             &mut Rows {
@@ -400,7 +400,7 @@ impl<H: Heads> Trainer<H> {
 
     /// The likelihood of the next values given `hidden` `[T · B, hidden]`, and
     /// the gradient of −Σ `weights` log p by `hidden`.
-    fn likelihood(
+    fn loss_and_gradient(
         &self,
         batch: &Sequences<H::Targets>,
         hidden: &[f32],

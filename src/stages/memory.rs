@@ -122,9 +122,10 @@ fn join(
         let trainer = MemoryTrainer::new(&member.model, latent, actions, 0)
             .with_weights(&tensors)
             .map_err(|e| RunError::damaged(&path, e, CheckpointKind::Memory.recovery()))?;
+        let likelihood = trainer.likelihood();
         let log_prob: Vec<f64> = batches
             .iter()
-            .flat_map(|batch| trainer.log_prob(batch))
+            .flat_map(|batch| likelihood.log_prob(batch))
             .collect();
         mixture.resize(log_prob.len(), f64::NEG_INFINITY);
         // log(eᵃ + eᵇ).

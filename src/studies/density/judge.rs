@@ -83,18 +83,19 @@ pub fn judge<D: Domain>(
     let trainer = Trainer::with_heads(config, NoHeads, config.init(0), 0)
         .with_weights(weights)
         .map_err(|e| RunError::Failed(format!("a density's weights do not fit: {e}")))?;
+    let likelihood = trainer.likelihood();
     let (mut items, mut limit) = (Vec::new(), [0.0; 2]);
     for index in data.parts().test {
         let item = data.load(index)?;
         // The noise is the same for all densities.
         let batch = data.whole(&item, 0, NAME, index);
         let mut classes = vec![[0.0; 2]; data.classes().len()];
-        for (step, log_prob) in trainer.log_prob(&batch).into_iter().enumerate() {
+        for (step, log_prob) in likelihood.log_prob(&batch).into_iter().enumerate() {
             let [steps, nats] = &mut classes[data.class(&item, step)];
             *steps += 1.0;
             *nats -= log_prob;
         }
-        let [at, all] = trainer.at_limit(&batch);
+        let [at, all] = likelihood.at_limit(&batch);
         limit = [limit[0] + at, limit[1] + all];
         let unit = data.unit(&item, 0, NAME, index);
         items.push(TestItem { classes, unit });

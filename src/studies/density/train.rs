@@ -167,8 +167,9 @@ impl<D: Domain> Learner for DensityLearner<'_, D> {
 
     fn evaluate(&mut self, update: u64) -> Result<Evaluation> {
         let (mut nats, mut steps) = (0.0, 0.0);
+        let likelihood = self.trainer.likelihood();
         for batch in &self.held_out {
-            nats -= self.trainer.log_prob(batch).iter().sum::<f64>();
+            nats -= likelihood.log_prob(batch).iter().sum::<f64>();
             steps += batch.steps as f64;
         }
         let nll = nats / f64::max(steps, 1.0);
