@@ -7,18 +7,15 @@ mod scratch;
 use std::{io::Write, sync::LazyLock};
 
 use frmdn::{
-    run::{Episode, EpisodeStore, LatentEpisode, Preset},
+    run::{Episode, EpisodeStore, LatentEpisode, Preset, Recorded},
     worlds::{Bridge, World},
 };
-use frmdn_env::EnvSpec;
 use libfuzzer_sys::fuzz_target;
 
 static PRESET: LazyLock<Preset> = LazyLock::new(|| Preset::resolve("tiny", &[]).unwrap());
-static SPEC: LazyLock<EnvSpec> = LazyLock::new(|| {
-    World::open("car-racing", &Bridge::default())
-        .unwrap()
-        .spec()
-        .unwrap()
+static RECORDED: LazyLock<Recorded> = LazyLock::new(|| {
+    let world = World::open("car-racing", &Bridge::default()).unwrap();
+    Recorded::of(&world.spec().unwrap())
 });
 
 const MEMBERS: [&str; 7] = [
@@ -60,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let path = scratch::file("000000.npz", &bytes);
     let store = EpisodeStore::new(path.parent().unwrap().to_path_buf(), 0, &PRESET);
-    if let Ok(episode) = store.load(0, Some(&SPEC)) {
+    if let Ok(episode) = store.load(0, Some(*RECORDED)) {
         assert_eq!(episode.frame(episode.steps()).len(), 64 * 64 * 3);
     }
     let _ = store.load(0, None);
