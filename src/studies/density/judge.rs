@@ -90,13 +90,13 @@ pub fn judge<D: Domain>(
         // The noise is the same for all densities.
         let batch = data.whole(&item, 0, NAME, index);
         let mut classes = vec![[0.0; 2]; data.classes().len()];
-        for (step, log_prob) in likelihood.log_prob(&batch).into_iter().enumerate() {
+        let (log_probs, at_limit) = likelihood.log_prob_and_limit(&batch);
+        for (step, log_prob) in log_probs.into_iter().enumerate() {
             let [steps, nats] = &mut classes[data.class(&item, step)];
             *steps += 1.0;
             *nats -= log_prob;
         }
-        let [at, all] = likelihood.at_limit(&batch);
-        limit = [limit[0] + at, limit[1] + all];
+        limit = [limit[0] + at_limit, limit[1] + batch.steps as f64];
         let unit = data.unit(&item, 0, NAME, index);
         items.push(TestItem { classes, unit });
     }

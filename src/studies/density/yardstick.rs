@@ -13,12 +13,12 @@ use crate::{
 
 /// Bits a sample that `flac -8` needs for the test files of `corpus`: as it is, and without the room
 /// for later remarks and the seek tables that it leaves in every file. `None` where the program is not
-/// installed. The figures are kept in `flac.json` in `out`.
+/// installed. The figures are kept in `flac-NAME.json` in `out`.
 ///
 /// # Errors
 /// If a file cannot be read, or the figure cannot be kept.
 pub fn flac(corpus: &Corpus, out: &Path) -> Result<Option<[f64; 2]>> {
-    let path = out.join("flac.json");
+    let path = out.join(format!("flac-{}.json", corpus.name));
     if path.exists() {
         return read(&path).map(Some);
     }
