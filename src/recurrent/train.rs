@@ -124,16 +124,7 @@ impl<H: Heads> Trainer<H> {
 
     /// The tensors of the state: `weights.…`, `adam.first.…`, `adam.second.…`, and `last`.
     pub fn tensors(&self) -> Params {
-        let mut tensors = Params::default();
-        for (prefix, list) in [
-            ("weights", &self.weights),
-            ("adam.first", &self.adam.first),
-            ("adam.second", &self.adam.second),
-        ] {
-            for p in &list.0 {
-                tensors.push(format!("{prefix}.{}", p.name), &p.shape, p.value.clone());
-            }
-        }
+        let mut tensors = self.adam.tensors(&self.weights);
         tensors.push("last", &[self.last.len()], self.last.clone());
         tensors
     }

@@ -320,23 +320,13 @@ impl VaeTrainer {
     /// Everything needed to continue bit for bit: plain numbers, and the tensors `weights.…`,
     /// `adam.first.…`, `adam.second.…`.
     pub fn save(&self) -> (VaeState, Params) {
-        let mut tensors = Params::default();
-        for (prefix, list) in [
-            ("weights", &self.weights),
-            ("adam.first", &self.adam.first),
-            ("adam.second", &self.adam.second),
-        ] {
-            for p in &list.0 {
-                tensors.push(format!("{prefix}.{}", p.name), &p.shape, p.value.clone());
-            }
-        }
         let state = VaeState {
             model: self.network.config,
             trainer: self.config,
             updates: self.adam.updates,
             beta: self.beta,
         };
-        (state, tensors)
+        (state, self.adam.tensors(&self.weights))
     }
 
     /// The trainer that [`VaeTrainer::save`] described.

@@ -55,6 +55,21 @@ impl Adam {
         }
     }
 
+    /// The tensors of a training to be saved: `weights.…`, `adam.first.…`, `adam.second.…`.
+    pub fn tensors(&self, weights: &Params) -> Params {
+        let mut tensors = Params::default();
+        for (prefix, list) in [
+            ("weights", weights),
+            ("adam.first", &self.first),
+            ("adam.second", &self.second),
+        ] {
+            for p in &list.0 {
+                tensors.push(format!("{prefix}.{}", p.name), &p.shape, p.value.clone());
+            }
+        }
+        tensors
+    }
+
     /// One update of `weights` by `gradients` (scaled in place if clipped). Returns the global norm
     /// before clipping.
     pub fn step(
