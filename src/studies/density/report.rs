@@ -326,8 +326,8 @@ impl Source<'_> {
         if series.is_empty() {
             return Ok(None);
         }
-        let axes = ["update", "nats a step"];
-        let title = format!("Held-out likelihood: {}", self.data);
+        let axes = ["update", "nats a step, lower is better"];
+        let title = format!("Held-out negative log-likelihood: {}", self.data);
         Picture::plot(&self.plan.out, "training.png", &title, axes, &series).map(Some)
     }
 
