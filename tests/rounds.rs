@@ -138,8 +138,10 @@ fn dreaming(dir: &Path) -> String {
         updates: 8,
         rate: 0.1,
         own: 0.5,
+        choice_seeds: 1,
     });
     (preset.controller.seeds, preset.controller.select_every) = (4, 1);
+    preset.controller.finalists = 3;
     let path = dir.join("dreaming.toml").to_str().unwrap().to_owned();
     std::fs::write(&path, preset.to_toml()).unwrap();
     path
@@ -165,6 +167,18 @@ fn rounds_of_dreams_killed_on_the_way_end_in_the_same_bytes() {
         .collect();
     assert_eq!(updates, [8, 16, 24, 32, 40, 48, 56, 64]);
     assert_eq!(memory.last().unwrap()["kept"], 64);
+    // Three means and their average drove one real track each, the better two another one.
+    let choice = std::fs::read(calm.join("controller/choice.json")).unwrap();
+    let choice: serde_json::Value = serde_json::from_slice(&choice).unwrap();
+    assert_eq!((&choice["of"], &choice["episodes"]), (&4.into(), &2.into()));
+    let recorded = lines("controller/rounds.jsonl")[2]["frames"]
+        .as_u64()
+        .unwrap();
+    let counted = choice["frames"].as_u64().unwrap();
+    assert!(
+        (recorded + 6..=recorded + 6 * 1000).contains(&counted),
+        "{recorded} {counted}"
+    );
     let stormy = dir.path().join("stormy");
     kill_after_three_lines(&preset, &stormy, "controller/metrics.jsonl");
     success(&train(&preset, &stormy, "1").output().unwrap());
@@ -308,6 +322,26 @@ fn an_evolution_whose_optimiser_stops_ends_with_the_reason() {
     let again = train();
     success(&again);
     assert!(again.stdout == out.stdout && hashes(&run) == before);
+}
+
+/// So it is in dreams: no further round is driven, and the choice is made.
+#[test]
+fn dreams_end_with_their_optimiser() {
+    let dir = tempfile::tempdir().unwrap();
+    let (preset, run) = (dreaming(dir.path()), dir.path().join("run"));
+    let train = || {
+        let mut command = train(&preset, &run, "2");
+        command.args(["--set", "controller.sigma=1e-323"]);
+        command.output().unwrap()
+    };
+    let log = success(&train());
+    assert!(log.contains("the evolution ends here"), "{log}");
+    assert!(run.join("episodes/000019.npz").exists());
+    assert!(!run.join("episodes/000020.npz").exists());
+    assert!(run.join("controller/choice.json").exists());
+    let before = hashes(&run);
+    success(&train());
+    assert_eq!(hashes(&run), before);
 }
 
 #[test]

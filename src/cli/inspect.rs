@@ -310,7 +310,7 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         temperatures: args.temperature.clone(),
     };
     let tests = hold_tests(&agent, &pilot, &world, &config, context.stop)?;
-    let tests = tests.ok_or(RunError::Stopped)?;
+    let tests = tests.ok_or(RunError::Stopped)?.tests;
     let measured = match agent.controller() {
         Ok(_) => {
             let found = against(&agent, &pilot, &world, &config, context.stop)?;

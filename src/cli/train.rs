@@ -226,14 +226,18 @@ fn trained(folder: &RunFolder) -> Result<Vec<(Stage, String)>> {
     let c = stages::kept(folder, "controller")?;
     let rounds = Metrics::read(&folder.path("controller/rounds.jsonl"))?;
     let controller = match rounds.last() {
-        Some(round) => format!(
-            "{} generations in dreams; {} real frames in all; the last candidates dreamt {} and \
-             really came to {}",
-            c["generation"],
-            round["frames"],
-            number(&round["dreamt"], 1),
-            number(&round["real"], 1)
-        ),
+        Some(round) => {
+            // The choice of the last mean takes some more.
+            let choice = stages::choice(folder)?;
+            let frames = choice.get("frames").unwrap_or(&round["frames"]);
+            format!(
+                "{} generations in dreams; {frames} real frames in all; the last candidates dreamt \
+                 {} and really came to {}",
+                c["generation"],
+                number(&round["dreamt"], 1),
+                number(&round["real"], 1)
+            )
+        }
         None => format!(
             "{} generations, {} frames driven",
             c["generation"], c["frames"]

@@ -77,7 +77,7 @@ pub fn against(
 ) -> Result<Option<Against>> {
     let tests = Tests::new(agent, world, config, stop)?;
     let controller = agent.controller()?;
-    let Some(states) = tests.states(pilot)? else {
+    let Some((states, _)) = tests.states(pilot)? else {
         return Ok(None);
     };
     let again = world.spec()?.steps_in_view.unwrap_or(AGAIN);

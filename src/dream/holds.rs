@@ -11,17 +11,16 @@ use std::{
     path::Path,
 };
 
-use frmdn_engine::random::{Pcg64, stream};
+use frmdn_engine::random::stream;
 use frmdn_env::{EnvSpec, Step};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Start, chances, ends};
+use super::{Rows, Start, chances};
 use crate::{
     agent::Agent,
     controller::Actions,
-    memory::{Prediction, Scratch},
     pilot::Pilot,
     rollout::{
         ActingModel, DriveOptions, Driver, Job, Moment, Seen, StartPoint, Summary, Watcher, Who,
@@ -33,9 +32,8 @@ use crate::{
 
 /// States of one episode, at most.
 const STATES_PER_EPISODE: usize = 4;
-/// Steps of an episode in which they lie, as far as it is that long. Car-Racing shows its track from
-/// high above in the first fifty.
-const WHERE: Range<u32> = 60..400;
+/// Steps of an episode, after its opening ones, in which they lie, as far as it is that long.
+const WHERE: Range<u32> = 10..350;
 /// Steps from one look of the gauges to the next: to decode a latent costs more than all else.
 const LOOK_EVERY: u32 = 4;
 /// Episodes for each one that would be enough if all were long.
@@ -57,6 +55,15 @@ pub struct HoldConfig {
     pub parts: [u32; 2],
     /// Temperature of the dreams; in the trials of the agent's controller each of them.
     pub temperatures: Vec<f32>,
+}
+
+/// All hold tests.
+#[derive(Clone, Debug)]
+pub struct HoldTests {
+    /// One for each action that was held.
+    pub tests: Vec<HoldTest>,
+    /// Steps in the real environment: those to the states, and those in which actions were held.
+    pub frames: u64,
 }
 
 /// What was done, in the real environment and in the dream.
@@ -123,9 +130,9 @@ pub fn hold_tests(
     world: &World,
     config: &HoldConfig,
     stop: &Interrupt,
-) -> Result<Option<Vec<HoldTest>>> {
+) -> Result<Option<HoldTests>> {
     let tests = Tests::new(agent, world, config, stop)?;
-    let Some(states) = tests.states(pilot)? else {
+    let Some((states, mut frames)) = tests.states(pilot)? else {
         return Ok(None);
     };
     let mut all = Vec::new();
@@ -133,6 +140,7 @@ pub fn hold_tests(
         let real: Vec<Met> = (states.par_iter())
             .map(|state| tests.really(state, Who::Recorded(&action), config.steps))
             .collect::<Result<_>>()?;
+        frames += real.iter().map(|met| met.rewards.len() as u64).sum::<u64>();
         let temperature = config.temperatures[0];
         let dreamt = tests.dream(&states, config.steps, temperature, |_, _, _, out| {
             out.copy_from_slice(&action);
@@ -142,7 +150,7 @@ pub fn hold_tests(
         }
         all.push(tests.compare(name, config.parts, &real, &dreamt));
     }
-    Ok(Some(all))
+    Ok(Some(HoldTests { tests: all, frames }))
 }
 
 /// The actions that are held, with their names: none, and each value at the ends of its range; or
@@ -218,27 +226,30 @@ impl<'a> Tests<'a> {
         })
     }
 
-    /// Real states that `pilot` comes to. `None` if interrupted.
-    pub fn states(&self, pilot: &Pilot) -> Result<Option<Vec<State>>> {
+    /// Real states that `pilot` comes to, and the steps of all its episodes. `None` if interrupted.
+    pub fn states(&self, pilot: &Pilot) -> Result<Option<(Vec<State>, u64)>> {
         let &HoldConfig {
             first_seed, states, ..
         } = self.config;
         let batch = states.div_ceil(STATES_PER_EPISODE) as u64;
-        let mut found = Vec::new();
+        let (mut found, mut frames) = (Vec::new(), 0);
         for round in 0..PATIENCE {
             let first = first_seed + round * batch;
             let of = |seed| self.states_of(pilot, seed);
-            let episodes: Vec<Vec<State>> = (first..first + batch)
+            let episodes: Vec<(Vec<State>, u64)> = (first..first + batch)
                 .into_par_iter()
                 .map(of)
                 .collect::<Result<_>>()?;
             if self.stop.is_set() {
                 return Ok(None);
             }
-            found.extend(episodes.into_iter().flatten());
+            for (states, steps) in episodes {
+                found.extend(states);
+                frames += steps;
+            }
             if found.len() >= states {
                 found.truncate(states);
-                return Ok(Some(found));
+                return Ok(Some((found, frames)));
             }
         }
         Err(RunError::Failed(format!(
@@ -249,11 +260,13 @@ impl<'a> Tests<'a> {
         )))
     }
 
-    /// Those of the episode of `seed`.
-    fn states_of(&self, pilot: &Pilot, seed: u64) -> Result<Vec<State>> {
+    /// Those of the episode of `seed`, and its steps.
+    fn states_of(&self, pilot: &Pilot, seed: u64) -> Result<(Vec<State>, u64)> {
         let mut rng = stream(0, "dream/holds", &[seed]);
+        let opening = self.world.spec()?.opening_steps;
+        let range = opening + WHERE.start..opening + WHERE.end;
         let mut when: Vec<u32> = (0..STATES_PER_EPISODE)
-            .map(|_| rng.random_range(WHERE))
+            .map(|_| rng.random_range(range.clone()))
             .collect();
         when.sort_unstable();
         let mut states = Vec::new();
@@ -276,27 +289,27 @@ impl<'a> Tests<'a> {
         };
         // The memory that is tested looks on, whoever drives. Another agent drives with its own, and
         // what it did is then done again.
-        match pilot.agent() {
+        let outcome = match pilot.agent() {
             Some(other) if other.agent.origin() != self.origin => {
                 let driven = Driver::new(self.world, self.stop).with_model(&other.model);
                 let mut actions = Vec::new();
                 let mut record = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
                     actions.extend_from_slice(moment.action);
-                    Ok(match moment.outcome.steps >= WHERE.end {
+                    Ok(match moment.outcome.steps >= range.end {
                         true => ControlFlow::Break(()),
                         false => ControlFlow::Continue(()),
                     })
                 };
                 driven.watch(pilot.job(seed), &mut record)?;
                 let again = Driver::new(self.world, self.stop).with_model(&self.model);
-                again.watch(Job::of(Who::Recorded(&actions), seed), &mut look)?;
+                again.watch(Job::of(Who::Recorded(&actions), seed), &mut look)?
             }
             _ => {
                 let driven = Driver::new(self.world, self.stop).with_model(&self.model);
-                driven.watch(pilot.job(seed), &mut look)?;
+                driven.watch(pilot.job(seed), &mut look)?
             }
-        }
-        Ok(states)
+        };
+        Ok((states, outcome.steps.into()))
     }
 
     /// What comes of `who` acting from `state`.
@@ -348,47 +361,29 @@ impl<'a> Tests<'a> {
         temperature: f32,
         act: impl Fn(usize, u32, [&[f32]; 2], &mut [f32]),
     ) -> Result<Vec<Met>> {
-        let (rows, memory) = (states.len(), self.model.memory.as_ref());
-        let flat = |part: fn(&Start) -> &[f32]| -> Vec<f32> {
-            let parts = states.iter().map(|state| part(&state.dream));
-            parts.flatten().copied().collect()
-        };
-        let mut latents = flat(|start| &start.latent);
-        let mut hidden = flat(|start| &start.state);
-        let mut actions = vec![0.0; rows * self.model.actions.width()];
-        let mut predictions = vec![Prediction::default(); rows];
-        let (mut scratch, mut decoder) = (Scratch::default(), DecoderScratch::default());
-        let mut all = vec![self.nothing(); rows];
-        let mut is_over = vec![false; rows];
+        let (memory, mut rows) = (self.model.memory.as_ref(), Rows::default());
+        rows.begin(
+            self.model.actions.width(),
+            states.iter().map(|state| &state.dream),
+        );
+        let mut decoder = DecoderScratch::default();
+        let mut all = vec![self.nothing(); states.len()];
+        let mut is_over = vec![false; states.len()];
         for step in 0..steps {
-            let seen = latents
-                .chunks_exact(self.model.latent)
-                .zip(hidden.chunks_exact(memory.state_len()));
-            let actions_of = actions.chunks_exact_mut(self.model.actions.width());
-            for (i, ((z, state), action)) in seen.zip(actions_of).enumerate() {
-                if is_over[i] {
-                    continue;
-                }
+            for i in (0..states.len()).filter(|&i| !is_over[i]) {
+                let (z, h, action) = rows.seen(memory, i);
                 self.look(step, z, &mut decoder, &mut all[i]);
-                act(i, step, [z, memory.hidden(state)], action);
+                act(i, step, [z, h], action);
             }
-            memory.step(rows, &latents, &actions, &mut hidden, &mut scratch);
-            let mut rngs: Vec<Pcg64> = (states.iter())
-                .map(|state| chances(0, state.dream.chances, step))
-                .collect();
-            memory
-                .predict(
-                    &hidden,
-                    temperature,
-                    &mut rngs,
-                    &mut latents,
-                    &mut predictions,
-                    &mut scratch,
-                )
+            let starts = states.iter().map(|state| &state.dream);
+            rows.draw(starts.map(|start| chances(0, start.chances, step)));
+            rows.advance(memory, temperature)
                 .map_err(|e| RunError::Failed(e.to_string()))?;
-            for i in (0..rows).filter(|&i| !is_over[i]).collect::<Vec<_>>() {
-                all[i].rewards.push(predictions[i].reward.into());
-                is_over[i] = ends(predictions[i], &mut rngs[i]);
+            for (i, (met, is_over)) in all.iter_mut().zip(&mut is_over).enumerate() {
+                if !*is_over {
+                    met.rewards.push(rows.reward(i));
+                    *is_over = rows.ends(i);
+                }
             }
         }
         Ok(all)

@@ -27,7 +27,7 @@ use rayon::prelude::*;
 
 pub use against::{Again, Against, Controlled, against};
 pub use device::dream_on;
-pub use holds::{HOLD_PARTS, HoldConfig, HoldTest, Shown, Window, hold_tests};
+pub use holds::{HOLD_PARTS, HoldConfig, HoldTest, HoldTests, Shown, Window, hold_tests};
 pub use price::Price;
 pub use surprise::{Alarm, AlarmConfig, Surprise, alarms};
 pub use world::{DreamKind, DreamSettings, dream_world};
@@ -203,9 +203,97 @@ fn chances(root: u64, chances: u64, step: u32) -> Pcg64 {
     stream(root, "dream", &[chances, u64::from(step)])
 }
 
-/// Whether a step of that prediction ends the dream: drawn after the latent, from the same numbers.
-fn ends(prediction: Prediction, rng: &mut Pcg64) -> bool {
-    rng.random::<f32>() < prediction.done
+/// Dreams that go on together: what each sees, remembers and does is one row.
+#[derive(Default)]
+struct Rows {
+    /// Values of an action.
+    width: usize,
+    len: usize,
+    latents: Vec<f32>,
+    states: Vec<f32>,
+    actions: Vec<f32>,
+    /// The random numbers of the next step.
+    rngs: Vec<Pcg64>,
+    predictions: Vec<Prediction>,
+    memory: Scratch,
+}
+
+impl Rows {
+    /// One row for each of `starts`, with actions of `width` values.
+    ///
+    /// # Panics
+    /// If they are not all of the same sizes.
+    fn begin<'s>(&mut self, width: usize, starts: impl Iterator<Item = &'s Start>) {
+        self.latents.clear();
+        self.states.clear();
+        (self.width, self.len) = (width, 0);
+        for start in starts {
+            self.latents.extend_from_slice(&start.latent);
+            self.states.extend_from_slice(&start.state);
+            self.len += 1;
+            let sizes = (self.latents.len(), self.states.len());
+            let even = (self.len * start.latent.len(), self.len * start.state.len());
+            assert_eq!(sizes, even, "all starts have the memory's sizes");
+        }
+        self.actions.clear();
+        self.actions.resize(self.len * width, 0.0);
+    }
+
+    /// z and h of row `i`, and where its action goes.
+    fn seen(&mut self, memory: &dyn Memory, i: usize) -> (&[f32], &[f32], &mut [f32]) {
+        let (latent, state) = (self.latents.len() / self.len, memory.state_len());
+        (
+            &self.latents[i * latent..][..latent],
+            memory.hidden(&self.states[i * state..][..state]),
+            &mut self.actions[i * self.width..][..self.width],
+        )
+    }
+
+    /// Sets the random numbers of the next step, one stream for each row.
+    fn draw(&mut self, chances: impl Iterator<Item = Pcg64>) {
+        self.rngs.clear();
+        self.rngs.extend(chances);
+    }
+
+    /// (z, a) → M → h′ → z′, reward and end of all rows.
+    fn advance(&mut self, memory: &dyn Memory, temperature: f32) -> Result<(), NoPrediction> {
+        memory.step(
+            self.len,
+            &self.latents,
+            &self.actions,
+            &mut self.states,
+            &mut self.memory,
+        );
+        self.predictions.resize(self.len, Prediction::default());
+        memory.predict(
+            &self.states,
+            temperature,
+            &mut self.rngs,
+            &mut self.latents,
+            &mut self.predictions,
+            &mut self.memory,
+        )
+    }
+
+    /// The reward of row `i`'s last step.
+    fn reward(&self, i: usize) -> f64 {
+        self.predictions[i].reward.into()
+    }
+
+    /// Whether its last step ended the dream of row `i`: drawn after the latent, from the same numbers.
+    fn ends(&mut self, i: usize) -> bool {
+        self.rngs[i].random::<f32>() < self.predictions[i].done
+    }
+
+    /// Removes row `i`, whose place the last one takes.
+    fn remove(&mut self, i: usize) {
+        self.len -= 1;
+        for values in [&mut self.latents, &mut self.states, &mut self.actions] {
+            let row = values.len() / (self.len + 1);
+            values.copy_within(self.len * row.., i * row);
+            values.truncate(self.len * row);
+        }
+    }
 }
 
 /// All dreams of one call. Dream number `controller · starts + start` is that of a controller from
@@ -219,17 +307,11 @@ struct Dreams<'a> {
     price: Option<&'a Price>,
 }
 
-/// Buffers of one thread. Row i of `latents`, `states`, `actions`, `rngs` and `predictions` belongs
-/// to `running[i]`.
+/// Buffers of one thread. Row i belongs to `running[i]`.
 #[derive(Default)]
 struct Buffers {
     running: Vec<RunningDream>,
-    latents: Vec<f32>,
-    states: Vec<f32>,
-    actions: Vec<f32>,
-    rngs: Vec<Pcg64>,
-    predictions: Vec<Prediction>,
-    memory: Scratch,
+    rows: Rows,
 }
 
 /// A dream that has not ended.
@@ -276,12 +358,13 @@ impl Buffers {
             }
             self.choose_actions(dreams, step);
             if let Some(taken) = &mut taken {
-                let actions = self.actions.chunks_exact(dreams.actions.width());
+                let actions = self.rows.actions.chunks_exact(dreams.actions.width());
                 for (dream, action) in self.running.iter().zip(actions) {
                     taken[dream.number - first].extend_from_slice(action);
                 }
             }
-            self.advance(dreams)?;
+            self.rows
+                .advance(dreams.memory, dreams.config.temperature)?;
             self.retire_ended(dreams, |number, outcome| outcomes[number - first] = outcome);
         }
         for dream in &self.running {
@@ -292,65 +375,28 @@ impl Buffers {
 
     /// Fills the rows with the starts of the dreams `numbers`.
     fn begin(&mut self, dreams: &Dreams<'_>, numbers: Range<usize>) {
-        let sizes = (dreams.starts[0].latent.len(), dreams.memory.state_len());
+        let starts = numbers.clone().map(|number| dreams.start(number));
+        self.rows.begin(dreams.actions.width(), starts);
         self.running.clear();
-        self.latents.clear();
-        self.states.clear();
-        for number in numbers {
-            let start = dreams.start(number);
-            assert_eq!(
-                (start.latent.len(), start.state.len()),
-                sizes,
-                "a start has the memory's sizes"
-            );
-            self.running.push(RunningDream {
-                number,
-                outcome: DreamOutcome::default(),
-            });
-            self.latents.extend_from_slice(&start.latent);
-            self.states.extend_from_slice(&start.state);
-        }
+        self.running.extend(numbers.map(|number| RunningDream {
+            number,
+            outcome: DreamOutcome::default(),
+        }));
     }
 
     /// [z, h] → C → actions of all rows, and the random streams of `step`.
     fn choose_actions(&mut self, dreams: &Dreams<'_>, step: u32) {
-        let (width, memory) = (dreams.actions.width(), dreams.memory);
-        let (latent, state_len) = (dreams.starts[0].latent.len(), memory.state_len());
-        self.actions.resize(self.running.len() * width, 0.0);
-        self.rngs.clear();
         for (i, dream) in self.running.iter_mut().enumerate() {
-            let z = &self.latents[i * latent..(i + 1) * latent];
-            let h = memory.hidden(&self.states[i * state_len..(i + 1) * state_len]);
-            let action = &mut self.actions[i * width..(i + 1) * width];
+            let (z, h, action) = self.rows.seen(dreams.memory, i);
             let controller = dreams.controller(dream.number);
             controller.outputs(z, h, action);
             let chances = dreams.start(dream.number).chances;
             controller.draw(dreams.config.seed ^ chances, step.into(), action);
             dreams.actions.squash(action);
             dream.outcome.price += dreams.price.map_or(0.0, |price| price.at(action));
-            self.rngs.push(dreams.rng(dream.number, step));
         }
-    }
-
-    /// (z, a) → M → h′ → z′, reward and end of all rows.
-    fn advance(&mut self, dreams: &Dreams<'_>) -> Result<(), NoPrediction> {
-        let rows = self.running.len();
-        dreams.memory.step(
-            rows,
-            &self.latents,
-            &self.actions,
-            &mut self.states,
-            &mut self.memory,
-        );
-        self.predictions.resize(rows, Prediction::default());
-        dreams.memory.predict(
-            &self.states,
-            dreams.config.temperature,
-            &mut self.rngs,
-            &mut self.latents,
-            &mut self.predictions,
-            &mut self.memory,
-        )
+        let running = self.running.iter();
+        (self.rows).draw(running.map(|dream| dreams.rng(dream.number, step)));
     }
 
     /// Counts the step and hands the outcomes of the dreams that ended with it to `store`.
@@ -358,26 +404,17 @@ impl Buffers {
         // From the last row down: a row that ends is replaced by the last one, which was already
         // counted in this pass.
         for i in (0..self.running.len()).rev() {
-            let (outcome, prediction) = (&mut self.running[i].outcome, self.predictions[i]);
-            outcome.reward += f64::from(prediction.reward);
+            let outcome = &mut self.running[i].outcome;
+            outcome.reward += self.rows.reward(i);
             outcome.steps += 1;
-            outcome.ended = dreams.config.ends && ends(prediction, &mut self.rngs[i]);
+            outcome.ended = dreams.config.ends && self.rows.ends(i);
             if outcome.ended {
                 let dream = self.running.swap_remove(i);
                 store(dream.number, dream.outcome);
-                let last = self.running.len();
-                move_last_row(&mut self.latents, last, i);
-                move_last_row(&mut self.states, last, i);
+                self.rows.remove(i);
             }
         }
     }
-}
-
-/// Moves row `last`, the last one of `values`, to row `i`.
-fn move_last_row(values: &mut Vec<f32>, last: usize, i: usize) {
-    let len = values.len() / (last + 1);
-    values.copy_within(last * len..(last + 1) * len, i * len);
-    values.truncate(last * len);
 }
 
 #[cfg(test)]

@@ -18,11 +18,11 @@ use frmdn_env::{
     Step,
 };
 
-use super::{Start, chances, ends};
+use super::{Rows, Start, chances};
 use crate::{
     agent::Agent,
     controller::Controller,
-    memory::{Prediction, Scratch, TEMPERATURES},
+    memory::TEMPERATURES,
     rollout::{ActingModel, Driver, Job, Moment, OpenLoop, Policy, Who},
     run::{self, Interrupt, RunError},
     vision::{Decoder, DecoderScratch, FRAME, SIDE},
@@ -323,7 +323,7 @@ struct DreamEnv {
     dreamer: Arc<Dreamer>,
     before: RealSteps,
     episode: Option<Episode>,
-    scratch: Scratch,
+    row: Rows,
     decoder: DecoderScratch,
 }
 
@@ -340,7 +340,7 @@ impl DreamEnv {
             dreamer,
             before: RealSteps::default(),
             episode: None,
-            scratch: Scratch::default(),
+            row: Rows::default(),
             decoder: DecoderScratch::default(),
         }
     }
@@ -367,25 +367,19 @@ impl Env for DreamEnv {
         let out = observation.latent(dreamer.model.latent)?;
         let own = dreamer.model.actions.of_env(action);
         let own = own.map_err(EnvError::other)?;
-        let memory = dreamer.model.memory.as_ref();
-        memory.step(1, &at.latent, &own, &mut at.state, &mut self.scratch);
-        let mut rng = [chances(0, at.chances, *steps)];
-        let mut prediction = [Prediction::default()];
-        memory
-            .predict(
-                &at.state,
-                dreamer.settings.temperature,
-                &mut rng,
-                &mut at.latent,
-                &mut prediction,
-                &mut self.scratch,
-            )
+        let row = &mut self.row;
+        row.begin(own.len(), std::iter::once(&*at));
+        row.actions.copy_from_slice(&own);
+        row.draw(std::iter::once(chances(0, at.chances, *steps)));
+        row.advance(dreamer.model.memory.as_ref(), dreamer.settings.temperature)
             .map_err(EnvError::other)?;
+        at.latent.copy_from_slice(&row.latents);
+        at.state.copy_from_slice(&row.states);
         out.copy_from_slice(&at.latent);
         *steps += 1;
         let step = Step {
-            reward: f64::from(prediction[0].reward),
-            terminated: dreamer.settings.ends && ends(prediction[0], &mut rng[0]),
+            reward: row.reward(0),
+            terminated: dreamer.settings.ends && row.ends(0),
             truncated: *steps >= dreamer.horizon,
             measured: Measured::default(),
         };

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, Evolution};
 use crate::{
     agent::Agent,
-    dream::{HOLD_PARTS, HoldConfig, hold_tests},
+    dream::{HOLD_PARTS, HoldConfig, HoldTests, hold_tests},
     pilot::Pilot,
     run::{
         GatedFigure, GatesConfig, HoldGates, Metrics, Result, RunError, RunFolder, seeds,
@@ -47,6 +47,10 @@ pub fn gate(folder: &RunFolder, stage: &str, context: &Context<'_>) -> Result<()
     };
     let (stage, gates) = match stage {
         "vision" => ("vision", vision_gates(folder, config)?),
+        // It passed them before it began to learn from C's rounds.
+        "memory" if folder.preset().controller.dreams.is_some() && Evolution::begun(folder) => {
+            return Ok(());
+        }
         "memory" => {
             let mut gates = memory_gates(folder, config)?;
             if let Some(holds) = &config.holds {
@@ -143,16 +147,24 @@ fn memory_gates(folder: &RunFolder, gates: &GatesConfig) -> Result<Vec<Gate>> {
     ])
 }
 
+/// Where the outcome of the hold tests is kept.
+const HOLDS: &str = "memory/holds.json";
+
+fn kept_holds(folder: &RunFolder) -> Option<Value> {
+    let bytes = std::fs::read(folder.path(HOLDS)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Real frames of the hold tests that M had to pass.
+pub fn hold_frames(folder: &RunFolder) -> u64 {
+    kept_holds(folder).map_or(0, |kept| kept["frames"].as_u64().unwrap_or(0))
+}
+
 /// Hold tests are made once for an M, and their outcome is kept.
 fn hold_gates(folder: &RunFolder, gates: &HoldGates, context: &Context<'_>) -> Result<Vec<Gate>> {
-    let agent = Agent::load(folder.root())?;
-    let (path, of) = (
-        folder.path("memory/holds.json"),
-        Agent::model_checksum(folder)?,
-    );
-    let kept = std::fs::read(&path).ok();
-    let kept = kept.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    let found = match kept.filter(|kept| kept["model"] == of.as_str()) {
+    let (agent, of) = (Agent::load(folder.root())?, Agent::model_checksum(folder)?);
+    let kept = kept_holds(folder).filter(|kept| kept["model"] == of.as_str());
+    let found = match kept {
         Some(kept) => kept,
         None => {
             let world = context.world(&folder.preset().environment)?;
@@ -167,8 +179,9 @@ fn hold_gates(folder: &RunFolder, gates: &HoldGates, context: &Context<'_>) -> R
             };
             context.report.say("memory: hold tests of its dreams");
             let tests = hold_tests(&agent, &pilot, &world, &config, context.stop)?;
-            let found = json!({ "model": of, "holds": tests.ok_or(RunError::Interrupted)? });
-            write_json(&path, &found)?;
+            let HoldTests { tests, frames } = tests.ok_or(RunError::Interrupted)?;
+            let found = json!({ "model": of, "holds": tests, "frames": frames });
+            write_json(&folder.path(HOLDS), &found)?;
             found
         }
     };

@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) use collect::Drivers;
 pub use collect::collect;
-pub use controller::{Evolution, LinearReadout, readout};
+pub use controller::{Evolution, LinearReadout, choice, readout};
 pub(crate) use controller::{Ridge, moments};
 pub use evaluate::{evaluate, outcomes, summary};
 pub use first::{first, inherited_settings};

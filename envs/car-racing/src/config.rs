@@ -159,6 +159,8 @@ impl CarRacingConfig {
             still: Some(measured::STILL),
             stall_cost: Some(STEP_COST),
             steps_in_view: Some(STEPS_IN_VIEW),
+            // The camera comes down in the first second.
+            opening_steps: FPS as u32,
             has_snapshots: true,
             ..EnvSpec::new("car-racing", actions, self.observation.space())
         }

@@ -31,6 +31,8 @@ pub struct EnvSpec {
     /// Steps, at a usual pace, after which nothing is left of what was in view; `None` where nobody
     /// has measured it.
     pub steps_in_view: Option<u32>,
+    /// Steps at the beginning of an episode in which what is seen is not yet as it is later.
+    pub opening_steps: u32,
     /// What every step measures, in the order of [`crate::Step::measured`]; at most
     /// [`Measured::MOST`].
     pub measurements: Vec<Measurement>,
@@ -70,6 +72,7 @@ impl EnvSpec {
             observation,
             encoder: None,
             steps_in_view: None,
+            opening_steps: 0,
             measurements: Vec::new(),
             progress: None,
             completed: None,

@@ -181,6 +181,9 @@ impl Preset {
         }
         not_negative(&key("price"), dreams.price)?;
         let c = &self.controller;
+        if c.finalists > 1 {
+            at_least(&key("choice_tracks"), dreams.choice_seeds as u64, 1)?;
+        }
         // What has no meaning where candidates do not drive in the environment, or M changes.
         let others = [
             ("controller.archive", c.archive.is_some()),
@@ -188,7 +191,6 @@ impl Preset {
             ("controller.lessons", c.lessons.is_some()),
             ("controller.starts", c.starts > 1),
             ("controller.patience", c.patience > 0),
-            ("controller.finalists", c.finalists > 1),
             ("controller.hard_tracks", c.hard_seeds > 0),
             ("controller.more_tracks", c.more_seeds > 0),
             ("memory.model.members", self.memory.model.members > 1),
@@ -455,9 +457,10 @@ fn check_finalists(c: &ControllerConfig) -> Checked {
         let reason = format!("{FINALISTS} tested means are remembered");
         return Err(impossible("controller.finalists", c.finalists, reason));
     }
-    // Successive halving doubles the tracks with every round.
+    // Successive halving doubles the tracks with every round, after those of the tests.
     let rounds = (2 * c.finalists.max(1)).next_power_of_two() as u64;
-    let halved = (c.select_seeds as u64).saturating_mul(rounds);
+    let first = c.choice_seeds().max(c.select_seeds);
+    let halved = (first as u64).saturating_mul(rounds);
     let there = seeds::SELECTION.end - seeds::SELECTION.start;
     if halved > there {
         let reason = format!(

@@ -70,7 +70,8 @@ pub struct ControllerConfig {
     #[serde(default)]
     pub patience: u64,
     /// Number of tested means that the final choice is made from, by successive halving on further
-    /// selection tracks, 8 at most. 0 and 1: the best of the tests.
+    /// selection tracks, 8 at most: the best of the tests, or in dreams the last one and those whose
+    /// candidates drove best in the rounds' real episodes. 0 and 1: the best or the last one is kept.
     #[serde(default)]
     pub finalists: usize,
     /// Share of the mean's score that its candidates should reach on average, on seeds that are
@@ -101,6 +102,12 @@ impl ControllerConfig {
     pub fn rounds(&self) -> u64 {
         let round = self.dreams.as_ref().map(|dreams| dreams.round);
         round.map_or(1, |round| self.generations.div_ceil(round))
+    }
+
+    /// Selection tracks on which each of the `finalists` drives first.
+    pub fn choice_seeds(&self) -> usize {
+        let dreams = self.dreams.as_ref();
+        dreams.map_or(self.select_seeds, |dreams| dreams.choice_seeds)
     }
 }
 
@@ -172,6 +179,13 @@ pub struct DreamsConfig {
     /// Share of what M learns there, and of what dreams begin with, that is of the rounds' own
     /// episodes.
     pub own: f64,
+    /// Real selection tracks on which each of the `finalists` drives first.
+    #[serde(
+        default,
+        rename = "choice_tracks",
+        skip_serializing_if = "frmdn_engine::is_default"
+    )]
+    pub choice_seeds: usize,
 }
 
 impl ArchiveConfig {

@@ -262,11 +262,11 @@ mod tests {
         ),
         (
             "car-racing-dream-rmdn",
-            "aa5c29f41d1887e862384e0ff3ab5612399ef6fcbac5a7c747e3d057e34d2d99",
+            "490180c3669bad20610695f466a96849e84f30f1fa044b66c4e5b7eda047d3df",
         ),
         (
             "car-racing-dream-frmdn",
-            "b99d48b29bea352cdd7dd0c9109b443469e063bdee66b45fb768260adf4d4beb",
+            "338f4430aa48829bac70ade163f344abdf1223e9e813083784cb74b4bd9e3a93",
         ),
         (
             "likelihood",

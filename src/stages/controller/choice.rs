@@ -1,16 +1,22 @@
 //! The final choice of the controller.
 
+use serde_json::{Value, json};
+
 use super::{CandidateEvaluator, Evolution, evolution::Finalist, frames, mean};
 use crate::{
     agent::Agent,
     controller::Controller,
     rollout::DriveOptions,
-    run::{Result, RunFolder, seeds},
+    run::{Recovery, Result, RunError, RunFolder, seeds, write_json},
 };
 
-/// The final choice among the best tested means and their average, by successive halving: each
-/// round adds as many selection tracks as all rounds before, and the better half stays. The tracks
-/// of the earlier tests do not count: the means were selected by them.
+/// What the choice came to.
+const FILE: &str = "controller/choice.json";
+
+/// The final choice among the best tested means, of an evolution in dreams the last one and those
+/// whose candidates drove best, and their average, by successive halving: each round adds as many real selection tracks as all rounds
+/// before, and the better half stays. The tracks of the earlier tests do not count: the means were
+/// selected by them.
 pub(super) fn choose(
     folder: &RunFolder,
     evaluator: &CandidateEvaluator<'_>,
@@ -33,6 +39,7 @@ pub(super) fn choose(
         finalists.push(Finalist {
             generation: state.generation,
             score: 0.0,
+            driven: false,
             x,
         });
     }
@@ -44,7 +51,7 @@ pub(super) fn choose(
             .iter()
             .map(|(i, _)| state.controller(actions, &finalists[*i].x))
             .collect();
-        let more = driven.max(config.select_seeds as u64);
+        let more = driven.max(config.choice_seeds() as u64);
         let further: Vec<u64> = (first + driven..first + driven + more).collect();
         let all: Vec<&Controller> = controllers.iter().collect();
         let Some(outcomes) = evaluator.drive(&all, &further, DriveOptions::default())? else {
@@ -72,14 +79,34 @@ pub(super) fn choose(
         } else {
             (finalist.score, config.select_seeds as u64)
         };
-        let frames = state.frames + count;
+        let frames = evaluator.recorded_frames()? + state.frames + count;
+        let on = match evaluator.dreams {
+            Some(_) if average == 1 => "dreams from held-out episodes",
+            _ => "selection tracks",
+        };
         evaluator.context.report.say(&format!(
-            "controller: {whose} is chosen, {score:.1} on {driven} selection tracks; \
-                {frames} frames in all"
+            "controller: {whose} is chosen, {score:.1} on {driven} {on}; {frames} frames in all"
         ));
+        let choice = json!({ "chosen": whose, "score": score, "of": finalists.len(), "on": on,
+            "episodes": driven, "frames": frames });
+        write_json(&folder.path(FILE), &choice)?;
     }
     state.chosen = true;
     state.save(folder)
+}
+
+/// What the choice in `folder` came to; null where none was made.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn choice(folder: &RunFolder) -> Result<Value> {
+    let path = folder.path(FILE);
+    if !path.exists() {
+        return Ok(Value::Null);
+    }
+    let bytes = std::fs::read(&path).map_err(RunError::io("read", &path))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| RunError::damaged(&path, e.to_string(), Recovery::Stage("controller")))
 }
 
 /// The average of the parameters of `finalists`.

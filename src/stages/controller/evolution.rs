@@ -24,8 +24,12 @@ const STEP_SHRINK: f64 = 0.8;
 pub struct Finalist {
     /// Generation it was tested after.
     pub generation: u64,
-    /// Mean score on the selection tracks.
+    /// Mean score on the selection tracks; of an evolution in dreams the mean fitness in those of the
+    /// test, until candidates around it have driven real episodes, and then their mean score there.
     pub score: f64,
+    /// Its score is that of real episodes of a round of dreams.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub driven: bool,
     /// Its parameters.
     pub x: Vec<f64>,
 }
@@ -61,7 +65,7 @@ pub struct Evolution {
     pub means: (Vec<f64>, u64),
     /// Sum of the candidates' mean fitness since the last test.
     pub fitness: f64,
-    /// The best tested means, best first.
+    /// The best tested means, best first; in dreams the last one stands before them.
     pub finalists: Vec<Finalist>,
     /// Last score of each start that has ended, with its optimiser until the best of them is
     /// chosen.
@@ -152,12 +156,27 @@ impl Evolution {
         self.generation >= generations || self.stopped.is_some()
     }
 
+    /// The round of dreams that it is in, from 0 on: one that has ended is in its last one.
+    pub fn round(&self, config: &ControllerConfig) -> u64 {
+        let Some(dreams) = &config.dreams else {
+            return 0;
+        };
+        let ended = u64::from(self.stopped.is_some());
+        let round = self.generation.saturating_sub(ended) / dreams.round;
+        round.min(config.rounds() - 1)
+    }
+
+    /// Whether there is one in `folder`.
+    pub fn begun(folder: &RunFolder) -> bool {
+        state_path(folder).exists()
+    }
+
     /// The state saved in `folder`, if any.
     pub fn load(folder: &RunFolder) -> Result<Option<Self>> {
-        let path = state_path(folder);
-        if !path.exists() {
+        if !Self::begun(folder) {
             return Ok(None);
         }
+        let path = state_path(folder);
         let kind = CheckpointKind::ControllerState;
         let Checkpoint { tensors, state } = Checkpoint::<Self>::load(&path, kind)?;
         let damaged = |what: String| RunError::damaged(&path, what, kind.recovery());
@@ -188,6 +207,12 @@ impl Evolution {
         let controller = self.whitening.controller(actions, x);
         let controller = controller.with_temperature(self.temperature as f32);
         controller.with_hidden(self.hidden.clone())
+    }
+
+    /// The candidates of the next generation.
+    pub(super) fn candidates(&self, actions: usize) -> Vec<Controller> {
+        let asked = self.optimiser.ask();
+        asked.iter().map(|x| self.controller(actions, x)).collect()
     }
 
     /// Tracks of all candidates, how many of them may be hard ones, and further tracks of the
@@ -256,13 +281,22 @@ impl Evolution {
         (self.means, self.fitness) = ((vec![0.0; x.len()], 0), 0.0);
         let best = self.best().is_none_or(|(best, _)| score > best);
         self.stale = if best { 0 } else { self.stale + 1 };
-        // After those with the same score: the earlier one stays ahead.
-        let at = self.finalists.partition_point(|f| f.score >= score);
+        let at = match &config.dreams {
+            // After those with the same score: the earlier one stays ahead.
+            None => self.finalists.partition_point(|f| f.score >= score),
+            // A score in dreams compares with none.
+            Some(_) => {
+                self.finalists.retain(|f| f.driven);
+                (self.finalists).sort_by(|a, b| b.score.total_cmp(&a.score));
+                0
+            }
+        };
         self.finalists.insert(
             at,
             Finalist {
                 generation: self.generation,
                 score,
+                driven: false,
                 x,
             },
         );
@@ -270,13 +304,14 @@ impl Evolution {
         best
     }
 
-    /// Only the last tested mean stays: the scores of those before are of another M.
-    pub(super) fn keep_last(&mut self) {
-        let last = self.generation;
-        self.finalists.retain(|f| f.generation == last);
+    /// Candidates around the last mean came to `score` in the real episodes of a round of dreams.
+    pub(super) fn record_round(&mut self, score: f64) {
+        if let Some(last) = self.finalists.first_mut() {
+            (last.score, last.driven) = (score, true);
+        }
     }
 
-    /// Best score on the selection tracks and its generation.
+    /// Best score on the selection tracks and its generation; in dreams those of the last one.
     pub fn best(&self) -> Option<(f64, u64)> {
         self.finalists.first().map(|f| (f.score, f.generation))
     }

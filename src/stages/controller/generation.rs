@@ -90,12 +90,7 @@ fn evaluate_candidates(
         &evaluator.preset.controller,
         evaluator.model.actions.width(),
     );
-    let candidates: Vec<Controller> = state
-        .optimiser
-        .ask()
-        .iter()
-        .map(|x| state.controller(actions, x))
-        .collect();
+    let candidates = state.candidates(actions);
     let all: Vec<&Controller> = candidates.iter().collect();
     let options = evaluator.options();
     if let Some(dreams) = &evaluator.dreams {
@@ -258,8 +253,8 @@ fn test_mean(
         line["selection_mean"] = json!(score);
         line["dreamt"] = json!(mean(&outcomes, |o| o.score));
         state.record_test(x, score, config);
-        state.keep_last();
         Agent::save_controller(folder, &controller)?;
+        note_what_follows(evaluator, state, score, line)?;
         return Ok(true);
     }
     let selection: Vec<u64> = (seeds::SELECTION.start..)
@@ -276,13 +271,23 @@ fn test_mean(
     if state.record_test(x, score, config) {
         Agent::save_controller(folder, &controller)?;
     }
-    let note = state.after_test(evaluator.preset, score).map_err(failed)?;
-    if let Some(note) = note {
+    note_what_follows(evaluator, state, score, line)?;
+    Ok(true)
+}
+
+/// Does what follows from a test that came to `score`, and says so.
+fn note_what_follows(
+    evaluator: &CandidateEvaluator<'_>,
+    state: &mut Evolution,
+    score: f64,
+    line: &mut Value,
+) -> Result<()> {
+    if let Some(note) = state.after_test(evaluator.preset, score).map_err(failed)? {
         let report = evaluator.context.report;
         report.say(&format!("controller {}: {note}", state.generation));
         line["note"] = json!(note);
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Mean fitness of candidates that drove the same tracks, where none counts as more than `limit`

@@ -13,7 +13,7 @@ mod readout;
 mod ridge;
 mod seed_pool;
 
-use super::{Context, training_indices};
+use super::{Context, gates::hold_frames, training_indices};
 use crate::{
     agent::Agent,
     controller::{Controller, Hidden, Moments, Whitening},
@@ -30,6 +30,8 @@ use frmdn_cma_es::CmaError;
 use serde_json::json;
 
 use choice::choose;
+
+pub use choice::choice;
 use dreams::Dreams;
 use generation::generation;
 use planned::{Fitted, Planned};
@@ -40,8 +42,9 @@ pub(crate) use ridge::Ridge;
 
 const PICTURE: &str = "pictures/controller.png";
 
-/// Evolves the controller up to the preset's number of generations.
-pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
+/// Evolves the controller up to the preset's number of generations. The final choice is made if that
+/// `is_last` or the evolution ended before.
+pub fn controller(folder: &RunFolder, context: &Context<'_>, is_last: bool) -> Result<()> {
     let preset = folder.preset();
     let config = &preset.controller;
     let saved = Evolution::load(folder)?;
@@ -63,10 +66,11 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         ));
     }
     let metrics_path = folder.path("controller/metrics.jsonl");
-    if saved
-        .as_ref()
-        .is_some_and(|state| state.is_over(config.generations) && state.chosen)
-    {
+    let is_done = |state: &Evolution| {
+        let needs_choice = is_last || state.stopped.is_some();
+        state.is_over(config.generations) && (state.chosen || !needs_choice)
+    };
+    if saved.as_ref().is_some_and(is_done) {
         return if folder.path(PICTURE).exists() {
             Ok(())
         } else {
@@ -113,12 +117,12 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
         config.generations,
     );
     let outcome = loop {
-        let next = if !state.is_over(config.generations) {
-            generation(folder, &evaluator, &mut state, &mut metrics)
-        } else if state.chosen {
+        let next = if is_done(&state) {
             break Ok(());
-        } else {
+        } else if state.is_over(config.generations) {
             choose(folder, &evaluator, &mut state)
+        } else {
+            generation(folder, &evaluator, &mut state, &mut metrics)
         };
         if next.is_err() {
             break next;
@@ -190,11 +194,13 @@ pub(super) fn clone(
 ) -> Result<Option<Controller>> {
     let config = &folder.preset().controller;
     if let Some(dreams) = &config.dreams {
-        let folder = folder.in_round(config.rounds() - 1);
-        let Some(state) = Evolution::load(&folder)?.filter(|_| folder.preset().collect.own > 0)
-        else {
+        let Some(state) = Evolution::load(folder)? else {
             return Ok(None);
         };
+        let folder = folder.in_round(state.round(config));
+        if folder.preset().collect.own == 0 {
+            return Ok(None);
+        }
         let whitening = &state.whitening;
         let (x, _) = fit::fit_last(&folder, world, model, whitening, dreams.episodes)?;
         return Ok(Some(state.controller(model.actions.width(), &x)));
@@ -218,14 +224,18 @@ pub(super) fn candidates(
     folder: &RunFolder,
     world: &World,
 ) -> Result<(ActingModel, Vec<Controller>)> {
+    let (model, state) = evolution(folder, world)?;
+    let candidates = state.candidates(model.actions.width());
+    Ok((model, candidates))
+}
+
+/// The evolution in `folder`, with the V and M that it is for.
+fn evolution(folder: &RunFolder, world: &World) -> Result<(ActingModel, Evolution)> {
     let model = Agent::load_model(folder, &world.spec()?)?;
     let state = Evolution::load(folder)?
         .ok_or_else(|| RunError::Failed(format!("{} has no evolution", folder.root().display())))?;
-    let actions = model.actions.width();
-    state.check(folder, model.features(), actions)?;
-    let asked = state.optimiser.ask();
-    let candidates = asked.iter().map(|x| state.controller(actions, x)).collect();
-    Ok((model, candidates))
+    state.check(folder, model.features(), model.actions.width())?;
+    Ok((model, state))
 }
 
 /// Sets what the candidates dreamt beside what they really came to in the episodes of the last round
@@ -245,14 +255,15 @@ pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> 
         return Ok(());
     }
     let world = context.world(&preset.environment)?;
-    let (model, candidates) = candidates(folder, &world)?;
+    let (model, mut state) = evolution(folder, &world)?;
+    let candidates = state.candidates(model.actions.width());
     let dreams = Dreams::new(folder, config, &model)?;
     let all = preset.collect.episodes;
     // A real episode has a limit of its own.
     let steps = config.horizon.min(preset.collect.steps as u32);
     let episodes = all - config.episodes..all;
     let pairs = dreams.beside(preset.seed, &candidates, episodes, steps)?;
-    let frames = dreams.frames(all)?;
+    let frames = recorded_frames(folder, &dreams, all)?;
     let of = |side: usize| pairs.iter().map(|pair| pair[side]).sum::<f64>() / pairs.len() as f64;
     let (dreamt, real, correlation) = (of(0), of(1), spearman(&pairs));
     context.report.say(&format!(
@@ -260,9 +271,17 @@ pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> 
          {real:.1} (rank correlation {correlation:.2}); {frames} real frames so far",
         steps
     ));
+    // The line last: it says that all is done.
+    state.record_round(real);
+    state.save(folder)?;
     let line = json!({ "round": number, "dreamt": dreamt, "real": real,
         "rank_correlation": correlation, "frames": frames });
     Metrics::resume(&path, "round", number - 1)?.append(&line)
+}
+
+/// Real frames of the first `episodes` episodes, and of the hold tests that M had to pass.
+fn recorded_frames(folder: &RunFolder, dreams: &Dreams<'_>, episodes: usize) -> Result<u64> {
+    Ok(dreams.frames(episodes)? + hold_frames(folder))
 }
 
 /// Training episodes that the moments of [z, h] are taken from.
@@ -351,6 +370,15 @@ impl CandidateEvaluator<'_> {
             give_up_after: (after > 0).then_some(after),
             ..DriveOptions::default()
         }
+    }
+
+    /// Real frames that an evolution in dreams had before the choice of its last mean.
+    fn recorded_frames(&self) -> Result<u64> {
+        let episodes = self.preset.collect.episodes;
+        let dreams = self.dreams.as_ref();
+        dreams.map_or(Ok(0), |dreams| {
+            recorded_frames(self.folder, dreams, episodes)
+        })
     }
 
     /// Drives each of `controllers` on all `tracks`: their outcomes, one list for each controller.

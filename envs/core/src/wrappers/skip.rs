@@ -59,6 +59,7 @@ impl FrameSkip {
             max_steps: inner.max_steps.map(|limit| limit.div_ceil(frames)),
             steps_per_second: inner.steps_per_second / f64::from(frames),
             steps_in_view: inner.steps_in_view.map(|steps| steps.div_ceil(frames)),
+            opening_steps: inner.opening_steps.div_ceil(frames),
             stall_cost: inner.stall_cost.map(|cost| cost * f64::from(frames)),
             rule: format!("{}; {frames} frames a step{maximum}", inner.rule),
             ..inner.clone()
