@@ -7,7 +7,7 @@ names one that has them), builds our program, and in each round lets ours and th
 medians over the rounds are printed, and how many times as fast ours is. Both sides do the same: V is Ha & Schmidhuber's VAE on
 64 frames of bytes an update; M an LSTM of 256 cells on 32 sequences of 128 steps with the same head, a mixture of 5 Gaussians
 with diagonal precisions (rmdn), or with precisions of rank 2 behind a flow of two couplings (frmdn), and heads for reward and
-end; Adam with clipping by the global norm. PyTorch runs as it is, in eager mode; of its two memory layouts the faster counts.
+end; M for speech the same on values of 200 samples, 16 sequences of 40 steps; Adam with clipping by the global norm. PyTorch runs as it is, in eager mode; of its two memory layouts the faster counts.
 """
 
 import argparse
@@ -97,24 +97,24 @@ def training(batch):
     return both_layouts(make)
 
 class Memory(nn.Module):
-    d, k, r = 32, 5, 2
-    def __init__(self, flow):
+    k, r = 5, 2
+    def __init__(self, flow, d, width):
         super().__init__()
-        self.lstm, self.flow = nn.LSTM(35, 256), flow
-        rank = self.r if flow else 0
-        self.head = nn.Linear(256, self.k * (1 + self.d * (2 + rank)))
+        self.d, self.lstm, self.flow = d, nn.LSTM(d + 3, 256), flow
+        half, rank = d // 2, self.r if flow else 0
+        self.head = nn.Linear(256, self.k * (1 + d * (2 + rank)))
         self.reward, self.done = nn.Linear(256, 1), nn.Linear(256, 1)
         leak = lambda: nn.LeakyReLU(0.01)
-        net = lambda: nn.Sequential(nn.Linear(16, 64), leak(), nn.Linear(64, 64), leak(), nn.Linear(64, 64), leak(), nn.Linear(64, 32))
+        net = lambda: nn.Sequential(nn.Linear(half, width), leak(), nn.Linear(width, width), leak(), nn.Linear(width, width), leak(), nn.Linear(width, d))
         self.couplings = nn.ModuleList(net() for _ in range(2 if flow else 0))
-        self.bounds = nn.ParameterList(nn.Parameter(torch.ones(16)) for _ in range(2 if flow else 0))
+        self.bounds = nn.ParameterList(nn.Parameter(torch.ones(half)) for _ in range(2 if flow else 0))
     def loss(self, x, target, reward, done):
         h, _ = self.lstm(x)
         h, y = h.flatten(0, 1), target.flatten(0, 1)
-        d, k = self.d, self.k
+        d, k, half = self.d, self.k, self.d // 2
         log_det = 0.0
         for i, (net, bound) in enumerate(zip(self.couplings, self.bounds)):
-            a, b = (y[:, :16], y[:, 16:]) if i % 2 == 0 else (y[:, 16:], y[:, :16])
+            a, b = (y[:, :half], y[:, half:]) if i % 2 == 0 else (y[:, half:], y[:, :half])
             s, t = net(a).chunk(2, 1)
             s = torch.tanh(s) * bound
             b, log_det = b * s.exp() + t, log_det + s.sum(1)
@@ -135,16 +135,17 @@ class Memory(nn.Module):
         ends = nn.functional.binary_cross_entropy_with_logits(self.done(h)[:, 0], done.flatten())
         return nll + 0.01 * ((self.reward(h)[:, 0] - reward.flatten()) ** 2).mean() + ends
 
-def remembering(flow):
-    memory = Memory(flow)
+def remembering(flow, d=32, width=64, steps=128, batch=32):
+    memory = Memory(flow, d, width)
     adam = torch.optim.Adam(memory.parameters(), 1e-4)
-    x, target, reward, done = torch.randn(128, 32, 35), torch.randn(128, 32, 32), torch.randn(128, 32), torch.zeros(128, 32)
+    x, target = torch.randn(steps, batch, d + 3), torch.randn(steps, batch, d)
+    reward, done = torch.randn(steps, batch), torch.zeros(steps, batch)
     def step():
         adam.zero_grad(set_to_none=True)
         memory.loss(x, target, reward, done).backward()
         nn.utils.clip_grad_norm_(memory.parameters(), 100.0)
         adam.step()
-    return 32 * rate(step)
+    return batch * rate(step)
 
 if threads == 1:
     import onnxruntime, cma, os, tempfile
@@ -167,7 +168,27 @@ if threads == 1:
         rates[f"pycma_{name}_generations"] = rate(generation)
 rates["torch_vision"] = training(64)
 rates["torch_memory_rmdn"], rates["torch_memory_frmdn"] = remembering(False), remembering(True)
+# Half a second of speech in frames of 200 samples.
+speech = {"d": 200, "width": 128, "steps": 40, "batch": 16}
+rates["torch_speech_rmdn"], rates["torch_speech_frmdn"] = remembering(False, **speech), remembering(True, **speech)
 print(json.dumps(rates))
+'''
+
+
+# The widths of `frmdn density speech`; the mask decides which half a value is in, and not the cost.
+SPEECH = '''
+base = "car-racing-frmdn"
+description = "Frames of 200 samples"
+
+[vision.model]
+latent = 200
+
+[memory]
+batch = 16
+sequence = 40
+
+[memory.model]
+flow_hidden = 128
 '''
 
 
@@ -215,6 +236,8 @@ def main():
                 sys.exit("the packages could not be installed: the messages are above")
         script = Path(folder) / "peer.py"
         script.write_text(PEER)
+        speech = Path(folder) / "speech.toml"
+        speech.write_text(SPEECH)
         ours, theirs = [], {1: [], 2: []}
         for number in range(args.rounds):
             print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
@@ -224,6 +247,10 @@ def main():
                 if told is None:
                     sys.exit("our program failed: its message is above")
                 figures |= json.loads(told)
+            told = run([program, "bench", "memory", "--preset", str(speech), "--json"])
+            if told is None:
+                sys.exit("our program failed: its message is above")
+            figures |= {f"speech_{part}": rates for part, rates in json.loads(told).items() if part.startswith("memory")}
             ours.append(figures)
             for threads in theirs:
                 told = run([python, str(script), str(threads)])
@@ -239,10 +266,11 @@ def main():
             rows.append((f"encoder, batch {batch}, 1 thread", "frames/s", peer, mine(f"encoder_batch_{batch}"), other(f"{peer}_encoder_batch_{batch}")))
     rows.append(("training of V, 1 thread", "frames/s", "torch", mine("vision"), other("torch_vision")))
     rows.append(("training of V, 2 threads", "frames/s", "torch", both("vision"), other("torch_vision", 2)))
-    for variant, part in (("rmdn", "memory_rmdn"), ("frmdn", "memory")):
-        key = "sequences_per_core_second"
-        rows.append((f"training of M ({variant}), 1 thread", "sequences/s", "torch", mine(part, key), other(f"torch_memory_{variant}")))
-        rows.append((f"training of M ({variant}), 2 threads", "sequences/s", "torch", both(part, key), other(f"torch_memory_{variant}", 2)))
+    for what, ours_of, theirs_of in (("M", "", "memory"), ("M for speech", "speech_", "speech")):
+        for variant, part in (("rmdn", "memory_rmdn"), ("frmdn", "memory")):
+            part, peer, key = ours_of + part, f"torch_{theirs_of}_{variant}", "sequences_per_core_second"
+            rows.append((f"training of {what} ({variant}), 1 thread", "sequences/s", "torch", mine(part, key), other(peer)))
+            rows.append((f"training of {what} ({variant}), 2 threads", "sequences/s", "torch", both(part, key), other(peer, 2)))
     rows.append(("CMA-ES, n = 867, 64 candidates, separable", "generations/s", "pycma", 1e3 / mine("controller", "optimiser_ms"), other("pycma_separable_generations")))
     print(f"{platform.machine()}, Python {platform.python_version()}, {', '.join(PACKAGES[:3])}, median of {args.rounds} rounds\n")
     print(f"{'':42} {'':14} {'ours':>9} {'theirs':>9}   ratio")

@@ -388,6 +388,7 @@ pub fn dreaming(
                 temperature: 1.0,
                 seed,
                 ends: false,
+                dropout: 0.0,
             };
             match device.burn() {
                 None => {

@@ -233,7 +233,11 @@ fn refusals(study: &Study, calm: &Path) {
     let twice = ["--noisy", "rmdn,rmdn"];
     study.refused_alone(calm, &twice, &["noisy: rmdn is there twice"]);
     let noise = ["--set", "memory.noise=0.1"];
-    study.refused_alone(calm, &noise, &["memory.noise = 0.1", "--noises 0.1"]);
+    study.refused_alone(
+        calm,
+        &noise,
+        &["memory.noise = 0.1", "leave it out of --noises"],
+    );
     let updates = [
         "--set",
         "memory.updates=300",

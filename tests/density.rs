@@ -176,6 +176,17 @@ fn speech_is_fitted_resumed_extended_and_drawn() {
     for file in ["real.wav", "sample.png"] {
         assert!(Path::new(drawn).join(file).exists(), "{file}");
     }
+    let output = frmdn(&["inspect", trained]);
+    success(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "a density of ",
+        "frmdn-linear",
+        "trained for 24 updates",
+        "lstm",
+    ] {
+        assert!(text.contains(words), "`{words}` is missing in {text}");
+    }
     for temperature in ["-1", "nan", "inf", "100"] {
         let args = [
             "density",

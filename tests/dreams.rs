@@ -212,6 +212,14 @@ fn hold_tests_set_the_dream_beside_reality() {
 
     let text = error(&run(&["--temperature", "4"]));
     assert!(text.contains("from 0 to 3"), "{text}");
+    // Hidden units change the dream and nothing else.
+    let hidden = printed(&run(&["--dropout", "0.3", "--json"]));
+    let hidden: serde_json::Value = serde_json::from_str(&hidden).unwrap();
+    let by_step = |json: &serde_json::Value, side: usize| json["holds"][4]["by_step"][side].clone();
+    assert_eq!(by_step(&hidden, 0), by_step(&json, 0));
+    assert_ne!(by_step(&hidden, 1), by_step(&json, 1));
+    let text = error(&run(&["--dropout", "1"]));
+    assert!(text.contains("from 0 to below 1"), "{text}");
 }
 
 #[test]

@@ -138,6 +138,7 @@ fn dreaming(dir: &Path) -> String {
         updates: 8,
         rate: 0.1,
         own: 0.5,
+        dropout: 0.1,
         choice_seeds: 1,
     });
     (preset.controller.seeds, preset.controller.select_every) = (4, 1);

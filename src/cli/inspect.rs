@@ -11,17 +11,19 @@ use crate::{
     agent::Agent,
     controller::Controller,
     dream::{
-        Against, AlarmConfig, HOLD_PARTS, HoldConfig, HoldTest, Window, against, alarms, hold_tests,
+        Against, AlarmConfig, HOLD_PARTS, HoldConfig, HoldTest, Shown, Window, against, alarms,
+        hold_tests,
     },
     pilot::Pilot,
     rollout::{self, Summary},
     run::{DriverName, Metrics, RunError, RunFolder, seeds},
     stages::{self, Context},
+    studies::Trained,
 };
 
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A run folder, a checkpoint or the name of a shipped one.
+    /// A run folder, a checkpoint or the name of a shipped one, or a density's folder.
     dir: PathBuf,
     /// How an agent drives by what lies ahead; and, in a run folder, how well the environment's
     /// inner state can be read off what its controller sees, by a linear map.
@@ -47,6 +49,10 @@ pub struct InspectArgs {
         requires = "dream"
     )]
     temperature: Vec<f32>,
+    /// With --dream: the probability that a unit of h is hidden from M's predictions for the whole of a
+    /// dream, 0 to below 1.
+    #[arg(long, value_name = "P", default_value_t = 0.0, requires = "dream")]
+    dropout: f32,
     /// How well the agent's memory notices that its world is altered: by its likelihood, within 20
     /// steps.
     #[arg(long, conflicts_with_all = ["car", "dream"])]
@@ -88,11 +94,14 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     if args.json {
         return Err(RunError::Config("--json: add --dream or --surprise".into()).into());
     }
+    if !args.dir.join("run.toml").exists() && Trained::is_in(&args.dir) {
+        return density(&args.dir);
+    }
     if !args.dir.join("run.toml").exists() {
         let agent = load_agent(&args.dir, context)?;
         out!("an agent for {}", agent.info.environment);
         out!("{}", toml::to_string_pretty(&agent.info)?);
-        out!("{}", parts(&agent));
+        out!("{}", parts(agent.tensors()));
         return Ok(());
     }
     let folder = RunFolder::open(&args.dir)?;
@@ -103,13 +112,33 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         out!("{line}");
     }
     match Agent::load(&args.dir) {
-        Ok(agent) => out!("\n{}", parts(&agent)),
+        Ok(agent) => out!("\n{}", parts(agent.tensors())),
         Err(e) => out!("\nnot an agent yet: {}", printable(&e.to_string())),
     }
     if folder.path("evaluation/summary.json").exists() {
         stages::summary(&folder)?;
         out!("\n{}", train::summary(&folder)?);
     }
+    Ok(())
+}
+
+/// A density that was fitted to data that are no world.
+fn density(dir: &Path) -> Result<()> {
+    let (trained, weights) = Trained::load(dir)?;
+    out!(
+        "a density of {}\n\n{}",
+        trained.source,
+        toml::to_string_pretty(&trained)?
+    );
+    let lines = Metrics::read(&dir.join("metrics.jsonl"))?;
+    if let Some(at) = lines.last().and_then(|line| line["update"].as_u64()) {
+        out!("trained for {at} updates\n");
+    }
+    let tensors = weights.0.iter();
+    out!(
+        "{}",
+        parts(tensors.map(|t| (t.name.clone(), t.shape.clone())))
+    );
     Ok(())
 }
 
@@ -296,6 +325,13 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     for temperature in &args.temperature {
         dream::check_temperature(*temperature)?;
     }
+    if !(0.0..1.0).contains(&args.dropout) {
+        let what = format!(
+            "--dropout {} is impossible: it can be from 0 to below 1",
+            args.dropout
+        );
+        return Err(RunError::Config(what).into());
+    }
     let agent = load_agent(&args.dir, context)?;
     let world = context.world(&agent.info.environment)?;
     let pilot = match &args.policy {
@@ -307,6 +343,7 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         states: args.states as usize,
         steps: HOLD_PARTS[1],
         parts: HOLD_PARTS,
+        dropout: args.dropout,
         temperatures: args.temperature.clone(),
     };
     let tests = hold_tests(&agent, &pilot, &world, &config, context.stop)?;
@@ -332,8 +369,11 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     );
     out!("{}", windows(&tests, |test| &test.reward, 1.0));
     for (i, shown) in tests[0].shown.iter().enumerate() {
-        out!("\nPercent of the steps {}:\n", shown.name);
-        out!("{}", windows(&tests, |test| &test.shown[i].windows, 100.0));
+        out!("\n{}:\n", asked(shown));
+        out!(
+            "{}",
+            windows(&tests, |test| &test.shown[i].windows, unit(shown))
+        );
     }
     if let Some(measured) = &measured {
         out!("\n{}", beside(measured));
@@ -365,9 +405,9 @@ fn beside(measured: &Against) -> String {
     );
     for (i, shown) in tests[0].shown.iter().enumerate() {
         text.push_str(&format!(
-            "\nPercent of its steps {}:\n\n{}\n",
-            shown.name,
-            windows(&tests, |test| &test.shown[i].windows, 100.0)
+            "\n{}:\n\n{}\n",
+            asked(shown),
+            windows(&tests, |test| &test.shown[i].windows, unit(shown))
         ));
     }
     let figure = |summary: &Summary| {
@@ -390,6 +430,19 @@ fn beside(measured: &Against) -> String {
         ));
     }
     text
+}
+
+/// What a gauge asks, in words.
+fn asked(shown: &Shown) -> String {
+    match shown.is_share {
+        true => format!("Percent of the steps {}", shown.name),
+        false => format!("Mean of {}", shown.name),
+    }
+}
+
+/// In how large a number a gauge's value is shown.
+fn unit(shown: &Shown) -> f64 {
+    if shown.is_share { 100.0 } else { 1.0 }
 }
 
 /// A row for each action and part of the steps; `factor` is the unit.
@@ -440,13 +493,12 @@ fn motion(dir: &Path, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-fn parts(agent: &Agent) -> String {
-    let rows: Vec<Vec<String>> = agent
-        .tensors()
-        .iter()
+fn parts(tensors: impl IntoIterator<Item = (String, Vec<usize>)>) -> String {
+    let rows: Vec<Vec<String>> = tensors
+        .into_iter()
         .map(|(name, shape)| {
             vec![
-                printable(name),
+                printable(&name),
                 format!("{shape:?}"),
                 shape.iter().product::<usize>().to_string(),
             ]

@@ -196,10 +196,6 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
             format!("{}{train}", shipped.unwrap_or_default())
         }
         Recovery::Shipped => return of_no_shipped(),
-        Recovery::Noises(noise) => format!(
-            "Leave memory.noise at 0, and add --noises {noise} to compare them under that noise \
-             too."
-        ),
         Recovery::NoGiveUp => "Add --set controller.give_up_after=0".into(),
         Recovery::Latent(n) => format!("Add --set vision.model.latent={n}"),
         Recovery::NoRandomStart => "Add --set collect.random_start=false".into(),

@@ -268,6 +268,7 @@ mod tests {
                     temperature,
                     seed: 4,
                     ends,
+                    dropout: 0.0,
                 };
                 let engine = dream(
                     setup.memory.as_ref(),

@@ -27,7 +27,7 @@ use crate::{
     },
     run::{Interrupt, Result, RunError},
     vision::{Decoder, DecoderScratch, FRAME},
-    worlds::{Gauge, World},
+    worlds::{Gauge, Look, World},
 };
 
 /// States of one episode, at most.
@@ -53,6 +53,8 @@ pub struct HoldConfig {
     pub steps: u32,
     /// Ends of the parts of them that are told apart; the last one is `steps`.
     pub parts: [u32; 2],
+    /// Probability that a unit of h is hidden from the memory's predictions for the whole of a dream.
+    pub dropout: f32,
     /// Temperature of the dreams; in the trials of the agent's controller each of them.
     pub temperatures: Vec<f32>,
 }
@@ -75,7 +77,7 @@ pub struct HoldTest {
     pub reward: Vec<Window>,
     /// Mean reward of each step, real and dreamt, over the states that are still running.
     pub by_step: [Vec<f64>; 2],
-    /// Part of the steps in which the decoded latents show what the environment's gauges ask.
+    /// What the environment's gauges say of the decoded latents.
     pub shown: Vec<Shown>,
 }
 
@@ -84,6 +86,8 @@ pub struct HoldTest {
 pub struct Shown {
     /// Its name.
     pub name: &'static str,
+    /// Whether it is the part of the steps that show it; else the mean of a quantity.
+    pub is_share: bool,
     /// In each part of the steps.
     pub windows: Vec<Window>,
 }
@@ -114,7 +118,7 @@ pub(super) struct Met {
     pub rewards: Vec<f64>,
     /// In the real environment what was done, `[steps, width]`.
     pub actions: Vec<f32>,
-    /// For each gauge 1 or 0, at one step in [`LOOK_EVERY`].
+    /// For each gauge its value, 1 or 0 of a frame, at one step in [`LOOK_EVERY`].
     shown: Vec<Vec<f64>>,
 }
 
@@ -366,6 +370,12 @@ impl<'a> Tests<'a> {
             self.model.actions.width(),
             states.iter().map(|state| &state.dream),
         );
+        rows.hide(
+            self.config.dropout,
+            memory.hidden_len(),
+            0,
+            states.iter().map(|state| &state.dream),
+        );
         let mut decoder = DecoderScratch::default();
         let mut all = vec![self.nothing(); states.len()];
         let mut is_over = vec![false; states.len()];
@@ -400,14 +410,22 @@ impl<'a> Tests<'a> {
     /// Adds what the gauges say of the decoded latent. The real ones are decoded too, so that what V
     /// leaves out is left out of both.
     fn look(&self, step: u32, latent: &[f32], scratch: &mut DecoderScratch, met: &mut Met) {
-        let is_due = !self.gauges.is_empty() && step.is_multiple_of(LOOK_EVERY);
-        let Some(decoder) = self.decoder.as_ref().filter(|_| is_due) else {
+        if self.gauges.is_empty() || !step.is_multiple_of(LOOK_EVERY) {
             return;
-        };
-        let mut frame = vec![0; FRAME];
-        decoder.decode_u8(scratch, latent, &mut frame);
+        }
+        let mut frame = Vec::new();
+        if let Some(decoder) = &self.decoder {
+            frame.resize(FRAME, 0);
+            decoder.decode_u8(scratch, latent, &mut frame);
+        }
         for (gauge, shown) in self.gauges.iter().zip(&mut met.shown) {
-            shown.push(f64::from(u8::from((gauge.shows)(&frame))));
+            match gauge.look {
+                Look::Frame(shows) if self.decoder.is_some() => {
+                    shown.push(f64::from(u8::from(shows(&frame))));
+                }
+                Look::Frame(_) => {}
+                Look::Numbers(of) => shown.push(of(latent)),
+            }
         }
     }
 
@@ -438,6 +456,7 @@ impl<'a> Tests<'a> {
         let gauges = self.gauges.iter().enumerate();
         let shown = gauges.map(|(i, gauge)| Shown {
             name: gauge.name,
+            is_share: matches!(gauge.look, Look::Frame(_)),
             windows: windows(LOOK_EVERY, &|met| met.shown[i].clone()),
         });
         HoldTest {

@@ -92,6 +92,10 @@ pub struct DreamConfig {
     /// Whether ends are sampled from the predicted probability; otherwise every dream has `steps`
     /// steps.
     pub ends: bool,
+    /// Probability that a unit of h is hidden from what predicts, for the whole of a dream: the
+    /// memory's dropout in training, with a mask that is kept (Wenke & Fleming, "Dropout's Dream Land",
+    /// 2021). 0: none is.
+    pub dropout: f32,
 }
 
 /// The outcome of one dream.
@@ -212,6 +216,11 @@ struct Rows {
     latents: Vec<f32>,
     states: Vec<f32>,
     actions: Vec<f32>,
+    /// What h is multiplied by where something is predicted from it, 0 or 1 / (1 − p) for each of its
+    /// values; empty without dropout.
+    masks: Vec<f32>,
+    /// The states so multiplied.
+    masked: Vec<f32>,
     /// The random numbers of the next step.
     rngs: Vec<Pcg64>,
     predictions: Vec<Prediction>,
@@ -237,6 +246,28 @@ impl Rows {
         }
         self.actions.clear();
         self.actions.resize(self.len * width, 0.0);
+        self.masks.clear();
+    }
+
+    /// Hides each of the `hidden` units of h with the probability `dropout`, in the row of each of
+    /// `starts` others, and the same in all of its dreams.
+    fn hide<'s>(
+        &mut self,
+        dropout: f32,
+        hidden: usize,
+        seed: u64,
+        starts: impl Iterator<Item = &'s Start>,
+    ) {
+        if dropout == 0.0 {
+            return;
+        }
+        for start in starts {
+            let mut rng = stream(seed, "dream/dropout", &[start.chances]);
+            self.masks.extend((0..hidden).map(|_| {
+                let is_hidden = rng.random::<f32>() < dropout;
+                f32::from(u8::from(!is_hidden)) / (1.0 - dropout)
+            }));
+        }
     }
 
     /// z and h of row `i`, and where its action goes.
@@ -265,8 +296,18 @@ impl Rows {
             &mut self.memory,
         );
         self.predictions.resize(self.len, Prediction::default());
+        let mut states = &self.states;
+        if !self.masks.is_empty() {
+            self.masked.clone_from(&self.states);
+            let rows = self.masked.chunks_exact_mut(memory.state_len());
+            // A state begins with h.
+            for (row, mask) in rows.zip(self.masks.chunks_exact(memory.hidden_len())) {
+                row.iter_mut().zip(mask).for_each(|(h, m)| *h *= m);
+            }
+            states = &self.masked;
+        }
         memory.predict(
-            &self.states,
+            states,
             temperature,
             &mut self.rngs,
             &mut self.latents,
@@ -288,7 +329,8 @@ impl Rows {
     /// Removes row `i`, whose place the last one takes.
     fn remove(&mut self, i: usize) {
         self.len -= 1;
-        for values in [&mut self.latents, &mut self.states, &mut self.actions] {
+        let (seen, done) = ([&mut self.latents, &mut self.states], &mut self.actions);
+        for values in seen.into_iter().chain([done, &mut self.masks]) {
             let row = values.len() / (self.len + 1);
             values.copy_within(self.len * row.., i * row);
             values.truncate(self.len * row);
@@ -376,7 +418,9 @@ impl Buffers {
     /// Fills the rows with the starts of the dreams `numbers`.
     fn begin(&mut self, dreams: &Dreams<'_>, numbers: Range<usize>) {
         let starts = numbers.clone().map(|number| dreams.start(number));
-        self.rows.begin(dreams.actions.width(), starts);
+        let DreamConfig { dropout, seed, .. } = dreams.config;
+        self.rows.begin(dreams.actions.width(), starts.clone());
+        (self.rows).hide(dropout, dreams.memory.hidden_len(), seed, starts);
         self.running.clear();
         self.running.extend(numbers.map(|number| RunningDream {
             number,
@@ -480,13 +524,14 @@ mod tests {
         temperature: 1.0,
         seed: 4,
         ends: true,
+        dropout: 0.0,
     };
 
     fn run(
         setup: &Setup,
         controllers: &[usize],
         starts: &[Start],
-        threads: usize,
+        [threads, percent_hidden]: [usize; 2],
     ) -> Vec<DreamOutcome> {
         let controllers: Vec<&Controller> =
             controllers.iter().map(|&i| &setup.controllers[i]).collect();
@@ -500,7 +545,10 @@ mod tests {
                 &car_racing(),
                 &controllers,
                 starts,
-                CONFIG,
+                DreamConfig {
+                    dropout: percent_hidden as f32 / 100.0,
+                    ..CONFIG
+                },
             )
         })
         .unwrap()
@@ -512,20 +560,21 @@ mod tests {
 
     #[test]
     fn a_dream_depends_neither_on_the_batch_nor_on_threads() {
-        for variant in [Variant::Rmdn, Variant::Frmdn] {
+        for (variant, hidden) in [(Variant::Rmdn, 0), (Variant::Frmdn, 0), (Variant::Rmdn, 30)] {
             let setup = setup(variant);
-            let all = run(&setup, &[0, 1, 2, 3, 4, 5, 6], &setup.starts, 1);
-            assert_eq!(all, run(&setup, &[0, 1, 2, 3, 4, 5, 6], &setup.starts, 3));
+            let every = [0, 1, 2, 3, 4, 5, 6];
+            let all = run(&setup, &every, &setup.starts, [1, hidden]);
+            assert_eq!(all, run(&setup, &every, &setup.starts, [3, hidden]));
             for c in 0..7 {
                 assert_eq!(
                     all[c * 11..(c + 1) * 11],
-                    run(&setup, &[c], &setup.starts, 1),
+                    run(&setup, &[c], &setup.starts, [1, hidden]),
                     "{variant} controller {c}"
                 );
                 // Fewer episodes: the first ones are the same.
                 assert_eq!(
                     all[c * 11..c * 11 + 4],
-                    run(&setup, &[c], &setup.starts[..4], 2)
+                    run(&setup, &[c], &setup.starts[..4], [2, hidden])
                 );
             }
             let ended = all.iter().filter(|d| d.ended).count();
@@ -543,6 +592,11 @@ mod tests {
     /// The same by hand: one row, the memory's own functions, one after the other.
     #[test]
     fn one_dream_is_the_memory_fed_with_its_own_draws() {
+        let dreams = [0.0, 0.5].map(dream_by_hand);
+        assert_ne!(dreams[0], dreams[1]);
+    }
+
+    fn dream_by_hand(dropout: f32) -> f64 {
         let Setup {
             memory,
             controllers,
@@ -551,8 +605,16 @@ mod tests {
         } = setup(Variant::Frmdn);
         let config = DreamConfig {
             ends: false,
+            dropout,
             ..CONFIG
         };
+        let mut rng = stream(4, "dream/dropout", &[1]);
+        let mask: Vec<f32> = (0..20)
+            .map(|_| match rng.random::<f32>() < dropout {
+                true => 0.0,
+                false => 1.0 / (1.0 - dropout),
+            })
+            .collect();
         let got = dream(
             memory.as_ref(),
             &car_racing(),
@@ -572,9 +634,11 @@ mod tests {
             controllers[2].outputs(&z, memory.hidden(&state), &mut action);
             car_racing().squash(&mut action);
             memory.step(1, &z, &action, &mut state, &mut scratch);
+            let mut shown = state.clone();
+            shown.iter_mut().zip(&mask).for_each(|(h, m)| *h *= m);
             memory
                 .predict(
-                    &state,
+                    &shown,
                     1.0,
                     &mut [stream(4, "dream", &[1, step])],
                     &mut z,
@@ -606,6 +670,7 @@ mod tests {
             (with[1].0, with[1].1.len(), &with[1].1[39 * 3..]),
             (got, 40 * 3, &action[..])
         );
+        reward
     }
 
     #[test]

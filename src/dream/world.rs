@@ -472,6 +472,7 @@ mod tests {
             temperature: 1.0,
             seed: 0,
             ends: true,
+            dropout: 0.0,
         };
         let actions = &model.actions;
         let dreams = dream(

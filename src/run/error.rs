@@ -174,8 +174,6 @@ pub enum Recovery {
     Agent,
     /// Shipped agents must be found.
     Shipped,
-    /// This noise belongs to a comparison, not to its memories' settings.
-    Noises(f64),
     /// Episodes must not be given up.
     NoGiveUp,
     /// Episodes must begin where the environment begins them.

@@ -175,6 +175,7 @@ fn hold_gates(folder: &RunFolder, gates: &HoldGates, context: &Context<'_>) -> R
                 states: gates.states,
                 steps: HOLD_PARTS[1],
                 parts: HOLD_PARTS,
+                dropout: 0.0,
                 temperatures: vec![1.0],
             };
             context.report.say("memory: hold tests of its dreams");

@@ -18,7 +18,7 @@ mod spec;
 mod statistics;
 mod store;
 
-pub use density::{DensityKind, DensityStudy, Draws, density, draw};
+pub use density::{DensityKind, DensityStudy, Draws, Trained, density, draw};
 pub use headroom::{Headroom, headroom};
 pub use likelihood::{Likelihood, likelihood};
 pub use robustness::{Robustness, robustness};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use frmdn_car_racing::{
-    Actions, CarRacing, CarRacingConfig, FrictionRange, Observation, Perturbation, Rule,
+    Actions, CarRacing, CarRacingConfig, FrictionRange, Observation, Perturbation, Rule, observed,
 };
 use frmdn_env::{ActionSpace, Env, EnvSpec};
 
 use super::{
-    Expert, Frames, Gauge, Kind, Maker, WorldError, name::Name, pursuit::Scripted, unknown,
+    Expert, Frames, Gauge, Kind, Look, Maker, WorldError, name::Name, pursuit::Scripted, unknown,
 };
 
 /// Its name.
@@ -129,18 +129,20 @@ impl Maker for Native {
     }
 
     fn gauges(&self) -> &'static [Gauge] {
-        // They look at pictures.
         if self.0.observation == Observation::State {
-            return &[];
+            return &[Gauge {
+                name: "the wheels' distance from their joints in units (1.1 is half the car's width)",
+                look: Look::Numbers(joint_gap),
+            }];
         }
         &[
             Gauge {
                 name: "on the road",
-                shows: is_on_road,
+                look: Look::Frame(is_on_road),
             },
             Gauge {
                 name: "before a sharp bend",
-                shows: is_before_bend,
+                look: Look::Frame(is_before_bend),
             },
         ]
     }
@@ -173,6 +175,14 @@ const AROUND: [(usize, usize); 4] = [(28, 54), (36, 54), (32, 48), (32, 60)];
 /// middle, in which the road lies where it goes on straight.
 const AHEAD: [usize; 2] = [12, 28];
 const MIDDLE: [usize; 2] = [16, 48];
+
+/// The mean of [`observed::joint_gaps`].
+fn joint_gap(values: &[f32]) -> f64 {
+    let values = values
+        .try_into()
+        .expect("the observation has so many values");
+    observed::joint_gaps(values).iter().sum::<f64>() / 4.0
+}
 
 /// Whether the road ahead leaves the middle of a frame: less than a fifth of what is road there lies in
 /// it. Where no road is seen at all, there is no bend.
@@ -245,7 +255,7 @@ fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
 
 #[cfg(test)]
 mod tests {
-    use frmdn_env::ObservationSpace;
+    use frmdn_env::{ObservationMut, ObservationSpace};
 
     use super::*;
 
@@ -258,8 +268,24 @@ mod tests {
             let ObservationSpace::Latent(n) = world.spec().unwrap().observation else {
                 panic!("numbers are observed");
             };
-            assert_eq!(n, frmdn_car_racing::observed::COUNT);
-            assert!(world.gauges().is_empty());
+            assert_eq!(n, observed::COUNT);
+            // In what really follows the wheels are on the hull.
+            let mut env = world.make().unwrap();
+            let mut values = vec![0.0; n];
+            env.reset(3, ObservationMut::Latent(&mut values)).unwrap();
+            for _ in 0..30 {
+                let out = ObservationMut::Latent(&mut values);
+                env.step(&[0.4, 1.0, 0.0], out).unwrap();
+            }
+            let [gauge] = world.gauges() else {
+                panic!("there is one gauge");
+            };
+            let Look::Numbers(gap) = gauge.look else {
+                panic!("it looks at numbers");
+            };
+            assert!((1e-9..5e-4).contains(&gap(&values)), "{}", gap(&values));
+            values[observed::WHEEL] += 0.1;
+            assert!((gap(&values) - 0.025).abs() < 1e-3, "{}", gap(&values));
             let perturbations = world.perturbations();
             assert!(!perturbations.is_empty() && perturbations.len() < PERTURBATIONS.len());
         }

@@ -72,7 +72,7 @@ pub trait Maker: Send + Sync {
         }
     }
 
-    /// What can be told of a frame of an agent alone, dreamt ones too; nothing where nobody has said.
+    /// What can be told of what an agent sees alone, dreamt or real; nothing where nobody has said.
     fn gauges(&self) -> &'static [Gauge] {
         &[]
     }
@@ -92,13 +92,22 @@ pub trait Maker: Send + Sync {
     }
 }
 
-/// A question to a frame that an agent sees.
+/// A question to what an agent sees.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauge {
     /// What it asks, in a few words.
     pub name: &'static str,
-    /// The answer, of a frame of 64 × 64 × 3 bytes.
-    pub shows: fn(&[u8]) -> bool,
+    /// How it is answered.
+    pub look: Look,
+}
+
+/// How a [`Gauge`] looks.
+#[derive(Clone, Copy, Debug)]
+pub enum Look {
+    /// Whether a frame of 64 × 64 × 3 bytes shows it.
+    Frame(fn(&[u8]) -> bool),
+    /// How much of it is in the numbers of an environment that is seen in numbers.
+    Numbers(fn(&[f32]) -> f64),
 }
 
 /// An environment with a driver that knows more than an agent sees.

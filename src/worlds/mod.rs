@@ -26,7 +26,7 @@ use std::{
 use frmdn_env::{Env, EnvSpec, ObservationSpace, ProbeSpec};
 
 pub use error::WorldError;
-pub use maker::{Expert, Gauge, Kind, Maker};
+pub use maker::{Expert, Gauge, Kind, Look, Maker};
 pub use pursuit::Script;
 pub use trust::Trust;
 

@@ -25,9 +25,10 @@ pub enum Observation {
     Agent64,
     /// 96 × 96 RGB: the whole picture, as Gymnasium's observation.
     Full96,
-    /// No picture but 51 `f32`, about of unit size: how the car moves, relative to its hull, its
-    /// place on the road and the bends ahead, see [`observed`]. As an option of an environment it is
-    /// written `observe=state`. No frame is drawn for a step; [`Env::picture`] still draws one.
+    /// No picture but 54 `f32`, about of unit size: how the car moves, seen from where its hull was
+    /// a step before, its place on the road and the bends ahead, see [`observed`]. As an option of
+    /// an environment it is written `observe=state`. No frame is drawn for a step;
+    /// [`Env::picture`] still draws one.
     ///
     /// [`Env::picture`]: frmdn_env::Env::picture
     State,

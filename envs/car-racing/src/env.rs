@@ -17,7 +17,7 @@ use crate::raster::{Canvas, Palette, Shrunk};
 use crate::rng::Rng;
 use crate::scene::{Camera, Colors, Scene};
 use crate::skid::Skids;
-use crate::state::CarState;
+use crate::state::{CarState, Pose};
 use crate::track::{PLAYFIELD, Track};
 
 pub(crate) const FPS: f64 = 50.0;
@@ -122,6 +122,8 @@ struct Episode {
     /// The point of the track that is nearest to the car, for the observed state. It follows every
     /// step, seen or not, and does not depend on who else reads the state.
     followed: usize,
+    /// Where the hull was before the last step of physics, seen or not, for the observed state.
+    before: Pose,
     /// Boxed, so that episodes without it stay small.
     skids: Option<Box<Skids>>,
 }
@@ -156,6 +158,7 @@ impl Episode {
         };
         Self {
             tiles: Tiles::new(&track.tiles),
+            before: car.hull().into(),
             car,
             track: Arc::new(track),
             drawn,
@@ -196,6 +199,7 @@ impl Episode {
             Rule::V4 => touched.line,
         };
         self.lap |= at_line && f64::from(self.visited) / total as f64 > LAP_COMPLETE;
+        self.before = self.car.hull().into();
         self.car.advance();
         self.time += 1.0 / FPS;
         let at = self.car.hull().transform.position;
@@ -441,7 +445,8 @@ impl CarRacing {
             ObservationMut::Frame(out) => out,
             ObservationMut::Latent(out) => {
                 let car = (&episode.car).into();
-                let values = observed::values(&car, &episode.track, episode.followed);
+                let values =
+                    observed::values(&car, &episode.before, &episode.track, episode.followed);
                 out.copy_from_slice(&values);
                 return;
             }

@@ -49,4 +49,4 @@ pub use config::{Actions, CarRacingConfig, Observation, Rule, agent_view, contin
 pub use env::{CarRacing, EpisodeSource, VIDEO, measured};
 pub use friction::{FrictionError, FrictionRange};
 pub use perturbation::Perturbation;
-pub use state::{BodyState, CarState, WheelState};
+pub use state::{BodyState, CarState, Pose, WheelState};

@@ -3,6 +3,15 @@
 use crate::car::Car;
 use crate::solver::{Body, HULL};
 
+/// Where a rigid body is and where it points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pose {
+    /// Position of the body's origin, world units.
+    pub position: [f32; 2],
+    /// Angle in radians, counter-clockwise; 0 points along +y.
+    pub angle: f32,
+}
+
 /// Position and motion of a rigid body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BodyState {
@@ -17,6 +26,14 @@ pub struct BodyState {
 }
 
 impl BodyState {
+    /// Where it is and where it points.
+    pub fn pose(&self) -> Pose {
+        Pose {
+            position: self.position,
+            angle: self.angle,
+        }
+    }
+
     /// Its velocity forwards and to its right, world units per second.
     pub fn forward_and_sideways(&self) -> [f64; 2] {
         let (sin, cos) = libm::sincos(f64::from(self.angle));
@@ -73,6 +90,16 @@ impl From<&Car> for CarState {
         Self {
             hull: (&car.bodies[HULL]).into(),
             wheels,
+        }
+    }
+}
+
+impl From<&Body> for Pose {
+    fn from(body: &Body) -> Self {
+        let p = body.transform.position;
+        Self {
+            position: [p.x, p.y],
+            angle: body.angle,
         }
     }
 }

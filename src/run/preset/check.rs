@@ -180,6 +180,7 @@ impl Preset {
             return Err(impossible(&key("rate"), dreams.rate, reason));
         }
         not_negative(&key("price"), dreams.price)?;
+        below_one(&key("dropout"), dreams.dropout)?;
         let c = &self.controller;
         if c.finalists > 1 {
             at_least(&key("choice_tracks"), dreams.choice_seeds as u64, 1)?;

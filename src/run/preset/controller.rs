@@ -179,6 +179,10 @@ pub struct DreamsConfig {
     /// Share of what M learns there, and of what dreams begin with, that is of the rounds' own
     /// episodes.
     pub own: f64,
+    /// Probability that a unit of h is hidden from M's predictions, for the whole of a dream; M's own
+    /// dropout if it was trained with one. 0: none is.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub dropout: f64,
     /// Real selection tracks on which each of the `finalists` drives first.
     #[serde(
         default,

@@ -243,6 +243,7 @@ impl<'a> Dreams<'a> {
             temperature: self.config.temperature as f32,
             seed,
             ends: self.ends,
+            dropout: self.config.dropout as f32,
         };
         let (memory, actions) = (self.model.memory.as_ref(), &self.model.actions);
         let dreams = dream_at(

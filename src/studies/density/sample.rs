@@ -17,7 +17,7 @@ use crate::{
     },
     pictures::{Panel, spectrogram, waveform},
     recurrent::{Buffers, Recurrent},
-    run::{Checkpoint, CheckpointKind, Recovery, Result, RunError, write_atomically},
+    run::{Recovery, Result, RunError, write_atomically},
 };
 
 /// Images in a row of the picture, and rows.
@@ -47,14 +47,9 @@ pub struct Draws {
 /// # Errors
 /// If there is no such density, data that were named cannot be read, or a file cannot be written.
 pub fn draw(draws: &Draws) -> Result<(Vec<PathBuf>, String)> {
-    let path = match draws.density.is_dir() {
-        true => draws.density.join("weights.safetensors"),
-        false => draws.density.clone(),
-    };
-    let Checkpoint { tensors, state } =
-        Checkpoint::<Trained>::load_with(&path, CheckpointKind::Density, Recovery::Restore)?;
+    let (state, tensors) = Trained::load(&draws.density)?;
     let model = Recurrent::load(&state.recurrent()?, &tensors)
-        .map_err(|e| RunError::damaged(&path, e, Recovery::Restore))?;
+        .map_err(|e| RunError::damaged(&draws.density, e, Recovery::Restore))?;
     let out = &draws.out;
     std::fs::create_dir_all(out).map_err(RunError::io("create", out))?;
     let data = draws.data.clone().unwrap_or_else(|| state.source.clone());

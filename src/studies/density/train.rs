@@ -10,10 +10,13 @@ use crate::{
     data::{Card, Domain, Windows, held_out_batches},
     memory::MemoryConfig,
     recurrent::{NoHeads, RecurrentConfig, Sequences, Trainer},
-    run::{Checkpoint, CheckpointKind, MemoryTraining, Result, RunError},
+    run::{Checkpoint, CheckpointKind, MemoryTraining, Recovery, Result, RunError},
     stages::Context,
     training::{self, Evaluation, Learner, Length, Place, Progress, figures, learning_rate},
 };
+
+/// The weights of a density, in its folder.
+const WEIGHTS: &str = "weights.safetensors";
 
 /// What a trained density's file says beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,25 @@ pub struct Trained {
 }
 
 impl Trained {
+    /// The density in `path`, its `weights.safetensors` or the folder of it, and its weights.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn load(path: &Path) -> Result<(Self, Params)> {
+        let path = match path.is_dir() {
+            true => path.join(WEIGHTS),
+            false => path.to_path_buf(),
+        };
+        let kind = CheckpointKind::Density;
+        let Checkpoint { tensors, state } = Checkpoint::load_with(&path, kind, Recovery::Restore)?;
+        Ok((state, tensors))
+    }
+
+    /// Whether the folder `path` is that of a density.
+    pub fn is_in(path: &Path) -> bool {
+        path.join(WEIGHTS).exists()
+    }
+
     /// The recurrent density.
     ///
     /// # Errors
@@ -196,7 +218,7 @@ impl<D: Domain> Learner for DensityLearner<'_, D> {
             tensors: self.trainer.weights().clone(),
             state: &self.trained,
         };
-        let path = self.directory.join("weights.safetensors");
+        let path = self.directory.join(WEIGHTS);
         checkpoint.save(&path, CheckpointKind::Density)
     }
 

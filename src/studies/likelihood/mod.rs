@@ -127,12 +127,12 @@ fn check_preset(plan: &Likelihood, preset: &Preset) -> Result<()> {
     for spec in plan.variants.iter().chain(&plan.shifted).chain(&plan.noisy) {
         spec.apply(preset)?;
     }
-    if preset.memory.noise > 0.0 {
-        let noise = preset.memory.noise;
-        return Err(RunError::refused(
-            format!("memory.noise = {noise}: memories are compared under V's own noise"),
-            Recovery::Noises(noise),
-        ));
+    let noise = preset.memory.noise;
+    if plan.noises.contains(&noise) {
+        return Err(RunError::Config(format!(
+            "noises: all memories are trained with memory.noise = {noise} already: leave it out of \
+             --noises, or set another one"
+        )));
     }
     let (steps, least) = (preset.collect.steps, MIN_STEPS);
     if steps < least {

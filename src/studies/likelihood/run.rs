@@ -68,7 +68,9 @@ impl Run {
         if let Some(point) = self.trial.or(chosen) {
             grid::apply(point, &mut memory);
         }
-        memory.noise = self.noise;
+        if self.noise > 0.0 {
+            memory.noise = self.noise;
+        }
         if self.trial.is_some() {
             grid::shorten(&mut memory);
         }

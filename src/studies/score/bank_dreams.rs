@@ -125,6 +125,7 @@ impl Dreamer<'_> {
             temperature,
             seed: 0,
             ends: self.data.ends,
+            dropout: 0.0,
         };
         let all: Vec<&Controller> = controllers.iter().collect();
         let dreams = dream_actions(self.memory, &self.data.actions, &all, &starts, config)

@@ -135,6 +135,7 @@ fn evolve(
             temperature: PRIMARY,
             seed: rng.random(),
             ends: data.ends,
+            dropout: 0.0,
         };
         let candidates = search.candidates();
         let all: Vec<&Controller> = candidates.iter().collect();

@@ -27,8 +27,9 @@ pub struct Noises {
     picture: Picture,
 }
 
-/// `None` before a run with another noise is finished.
-pub fn noises(plan: &Likelihood, finished: &[Finished]) -> Result<Option<Noises>> {
+/// Those of other noises than `own`, that of all memories, beside it. `None` before a run with another
+/// noise is finished.
+pub fn noises(plan: &Likelihood, finished: &[Finished], own: f64) -> Result<Option<Noises>> {
     let heading = [
         "noise",
         "memory",
@@ -37,7 +38,7 @@ pub fn noises(plan: &Likelihood, finished: &[Finished]) -> Result<Option<Noises>
         "nats gained",
     ];
     let (mut rows, mut curves) = (Vec::new(), vec![Vec::new(); plan.noisy.len()]);
-    for noise in std::iter::once(0.0).chain(plan.noises.iter().copied()) {
+    for noise in std::iter::once(own).chain(plan.noises.iter().copied()) {
         let baseline = with_noise(finished, BASELINE, noise);
         for (variant, curve) in plan.noisy.iter().zip(&mut curves) {
             let samples = with_noise(finished, &variant.to_string(), noise);
@@ -106,7 +107,12 @@ fn noise_picture(plan: &Likelihood, curves: Vec<Vec<(f64, f64)>>) -> Result<Pict
 
 /// Memories that were trained without the last driver, on that driver's test episodes; `None`
 /// before one is finished.
-pub fn shifted(plan: &Likelihood, finished: &[Finished], drivers: usize) -> Option<Table> {
+pub fn shifted(
+    plan: &Likelihood,
+    finished: &[Finished],
+    noise: f64,
+    drivers: usize,
+) -> Option<Table> {
     let heading = [
         "memory",
         "trained on all drivers",
@@ -117,7 +123,7 @@ pub fn shifted(plan: &Likelihood, finished: &[Finished], drivers: usize) -> Opti
         finished
             .iter()
             .filter(|r| r.variant == variant && r.split == split && r.seed == 1)
-            .filter(|r| r.settings.noise == 0.0 && r.data == finished[0].data)
+            .filter(|r| r.settings.noise == noise && r.data == finished[0].data)
             .filter(|r| r.diverged.is_none())
             .map(|r| sample(r, |e| e.driver + 1 == drivers))
             .collect()

@@ -76,7 +76,8 @@ pub fn write(source: &Source<'_>) -> Result<PathBuf> {
     let plan = source.plan;
     let variants: Vec<String> = plan.variants.iter().map(ToString::to_string).collect();
     let drivers = drivers(source.presets[0]);
-    let regimes = regimes(source.finished);
+    let noise = source.presets[0].memory.noise;
+    let regimes = regimes(source.finished, noise);
     let mut regime_reports = Vec::new();
     for regime in &regimes {
         let linear = linear_of(source, regime.target_kl);
@@ -88,8 +89,8 @@ pub fn write(source: &Source<'_>) -> Result<PathBuf> {
         regimes: regime_reports,
         expectations: claims::expectations(&regimes),
         claims: regimes.iter().map(claims::claims).collect(),
-        noises: conditions::noises(plan, source.finished)?,
-        shifted: conditions::shifted(plan, source.finished, drivers.len()),
+        noises: conditions::noises(plan, source.finished, noise)?,
+        shifted: conditions::shifted(plan, source.finished, noise, drivers.len()),
         pictures: match regimes.first() {
             Some(regime) => Some(pictures::plot(plan, regime)?),
             None => None,
@@ -126,8 +127,8 @@ fn setup(source: &Source<'_>) -> Setup {
 }
 
 /// One regime for each KL target of a V, in the order of the runs. Runs under special conditions
-/// are left out.
-fn regimes(finished: &[Finished]) -> Vec<Regime<'_>> {
+/// are left out, among them those with another noise of the latents than `noise`.
+fn regimes(finished: &[Finished], noise: f64) -> Vec<Regime<'_>> {
     let mut targets: Vec<f64> = Vec::new();
     for run in finished {
         if !targets.contains(&run.target_kl) {
@@ -138,7 +139,7 @@ fn regimes(finished: &[Finished]) -> Vec<Regime<'_>> {
         target_kl,
         runs: finished
             .iter()
-            .filter(|r| r.split == "all" && r.settings.noise == 0.0)
+            .filter(|r| r.split == "all" && r.settings.noise == noise)
             .filter(|r| r.target_kl == target_kl)
             .collect(),
         all: finished,
