@@ -9,8 +9,8 @@ use common::{edit_run, error, files, finished_runs, frmdn, unpack_runs};
 use serde_json::Value;
 
 const AGENT: &str = "checkpoints/car-racing-tiny";
-const ROWS: [&str; 7] = [
-    "none", "colour", "bars", "blob", "noise", "throttle", "friction",
+const ROWS: [&str; 8] = [
+    "none", "colour", "bars", "blob", "noise", "throttle", "friction", "tyre",
 ];
 
 /// What the command prints on standard output and on standard error; it must succeed.
@@ -162,7 +162,10 @@ fn what_has_no_perturbations_is_refused_before_anything_is_driven() {
     );
     refused(
         &["--env", "car-racing,perturb=rain"],
-        &["rain", "perturb=colour|bars|blob|noise|throttle|friction"],
+        &[
+            "rain",
+            "perturb=colour|bars|blob|noise|throttle|friction|tyre",
+        ],
     );
     refused(&["nothing"], &["nothing", "frmdn train"]);
     assert!(!out.exists());

@@ -125,6 +125,7 @@ fn two_rounds_killed_in_the_first_and_in_the_evolution_end_in_the_same_bytes() {
 fn dreaming(dir: &Path) -> String {
     let mut preset = Preset::resolve("tiny", &MICRO.map(String::from)).unwrap();
     preset.collect.give_up_after = 20;
+    preset.collect.policy = "brownian,scripted".into();
     preset.memory.carry = true;
     preset.controller.dreams = Some(DreamsConfig {
         round: 2,
@@ -180,6 +181,13 @@ fn rounds_of_dreams_killed_on_the_way_end_in_the_same_bytes() {
         (recorded + 6..=recorded + 6 * 1000).contains(&counted),
         "{recorded} {counted}"
     );
+    // Beside the agent stand what its last candidates did, and what the expert did.
+    let scores = std::fs::read(calm.join("evaluation/summary.json")).unwrap();
+    let scores: serde_json::Value = serde_json::from_slice(&scores).unwrap();
+    for clone in ["clone", "experts_clone"] {
+        let ahead = &scores[format!("better_than_{clone}")]["mean"];
+        assert!(scores[clone].is_object() && ahead.is_f64(), "{scores}");
+    }
     let stormy = dir.path().join("stormy");
     kill_after_three_lines(&preset, &stormy, "controller/metrics.jsonl");
     success(&train(&preset, &stormy, "1").output().unwrap());

@@ -309,15 +309,27 @@ fn surprise(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
             )
         };
         let figures = [&alarm.surprise, &alarm.at_once, &alarm.change].map(figure);
-        rows.push([&[alarm.altered.to_owned()], &figures[..]].concat());
+        let actions = match alarm.is_driven {
+            true => "its own",
+            false => "the same",
+        };
+        let row = [alarm.altered, actions].map(str::to_owned);
+        rows.push([&row, &figures[..]].concat());
     }
     let head = [
         "altered",
+        "actions",
         "surprise",
         "of the first step alone",
         "control: change of the latents",
     ];
     out!("{}", table(&head, &rows));
+    if alarms.iter().any(|alarm| alarm.is_driven) {
+        out!(
+            "\nActions \"its own\": this changes what actions do, so the agent itself drives in \
+             the altered world."
+        );
+    }
     Ok(())
 }
 

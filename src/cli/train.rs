@@ -102,19 +102,26 @@ pub fn summary(folder: &RunFolder) -> Result<String> {
         format!("score {agent}"),
     ]);
     rows.push(["".into(), "".into(), format!("a random policy: {random}")]);
-    if scores["clone"].is_object() {
-        let whose = match preset.controller.start {
-            _ if preset.controller.dreams.is_some() => {
-                "without the dreams, the clone of the candidates that drove last"
-            }
-            ControllerStart::First => "the clone of the first agent that C began at",
-            _ => "the clone of the experts that C began at",
-        };
-        let better = &scores["better_than_clone"];
+    let began_at = match preset.controller.start {
+        _ if preset.controller.dreams.is_some() => {
+            "without the dreams, the clone of the candidates that drove last"
+        }
+        ControllerStart::First => "the clone of the first agent that C began at",
+        _ => "the clone of the experts that C began at",
+    };
+    let clones = [
+        ("clone", began_at),
+        ("experts_clone", "the clone of the experts in the data"),
+    ];
+    for (key, whose) in clones {
+        if !scores[key].is_object() {
+            continue;
+        }
+        let better = &scores[format!("better_than_{key}")];
         let [mean, low, high] =
             [&better["mean"], &better["ci95"][0], &better["ci95"][1]].map(|v| v.as_f64());
         let [mean, low, high] = [mean, low, high].map(|v| v.unwrap_or(f64::NAN));
-        let clone = score(&scores["clone"]);
+        let clone = score(&scores[key]);
         rows.push([
             "".into(),
             "".into(),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     memory::{NoPrediction, Scratch},
     pilot::AgentPilot,
-    rollout::{ActingModel, Driver, Job, Moment, Summary, Who},
+    rollout::{ActingModel, Driver, Job, Moment, Outcome, Summary, Who},
     run::{Interrupt, Recovery, Result, RunError},
     worlds::World,
 };
@@ -75,6 +75,9 @@ pub struct AlarmConfig {
 pub struct Alarm {
     /// How it is altered.
     pub altered: &'static str,
+    /// Whether the agent itself drives in the altered world, because the same actions lead
+    /// elsewhere there. If not, they are repeated in it.
+    pub is_driven: bool,
     /// Area under the receiver operating characteristic of the mean surprise within the steps: the
     /// probability that an altered episode has more of it than an unaltered one.
     pub surprise: Summary,
@@ -92,16 +95,45 @@ struct Course {
     /// One more than steps.
     latents: Vec<Vec<f32>>,
     actions: Vec<f32>,
-    score: f64,
+    /// Of all steps.
+    outcome: Outcome,
 }
 
-/// An alarm for each of the world's perturbations ([`World::perturbations`]) of what is seen, in their
-/// order. The agent drives in the unaltered world; what it did is then repeated in the altered ones,
-/// which its memory sees from step `before` on. Perturbations that change what actions do are left
-/// out, and so are episodes that end before. `None` if interrupted.
+impl Course {
+    /// Whether the environment gave the same for both, beside what is seen: the score, and what it
+    /// measured last. The score alone may be the same by chance.
+    fn is_like(&self, other: &Self) -> bool {
+        // By their bits: a measurement may be no number, which equals nothing.
+        let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits();
+        let mut measured = self.outcome.measured.iter().zip(&*other.outcome.measured);
+        self.latents.len() == other.latents.len()
+            && self.outcome.score == other.outcome.score
+            && measured.all(same)
+    }
+}
+
+/// An episode in the unaltered world, and what is noticed of it.
+struct Episode {
+    seed: u64,
+    seen: Course,
+    unaltered: Noticed,
+    /// In each altered world, after the same actions; nothing where that takes another course.
+    repeated: Vec<Option<Noticed>>,
+}
+
+/// An alarm for each of the world's perturbations ([`World::perturbations`]), in their order.
+/// Episodes that end before the last step are left out. `None` if interrupted.
+///
+/// The agent drives in the unaltered world. What it did is then repeated in the altered ones, which
+/// its memory sees from step `before` on. Where that takes another course in any of the episodes,
+/// the perturbation changes what actions do. Then the agent drives anew in all of them, in a world
+/// that is altered from step `before` on (the option `perturb_from`), and its memory sees what it
+/// meets there. A perturbation of that kind is left out where the world does not have this option,
+/// and where it counts steps before the episode too (the wrapper `noops`).
 ///
 /// # Errors
-/// If the world has no perturbations, no episode is long enough, or the memory has no density.
+/// If the world has no perturbations, no episode is long enough, the memory has no density, or a
+/// world that is altered later is another one before that.
 pub fn alarms(
     pilot: &AgentPilot,
     world: &World,
@@ -127,31 +159,33 @@ pub fn alarms(
         .take(config.episodes as usize)
         .collect();
     let steps = (config.before + config.within) as usize;
-    // Of each episode what was noticed unaltered, and then in each altered world; nothing where that
-    // takes another course.
     let episodes = seeds.par_iter().map(|&seed| -> Result<_> {
         let job = Job::of(&pilot.controller, seed);
         let seen = look(pilot, world, job, steps, stop)?;
         if seen.latents.len() <= steps {
             return Ok(None);
         }
-        let mut all = vec![Some(notice(pilot, &seen, &seen, config)?)];
+        let mut repeated = Vec::with_capacity(altered.len());
         for world in &altered {
             let job = Job::of(Who::Recorded(&seen.actions), seed);
             let changed = look(pilot, world, job, steps, stop)?;
-            let is_same = changed.score == seen.score && changed.latents.len() > steps;
-            all.push(match is_same {
+            repeated.push(match changed.is_like(&seen) {
                 true => Some(notice(pilot, &seen, &changed, config)?),
                 false => None,
             });
         }
-        Ok(Some(all))
+        Ok(Some(Episode {
+            seed,
+            unaltered: notice(pilot, &seen, &seen, config)?,
+            repeated,
+            seen,
+        }))
     });
-    let episodes: Vec<Option<Vec<Option<Noticed>>>> = episodes.collect::<Result<_>>()?;
+    let episodes: Vec<Option<Episode>> = episodes.collect::<Result<_>>()?;
     if stop.is_set() {
         return Ok(None);
     }
-    let episodes: Vec<Vec<Option<Noticed>>> = episodes.into_iter().flatten().collect();
+    let episodes: Vec<Episode> = episodes.into_iter().flatten().collect();
     if episodes.len() < 2 {
         return Err(RunError::Config(format!(
             "not even two of {} episodes have {steps} steps, which the alarms need: choose more of \
@@ -161,22 +195,107 @@ pub fn alarms(
     }
     let mut alarms = Vec::new();
     for (i, (altered, _)) in perturbations.iter().enumerate() {
-        let pairs = episodes.iter().map(|all| Some([all[i + 1]?, all[0]?]));
-        let Some(pairs) = pairs.collect::<Option<Vec<[Noticed; 2]>>>() else {
-            continue;
+        let repeated = episodes.iter().map(|e| Some([e.repeated[i]?, e.unaltered]));
+        let repeated: Option<Vec<[Noticed; 2]>> = repeated.collect();
+        let is_driven = repeated.is_none();
+        let pairs = match repeated {
+            Some(pairs) => pairs,
+            None => match altered_later(world, altered, &open, config)? {
+                Some(later) => drive_anew(pilot, [world, &later], &episodes, config, stop)?,
+                None => continue,
+            },
         };
+        if stop.is_set() {
+            return Ok(None);
+        }
+        // Altered driving may end early: then there may be too little to compare.
+        if pairs.len() < 2 {
+            continue;
+        }
         let of = |figure: usize| {
             let figures = pairs.iter().map(|pair| pair.map(|noticed| noticed[figure]));
             area(&figures.collect::<Vec<_>>())
         };
         alarms.push(Alarm {
             altered,
+            is_driven,
             surprise: of(0),
             at_once: of(1),
             change: of(2),
         });
     }
     Ok(Some(alarms))
+}
+
+/// `world`, altered by the perturbation `name` in the agent's step `before` and all after it.
+/// `None` where it does not have the option, or nobody can say which of its own steps that is.
+fn altered_later(
+    world: &World,
+    name: &str,
+    open: impl Fn(&str) -> Result<World>,
+    config: AlarmConfig,
+) -> Result<Option<World>> {
+    // The option counts the environment's own steps: with `noops`, those before an episode too, as
+    // many as its seed says; and with `skip`, all that are one of the agent's.
+    let is = |option: &str, wrapper: &str| option.split('=').next() == Some(wrapper);
+    let options: Vec<&str> = world.name().split(',').collect();
+    if options.iter().any(|option| is(option, "noops")) {
+        return Ok(None);
+    }
+    let bare: Vec<&str> = (options.iter().copied())
+        .filter(|option| !is(option, "skip"))
+        .collect();
+    let frames = match bare.len() == options.len() {
+        true => 1,
+        false => {
+            let bare = open(&bare.join(","))?.spec()?;
+            (bare.steps_per_second / world.spec()?.steps_per_second).round() as u32
+        }
+    };
+    let first = frames * config.before.saturating_sub(1) + 1;
+    let later = open(&format!(
+        "{},perturb={name},perturb_from={first}",
+        world.name()
+    ));
+    // Most kinds of environments refuse an option that they do not have at once; those behind the
+    // bridge when they are first asked something.
+    Ok(later.ok().filter(|later| later.spec().is_ok()))
+}
+
+/// The agent drives in the second one of `worlds`, which is altered from step `before` on; the
+/// first one is unaltered. What is noticed there and was in the unaltered one, of each of
+/// `episodes` that is long enough there.
+///
+/// # Errors
+/// If the two differ before that step, or the memory has no density.
+fn drive_anew(
+    pilot: &AgentPilot,
+    worlds: [&World; 2],
+    episodes: &[Episode],
+    config: AlarmConfig,
+    stop: &Interrupt,
+) -> Result<Vec<[Noticed; 2]>> {
+    let [world, later] = worlds;
+    let before = config.before as usize;
+    let steps = (config.before + config.within) as usize;
+    let pairs = episodes.par_iter().map(|episode| -> Result<_> {
+        let job = Job::of(&pilot.controller, episode.seed);
+        let met = look(pilot, later, job, steps, stop)?;
+        if met.latents.len() <= steps {
+            return Ok(None);
+        }
+        if met.latents[..before] != episode.seen.latents[..before] {
+            return Err(RunError::Failed(format!(
+                "{} is another world than {} before step {before} already",
+                later.name(),
+                world.name()
+            )));
+        }
+        let altered = notice(pilot, &met, &met, config)?;
+        Ok(Some([altered, episode.unaltered]))
+    });
+    let pairs: Vec<Option<[Noticed; 2]>> = pairs.collect::<Result<_>>()?;
+    Ok(pairs.into_iter().flatten().collect())
 }
 
 /// The first `steps` steps of `job`, and what they lead to.
@@ -190,12 +309,12 @@ fn look(
     let mut course = Course {
         latents: Vec::new(),
         actions: Vec::new(),
-        score: 0.0,
+        outcome: Outcome::default(),
     };
     let mut watch = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
         course.latents.push(moment.latent.to_vec());
         course.actions.extend_from_slice(moment.action);
-        course.score = moment.outcome.score;
+        course.outcome = *moment.outcome;
         Ok(match course.latents.len() > steps {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
@@ -283,6 +402,7 @@ fn area(pairs: &[[f64; 2]]) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worlds::Bridge;
 
     #[test]
     fn surprise_is_above_the_mean_of_what_came_before() {
@@ -291,6 +411,37 @@ mod tests {
             [4.0, 6.0, 8.0, 5.0].map(|nats| surprise.of(nats)),
             [0.0, 2.0, 3.0, -1.0]
         );
+    }
+
+    #[test]
+    fn a_world_is_altered_in_the_agents_step_if_it_can_be() {
+        let open = |name: &str| Ok(World::open(name, &Bridge::default())?);
+        let config = AlarmConfig {
+            first_seed: 0,
+            episodes: 2,
+            before: 100,
+            within: 20,
+        };
+        for (name, by, wanted) in [
+            ("car-racing", "tyre", Some("perturb=tyre,perturb_from=100")),
+            // The frames of step 100 are those from 397 to 400.
+            (
+                "car-racing,skip=4max,rule=v4",
+                "throttle",
+                Some("perturb=throttle,perturb_from=397"),
+            ),
+            ("car-racing,noops=8", "tyre", None),
+            // It has this perturbation and not the option.
+            ("homebrew", "noise", None),
+        ] {
+            let altered = altered_later(&open(name).unwrap(), by, open, config).unwrap();
+            let wanted = wanted.map(|options| format!("{name},{options}"));
+            assert_eq!(
+                altered.map(|world| world.name().to_owned()),
+                wanted,
+                "{name}"
+            );
+        }
     }
 
     /// Altered figures 1, 3, 5 against 0, 2, 1: 1 wins once and once half, 3 and 5 three times, of nine.

@@ -58,7 +58,7 @@ pub fn outcomes(
 }
 
 /// Evaluates the controller of the run on the first test tracks, a random policy on the same, and
-/// the clone that the evolution began at, if it began at one, and films a drive.
+/// what can be had without the evolution ([`controller::clones`]), and films a drive.
 pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let summary = folder.path("evaluation/summary.json");
     let preset = folder.preset();
@@ -103,16 +103,19 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let Some(random) = random.driver(&world, context.stop).drive(&jobs)? else {
         return context.check();
     };
-    let mut clone = None;
+    let mut clones = Vec::new();
     if let Some(pilot) = pilot.agent() {
         pilot.agent.save(&folder.path(agent::FILE))?;
-        if let Some(controller) = controller::clone(folder, &world, &pilot.model)? {
+        for (key, controller) in controller::clones(folder, &world, &pilot.model)? {
             let jobs: Vec<Job<'_>> = range
                 .clone()
                 .map(|seed| Job::of(&controller, seed))
                 .collect();
             let driver = Driver::new(&world, context.stop).with_model(&pilot.model);
-            clone = driver.drive(&jobs)?;
+            let Some(outcomes) = driver.drive(&jobs)? else {
+                return context.check();
+            };
+            clones.push((key, outcomes));
         }
     }
     film::drive(
@@ -127,14 +130,14 @@ pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let evaluation = Evaluation::of(&known, range.start, world.name(), &rule);
     let random = Evaluation::of(&random, range.start, world.name(), &rule);
     let mut all = json!({ "checksum": checksum, "agent": evaluation, "random": random });
-    if let Some(outcomes) = clone {
+    for (key, outcomes) in clones {
         let differences: Vec<f64> = known
             .iter()
             .zip(&outcomes)
             .map(|(agent, clone)| agent.score - clone.score)
             .collect();
-        all["clone"] = json!(Evaluation::of(&outcomes, range.start, world.name(), &rule));
-        all["better_than_clone"] = json!(Summary::of(&differences));
+        all[key] = json!(Evaluation::of(&outcomes, range.start, world.name(), &rule));
+        all[format!("better_than_{key}")] = json!(Summary::of(&differences));
     }
     write_json(&summary, &all)
 }

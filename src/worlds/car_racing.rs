@@ -16,7 +16,8 @@ pub const NAME: &str = "car-racing";
 
 /// The options, without the names of the perturbations.
 const OPTIONS: &str = "observe=state, friction=LOW..HIGH, rule=v3|v4, domain_randomize=true|false, \
-    continuous=true|false, random_start=true|false, perturb=";
+    continuous=true|false, random_start=true|false, perturb_from=STEP (0 to 1000) with \
+    perturb=NAME, perturb=";
 
 /// Names of all perturbations, and what they do.
 const PERTURBATIONS: [(&str, &str); Perturbation::ALL.len()] = {
@@ -210,6 +211,7 @@ fn is_on_road(frame: &[u8]) -> bool {
 
 fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
     let mut config = CarRacingConfig::default();
+    let mut perturb_from = None;
     for &(key, value) in options {
         let flag = match value {
             "true" => Some(true),
@@ -240,6 +242,12 @@ fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
                         allowed: perturbation_names(),
                     })?);
             }
+            ("perturb_from", step, _)
+                if step.parse().is_ok_and(|step: u32| step <= config.max_steps) =>
+            {
+                config.perturbation_from = step.parse().unwrap_or_default();
+                perturb_from = Some(step);
+            }
             _ => {
                 return Err(WorldError::UnknownOption {
                     kind: NAME,
@@ -249,6 +257,17 @@ fn config(options: &[(&str, &str)]) -> Result<CarRacingConfig, WorldError> {
                 });
             }
         }
+    }
+    if let (Some(step), None) = (perturb_from, config.perturbation) {
+        return Err(WorldError::UnknownOption {
+            kind: NAME,
+            key: "perturb_from".into(),
+            value: step.to_owned(),
+            allowed: format!(
+                "perturb_from=STEP beside what is to begin there, perturb={}",
+                perturbation_names()
+            ),
+        });
     }
     Ok(config)
 }
@@ -313,6 +332,49 @@ mod tests {
             ),
             (Rule::V4, Actions::Discrete, true, false)
         );
+    }
+
+    #[test]
+    fn a_perturbation_begins_at_a_step_of_the_episode() {
+        let open = |text: &str| Native::open(text, Frames::Agent);
+        for perturbation in Perturbation::ALL {
+            let name = format!("car-racing,perturb={}", perturbation.name());
+            let Native(whole) = open(&name).unwrap();
+            assert_eq!(open(&format!("{name},perturb_from=0")).unwrap().0, whole);
+            let Native(later) = open(&format!("{name},perturb_from=100")).unwrap();
+            assert_eq!(later.perturbation_from, 100);
+            let rule = later.spec().rule;
+            let words = format!("{} from step 100 on", perturbation.description());
+            assert!(rule.ends_with(&words), "{rule}");
+        }
+        // In whichever order, and in numbers too.
+        let text = "car-racing,perturb_from=1000,observe=state,perturb=tyre";
+        let maker = open(text).unwrap();
+        assert_eq!(maker.0.perturbation, Some(Perturbation::Tyre));
+        assert!(maker.perturbations().is_empty());
+        for (wrong, words) in [
+            (
+                "perturb_from=100",
+                "beside what is to begin there, perturb=colour|",
+            ),
+            (
+                "perturb_from=0",
+                "beside what is to begin there, perturb=colour|",
+            ),
+            ("perturb=tyre,perturb_from=soon", "perturb_from=STEP"),
+            ("perturb=tyre,perturb_from=-1", "(0 to 1000)"),
+            ("perturb=tyre,perturb_from=1.5", "(0 to 1000)"),
+            ("perturb=tyre,perturb_from=1001", "(0 to 1000)"),
+            ("perturb=tyre,perturb_from=", "(0 to 1000)"),
+        ] {
+            let error = open(&format!("car-racing,{wrong}"))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(words) && error.contains("perturb_from="),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub(crate) struct Car {
     pub wheel_shape: Polygon,
     /// Factor of the road's friction.
     pub road_friction: f64,
+    /// Factor of each tyre's friction limit, on road and grass. See [`Car::drive`].
+    pub grip: [f64; 4],
 }
 
 impl Car {
@@ -121,6 +123,7 @@ impl Car {
             hull_parts,
             wheel_shape,
             road_friction: 1.0,
+            grip: [1.0; 4],
         }
     }
 
@@ -150,6 +153,12 @@ impl Car {
     }
 
     /// Applies the forces of engine, brakes and tyres to the wheels.
+    ///
+    /// A tyre pushes against its slip, ahead and to the side, in proportion to it, until the whole
+    /// force reaches the friction limit; then the force keeps its direction and the limit's length.
+    /// The factors of the limit, that of the road and that of the tyre's grip, so change nothing in
+    /// gentle driving. They cap what a tyre can give where it is pushed hard: in bends, on the
+    /// brakes, and while the wheel is spun up. A factor of 1 changes no bit.
     pub fn drive(&mut self) {
         for i in 0..4 {
             let turn = self.wheels[i].steer - f64::from(self.joint_angle(i));
@@ -157,11 +166,12 @@ impl Car {
 
             let body = &mut self.bodies[i];
             let wheel = &mut self.wheels[i];
-            let friction_limit = if wheel.on_road {
+            let ground_limit = if wheel.on_road {
                 FRICTION_LIMIT * self.road_friction
             } else {
                 FRICTION_LIMIT * 0.6
             };
+            let friction_limit = ground_limit * self.grip[i];
             let wheel_rad = WHEEL_R * SIZE;
             let wide = |v: Vec2| (f64::from(v.x), f64::from(v.y));
             let forw = wide(body.transform.rotation.apply(Vec2::new(0.0, 1.0)));
@@ -201,5 +211,39 @@ impl Car {
     /// Advances the bodies by one step.
     pub fn advance(&mut self) {
         solver::step(&mut self.bodies, &mut self.joints);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tyre that slides sideways gives its whole friction limit.
+    #[test]
+    fn grip_is_a_factor_of_the_limit_on_road_and_grass() {
+        let start = TrackPoint {
+            alpha: 0.0,
+            beta: 0.0,
+            x: 0.0,
+            y: 0.0,
+        };
+        let force = |grip: f64, on_road: bool, sideways: f32| {
+            let mut car = Car::new(start);
+            car.grip[0] = grip;
+            car.wheels[0].on_road = on_road;
+            car.bodies[0].velocity = Vec2::new(sideways, 0.0);
+            car.drive();
+            -car.bodies[0].force.x
+        };
+        assert_eq!(
+            [force(1.0, true, 30.0), force(1.0, false, 30.0)],
+            [400.0, 240.0]
+        );
+        assert_eq!(
+            [force(0.3, true, 30.0), force(0.3, false, 30.0)],
+            [120.0, 72.0]
+        );
+        // Below the limit nothing changes.
+        assert_eq!(force(0.3, true, 0.5), force(1.0, true, 0.5));
     }
 }

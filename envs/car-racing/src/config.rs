@@ -100,6 +100,13 @@ pub struct CarRacingConfig {
     /// A change for tests of robustness. `None` leaves every bit of the environment as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perturbation: Option<Perturbation>,
+    /// The number of the first step with the perturbation, where the first step of an episode is 1
+    /// and the reset is 0, the default: then the whole episode is altered. This step acts in the
+    /// altered world, and its observation is the first that shows it; what was before is the
+    /// unaltered world's in every bit. An episode that ends earlier is not altered. As an option of
+    /// an environment it is written `perturb_from=STEP`. Without a perturbation it has no effect.
+    #[serde(skip_serializing_if = "is_reset")]
+    pub perturbation_from: u32,
     /// A factor of the road's friction, drawn for every episode from this range by a stream of the
     /// seed of its own, and not observed, whatever the observation is. The track of a seed stays the
     /// same, and so does the friction of grass, which is 0.6 of the road's without a factor. It
@@ -120,9 +127,15 @@ impl Default for CarRacingConfig {
             actions: Actions::default(),
             max_steps: 1000,
             perturbation: None,
+            perturbation_from: 0,
             friction: None,
         }
     }
+}
+
+/// Whether a number of a step is that of the reset.
+fn is_reset(step: &u32) -> bool {
+    *step == 0
 }
 
 /// Names of the three controls.
@@ -196,6 +209,9 @@ impl CarRacingConfig {
         if let Some(perturbation) = self.perturbation {
             text.push_str(", ");
             text.push_str(perturbation.description());
+            if self.perturbation_from > 0 {
+                text.push_str(&format!(" from step {} on", self.perturbation_from));
+            }
         }
         if let Some(range) = self.friction {
             text.push_str(&format!(
@@ -211,13 +227,13 @@ impl CarRacingConfig {
         text
     }
 
-    /// Factor of the road's friction, exactly 1 unless perturbed, without the one that an episode
-    /// draws ([`CarRacingConfig::friction`]).
+    /// Factor of the road's friction once the perturbation has begun, exactly 1 unless perturbed,
+    /// without the one that an episode draws ([`CarRacingConfig::friction`]).
     pub fn road_friction(&self) -> f64 {
         self.perturbation.map_or(1.0, Perturbation::road_friction)
     }
 
-    /// Largest gas that has an effect, 1 unless perturbed.
+    /// Largest gas that has an effect once the perturbation has begun, 1 unless perturbed.
     pub fn max_gas(&self) -> f64 {
         self.perturbation.map_or(1.0, Perturbation::max_gas)
     }

@@ -96,6 +96,16 @@ pub(crate) const MEASUREMENTS: [Measurement; 5] = [
     Measurement::new("standing still", "", Better::Lower),
 ];
 
+/// A perturbation that has not begun, with all that it draws: a step allocates nothing.
+#[derive(Clone)]
+struct Later {
+    perturbation: Perturbation,
+    /// Number of the first step with it, 0 for the reset.
+    from: u32,
+    colors: Colors,
+    noise: Option<Noise>,
+}
+
 /// The state of an episode.
 #[derive(Clone)]
 struct Episode {
@@ -115,7 +125,10 @@ struct Episode {
     previous_score: f64,
     time: f64,
     steps: u32,
+    /// The perturbation that has begun.
     perturbation: Option<Perturbation>,
+    /// The one that has not. Boxed, so that episodes without it stay small.
+    later: Option<Box<Later>>,
     noise: Option<Noise>,
     /// The point of the track that was nearest to the car when its state was last read.
     nearest: Option<usize>,
@@ -129,7 +142,7 @@ struct Episode {
 }
 
 impl Episode {
-    /// An episode after its first step of physics. `last` holds the colours of the one before it.
+    /// An episode before its first step of physics. `last` holds the colours of the one before it.
     fn new(source: EpisodeSource<'_>, config: &CarRacingConfig, last: Option<Colors>) -> Self {
         let EpisodeSource { stream, seed, .. } = source;
         let drawn = match (config.domain_randomize, source.keep_colors) {
@@ -139,8 +152,6 @@ impl Episode {
                 last.unwrap_or_else(|| Colors::draw(&mut Rng::child(seed, COLOR_STREAM)))
             }
         };
-        let perturbation = config.perturbation;
-        let colors = perturbation.map_or(drawn, |p| p.colors(drawn, seed));
         let track = Track::generate(stream);
         let count = track.points.len();
         let start = if config.random_start {
@@ -148,21 +159,25 @@ impl Episode {
         } else {
             0
         };
-        let mut road_friction = config.road_friction();
-        if let Some(range) = config.friction {
-            road_friction *= range.draw(seed);
-        }
         let car = Car {
-            road_friction,
+            road_friction: config.friction.map_or(1.0, |range| range.draw(seed)),
             ..Car::new(track.points[start])
         };
-        Self {
+        let later = config.perturbation.map(|perturbation| {
+            Box::new(Later {
+                perturbation,
+                from: config.perturbation_from,
+                colors: perturbation.colors(drawn, seed),
+                noise: perturbation.noise(seed),
+            })
+        });
+        let mut episode = Self {
             tiles: Tiles::new(&track.tiles),
             before: car.hull().into(),
             car,
             track: Arc::new(track),
             drawn,
-            colors,
+            colors: drawn,
             rule: config.rule,
             start,
             on_line: [false; 4],
@@ -172,12 +187,28 @@ impl Episode {
             previous_score: 0.0,
             time: 0.0,
             steps: 0,
-            perturbation,
-            noise: perturbation.and_then(|p| p.noise(seed)),
+            perturbation: None,
+            later,
+            noise: None,
             nearest: None,
             followed: start,
             skids: None,
-        }
+        };
+        episode.alter(0);
+        episode
+    }
+
+    /// Begins the perturbation if `step` is the number of its first step. Returns whether it is.
+    fn alter(&mut self, step: u32) -> bool {
+        let Some(later) = self.later.take_if(|later| step >= later.from) else {
+            return false;
+        };
+        self.perturbation = Some(later.perturbation);
+        self.colors = later.colors;
+        self.noise = later.noise;
+        self.car.road_friction *= later.perturbation.road_friction();
+        self.car.grip = later.perturbation.grip();
+        true
     }
 
     /// One step of physics. Contacts are those of the bodies after the last step.
@@ -328,10 +359,14 @@ impl CarRacing {
         }
         observation.check(self.spec.observation)?;
 
+        if episode.alter(episode.steps + 1) {
+            self.palette = episode.colors.palette(Shrunk::BothAxes);
+        }
         let [steer, gas, brake] = controls;
+        let max_gas = episode.perturbation.map_or(1.0, Perturbation::max_gas);
         episode.car.control(
             -steer.clamp(-1.0, 1.0),
-            gas.min(self.config.max_gas()),
+            gas.min(max_gas),
             brake.clamp(0.0, 1.0),
         );
         episode.advance();
@@ -406,7 +441,7 @@ impl CarRacing {
         self.episode.as_ref().map(|episode| episode.start)
     }
 
-    /// Factor of the road's friction in this episode, the hidden one included
+    /// Factor of the road's friction at present, the hidden one included
     /// ([`CarRacingConfig::friction`]); `None` before the first reset. Agents must not use it.
     pub fn road_friction(&self) -> Option<f64> {
         self.episode

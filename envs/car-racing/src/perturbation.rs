@@ -26,12 +26,17 @@ const NOISE: f32 = 25.5;
 const MAX_GAS: f64 = 0.5;
 /// Factor of the road's friction.
 const FRICTION: f64 = 0.8;
+/// Factor of the friction limit of a blown tyre, on whatever it stands.
+const BLOWN: f64 = 0.3;
+/// The tyre that is blown: the front left one.
+const BLOWN_TYRE: usize = 0;
 /// The children of the seed that draw colours and noise.
 const COLOR_STREAM: u32 = 1;
 const NOISE_STREAM: u32 = 2;
 
 /// One change of the picture or of the car's physics. The track of a seed stays the same, and so
-/// does the car's motion if only the picture changes.
+/// does the car's motion if only the picture changes. It lasts for the whole episode, or begins in
+/// one of its steps ([`CarRacingConfig`](crate::CarRacingConfig::perturbation_from)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Perturbation {
@@ -50,17 +55,20 @@ pub enum Perturbation {
     Throttle,
     /// The road has 0.8 of its friction; that of grass is unchanged.
     Friction,
+    /// The front left tyre is blown: it has 0.3 of its friction limit, on road and grass.
+    Tyre,
 }
 
 impl Perturbation {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Colour,
         Self::Bars,
         Self::Blob,
         Self::Noise,
         Self::Throttle,
         Self::Friction,
+        Self::Tyre,
     ];
 
     /// Its name in options of environments.
@@ -72,6 +80,7 @@ impl Perturbation {
             Self::Noise => "noise",
             Self::Throttle => "throttle",
             Self::Friction => "friction",
+            Self::Tyre => "tyre",
         }
     }
 
@@ -84,13 +93,14 @@ impl Perturbation {
             Self::Noise => "pixel noise with a standard deviation of 0.1 of the range",
             Self::Throttle => "gas at most 0.5",
             Self::Friction => "road friction × 0.8",
+            Self::Tyre => "grip of the front left tyre × 0.3",
         }
     }
 
     /// Whether only pictures change. Then an agent that observes the car's own numbers
     /// ([`Observation::State`](crate::Observation::State)) notices nothing.
     pub const fn is_only_seen(self) -> bool {
-        !matches!(self, Self::Throttle | Self::Friction)
+        !matches!(self, Self::Throttle | Self::Friction | Self::Tyre)
     }
 
     /// Largest gas that has an effect, 0 to 1.
@@ -105,6 +115,15 @@ impl Perturbation {
         } else {
             1.0
         }
+    }
+
+    /// Factors of the tyres' friction limits: front left, front right, rear left, rear right.
+    pub(crate) fn grip(self) -> [f64; 4] {
+        let mut grip = [1.0; 4];
+        if self == Self::Tyre {
+            grip[BLOWN_TYRE] = BLOWN;
+        }
+        grip
     }
 
     /// The colours of the episode of `seed`.
@@ -159,7 +178,7 @@ impl Perturbation {
             .take(if self == Self::Bars { 2 } else { 0 })
     }
 
-    /// The noise of the episode of `seed`, if any.
+    /// The noise of the episode of `seed`, if any, from the first altered observation on.
     pub(crate) fn noise(self, seed: u64) -> Option<Noise> {
         (self == Self::Noise).then(|| Noise(Rng::child(seed, NOISE_STREAM)))
     }

@@ -1,7 +1,7 @@
 //! A step allocates nothing; all allocations are made by the reset.
 
 use frmdn_car_racing::{
-    Actions, CarRacingConfig, Observation,
+    Actions, CarRacingConfig, Observation, Perturbation,
     pursuit::{PurePursuit, PursuitConfig},
 };
 use frmdn_env::{Env, ObservationMut, ObservationSpace};
@@ -59,6 +59,12 @@ fn a_step_allocates_nothing() {
             CarRacingConfig {
                 observation,
                 actions: Actions::Discrete,
+                ..CarRacingConfig::default()
+            },
+            CarRacingConfig {
+                observation,
+                perturbation: Some(Perturbation::Colour),
+                perturbation_from: 100,
                 ..CarRacingConfig::default()
             },
         ] {

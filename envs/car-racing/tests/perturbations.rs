@@ -17,19 +17,31 @@ fn make(perturbation: Option<Perturbation>) -> CarRacing {
     .init()
 }
 
-/// A short episode; the two perturbations that draw random numbers must pass the conformance tests
-/// too.
-fn short(perturbation: Perturbation) -> CarRacing {
+/// With `perturbation` from step `from` on.
+fn later(perturbation: Perturbation, from: u32) -> CarRacingConfig {
     CarRacingConfig {
         perturbation: Some(perturbation),
-        max_steps: 40,
+        perturbation_from: from,
         ..CarRacingConfig::default()
+    }
+}
+
+/// A short episode; the two perturbations that draw random numbers must pass the conformance tests
+/// too, and so must those that begin within an episode, after the tests' snapshots.
+fn short(perturbation: Perturbation, from: u32) -> CarRacing {
+    CarRacingConfig {
+        max_steps: 40,
+        ..later(perturbation, from)
     }
     .init()
 }
 
-conformance_tests!(mod colour, short(Perturbation::Colour), rewards = -100.0..=100.0);
-conformance_tests!(mod noise, short(Perturbation::Noise), rewards = -100.0..=100.0);
+conformance_tests!(mod colour, short(Perturbation::Colour, 0), rewards = -100.0..=100.0);
+conformance_tests!(mod noise, short(Perturbation::Noise, 0), rewards = -100.0..=100.0);
+conformance_tests!(mod colour_later, short(Perturbation::Colour, 12), rewards = -100.0..=100.0);
+conformance_tests!(mod noise_later, short(Perturbation::Noise, 12), rewards = -100.0..=100.0);
+conformance_tests!(mod throttle_later, short(Perturbation::Throttle, 12), rewards = -100.0..=100.0);
+conformance_tests!(mod tyre_later, short(Perturbation::Tyre, 12), rewards = -100.0..=100.0);
 
 /// Frame and car after a step, and the step; the first moment is that of the reset.
 type Moment = (Vec<u8>, CarState, Option<Step>);
@@ -37,17 +49,28 @@ type Moment = (Vec<u8>, CarState, Option<Step>);
 /// Frames, car states and steps of the scripted driver, or of a constant `action`.
 fn drive(env: &mut CarRacing, seed: u64, action: Option<[f32; 3]>) -> Vec<Moment> {
     let mut driver = PurePursuit::new(PursuitConfig::default());
-    let mut frame = vec![0; env.observation_space().len()];
-    env.reset(seed, ObservationMut::Frame(&mut frame))
-        .expect("a reset");
-    let mut all = vec![(frame.clone(), env.state().expect("a reset"), None)];
-    for _ in 0..STEPS {
-        let action = action.unwrap_or_else(|| {
+    drive_with(env, seed, |_, env| {
+        action.unwrap_or_else(|| {
             driver.act(
                 &env.state().expect("a reset"),
                 env.track().expect("a reset"),
             )
-        });
+        })
+    })
+}
+
+/// The same of `act`, which is given the number of the step.
+fn drive_with(
+    env: &mut CarRacing,
+    seed: u64,
+    mut act: impl FnMut(usize, &CarRacing) -> [f32; 3],
+) -> Vec<Moment> {
+    let mut frame = vec![0; env.observation_space().len()];
+    env.reset(seed, ObservationMut::Frame(&mut frame))
+        .expect("a reset");
+    let mut all = vec![(frame.clone(), env.state().expect("a reset"), None)];
+    for number in 1..=STEPS {
+        let action = act(number, env);
         let step = env
             .step(&action, ObservationMut::Frame(&mut frame))
             .expect("a step");
@@ -253,4 +276,143 @@ fn a_car_stands_still_until_it_moves() {
             == 1.0
     };
     assert!(still([0.0, 0.0, 0.0]) && !still([0.0, 0.3, 0.0]) && still([0.0, 0.0, 1.0]));
+}
+
+/// Full gas, and from step `FROM` on hard steering and brakes as well: then every tyre is at its
+/// limit, and every change of the physics is felt at once.
+const FROM: usize = 60;
+
+fn hard(env: &mut CarRacing) -> Vec<Moment> {
+    drive_with(env, SEED, |number, _| match number < FROM {
+        true => [0.0, 1.0, 0.0],
+        false => [0.3, 1.0, 0.8],
+    })
+}
+
+#[test]
+fn every_one_begins_at_its_step() {
+    let plain = hard(&mut make(None));
+    for perturbation in Perturbation::ALL {
+        let mut env = later(perturbation, FROM as u32).init();
+        let changed = hard(&mut env);
+        // The next episode begins unaltered again.
+        assert!(changed == hard(&mut env), "{perturbation:?}");
+        assert!(plain[..FROM] == changed[..FROM], "{perturbation:?}");
+        let (a, b) = (&plain[FROM], &changed[FROM]);
+        if !perturbation.is_only_seen() {
+            assert_ne!(a.1, b.1, "{perturbation:?}");
+            continue;
+        }
+        assert_ne!(a.0, b.0, "{perturbation:?}");
+        let always = hard(&mut make(Some(perturbation)));
+        for ((a, b), c) in plain.iter().zip(&changed).zip(&always).skip(FROM) {
+            assert!(a.1 == b.1 && a.2 == b.2, "{perturbation:?}");
+            // The random numbers of the noise begin with it.
+            assert!(b.0 == c.0 || perturbation == Perturbation::Noise);
+        }
+    }
+}
+
+/// Whatever is seen or not before and after the step, and from a snapshot of another environment.
+#[test]
+fn it_begins_in_steps_that_nobody_sees() {
+    for perturbation in Perturbation::ALL {
+        let config = later(perturbation, 10);
+        let (mut seen, mut unseen, mut restored) = (config.init(), config.init(), config.init());
+        let mut frames = [0, 1, 2].map(|_| vec![0; seen.observation_space().len()]);
+        let [a, b, c] = &mut frames;
+        seen.reset(SEED, ObservationMut::Frame(a)).expect("a reset");
+        unseen
+            .reset(SEED, ObservationMut::Frame(b))
+            .expect("a reset");
+        let action = [0.1, 1.0, 0.0];
+        for number in 1..=20 {
+            let step = seen
+                .step(&action, ObservationMut::Frame(a))
+                .expect("a step");
+            let place = ObservationMut::Frame(b);
+            let other = match number < 20 {
+                true => unseen.step_unseen(&action, place),
+                false => unseen.step(&action, place),
+            };
+            assert_eq!(other.expect("a step"), step);
+            if number == 9 {
+                let snapshot = seen.snapshot().expect("a running episode");
+                restored.restore(&snapshot).expect("one of its kind");
+            }
+            if number > 9 {
+                let place = ObservationMut::Frame(c);
+                assert_eq!(restored.step(&action, place).expect("a step"), step);
+                assert!(a == c, "{perturbation:?}: step {number}");
+            }
+        }
+        assert!(a == b, "{perturbation:?}");
+        assert_eq!(seen.state(), unseen.state());
+    }
+}
+
+#[test]
+fn from_the_reset_on_it_is_the_whole_episode_and_from_step_1_on_all_but_what_is_seen_first() {
+    let whole = CarRacingConfig {
+        perturbation: Some(Perturbation::Bars),
+        ..CarRacingConfig::default()
+    };
+    assert_eq!(later(Perturbation::Bars, 0), whole);
+    let [plain, from_0, from_1] = [
+        make(None),
+        whole.init(),
+        later(Perturbation::Bars, 1).init(),
+    ]
+    .map(|mut env| drive(&mut env, SEED, None));
+    assert!(from_0[0] != plain[0] && from_1[0] == plain[0] && from_1[1..] == from_0[1..]);
+
+    // Neither configuration nor rule of a perturbation from the reset on names a step.
+    let json = serde_json::to_string(&whole).expect("it can be written");
+    assert!(!json.contains("from") && !whole.spec().rule.contains("from step"));
+    let begun = later(Perturbation::Tyre, 100);
+    let rule = begun.spec().rule;
+    assert!(
+        rule.ends_with("grip of the front left tyre × 0.3 from step 100 on"),
+        "{rule}"
+    );
+    let json = serde_json::to_string(&begun).expect("it can be written");
+    let read: CarRacingConfig = serde_json::from_str(&json).expect("and read");
+    assert_eq!(read, begun);
+}
+
+/// The right front tyre still spins its wheel up, and so brakes its side of the car more: at full
+/// gas and with the steering straight, the car turns to the right.
+#[test]
+fn a_blown_tyre_pulls_the_car_to_the_other_side() {
+    let full = |env: &mut CarRacing| drive(env, SEED, Some([0.0, 1.0, 0.0]));
+    let plain = full(&mut make(None));
+    let mut env = make(Some(Perturbation::Tyre));
+    let blown = full(&mut env);
+    assert!(
+        blown == full(&mut env),
+        "it is a function of seed and actions"
+    );
+    // Angles are counter-clockwise.
+    let turned =
+        |moments: &[Moment], step: usize| moments[step].1.hull.angle - plain[step].1.hull.angle;
+    assert!(turned(&blown, 20) < -0.2, "{}", turned(&blown, 20));
+    assert!(turned(&blown, 40) < -0.9, "{}", turned(&blown, 40));
+
+    // The same later, at a speed at which the wheels are spun up more slowly.
+    let later = full(&mut later(Perturbation::Tyre, 30).init());
+    assert!(later[..30] == plain[..30]);
+    assert_eq!(turned(&later, 29), 0.0);
+    assert!(turned(&later, 40) < -0.15, "{}", turned(&later, 40));
+
+    // On locked wheels every tyre gives its limit.
+    let brake = |env: &mut CarRacing| {
+        drive_with(env, SEED, |number, _| match number < 30 {
+            true => [0.0, 1.0, 0.0],
+            false => [0.0, 0.0, 1.0],
+        })
+    };
+    let plain = brake(&mut make(None));
+    let blown = brake(&mut self::later(Perturbation::Tyre, 30).init());
+    let turned = blown[40].1.hull.angle - plain[40].1.hull.angle;
+    assert!(turned < -0.05, "{turned}");
 }

@@ -14,7 +14,7 @@ pub const SCOUT: &str = "car-racing-scout";
 
 /// The presets that are compiled in: name and text. This file has their names, which begin with the
 /// environment.
-pub const SHIPPED: [(&str, &str); 10] = [
+pub const SHIPPED: [(&str, &str); 12] = [
     ("tiny", include_str!("../../../agents/tiny.toml")),
     ("homebrew", include_str!("../../../agents/homebrew.toml")),
     (
@@ -44,6 +44,14 @@ pub const SHIPPED: [(&str, &str); 10] = [
     (
         "car-racing-dream-frmdn",
         include_str!("../../../agents/car-racing-dream-frmdn.toml"),
+    ),
+    (
+        "car-racing-dream-expert",
+        include_str!("../../../agents/car-racing-dream-expert.toml"),
+    ),
+    (
+        "car-racing-state",
+        include_str!("../../../agents/car-racing-state.toml"),
     ),
     (
         "likelihood",
@@ -231,7 +239,7 @@ mod tests {
 
     /// SHA-256 of the resolved presets: runs that were begun are compared with them key by key,
     /// and the text is what `run.toml` holds.
-    const RESOLVED: [(&str, &str); 10] = [
+    const RESOLVED: [(&str, &str); 12] = [
         (
             "tiny",
             "1104b12cf49bb0a6ac5f43217e90514f4b490c59b32323097af4525dbee7cd0b",
@@ -267,6 +275,14 @@ mod tests {
         (
             "car-racing-dream-frmdn",
             "338f4430aa48829bac70ade163f344abdf1223e9e813083784cb74b4bd9e3a93",
+        ),
+        (
+            "car-racing-dream-expert",
+            "843bf86a7e7f73b7a0519055f387b08160319faf3624ef183a82b4ec132e89d5",
+        ),
+        (
+            "car-racing-state",
+            "fa799edcf57291627663bb0aac464f72658fe01bafbf0706c54ed9f2368b570a",
         ),
         (
             "likelihood",

@@ -90,6 +90,26 @@ pub fn fit_last(
     regress(folder, &world.spec()?, &chosen, &imitated, model, whitening)
 }
 
+/// The same for the recorded actions of the experts among the drivers of the data; `None` where there
+/// is none.
+pub fn fit_experts(
+    folder: &RunFolder,
+    world: &World,
+    model: &ActingModel,
+    whitening: &Whitening,
+) -> Result<Option<(Vec<f64>, f64)>> {
+    let (collect, imitated) = (&folder.preset().collect, Imitated::Recorded);
+    let is_chosen = |&i: &usize| imitated.drove(&collect.policies()[collect.driver(i)]);
+    let chosen: Vec<usize> = training_indices(collect.driven())
+        .filter(is_chosen)
+        .take(EPISODES)
+        .collect();
+    if chosen.is_empty() {
+        return Ok(None);
+    }
+    regress(folder, &world.spec()?, &chosen, &imitated, model, whitening).map(Some)
+}
+
 /// The regression on the episodes `chosen`.
 fn regress(
     folder: &RunFolder,

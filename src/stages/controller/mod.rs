@@ -181,39 +181,39 @@ fn failed(e: CmaError) -> RunError {
     RunError::Failed(format!("controller: {e}"))
 }
 
-/// What can be had without the evolution: the controller that it began at, if that was fitted to what
-/// others did; of an evolution in dreams the ridge regression onto what the candidates did that drove
-/// the last real episodes.
+/// What can be had without the evolution, each with its key in the evaluation: the controller that it
+/// began at, if that was fitted to what others did; of an evolution in dreams the ridge regressions
+/// onto what the candidates did that drove the last real episodes, and onto what experts did that are
+/// among the drivers of the data.
 ///
 /// # Errors
 /// If the state of the evolution is damaged or of another model, or an episode cannot be read.
-pub(super) fn clone(
+pub(super) fn clones(
     folder: &RunFolder,
     world: &World,
     model: &ActingModel,
-) -> Result<Option<Controller>> {
-    let config = &folder.preset().controller;
-    if let Some(dreams) = &config.dreams {
-        let Some(state) = Evolution::load(folder)? else {
-            return Ok(None);
-        };
-        let folder = folder.in_round(state.round(config));
-        if folder.preset().collect.own == 0 {
-            return Ok(None);
-        }
-        let whitening = &state.whitening;
-        let (x, _) = fit::fit_last(&folder, world, model, whitening, dreams.episodes)?;
-        return Ok(Some(state.controller(model.actions.width(), &x)));
-    }
-    if config.start == ControllerStart::Origin {
-        return Ok(None);
-    }
+) -> Result<Vec<(&'static str, Controller)>> {
+    let (config, mut clones) = (&folder.preset().controller, Vec::new());
     let Some(state) = Evolution::load(folder)? else {
-        return Ok(None);
+        return Ok(clones);
     };
     let actions = model.actions.width();
     state.check(folder, model.features(), actions)?;
-    Ok(Some(state.controller(actions, &state.origin)))
+    let Some(dreams) = &config.dreams else {
+        if config.start != ControllerStart::Origin {
+            clones.push(("clone", state.controller(actions, &state.origin)));
+        }
+        return Ok(clones);
+    };
+    let (folder, whitening) = (folder.in_round(state.round(config)), &state.whitening);
+    if folder.preset().collect.own > 0 {
+        let (x, _) = fit::fit_last(&folder, world, model, whitening, dreams.episodes)?;
+        clones.push(("clone", state.controller(actions, &x)));
+    }
+    if let Some((x, _)) = fit::fit_experts(&folder, world, model, whitening)? {
+        clones.push(("experts_clone", state.controller(actions, &x)));
+    }
+    Ok(clones)
 }
 
 /// The candidates of the next generation of the evolution in `folder`, with the V and M that it is for.
