@@ -86,6 +86,26 @@ impl CmaEs {
         Ok(())
     }
 
+    /// The same search around `x`: step size and covariance stay, the paths, which led elsewhere, begin
+    /// anew.
+    ///
+    /// # Errors
+    /// If `x` has another dimension, or a number that is not finite.
+    pub fn moved_to(mut self, x: &[f64]) -> Result<Self, CmaError> {
+        let (expected, found) = (self.state.mean.len(), x.len());
+        if found != expected || x.iter().any(|x| !x.is_finite()) {
+            return Err(CmaError::Start {
+                expected,
+                found,
+                generation: self.state.generation,
+            });
+        }
+        self.state.mean.copy_from_slice(x);
+        self.state.path_sigma.fill(0.0);
+        self.state.path_c.fill(0.0);
+        Ok(self)
+    }
+
     /// The same search with generations of `population` candidates, which move the mean by
     /// `recombination`, from the next one on.
     pub fn with_generations(

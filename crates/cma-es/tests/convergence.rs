@@ -470,3 +470,40 @@ fn all_candidates_see_a_slope_twice_as_well_as_the_better_half() {
         );
     }
 }
+
+/// Around another mean the search has the steps that it had, and finds the minimum from there too.
+#[test]
+fn a_search_that_is_moved_keeps_its_steps() {
+    for covariance in [Covariance::Full, Covariance::Separable] {
+        let mut es = CmaEs::new(CmaEsConfig {
+            dimension: 4,
+            population: None,
+            sigma0: 0.5,
+            covariance,
+            recombination: Recombination::BetterHalf,
+            seed: 3,
+        })
+        .unwrap();
+        let told = |es: &mut CmaEs| {
+            let losses: Vec<f64> = es.ask().iter().map(|x| sphere(x)).collect();
+            es.tell(&losses).unwrap();
+        };
+        (0..20).for_each(|_| told(&mut es));
+        let to = [3.0, -2.0, 1.0, 5.0];
+        let mut moved = es.clone().moved_to(&to).unwrap();
+        for (a, b) in es.ask().iter().zip(moved.ask()) {
+            for i in 0..4 {
+                let steps = [a[i] - es.mean()[i], b[i] - to[i]];
+                assert!((steps[0] - steps[1]).abs() < 1e-12, "{covariance:?}");
+            }
+        }
+        (0..200).for_each(|_| told(&mut moved));
+        assert!(sphere(moved.mean()) < 1e-6, "{covariance:?}");
+        for wrong in [&to[..3], &[f64::NAN; 4]] {
+            assert!(matches!(
+                es.clone().moved_to(wrong),
+                Err(CmaError::Start { expected: 4, .. })
+            ));
+        }
+    }
+}

@@ -181,6 +181,7 @@ impl Preset {
         }
         not_negative(&key("price"), dreams.price)?;
         below_one(&key("dropout"), dreams.dropout)?;
+        not_negative(&key("back"), dreams.back)?;
         let c = &self.controller;
         if c.finalists > 1 {
             at_least(&key("choice_tracks"), dreams.choice_seeds as u64, 1)?;

@@ -179,6 +179,11 @@ pub struct DreamsConfig {
     /// Share of what M learns there, and of what dreams begin with, that is of the rounds' own
     /// episodes.
     pub own: f64,
+    /// Where candidates drove worse in a round's real episodes than those of the best round so far, by
+    /// more than so many points, the search goes back to that round's mean; M keeps what it learned.
+    /// 0: never.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub back: f64,
     /// Probability that a unit of h is hidden from M's predictions, for the whole of a dream; M's own
     /// dropout if it was trained with one. 0: none is.
     #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]

@@ -304,11 +304,32 @@ impl Evolution {
         best
     }
 
-    /// Candidates around the last mean came to `score` in the real episodes of a round of dreams.
-    pub(super) fn record_round(&mut self, score: f64) {
-        if let Some(last) = self.finalists.first_mut() {
-            (last.score, last.driven) = (score, true);
+    /// Candidates around the last mean came to `score` in the real episodes of a round of dreams. Whether
+    /// that is new.
+    pub(super) fn record_round(&mut self, score: f64) -> bool {
+        let Some(last) = self.finalists.first_mut().filter(|last| !last.driven) else {
+            return false;
+        };
+        (last.score, last.driven) = (score, true);
+        true
+    }
+
+    /// Goes back to the mean whose candidates drove best, if the last ones drove worse by more than
+    /// `most` points. Returns its generation and its score.
+    pub(super) fn go_back(
+        &mut self,
+        most: f64,
+    ) -> std::result::Result<Option<(u64, f64)>, CmaError> {
+        let driven = self.finalists.iter().filter(|f| f.driven);
+        let best = driven.max_by(|a, b| a.score.total_cmp(&b.score));
+        let Some((best, last)) = best.zip(self.finalists.first()) else {
+            return Ok(None);
+        };
+        if most == 0.0 || best.score - last.score <= most {
+            return Ok(None);
         }
+        self.optimiser = self.optimiser.clone().moved_to(&best.x)?;
+        Ok(Some((best.generation, best.score)))
     }
 
     /// Best score on the selection tracks and its generation; in dreams those of the last one.

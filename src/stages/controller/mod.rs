@@ -21,13 +21,13 @@ use crate::{
     pictures::{Series, plot_curves},
     rollout::{ActingModel, DriveOptions, Driver, Job, Outcome, StartPoint, spearman},
     run::{
-        ControllerInputs, ControllerOutputs, ControllerStart, Metrics, Preset, Recovery, Result,
-        RunError, RunFolder,
+        ControllerInputs, ControllerOutputs, ControllerStart, DreamsConfig, Metrics, Preset,
+        Recovery, Result, RunError, RunFolder,
     },
     worlds::World,
 };
 use frmdn_cma_es::CmaError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use choice::choose;
 
@@ -250,13 +250,42 @@ pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> 
         return Ok(());
     };
     let path = folder.path("controller/rounds.jsonl");
-    let lines = Metrics::read(&path)?;
-    if lines.iter().any(|line| line["round"] == number) {
-        return Ok(());
+    let is_line = |line: &&Value| line["round"] == number;
+    if !Metrics::read(&path)?.iter().any(|line| is_line(&line)) {
+        let line = set_beside(folder, number, config, context)?;
+        Metrics::resume(&path, "round", number - 1)?.append(&line)?;
     }
+    // What the search takes from it is read from the line, so that it is the same after a kill.
+    let lines = Metrics::read(&path)?;
+    let real = lines
+        .iter()
+        .find(is_line)
+        .and_then(|line| line["real"].as_f64());
+    let Some((mut state, real)) = Evolution::load(folder)?.zip(real) else {
+        return Ok(());
+    };
+    if state.generation == number * config.round && state.record_round(real) {
+        if let Some((generation, best)) = state.go_back(config.back).map_err(failed)? {
+            context.report.say(&format!(
+                "round {number}: C goes back to the mean of generation {generation}, whose \
+                 candidates came to {best:.1}"
+            ));
+        }
+        state.save(folder)?;
+    }
+    Ok(())
+}
+
+/// The line of round `number`: what its candidates dreamt and really came to.
+fn set_beside(
+    folder: &RunFolder,
+    number: u64,
+    config: &DreamsConfig,
+    context: &Context<'_>,
+) -> Result<Value> {
+    let preset = folder.preset();
     let world = context.world(&preset.environment)?;
-    let (model, mut state) = evolution(folder, &world)?;
-    let candidates = state.candidates(model.actions.width());
+    let (model, candidates) = candidates(folder, &world)?;
     let dreams = Dreams::new(folder, config, &model)?;
     let all = preset.collect.episodes;
     // A real episode has a limit of its own.
@@ -267,16 +296,13 @@ pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> 
     let of = |side: usize| pairs.iter().map(|pair| pair[side]).sum::<f64>() / pairs.len() as f64;
     let (dreamt, real, correlation) = (of(0), of(1), spearman(&pairs));
     context.report.say(&format!(
-        "round {number}: in the first {} steps the candidates dreamt {dreamt:.1} and really came to \
-         {real:.1} (rank correlation {correlation:.2}); {frames} real frames so far",
-        steps
+        "round {number}: in the first {steps} steps the candidates dreamt {dreamt:.1} and really \
+         came to {real:.1} (rank correlation {correlation:.2}); {frames} real frames so far"
     ));
-    // The line last: it says that all is done.
-    state.record_round(real);
-    state.save(folder)?;
-    let line = json!({ "round": number, "dreamt": dreamt, "real": real,
-        "rank_correlation": correlation, "frames": frames });
-    Metrics::resume(&path, "round", number - 1)?.append(&line)
+    Ok(
+        json!({ "round": number, "dreamt": dreamt, "real": real, "steps": steps,
+        "rank_correlation": correlation, "frames": frames }),
+    )
 }
 
 /// Real frames of the first `episodes` episodes, and of the hold tests that M had to pass.
