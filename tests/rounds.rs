@@ -140,6 +140,7 @@ fn dreaming(dir: &Path) -> String {
         rate: 0.1,
         own: 0.5,
         dropout: 0.1,
+        unpaid: 5,
         back: 1e-9,
         choice_seeds: 1,
     });

@@ -170,10 +170,10 @@ impl Rows {
             .zip(read(self.alive));
         columns
             .map(|((reward, steps), alive)| DreamOutcome {
-                price: 0.0,
                 reward: f64::from(reward),
                 steps: steps as u32,
                 ended: alive < 0.5,
+                ..DreamOutcome::default()
             })
             .collect()
     }

@@ -103,12 +103,33 @@ pub struct DreamConfig {
 pub struct DreamOutcome {
     /// Sum of the predicted rewards.
     pub reward: f64,
-    /// Sum of what its actions cost ([`Price`]).
+    /// Sum of what its actions cost ([`Price`]), and of what it is charged where it is given up.
     pub price: f64,
     /// Number of steps.
     pub steps: u32,
     /// Whether the memory ended it.
     pub ended: bool,
+    /// Whether it was given up.
+    pub given_up: bool,
+}
+
+/// What an evolution asks of dreams beside their rewards.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules<'a> {
+    /// What actions cost.
+    pub price: Option<&'a Price>,
+    /// When a dream is given up.
+    pub give_up: Option<GiveUp>,
+}
+
+/// A dream in which nothing was paid for some steps ends, as real episodes do that are given up: what
+/// comes later was never shown to the memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GiveUp {
+    /// Steps with a reward of 0 or less, one after the other.
+    pub after: u32,
+    /// Charged for each step that remains, points.
+    pub cost: f64,
 }
 
 /// Lets each of `controllers` drive from each of `starts`; the outcomes are `[controllers,
@@ -126,18 +147,25 @@ pub fn dream(
     starts: &[Start],
     config: DreamConfig,
 ) -> Result<Vec<DreamOutcome>, NoPrediction> {
-    dream_at(None, memory, actions, controllers, starts, config)
+    dream_by(
+        Rules::default(),
+        memory,
+        actions,
+        controllers,
+        starts,
+        config,
+    )
 }
 
-/// The same, and actions have their `price`.
+/// The same by `rules`.
 ///
 /// # Errors
 /// If the memory predicts nothing.
 ///
 /// # Panics
 /// If a start's or a controller's sizes disagree with the memory.
-pub fn dream_at(
-    price: Option<&Price>,
+pub fn dream_by(
+    rules: Rules<'_>,
     memory: &dyn Memory,
     actions: &Actions,
     controllers: &[&Controller],
@@ -150,7 +178,7 @@ pub fn dream_at(
         controllers,
         starts,
         config,
-        price,
+        rules,
     };
     let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
     // Batches of equal size, so that no thread is idle while another has several left.
@@ -188,7 +216,7 @@ pub fn dream_actions(
         controllers,
         starts,
         config,
-        price: None,
+        rules: Rules::default(),
     };
     let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
     let mut taken = vec![Vec::new(); dreams.len()];
@@ -346,7 +374,7 @@ struct Dreams<'a> {
     controllers: &'a [&'a Controller],
     starts: &'a [Start],
     config: DreamConfig,
-    price: Option<&'a Price>,
+    rules: Rules<'a>,
 }
 
 /// Buffers of one thread. Row i belongs to `running[i]`.
@@ -362,6 +390,8 @@ struct RunningDream {
     /// Its number in [`Dreams`].
     number: usize,
     outcome: DreamOutcome,
+    /// Steps since something was paid.
+    unpaid: u32,
 }
 
 impl Dreams<'_> {
@@ -425,6 +455,7 @@ impl Buffers {
         self.running.extend(numbers.map(|number| RunningDream {
             number,
             outcome: DreamOutcome::default(),
+            unpaid: 0,
         }));
     }
 
@@ -437,7 +468,7 @@ impl Buffers {
             let chances = dreams.start(dream.number).chances;
             controller.draw(dreams.config.seed ^ chances, step.into(), action);
             dreams.actions.squash(action);
-            dream.outcome.price += dreams.price.map_or(0.0, |price| price.at(action));
+            dream.outcome.price += dreams.rules.price.map_or(0.0, |price| price.at(action));
         }
         let running = self.running.iter();
         (self.rows).draw(running.map(|dream| dreams.rng(dream.number, step)));
@@ -448,11 +479,22 @@ impl Buffers {
         // From the last row down: a row that ends is replaced by the last one, which was already
         // counted in this pass.
         for i in (0..self.running.len()).rev() {
-            let outcome = &mut self.running[i].outcome;
-            outcome.reward += self.rows.reward(i);
+            let RunningDream {
+                outcome, unpaid, ..
+            } = &mut self.running[i];
+            let reward = self.rows.reward(i);
+            outcome.reward += reward;
             outcome.steps += 1;
             outcome.ended = dreams.config.ends && self.rows.ends(i);
-            if outcome.ended {
+            *unpaid = if reward > 0.0 { 0 } else { *unpaid + 1 };
+            if let Some(give_up) = dreams.rules.give_up
+                && *unpaid >= give_up.after
+                && !outcome.ended
+            {
+                outcome.given_up = true;
+                outcome.price += give_up.cost * f64::from(dreams.config.steps - outcome.steps);
+            }
+            if outcome.ended || outcome.given_up {
                 let dream = self.running.swap_remove(i);
                 store(dream.number, dream.outcome);
                 self.rows.remove(i);
@@ -654,7 +696,7 @@ mod tests {
                 reward,
                 price: 0.0,
                 steps: 40,
-                ended: false
+                ..DreamOutcome::default()
             }
         );
         // The same with its actions, the last of which is that of the last step.
@@ -671,6 +713,49 @@ mod tests {
             (got, 40 * 3, &action[..])
         );
         reward
+    }
+
+    /// Where nothing is paid a dream is given up, and charged what remains; where something is, not.
+    #[test]
+    fn a_dream_that_pays_nothing_is_given_up() {
+        let mut setup = setup(Variant::Rmdn);
+        for (reward, steps, price) in [(-0.5, 7, 3.3), (0.5, 40, 0.0)] {
+            for t in &mut setup.weights.0 {
+                match t.name.as_str() {
+                    "reward.weight" => t.value.fill(0.0),
+                    "reward.bias" => t.value.fill(reward),
+                    _ => {}
+                }
+            }
+            let memory = memory::load(&setup.config, LATENT, 3, &setup.weights).unwrap();
+            let rules = Rules {
+                price: None,
+                give_up: Some(GiveUp {
+                    after: 7,
+                    cost: 0.1,
+                }),
+            };
+            let (controllers, starts) = ([&setup.controllers[0]], &setup.starts[..2]);
+            let config = DreamConfig {
+                ends: false,
+                ..CONFIG
+            };
+            let actions = car_racing();
+            let dreams = dream_by(
+                rules,
+                memory.as_ref(),
+                &actions,
+                &controllers,
+                starts,
+                config,
+            );
+            for dream in dreams.unwrap() {
+                assert_eq!((dream.steps, dream.given_up), (steps, steps == 7));
+                let expected = f64::from(reward) * f64::from(steps);
+                assert!((dream.reward - expected).abs() < 1e-5, "{dream:?}");
+                assert!((dream.price - price).abs() < 1e-9, "{dream:?}");
+            }
+        }
     }
 
     #[test]

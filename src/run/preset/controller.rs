@@ -179,6 +179,10 @@ pub struct DreamsConfig {
     /// Share of what M learns there, and of what dreams begin with, that is of the rounds' own
     /// episodes.
     pub own: f64,
+    /// A dream ends after that many steps in which nothing is paid, and is charged the time that
+    /// remains, as real episodes of training are. 0: never.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub unpaid: u32,
     /// Where candidates drove worse in a round's real episodes than those of the best round so far, by
     /// more than so many points, the search goes back to that round's mean; M keeps what it learned.
     /// 0: never.

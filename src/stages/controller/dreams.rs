@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::{
     controller::Controller,
-    dream::{DreamConfig, Price, Start, dream_at},
+    dream::{DreamConfig, DreamOutcome, GiveUp, Price, Rules, Start, dream_by},
     memory::Scratch,
     rollout::{ActingModel, Outcome},
     run::{DreamsConfig, EpisodeStore, LatentEpisode, Result, RunError, RunFolder},
@@ -34,6 +34,8 @@ pub(super) struct Dreams<'a> {
     /// The same for tests.
     held_out: Episodes,
     price: Price,
+    /// What a step without progress costs in the environment, points.
+    stall_cost: f64,
     /// Mean rewards of [`SPAN`] steps: the lowest quarter of them ends at the first, the lower half at
     /// the second.
     quartiles: [f32; 2],
@@ -71,10 +73,13 @@ enum Place {
 }
 
 impl<'a> Dreams<'a> {
+    /// Dreams of `model`, which are entered in the episodes of `folder`; in its environment a step
+    /// without progress costs `stall_cost` points.
     pub fn new(
         folder: &RunFolder,
         config: &'a DreamsConfig,
         model: &'a ActingModel,
+        stall_cost: f64,
     ) -> Result<Self> {
         let collect = &folder.preset().collect;
         let driven = collect.driven();
@@ -99,6 +104,7 @@ impl<'a> Dreams<'a> {
             training,
             held_out: Episodes::new(held_out, driven),
             price: Price::of(&model.actions, config.price, &actions),
+            stall_cost,
             quartiles: [quartile(1), quartile(2)],
             ends,
             model,
@@ -106,24 +112,28 @@ impl<'a> Dreams<'a> {
     }
 
     /// What `candidates` come to in the first steps of a dream that begins where their own real episode
-    /// did, of `steps` steps at most, and what they really came to in as many; the candidates drove the
-    /// episodes `episodes` in turn.
+    /// did, of `steps` steps at most, and what they really came to in as many, each with whether it was
+    /// given up; the candidates drove the episodes `episodes` in turn.
     pub fn beside(
         &self,
         seed: u64,
         candidates: &[Controller],
         episodes: std::ops::Range<usize>,
         steps: u32,
-    ) -> Result<Vec<[f64; 2]>> {
+    ) -> Result<Vec<[(f64, bool); 2]>> {
         let both = episodes.into_par_iter().map(|index| {
             let episode = self.load(index)?;
             let memory = self.model.memory.as_ref();
             let start =
                 Start::in_episode(memory, &episode, 0, index as u64, &mut Scratch::default());
             let candidate = &candidates[index % candidates.len()];
-            let dreamt = self.dream(&[start], seed, &[candidate], steps)?;
+            // By the rule of the real episodes.
+            let after = self.config.give_up_after;
+            let dreamt = self.dream(&[start], seed, &[candidate], steps, after)?[0];
             let real = episode.rewards.iter().take(steps as usize);
-            Ok([dreamt[0][0].score, real.map(|&r| f64::from(r)).sum()])
+            let given_up = episode.steps() < steps as usize && !episode.terminated;
+            let real = real.map(|&r| f64::from(r)).sum();
+            Ok([(dreamt.reward, dreamt.given_up), (real, given_up)])
         });
         both.collect()
     }
@@ -150,16 +160,19 @@ impl<'a> Dreams<'a> {
     ) -> Result<Vec<Vec<Outcome>>> {
         let mut rng = stream(seed, "controller/dreams", &[generation]);
         let starts = self.starts(count, &mut rng, &self.training)?;
-        self.dream(&starts, rng.random(), candidates, self.config.horizon)
+        let (horizon, unpaid) = (self.config.horizon, self.config.unpaid);
+        let dreams = self.dream(&starts, rng.random(), candidates, horizon, unpaid)?;
+        let of_each = dreams.chunks(starts.len());
+        Ok(of_each.map(|dreams| outcomes(dreams)).collect())
     }
 
     /// Tests `controller` in dreams that are the same for all means of a round.
     pub fn test(&self, seed: u64, count: usize, controller: &Controller) -> Result<Vec<Outcome>> {
         let mut rng = stream(seed, "controller/dreams/test", &[]);
         let starts = self.starts(count, &mut rng, &self.held_out)?;
-        let horizon = self.config.horizon;
-        let mut outcomes = self.dream(&starts, rng.random(), &[controller], horizon)?;
-        Ok(outcomes.swap_remove(0))
+        let (horizon, unpaid) = (self.config.horizon, self.config.unpaid);
+        let dreams = self.dream(&starts, rng.random(), &[controller], horizon, unpaid)?;
+        Ok(outcomes(&dreams))
     }
 
     /// `count` states of `episodes`.
@@ -231,13 +244,16 @@ impl<'a> Dreams<'a> {
         is_last.then(|| rng.random_range(0..steps))
     }
 
+    /// The dreams of each of `controllers` from each of `starts`, of `steps` steps at most, given up after
+    /// `unpaid` steps in which nothing was paid; 0: never.
     fn dream(
         &self,
         starts: &[Start],
         seed: u64,
         controllers: &[&Controller],
         steps: u32,
-    ) -> Result<Vec<Vec<Outcome>>> {
+        unpaid: u32,
+    ) -> Result<Vec<DreamOutcome>> {
         let config = DreamConfig {
             steps,
             temperature: self.config.temperature as f32,
@@ -245,25 +261,26 @@ impl<'a> Dreams<'a> {
             ends: self.ends,
             dropout: self.config.dropout as f32,
         };
-        let (memory, actions) = (self.model.memory.as_ref(), &self.model.actions);
-        let dreams = dream_at(
-            Some(&self.price),
-            memory,
-            actions,
-            controllers,
-            starts,
-            config,
-        )
-        .map_err(|e| RunError::Failed(format!("controller: {e}")))?;
-        let outcome = |dream: &crate::dream::DreamOutcome| Outcome {
-            score: dream.reward,
-            fitness: dream.reward - dream.price,
-            steps: dream.steps,
-            ..Outcome::default()
+        let rules = Rules {
+            price: Some(&self.price),
+            give_up: (unpaid > 0).then_some(GiveUp {
+                after: unpaid,
+                cost: self.stall_cost,
+            }),
         };
-        let dreams = dreams.chunks(starts.len());
-        Ok(dreams
-            .map(|dreams| dreams.iter().map(outcome).collect())
-            .collect())
+        let (memory, actions) = (self.model.memory.as_ref(), &self.model.actions);
+        dream_by(rules, memory, actions, controllers, starts, config)
+            .map_err(|e| RunError::Failed(format!("controller: {e}")))
     }
+}
+
+/// The dreams of one controller as episodes.
+fn outcomes(dreams: &[DreamOutcome]) -> Vec<Outcome> {
+    let outcome = |dream: &DreamOutcome| Outcome {
+        score: dream.reward,
+        fitness: dream.reward - dream.price,
+        steps: dream.steps,
+        ..Outcome::default()
+    };
+    dreams.iter().map(outcome).collect()
 }

@@ -92,7 +92,7 @@ pub fn controller(folder: &RunFolder, context: &Context<'_>, is_last: bool) -> R
     };
     let evaluator = match &config.dreams {
         Some(dreams) => CandidateEvaluator {
-            dreams: Some(Dreams::new(folder, dreams, &model)?),
+            dreams: Some(Dreams::new(folder, dreams, &model, stall_cost(&world)?)?),
             ..evaluator
         },
         None => evaluator,
@@ -286,23 +286,37 @@ fn set_beside(
     let preset = folder.preset();
     let world = context.world(&preset.environment)?;
     let (model, candidates) = candidates(folder, &world)?;
-    let dreams = Dreams::new(folder, config, &model)?;
+    let dreams = Dreams::new(folder, config, &model, stall_cost(&world)?)?;
     let all = preset.collect.episodes;
     // A real episode has a limit of its own.
     let steps = config.horizon.min(preset.collect.steps as u32);
     let episodes = all - config.episodes..all;
     let pairs = dreams.beside(preset.seed, &candidates, episodes, steps)?;
     let frames = recorded_frames(folder, &dreams, all)?;
-    let of = |side: usize| pairs.iter().map(|pair| pair[side]).sum::<f64>() / pairs.len() as f64;
-    let (dreamt, real, correlation) = (of(0), of(1), spearman(&pairs));
+    let mean = |of: &dyn Fn(&[(f64, bool); 2]) -> f64| {
+        pairs.iter().map(of).sum::<f64>() / pairs.len() as f64
+    };
+    let [dreamt, real] = [0, 1].map(|side| mean(&|pair| pair[side].0));
+    let lost = [0, 1].map(|side| mean(&|pair| f64::from(u8::from(pair[side].1))));
+    let scores: Vec<[f64; 2]> = pairs.iter().map(|pair| pair.map(|one| one.0)).collect();
+    let correlation = spearman(&scores);
     context.report.say(&format!(
         "round {number}: in the first {steps} steps the candidates dreamt {dreamt:.1} and really \
-         came to {real:.1} (rank correlation {correlation:.2}); {frames} real frames so far"
+         came to {real:.1} (rank correlation {correlation:.2}), and were given up in {:.0} and \
+         {:.0} %; {frames} real frames so far",
+        100.0 * lost[0],
+        100.0 * lost[1]
     ));
     Ok(
         json!({ "round": number, "dreamt": dreamt, "real": real, "steps": steps,
+        "given_up": lost,
         "rank_correlation": correlation, "frames": frames }),
     )
+}
+
+/// What a step without progress costs in `world`, points.
+fn stall_cost(world: &World) -> Result<f64> {
+    Ok(world.spec()?.stall_cost.unwrap_or(0.0))
 }
 
 /// Real frames of the first `episodes` episodes, and of the hold tests that M had to pass.
