@@ -58,7 +58,7 @@ pub fn outcomes(
 }
 
 /// Evaluates the controller of the run on the first test tracks, a random policy on the same, and
-/// what can be had without the evolution ([`controller::clones`]), and films a drive.
+/// what can be had without the evolution (`controller::clones`), and films a drive.
 pub fn evaluate(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
     let summary = folder.path("evaluation/summary.json");
     let preset = folder.preset();

@@ -43,6 +43,13 @@ pub(super) struct Dreams<'a> {
     ends: bool,
 }
 
+/// What a candidate came to in the first steps of an episode, dreamt or real.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    pub reward: f64,
+    pub given_up: bool,
+}
+
 /// Those of the data's drivers, and the rounds' own.
 struct Episodes {
     driven: Vec<usize>,
@@ -120,7 +127,7 @@ impl<'a> Dreams<'a> {
         candidates: &[Controller],
         episodes: std::ops::Range<usize>,
         steps: u32,
-    ) -> Result<Vec<[(f64, bool); 2]>> {
+    ) -> Result<Vec<[Came; 2]>> {
         let both = episodes.into_par_iter().map(|index| {
             let episode = self.load(index)?;
             let memory = self.model.memory.as_ref();
@@ -132,8 +139,12 @@ impl<'a> Dreams<'a> {
             let dreamt = self.dream(&[start], seed, &[candidate], steps, after)?[0];
             let real = episode.rewards.iter().take(steps as usize);
             let given_up = episode.steps() < steps as usize && !episode.terminated;
-            let real = real.map(|&r| f64::from(r)).sum();
-            Ok([(dreamt.reward, dreamt.given_up), (real, given_up)])
+            let dreamt = Came {
+                reward: dreamt.reward,
+                given_up: dreamt.given_up,
+            };
+            let reward = real.map(|&r| f64::from(r)).sum();
+            Ok([dreamt, Came { reward, given_up }])
         });
         both.collect()
     }
@@ -163,7 +174,7 @@ impl<'a> Dreams<'a> {
         let (horizon, unpaid) = (self.config.horizon, self.config.unpaid);
         let dreams = self.dream(&starts, rng.random(), candidates, horizon, unpaid)?;
         let of_each = dreams.chunks(starts.len());
-        Ok(of_each.map(|dreams| outcomes(dreams)).collect())
+        Ok(of_each.map(outcomes).collect())
     }
 
     /// Tests `controller` in dreams that are the same for all means of a round.

@@ -293,12 +293,19 @@ fn set_beside(
     let episodes = all - config.episodes..all;
     let pairs = dreams.beside(preset.seed, &candidates, episodes, steps)?;
     let frames = recorded_frames(folder, &dreams, all)?;
-    let mean = |of: &dyn Fn(&[(f64, bool); 2]) -> f64| {
-        pairs.iter().map(of).sum::<f64>() / pairs.len() as f64
-    };
-    let [dreamt, real] = [0, 1].map(|side| mean(&|pair| pair[side].0));
-    let lost = [0, 1].map(|side| mean(&|pair| f64::from(u8::from(pair[side].1))));
-    let scores: Vec<[f64; 2]> = pairs.iter().map(|pair| pair.map(|one| one.0)).collect();
+    let count = pairs.len() as f64;
+    let (mut sums, mut lost) = ([0.0; 2], [0.0; 2]);
+    for pair in &pairs {
+        for (side, came) in pair.iter().enumerate() {
+            sums[side] += came.reward;
+            lost[side] += f64::from(u8::from(came.given_up));
+        }
+    }
+    let ([dreamt, real], lost) = (sums.map(|sum| sum / count), lost.map(|lost| lost / count));
+    let scores: Vec<[f64; 2]> = pairs
+        .iter()
+        .map(|pair| pair.map(|one| one.reward))
+        .collect();
     let correlation = spearman(&scores);
     context.report.say(&format!(
         "round {number}: in the first {steps} steps the candidates dreamt {dreamt:.1} and really \
