@@ -379,7 +379,7 @@ fn holds(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         args.states,
         config.first_seed
     );
-    out!("{}", windows(&tests, |test| &test.reward, 1.0));
+    out!("{}", windows(&tests, |test| &test.reward, (1.0, 2)));
     for (i, shown) in tests[0].shown.iter().enumerate() {
         out!("\n{}:\n", asked(shown));
         out!(
@@ -413,7 +413,7 @@ fn beside(measured: &Against) -> String {
         .collect();
     let mut text = format!(
         "The agent's controller drives on from the same states; reward a step:\n\n{}\n",
-        windows(&tests, |test| &test.reward, 1.0)
+        windows(&tests, |test| &test.reward, (1.0, 2))
     );
     for (i, shown) in tests[0].shown.iter().enumerate() {
         text.push_str(&format!(
@@ -452,20 +452,24 @@ fn asked(shown: &Shown) -> String {
     }
 }
 
-/// In how large a number a gauge's value is shown.
-fn unit(shown: &Shown) -> f64 {
-    if shown.is_share { 100.0 } else { 1.0 }
+/// Unit and digits in which a gauge's value is shown.
+fn unit(shown: &Shown) -> (f64, usize) {
+    if shown.is_share { (100.0, 2) } else { (1.0, 5) }
 }
 
-/// A row for each action and part of the steps; `factor` is the unit.
-fn windows(tests: &[HoldTest], of: impl Fn(&HoldTest) -> &[Window], factor: f64) -> String {
+/// A row for each action and part of the steps, in a unit and with so many digits.
+fn windows(
+    tests: &[HoldTest],
+    of: impl Fn(&HoldTest) -> &[Window],
+    (factor, digits): (f64, usize),
+) -> String {
     let mut rows = Vec::new();
     for test in tests {
         for window in of(test) {
             let figure = |summary: &Summary| {
                 let [mean, low, high] =
                     [summary.mean, summary.ci95[0], summary.ci95[1]].map(|x| factor * x);
-                format!("{mean:.2} [{low:.2}, {high:.2}]")
+                format!("{mean:.digits$} [{low:.digits$}, {high:.digits$}]")
             };
             let [from, to] = window.steps;
             let figures = [&window.real, &window.dreamt, &window.difference].map(figure);

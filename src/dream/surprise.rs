@@ -127,9 +127,8 @@ struct Episode {
 /// The agent drives in the unaltered world. What it did is then repeated in the altered ones, which
 /// its memory sees from step `before` on. Where that takes another course in any of the episodes,
 /// the perturbation changes what actions do. Then the agent drives anew in all of them, in a world
-/// that is altered from step `before` on (the option `perturb_from`), and its memory sees what it
-/// meets there. A perturbation of that kind is left out where the world does not have this option,
-/// and where it counts steps before the episode too (the wrapper `noops`).
+/// that is altered from step `before` on, and its memory sees what it meets there. A perturbation of
+/// that kind is left out where the world cannot be altered later ([`World::altered_from`]).
 ///
 /// # Errors
 /// If the world has no perturbations, no episode is long enough, the memory has no density, or a
@@ -200,7 +199,7 @@ pub fn alarms(
         let is_driven = repeated.is_none();
         let pairs = match repeated {
             Some(pairs) => pairs,
-            None => match altered_later(world, altered, &open, config)? {
+            None => match world.altered_from(altered, config.before) {
                 Some(later) => drive_anew(pilot, [world, &later], &episodes, config, stop)?,
                 None => continue,
             },
@@ -225,41 +224,6 @@ pub fn alarms(
         });
     }
     Ok(Some(alarms))
-}
-
-/// `world`, altered by the perturbation `name` in the agent's step `before` and all after it.
-/// `None` where it does not have the option, or nobody can say which of its own steps that is.
-fn altered_later(
-    world: &World,
-    name: &str,
-    open: impl Fn(&str) -> Result<World>,
-    config: AlarmConfig,
-) -> Result<Option<World>> {
-    // The option counts the environment's own steps: with `noops`, those before an episode too, as
-    // many as its seed says; and with `skip`, all that are one of the agent's.
-    let is = |option: &str, wrapper: &str| option.split('=').next() == Some(wrapper);
-    let options: Vec<&str> = world.name().split(',').collect();
-    if options.iter().any(|option| is(option, "noops")) {
-        return Ok(None);
-    }
-    let bare: Vec<&str> = (options.iter().copied())
-        .filter(|option| !is(option, "skip"))
-        .collect();
-    let frames = match bare.len() == options.len() {
-        true => 1,
-        false => {
-            let bare = open(&bare.join(","))?.spec()?;
-            (bare.steps_per_second / world.spec()?.steps_per_second).round() as u32
-        }
-    };
-    let first = frames * config.before.saturating_sub(1) + 1;
-    let later = open(&format!(
-        "{},perturb={name},perturb_from={first}",
-        world.name()
-    ));
-    // Most kinds of environments refuse an option that they do not have at once; those behind the
-    // bridge when they are first asked something.
-    Ok(later.ok().filter(|later| later.spec().is_ok()))
 }
 
 /// The agent drives in the second one of `worlds`, which is altered from step `before` on; the
@@ -402,7 +366,6 @@ fn area(pairs: &[[f64; 2]]) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worlds::Bridge;
 
     #[test]
     fn surprise_is_above_the_mean_of_what_came_before() {
@@ -411,37 +374,6 @@ mod tests {
             [4.0, 6.0, 8.0, 5.0].map(|nats| surprise.of(nats)),
             [0.0, 2.0, 3.0, -1.0]
         );
-    }
-
-    #[test]
-    fn a_world_is_altered_in_the_agents_step_if_it_can_be() {
-        let open = |name: &str| Ok(World::open(name, &Bridge::default())?);
-        let config = AlarmConfig {
-            first_seed: 0,
-            episodes: 2,
-            before: 100,
-            within: 20,
-        };
-        for (name, by, wanted) in [
-            ("car-racing", "tyre", Some("perturb=tyre,perturb_from=100")),
-            // The frames of step 100 are those from 397 to 400.
-            (
-                "car-racing,skip=4max,rule=v4",
-                "throttle",
-                Some("perturb=throttle,perturb_from=397"),
-            ),
-            ("car-racing,noops=8", "tyre", None),
-            // It has this perturbation and not the option.
-            ("homebrew", "noise", None),
-        ] {
-            let altered = altered_later(&open(name).unwrap(), by, open, config).unwrap();
-            let wanted = wanted.map(|options| format!("{name},{options}"));
-            assert_eq!(
-                altered.map(|world| world.name().to_owned()),
-                wanted,
-                "{name}"
-            );
-        }
     }
 
     /// Altered figures 1, 3, 5 against 0, 2, 1: 1 wins once and once half, 3 and 5 three times, of nine.

@@ -129,6 +129,16 @@ impl Maker for Native {
         })))
     }
 
+    fn altered_from(&self, name: &str, step: u32) -> Option<Arc<dyn Maker>> {
+        let found = Perturbation::ALL.into_iter().find(|p| p.name() == name);
+        let perturbation = found.filter(|_| self.0.perturbation.is_none())?;
+        Some(Arc::new(Self(CarRacingConfig {
+            perturbation: Some(perturbation),
+            perturbation_from: step,
+            ..self.0.clone()
+        })))
+    }
+
     fn gauges(&self) -> &'static [Gauge] {
         if self.0.observation == Observation::State {
             return &[Gauge {

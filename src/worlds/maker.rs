@@ -72,6 +72,13 @@ pub trait Maker: Send + Sync {
         }
     }
 
+    /// The same, altered by the perturbation `name` in step `step` of every episode and all after it, the
+    /// reset being step 0; nothing where that is not possible.
+    fn altered_from(&self, name: &str, step: u32) -> Option<Arc<dyn Maker>> {
+        let _ = (name, step);
+        None
+    }
+
     /// What can be told of what an agent sees alone, dreamt or real; nothing where nobody has said.
     fn gauges(&self) -> &'static [Gauge] {
         &[]

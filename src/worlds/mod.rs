@@ -246,6 +246,13 @@ impl World {
         Ok(Self::of(&self.name, maker))
     }
 
+    /// The same world, altered by the perturbation `name` in step `step` of its episodes and all after
+    /// it, see [`Maker::altered_from`].
+    pub fn altered_from(&self, name: &str, step: u32) -> Option<Self> {
+        let maker = self.maker.altered_from(name, step)?;
+        Some(Self::of(&format!("{} under {name}", self.name), maker))
+    }
+
     /// The name by which it was opened.
     pub fn name(&self) -> &str {
         &self.name

@@ -201,6 +201,21 @@ impl Maker for Wrapped {
         Some(self.wrapping.clone().around(maker))
     }
 
+    fn altered_from(&self, name: &str, step: u32) -> Option<Arc<dyn Maker>> {
+        // What is inside counts steps of its own.
+        let mut inner = step;
+        for wrapper in &self.wrapping.0 {
+            match *wrapper {
+                // Those before an episode too, as many as its seed says.
+                Wrapper::Noops(_) => return None,
+                Wrapper::Skip(frames, _) => inner = frames * inner.saturating_sub(1) + 1,
+                _ => {}
+            }
+        }
+        let maker = self.maker.altered_from(name, inner)?;
+        Some(self.wrapping.clone().around(maker))
+    }
+
     fn gauges(&self) -> &'static [Gauge] {
         self.maker.gauges()
     }
@@ -220,6 +235,31 @@ mod tests {
 
     use super::*;
     use crate::worlds::{Bridge, World};
+
+    #[test]
+    fn a_world_is_altered_in_the_agents_step_if_it_can_be() {
+        for (name, by, wanted) in [
+            ("car-racing", "tyre", Some("from step 100 on")),
+            // The frames of step 100 are those from 397 to 400.
+            (
+                "car-racing,skip=4max,rule=v4",
+                "throttle",
+                Some("from step 397 on"),
+            ),
+            ("car-racing,noops=8", "tyre", None),
+            ("car-racing,perturb=bars", "tyre", None),
+            ("car-racing", "flood", None),
+            ("homebrew", "noise", None),
+        ] {
+            let world = World::open(name, &Bridge::default()).unwrap();
+            let altered = world.altered_from(by, 100);
+            let rule = altered.map(|world| world.spec().unwrap().rule);
+            match wanted {
+                None => assert_eq!(rule, None, "{name}"),
+                Some(words) => assert!(rule.unwrap().contains(words), "{name}"),
+            }
+        }
+    }
 
     #[test]
     fn what_is_made_is_what_is_declared() {

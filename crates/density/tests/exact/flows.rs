@@ -7,7 +7,7 @@ use frmdn_density::{
 use frmdn_engine::random::{fill_normal, stream};
 
 use crate::{
-    FEATURES, config,
+    FEATURES, FORMS, config,
     equations::{determinant_any, reference_flow, wide},
     flow, masked, near, normal, random_params, variants,
 };
@@ -84,14 +84,7 @@ fn log_determinants_are_those_of_the_jacobians() {
 fn at_first_every_flow_is_the_identity() {
     let rows = 20;
     let (h, y) = (normal("h", rows * FEATURES), normal("y", rows * 4));
-    for form in [
-        Form::Factored,
-        Form::Diagonal,
-        Form::LowRank,
-        Form::Tied,
-        Form::LowRankCovariance,
-        Form::Full,
-    ] {
+    for form in FORMS {
         let plain = config(4, 3, form, 2, None);
         // The same seed gives the head of every variant the same start.
         let without = Density::new(plain, FEATURES, &plain.init(FEATURES, 7))

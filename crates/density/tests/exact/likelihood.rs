@@ -5,7 +5,7 @@ use frmdn_density::{Definition, Density, DensityConfig, FlowKind, Form, constant
 use frmdn_engine::{Params, random::stream};
 
 use crate::{
-    FEATURES, affine, config,
+    FEATURES, FORMS, affine, config,
     equations::{linear, reference, wide},
     flow, normal, random_params, variants,
 };
@@ -49,14 +49,7 @@ fn likelihoods_are_those_of_the_equations() {
 #[test]
 fn densities_integrate_to_one() {
     // One dimension without couplings (they need two), two with everything.
-    let one = [
-        Form::Factored,
-        Form::Diagonal,
-        Form::LowRank,
-        Form::Tied,
-        Form::LowRankCovariance,
-        Form::Full,
-    ];
+    let one = FORMS;
     let linear = flow(FlowKind::Linear, false);
     for c in one
         .map(|form| config(1, 3, form, 1, None))

@@ -5,7 +5,7 @@ use frmdn_density::{Definition, Density, DensityConfig, Form, SampleScratch, con
 use frmdn_engine::random::stream;
 
 use crate::{
-    FEATURES, affine, config,
+    FEATURES, FORMS, affine, config,
     equations::{linear, reference, wide},
     normal, random_params, variants,
 };
@@ -55,14 +55,7 @@ fn extreme_inputs_stay_finite() {
 /// log d beyond its limits counts as the limit, and has no gradient there.
 #[test]
 fn precisions_are_clamped() {
-    for form in [
-        Form::Factored,
-        Form::Diagonal,
-        Form::LowRank,
-        Form::Tied,
-        Form::LowRankCovariance,
-        Form::Full,
-    ] {
+    for form in FORMS {
         let c = config(2, 2, form, 1, None);
         for bias in [14.0, -14.0] {
             let mut params = random_params(&c);

@@ -16,6 +16,16 @@ use frmdn_engine::{
 
 const FEATURES: usize = 3;
 
+/// All forms.
+const FORMS: [Form; 6] = [
+    Form::Factored,
+    Form::Diagonal,
+    Form::LowRank,
+    Form::Tied,
+    Form::LowRankCovariance,
+    Form::Full,
+];
+
 fn config(
     dim: usize,
     components: usize,
