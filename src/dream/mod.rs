@@ -122,11 +122,13 @@ pub struct Rules<'a> {
     pub give_up: Option<GiveUp>,
 }
 
-/// A dream in which nothing was paid for some steps ends, as real episodes do that are given up: what
-/// comes later was never shown to the memory.
+/// A dream in which nothing was gained for some steps ends, as real episodes do that are given up: what
+/// comes later was never shown to the memory. The predicted reward is an expectation with errors of
+/// either sign around the little that a lost car gets, so single steps say nothing: what counts is
+/// whether the sum grows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GiveUp {
-    /// Steps with a reward of 0 or less, one after the other.
+    /// Steps since the rewards' sum was at its highest.
     pub after: u32,
     /// Charged for each step that remains, points.
     pub cost: f64,
@@ -390,7 +392,8 @@ struct RunningDream {
     /// Its number in [`Dreams`].
     number: usize,
     outcome: DreamOutcome,
-    /// Steps since something was paid.
+    /// The most that its rewards came to, and the steps since.
+    best: f64,
     unpaid: u32,
 }
 
@@ -455,6 +458,7 @@ impl Buffers {
         self.running.extend(numbers.map(|number| RunningDream {
             number,
             outcome: DreamOutcome::default(),
+            best: 0.0,
             unpaid: 0,
         }));
     }
@@ -480,13 +484,19 @@ impl Buffers {
         // counted in this pass.
         for i in (0..self.running.len()).rev() {
             let RunningDream {
-                outcome, unpaid, ..
+                outcome,
+                best,
+                unpaid,
+                ..
             } = &mut self.running[i];
-            let reward = self.rows.reward(i);
-            outcome.reward += reward;
+            outcome.reward += self.rows.reward(i);
             outcome.steps += 1;
             outcome.ended = dreams.config.ends && self.rows.ends(i);
-            *unpaid = if reward > 0.0 { 0 } else { *unpaid + 1 };
+            if outcome.reward > *best {
+                (*best, *unpaid) = (outcome.reward, 0);
+            } else {
+                *unpaid += 1;
+            }
             if let Some(give_up) = dreams.rules.give_up
                 && *unpaid >= give_up.after
                 && !outcome.ended
@@ -756,6 +766,55 @@ mod tests {
                 assert!((dream.price - price).abs() < 1e-9, "{dream:?}");
             }
         }
+    }
+
+    /// Rewards of either sign around a loss are no progress: a dream ends when their sum has not been
+    /// higher for as many steps, whatever a single step paid.
+    #[test]
+    fn a_dream_is_given_up_by_the_sum_of_its_rewards() {
+        const AFTER: usize = 6;
+        let mut setup = setup(Variant::Rmdn);
+        for t in &mut setup.weights.0 {
+            if t.name == "reward.weight" {
+                t.value.iter_mut().for_each(|w| *w *= 20.0);
+            }
+        }
+        let memory = memory::load(&setup.config, LATENT, 3, &setup.weights).unwrap();
+        let (actions, controllers) = (car_racing(), [&setup.controllers[0]]);
+        let run = |rules: Rules<'_>, steps: u32| {
+            let config = DreamConfig {
+                steps,
+                ends: false,
+                ..CONFIG
+            };
+            let memory = memory.as_ref();
+            dream_by(rules, memory, &actions, &controllers, &setup.starts, config).unwrap()
+        };
+        let sums: Vec<_> = (1..=40).map(|n| run(Rules::default(), n)).collect();
+        let give_up = GiveUp {
+            after: AFTER as u32,
+            cost: 0.0,
+        };
+        let rules = Rules {
+            price: None,
+            give_up: Some(give_up),
+        };
+        let mut paid_in_between = 0;
+        for (start, dream) in run(rules, 40).iter().enumerate() {
+            let sums: Vec<f64> = sums.iter().map(|dreams| dreams[start].reward).collect();
+            let end = (AFTER..=40).find(|&n| {
+                let last = n - AFTER;
+                let before = sums[..last].iter().copied().fold(0.0, f64::max);
+                sums[last..n].iter().all(|&sum| sum <= before)
+            });
+            assert_eq!(dream.steps as usize, end.unwrap_or(40));
+            assert_eq!(dream.given_up, end.is_some());
+            if let Some(n) = end {
+                let rose = |i: usize| i > 0 && sums[i] > sums[i - 1];
+                paid_in_between += usize::from((n - AFTER..n).any(rose));
+            }
+        }
+        assert!(paid_in_between > 0);
     }
 
     #[test]

@@ -179,7 +179,7 @@ pub struct DreamsConfig {
     /// Share of what M learns there, and of what dreams begin with, that is of the rounds' own
     /// episodes.
     pub own: f64,
-    /// A dream ends after that many steps in which nothing is paid, and is charged the time that
+    /// A dream ends that many steps after its reward was at its highest, and is charged the time that
     /// remains, as real episodes of training are. 0: never.
     #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub unpaid: u32,

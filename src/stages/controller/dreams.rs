@@ -256,7 +256,7 @@ impl<'a> Dreams<'a> {
     }
 
     /// The dreams of each of `controllers` from each of `starts`, of `steps` steps at most, given up after
-    /// `unpaid` steps in which nothing was paid; 0: never.
+    /// `unpaid` steps in which its reward did not grow; 0: never.
     fn dream(
         &self,
         starts: &[Start],
