@@ -28,9 +28,41 @@ fn every_option_of_a_memory_goes_through_the_whole_pipeline() {
         "memory.input_noise=0.1",
         "memory.model.loss.dropout=0.1",
         "memory.model.loss.scheduled_sampling=0.2",
+        "memory.model.reward_hidden=4",
+        "memory.auxiliary=speed",
+        "memory.model.loss.auxiliary_weight=1",
     ];
     goes_through("frmdn", &options, 3 * (32 + 16 + 1));
     goes_through("rmdn", &["memory.model.members=2"], 3 * (32 + 2 * 16 + 1));
+}
+
+/// What is to be learned beside must be measured, and have a weight.
+#[test]
+fn an_auxiliary_target_needs_its_measurement_and_its_weight() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |sets: &[&str]| {
+        let mut command = train(dir.path(), "1");
+        for set in sets {
+            command.args(["--set", set]);
+        }
+        common::error(&command.output().unwrap())
+    };
+    let name = "memory.auxiliary=speed";
+    let weight = "memory.model.loss.auxiliary_weight=1";
+    for (sets, words) in [
+        (vec![name], "set memory.model.loss.auxiliary_weight above 0"),
+        (vec![weight], "name the measurement"),
+        (
+            vec!["memory.auxiliary=height", weight],
+            "it measures tiles, track, lap finished, speed",
+        ),
+    ] {
+        let text = told(&sets);
+        assert!(
+            text.contains("memory.auxiliary") && text.contains(words),
+            "{text}"
+        );
+    }
 }
 
 /// Trains with the memory `variant`. `weights` is the number of weights that C must have.

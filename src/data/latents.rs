@@ -5,7 +5,9 @@ use frmdn_engine::random::{Pcg64, fill_normal};
 use super::Dataset;
 use crate::{
     memory::{Outcomes, SequenceBatch, posterior_entropy},
-    run::{EpisodeStore, Inputs, LatentEpisode, MemoryTraining, Result, RunFolder},
+    run::{
+        EpisodeStore, Inputs, LatentEpisode, MemoryTraining, Recovery, Result, RunError, RunFolder,
+    },
 };
 
 /// Episodes that the spread of latents is measured on.
@@ -23,8 +25,19 @@ pub struct Latents {
     inputs: Inputs,
     /// Standard deviation of the noise that is added to M's inputs; `None`: no noise.
     input_sd: Option<Vec<f32>>,
+    /// What is measured beside.
+    auxiliary: Option<Auxiliary>,
     /// Most steps of an episode.
     pub longest: usize,
+}
+
+/// A measurement that M learns to tell.
+#[derive(Clone)]
+struct Auxiliary {
+    name: String,
+    mean: f64,
+    /// Standard deviation.
+    sd: f64,
 }
 
 impl Latents {
@@ -43,6 +56,7 @@ impl Latents {
             sd: None,
             inputs: config.inputs,
             input_sd: None,
+            auxiliary: None,
             longest: folder.preset().collect.steps,
         };
         if config.noise > 0.0 || config.input_noise > 0.0 {
@@ -52,7 +66,33 @@ impl Latents {
             };
             (latents.sd, latents.input_sd) = (scaled(config.noise), scaled(config.input_noise));
         }
+        if !config.auxiliary.is_empty() {
+            latents.auxiliary = Some(latents.auxiliary(&config.auxiliary, training)?);
+        }
         Ok(latents)
+    }
+
+    /// The measurement `name`, with its spread in the episodes `training`.
+    fn auxiliary(&self, name: &str, training: &[usize]) -> Result<Auxiliary> {
+        let mut auxiliary = Auxiliary {
+            name: name.into(),
+            mean: 0.0,
+            sd: 1.0,
+        };
+        let mut values = Vec::new();
+        for &index in training.iter().take(SPREAD_EPISODES) {
+            let episode = self.load(index)?;
+            auxiliary.check(&episode)?;
+            values.extend(episode.measured.iter().map(|&v| f64::from(v)));
+        }
+        let n = values.len().max(1) as f64;
+        auxiliary.mean = values.iter().sum::<f64>() / n;
+        let squares = values.iter().map(|v| (v - auxiliary.mean).powi(2));
+        let sd = (squares.sum::<f64>() / n).sqrt();
+        if sd > 0.0 {
+            auxiliary.sd = sd;
+        }
+        Ok(auxiliary)
     }
 
     /// Standard deviation of each dimension of V's means.
@@ -99,6 +139,22 @@ impl Latents {
     }
 }
 
+impl Auxiliary {
+    /// Refuses an episode that was recorded without it.
+    fn check(&self, episode: &LatentEpisode) -> Result<()> {
+        if episode.measured.len() == episode.steps() {
+            return Ok(());
+        }
+        Err(RunError::refused(
+            format!(
+                "the episode of seed {} was recorded without `{}`, which memory.auxiliary asks for",
+                episode.seed, self.name
+            ),
+            Recovery::Episodes,
+        ))
+    }
+}
+
 impl Dataset for Latents {
     type Item = LatentEpisode;
     type Targets = Outcomes;
@@ -108,7 +164,11 @@ impl Dataset for Latents {
     }
 
     fn load(&self, index: usize) -> Result<LatentEpisode> {
-        self.store.load_latents(index, self.actions)
+        let episode = self.store.load_latents(index, self.actions)?;
+        if let Some(auxiliary) = &self.auxiliary {
+            auxiliary.check(&episode)?;
+        }
+        Ok(episode)
     }
 
     fn name(&self, episode: &LatentEpisode) -> String {
@@ -159,6 +219,10 @@ impl Dataset for Latents {
             batch.targets.reward[row] = episode.rewards[first + t];
             batch.targets.done[row] =
                 f32::from(episode.terminated && first + t + 1 == episode.steps());
+            if let Some(Auxiliary { mean, sd, .. }) = self.auxiliary {
+                let measured = f64::from(episode.measured[first + t]);
+                batch.targets.measured[row] = ((measured - mean) / sd) as f32;
+            }
             batch.mask[row] = 1.0;
         }
         if let Some(sd) = &self.input_sd {
@@ -192,6 +256,7 @@ mod tests {
             mean,
             actions: (0..steps).map(|t| 100.0 + t as f32).collect(),
             rewards: (0..steps).map(|t| 200.0 + t as f32).collect(),
+            measured: Vec::new(),
             terminated: true,
             vision: 0,
         }
@@ -204,7 +269,39 @@ mod tests {
             sd: None,
             inputs: Inputs::Draws,
             input_sd: None,
+            auxiliary: None,
             longest: 9,
+        }
+    }
+
+    /// What is measured after a step belongs to that step, in standard deviations from its mean; an
+    /// episode without is refused by its seed.
+    #[test]
+    fn measurements_are_aligned_and_asked_for() {
+        let measured = |steps: usize| LatentEpisode {
+            measured: (0..steps).map(|t| 5.0 + 3.0 * t as f32).collect(),
+            ..episode(steps)
+        };
+        let auxiliary = Auxiliary {
+            name: "speed".into(),
+            mean: 5.0,
+            sd: 3.0,
+        };
+        let told = auxiliary.check(&episode(4)).unwrap_err().to_string();
+        assert!(
+            told.contains("seed 0") && told.contains("`speed`"),
+            "{told}"
+        );
+        assert!(auxiliary.check(&measured(4)).is_ok());
+        let latents = Latents {
+            auxiliary: Some(auxiliary),
+            ..latents()
+        };
+        let mut rng = stream(1, "t", &[]);
+        let (batch, _) = latents.sequences(&[measured(9)], 3, 5, &mut rng);
+        for row in (0..15).filter(|&row| batch.mask[row] > 0.0) {
+            let step = batch.targets.reward[row] - 200.0;
+            assert!((batch.targets.measured[row] - step).abs() < 1e-5);
         }
     }
 

@@ -13,6 +13,8 @@ pub struct Outcomes {
     pub reward: Vec<f32>,
     /// Whether the episode ended with the step [T, B], 0 or 1.
     pub done: Vec<f32>,
+    /// What is measured after the steps [T, B], for the auxiliary head; 0 where there is none.
+    pub measured: Vec<f32>,
 }
 
 impl Targets for Outcomes {
@@ -20,6 +22,7 @@ impl Targets for Outcomes {
         Self {
             reward: vec![0.0; rows],
             done: vec![0.0; rows],
+            measured: vec![0.0; rows],
         }
     }
 
@@ -28,6 +31,7 @@ impl Targets for Outcomes {
         Self {
             reward: cut(&self.reward),
             done: cut(&self.done),
+            measured: cut(&self.measured),
         }
     }
 }

@@ -235,6 +235,11 @@ pub struct LossConfig {
     /// Steps that end an episode count this many times in it; the predicted probability stays
     /// calibrated all the same.
     pub done_positive_weight: f64,
+    /// Weight of the squared error of what an auxiliary head, linear in h, makes of a measurement in
+    /// standard deviations; 0: there is no such head. It is learned for what it makes h keep, and used
+    /// for nothing. Ours.
+    #[serde(skip_serializing_if = "frmdn_engine::is_default")]
+    pub auxiliary_weight: f64,
     /// Gradients are scaled down to this global norm: likelihoods of sharp densities have rare,
     /// very large gradients. On Car-Racing latents the norm is 20 to 45 all along; a limit of 10,
     /// which cuts every update, cost 0.65 nats a step after 1,500 updates of the preset `tiny`.
@@ -254,6 +259,7 @@ impl Default for LossConfig {
             reward_scale: 0.1,
             done_weight: 1.0,
             done_positive_weight: 1.0,
+            auxiliary_weight: 0.0,
             clip_norm: 100.0,
             dropout: 0.0,
             scheduled_sampling: 0.0,
@@ -321,6 +327,9 @@ impl MemoryConfig {
         positive("loss.done_weight", loss.done_weight)?;
         positive("loss.done_positive_weight", loss.done_positive_weight)?;
         positive("loss.clip_norm", loss.clip_norm)?;
+        if loss.auxiliary_weight != 0.0 {
+            positive("loss.auxiliary_weight", loss.auxiliary_weight)?;
+        }
         for (key, value) in [
             ("loss.dropout", loss.dropout),
             ("loss.scheduled_sampling", loss.scheduled_sampling),
@@ -442,7 +451,7 @@ impl MemoryConfig {
 
 /// First weights, from named streams of `seed`: those of the LSTM ([`init_lstm`]), the density's,
 /// `reward.*` and `done.*` [H, 1]; `reward.hidden.*` [H + latent, units], where the reward's head has a
-/// hidden layer.
+/// hidden layer; `auxiliary.*` [H, 1], where there is such a head.
 ///
 /// The untrained memory's recurrent weights are
 /// normal, each gate's block scaled to the configured spectral radius, so that past inputs
@@ -481,7 +490,11 @@ pub fn init(config: &MemoryConfig, latent: usize, actions: usize, seed: u64) -> 
         params.push("reward.hidden.bias", &[units], vec![0.0; units]);
     }
     let of_reward = if units > 0 { units } else { h };
-    for (at, head, n) in [(3, "reward", of_reward), (4, "done", h)] {
+    let auxiliary = (config.loss.auxiliary_weight > 0.0).then_some((6, "auxiliary", h));
+    for (at, head, n) in [(3, "reward", of_reward), (4, "done", h)]
+        .into_iter()
+        .chain(auxiliary)
+    {
         params.push(format!("{head}.weight"), &[n, 1], uniform(seed, at, n, n));
         params.push(format!("{head}.bias"), &[1], vec![0.0]);
     }

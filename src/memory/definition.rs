@@ -30,6 +30,7 @@ impl MemoryDefinition {
     /// Reward, and the logit of the end (equation 16), of each row `[rows, 1]` of `hidden`, which is
     /// followed by the latents `next`.
     pub fn heads(&self, hidden: Tensor<2>, next: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        WorldHeads::values(&self.head_tensors(), hidden, next)
+        let tensors = self.head_tensors();
+        self.heads.values(&tensors, hidden, next)
     }
 }

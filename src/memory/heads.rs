@@ -1,5 +1,6 @@
 //! The two heads beside the density: reward and end of the step, both linear in h (equations 16 and
-//! 17); the reward's may have a hidden layer that sees the next latent too.
+//! 17); the reward's may have a hidden layer that sees the next latent too. An auxiliary head of something
+//! that is measured may stand beside them in training.
 
 use burn::tensor::{Tensor, activation::relu};
 use frmdn_engine::{Params, linear::dot, params::ParamError};
@@ -39,7 +40,11 @@ impl Heads for WorldHeads {
             all.push(("reward.hidden.bias".into(), vec![units]));
         }
         let of_reward = if units > 0 { units } else { hidden };
-        for (head, n) in [("reward", of_reward), ("done", hidden)] {
+        let auxiliary = self.has_auxiliary().then_some(("auxiliary", hidden));
+        for (head, n) in [("reward", of_reward), ("done", hidden)]
+            .into_iter()
+            .chain(auxiliary)
+        {
             all.push((format!("{head}.weight"), vec![n, 1]));
             all.push((format!("{head}.bias"), vec![1]));
         }
@@ -47,7 +52,7 @@ impl Heads for WorldHeads {
     }
 
     fn losses(&self) -> usize {
-        2
+        2 + usize::from(self.has_auxiliary())
     }
 
     fn add(&self, params: &Params, rows: &mut Rows<'_, Outcomes>) -> (Vec<f64>, Params) {
@@ -62,13 +67,19 @@ impl Heads for WorldHeads {
                     hidden: &rows.hidden[at.clone()],
                     next: &rows.next[row * d..(row + 1) * d],
                 },
-                rows.targets.reward[row],
-                rows.targets.done[row],
+                Came {
+                    reward: rows.targets.reward[row],
+                    done: rows.targets.done[row],
+                    measured: rows.targets.measured[row],
+                },
                 f64::from(rows.weights[row]),
                 &mut rows.d_hidden[at],
             );
         }
-        let sums = vec![heads.squares, heads.cross_entropy];
+        let mut sums = vec![heads.squares, heads.cross_entropy];
+        if self.has_auxiliary() {
+            sums.push(heads.auxiliary_squares);
+        }
         (sums, heads.gradients())
     }
 
@@ -82,7 +93,7 @@ impl Heads for WorldHeads {
         let (loss, device) = (self.loss, hidden.device());
         let column = |v: &[f32]| frmdn_density::constant(v, v.len(), 1, &device);
         let (reward, done) = (column(&targets.reward), column(&targets.done));
-        let (predicted, logit) = Self::values(tensors, hidden, next);
+        let (predicted, logit) = self.values(tensors, hidden.clone(), next);
         let error = predicted - reward;
         let squares = error.clone() * error;
         let softplus = |x: Tensor<2>| relu(x.clone()) + (x.abs().neg().exp() + 1.0).log();
@@ -93,22 +104,39 @@ impl Heads for WorldHeads {
         let cross_entropy = softplus(logit.clone()) - logit * done;
         let total =
             squares.clone() * (loss.reward_scale * loss.reward_scale) + ends * loss.done_weight;
-        (total, vec![squares, cross_entropy])
+        let mut losses = vec![squares, cross_entropy];
+        if !self.has_auxiliary() {
+            return (total, losses);
+        }
+        let [weight, bias] = &tensors[tensors.len() - 2..] else {
+            unreachable!("a slice of two")
+        };
+        let error = hidden.matmul(weight.clone()) + bias.clone() - column(&targets.measured);
+        losses.push(error.clone() * error.clone());
+        (
+            total + error.clone() * error * loss.auxiliary_weight,
+            losses,
+        )
     }
 }
 
 impl WorldHeads {
+    fn has_auxiliary(&self) -> bool {
+        self.loss.auxiliary_weight > 0.0
+    }
+
     /// Reward, and the logit of the end (equation 16), of each row `[rows, 1]` of `hidden`, which is
     /// followed by the latents `next`, from the heads' tensors.
     pub(super) fn values(
+        &self,
         tensors: &[Tensor<2>],
         hidden: Tensor<2>,
         next: Tensor<2>,
     ) -> (Tensor<2>, Tensor<2>) {
         let linear =
             |at: usize, x: Tensor<2>| x.matmul(tensors[at].clone()) + tensors[at + 1].clone();
-        match tensors.len() {
-            4 => (linear(0, hidden.clone()), linear(2, hidden)),
+        match self.reward_hidden {
+            0 => (linear(0, hidden.clone()), linear(2, hidden)),
             _ => {
                 let seen = Tensor::cat(vec![hidden.clone(), next], 1);
                 (linear(2, relu(linear(0, seen))), linear(4, hidden))
@@ -125,17 +153,30 @@ pub(super) struct Seen<'a> {
     pub next: &'a [f32],
 }
 
-/// Both heads, with the sums of their losses and gradients.
+/// What came of a step.
+#[derive(Clone, Copy)]
+pub(super) struct Came {
+    pub reward: f32,
+    /// 1 where the episode ended, else 0.
+    pub done: f32,
+    /// What was measured, in standard deviations from its mean.
+    pub measured: f32,
+}
+
+/// All heads, with the sums of their losses and gradients.
 pub(super) struct LoadedHeads {
     loss: LossConfig,
     /// A hidden layer before the reward's head.
     units: Option<Units>,
     reward: Head,
     done: Head,
+    auxiliary: Option<Head>,
     /// Σ (r̂ − r)².
     pub squares: f64,
     /// Σ of the end's cross-entropies, every step counting once.
     pub cross_entropy: f64,
+    /// Σ of the auxiliary head's squared errors.
+    pub auxiliary_squares: f64,
 }
 
 /// max(0, W [h, z′] + b).
@@ -276,8 +317,13 @@ impl LoadedHeads {
             units,
             reward: Head::load(params, "reward", of_reward)?,
             done: Head::load(params, "done", hidden)?,
+            auxiliary: match heads.has_auxiliary() {
+                true => Some(Head::load(params, "auxiliary", hidden)?),
+                false => None,
+            },
             squares: 0.0,
             cross_entropy: 0.0,
+            auxiliary_squares: 0.0,
         })
     }
 
@@ -312,17 +358,10 @@ impl LoadedHeads {
     /// The loss of the end (equation 17) is that of the logit l + log w with positive steps counted
     /// w times: its minimum is at the true log odds l, so that counting them more often leaves the
     /// prediction calibrated.
-    pub fn add(
-        &mut self,
-        seen: &Seen<'_>,
-        reward: f32,
-        done: f32,
-        weight: f64,
-        d_hidden: &mut [f32],
-    ) {
+    pub fn add(&mut self, seen: &Seen<'_>, came: Came, weight: f64, d_hidden: &mut [f32]) {
         let h = seen.hidden;
         let (predicted, logit) = self.predict(h, seen.next);
-        let (error, done) = (predicted - f64::from(reward), f64::from(done));
+        let (error, done) = (predicted - f64::from(came.reward), f64::from(came.done));
         self.squares += error * error;
         self.cross_entropy += cross_entropy(logit, done);
         let LossConfig {
@@ -347,6 +386,12 @@ impl LoadedHeads {
             weight * done_weight * (w * done * (p - 1.0) + (1.0 - done) * p),
             d_hidden,
         );
+        if let Some(head) = &mut self.auxiliary {
+            let error = f64::from(head.value(h)) - f64::from(came.measured);
+            self.auxiliary_squares += error * error;
+            let d = 2.0 * weight * self.loss.auxiliary_weight * error;
+            head.backward(h, d, d_hidden);
+        }
     }
 
     /// The gradients, in the parameters' order.
@@ -358,7 +403,11 @@ impl LoadedHeads {
             params.push("reward.hidden.weight", &[width, n], weight);
             params.push("reward.hidden.bias", &[n], units.bias_gradient.clone());
         }
-        for (name, head) in [("reward", self.reward), ("done", self.done)] {
+        let auxiliary = self.auxiliary.map(|head| ("auxiliary", head));
+        for (name, head) in [("reward", self.reward), ("done", self.done)]
+            .into_iter()
+            .chain(auxiliary)
+        {
             params.push(
                 format!("{name}.weight"),
                 &[head.gradient.len(), 1],
@@ -384,6 +433,10 @@ mod tests {
         p.push("reward.bias", &[1], vec![weights[2]]);
         p.push("done.weight", &[2, 1], weights[3..5].to_vec());
         p.push("done.bias", &[1], vec![weights[5]]);
+        if let [_, _, _, _, _, _, a, b, c] = *weights {
+            p.push("auxiliary.weight", &[2, 1], vec![a, b]);
+            p.push("auxiliary.bias", &[1], vec![c]);
+        }
         p
     }
 
@@ -454,7 +507,12 @@ mod tests {
         };
         // Without the end's part, whose gradients are those of the other test.
         loaded.loss.done_weight = 0.0;
-        loaded.add(&step, reward, 0.0, 1.0, &mut d_hidden);
+        let came = Came {
+            reward,
+            done: 0.0,
+            measured: 0.0,
+        };
+        loaded.add(&step, came, 1.0, &mut d_hidden);
         let got: Vec<f32> = loaded
             .gradients()
             .0
@@ -485,31 +543,39 @@ mod tests {
             reward_scale: 0.3,
             done_weight: 0.7,
             done_positive_weight: 5.0,
+            auxiliary_weight: 0.9,
             ..LossConfig::default()
         };
-        let base = [0.3f32, -0.2, 0.1, 0.5, 0.4, -1.0, 0.8, -0.6];
+        let base = [0.3f32, -0.2, 0.1, 0.5, 0.4, -1.0, 0.7, -0.3, 0.2, 0.8, -0.6];
         let steps = [(2.0f32, 1.0f32, 0.25f64), (-0.5, 0.0, 0.5)];
-        // The loss from its definition, at weights (6) and h (2).
+        const MEASURED: f32 = -1.3;
+        // The loss from its definition, at weights (9) and h (2).
         let value = |at: &[f64]| -> f64 {
-            let (h, dot) = (&at[6..], |w: &[f64], b: f64| {
-                w[0] * at[6] + w[1] * at[7] + b
+            let (h, dot) = (&at[9..], |w: &[f64], b: f64| {
+                w[0] * at[9] + w[1] * at[10] + b
             });
             assert_eq!(h.len(), 2);
             let (r, l) = (dot(&at[..2], at[2]), dot(&at[3..5], at[5]) + 5f64.ln());
+            let auxiliary = 0.9 * (dot(&at[6..8], at[8]) - f64::from(MEASURED)).powi(2);
             let one = |(reward, done, weight): (f32, f32, f64)| {
                 let end = if done > 0.0 {
                     5.0 * (1.0 + (-l).exp()).ln()
                 } else {
                     (1.0 + l.exp()).ln()
                 };
-                weight * ((0.3 * (r - f64::from(reward))).powi(2) + 0.7 * end)
+                weight * ((0.3 * (r - f64::from(reward))).powi(2) + 0.7 * end + auxiliary)
             };
             steps.into_iter().map(one).sum()
         };
-        let mut heads = linear(loss, &params(&base[..6]));
+        let mut heads = linear(loss, &params(&base[..9]));
         let mut d_hidden = [0.0; 2];
         steps.into_iter().for_each(|(reward, done, weight)| {
-            heads.add(&seen(&base[6..]), reward, done, weight, &mut d_hidden)
+            let came = Came {
+                reward,
+                done,
+                measured: MEASURED,
+            };
+            heads.add(&seen(&base[9..]), came, weight, &mut d_hidden)
         });
         let got: Vec<f32> = heads
             .gradients()
@@ -544,13 +610,12 @@ mod tests {
             for _ in 0..2000 {
                 let mut heads = linear(loss, &params(&[0.0, 0.0, 0.0, 0.0, 0.0, bias]));
                 (0..10).for_each(|i| {
-                    heads.add(
-                        &seen(&[0.0, 0.0]),
-                        0.0,
-                        f32::from(u8::from(i == 0)),
-                        0.1,
-                        &mut [0.0; 2],
-                    )
+                    let came = Came {
+                        reward: 0.0,
+                        done: f32::from(u8::from(i == 0)),
+                        measured: 0.0,
+                    };
+                    heads.add(&seen(&[0.0, 0.0]), came, 0.1, &mut [0.0; 2])
                 });
                 bias -= 0.5 * heads.gradients().value("done.bias")[0];
             }

@@ -15,6 +15,7 @@
 //!      with `reward_hidden` r̂_t = w_r·max(0, W [h_{t+1} z_{t+1}] + b) + b_r
 //! (17) loss = mean over real steps of  −log p(z_{t+1} | h_{t+1}) + (s (r̂_t − r_t))²
 //!             + λ [w d_t log(1 + e^{−l_t − ln w}) + (1 − d_t) log(1 + e^{l_t + ln w})]
+//!             [+ μ (w_m·h_{t+1} + b_m − m_t)², where something that is measured (m_t) is learned too]
 //! (18) dropout, in training: (15) and (16) see m ∘ h / (1 − p),
 //!      m_i = 1 with probability 1 − p, else 0
 //! (19) scheduled sampling, in training: with probability p the z_t of (14) is drawn from (15),

@@ -38,6 +38,7 @@ fn batch(steps: usize, size: usize) -> SequenceBatch {
         }
         b.targets.reward[row] = b.seen[row * LATENT];
         b.targets.done[row] = f32::from(b.seen[row * LATENT + 1] > 1.5);
+        b.targets.measured[row] = b.given[row * ACTIONS];
         b.mask[row] = f32::from(!(row % size == size - 1 && row / size >= steps * 3 / 4));
     }
     b

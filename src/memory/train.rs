@@ -18,6 +18,9 @@ pub struct MemoryMetrics {
     pub reward_mse: f64,
     /// Binary cross-entropy of the end, nats a step.
     pub done_bce: f64,
+    /// Mean squared error of the auxiliary head, in variances; none where there is no such head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auxiliary_mse: Option<f64>,
     /// Global norm of the gradients before clipping.
     pub gradient_norm: f64,
 }
@@ -91,6 +94,7 @@ impl MemoryTrainer {
             nll,
             reward_mse: heads[0],
             done_bce: heads[1],
+            auxiliary_mse: heads.get(2).copied(),
             gradient_norm,
         })
     }

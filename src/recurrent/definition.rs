@@ -10,7 +10,7 @@ use super::{Heads, NoHeads, RecurrentConfig, Sequences};
 /// The weights of a recurrent density and of its heads as tensors on a device.
 pub struct Definition<H = NoHeads> {
     pub(crate) config: RecurrentConfig,
-    heads: H,
+    pub(crate) heads: H,
     /// Biases are rows `[1, n]`.
     lstm: Vec<Named>,
     /// p(next | features).

@@ -37,6 +37,11 @@ pub struct Episode {
     pub values: Vec<f32>,
     /// Rewards `[T]`.
     pub rewards: Vec<f32>,
+    /// The measurement that a preset records ([`MemoryTraining::auxiliary`]), after each step `[T]`;
+    /// empty where it records none.
+    ///
+    /// [`MemoryTraining::auxiliary`]: super::MemoryTraining::auxiliary
+    pub measured: Vec<f32>,
     /// The last step ended in a terminal state (not cut off by a limit).
     pub terminated: bool,
 }
@@ -113,6 +118,8 @@ pub struct LatentEpisode {
     pub actions: Vec<f32>,
     /// Rewards `[T]`.
     pub rewards: Vec<f32>,
+    /// As [`Episode::measured`].
+    pub measured: Vec<f32>,
     /// The last step ended in a terminal state.
     pub terminated: bool,
     /// First eight bytes of the checksum of the V that encoded it.
@@ -224,6 +231,14 @@ impl<'a> Reader<'a> {
         Ok((rewards, actions, shape[1]))
     }
 
+    /// What was measured after each of `steps` steps, if anything was.
+    fn measured(&mut self, steps: usize) -> Result<Vec<f32>> {
+        match self.zip.index_for_name("measured.npy") {
+            Some(_) => Ok(self.f32("measured", &[steps..=steps])?.1),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Latents of `frames` moments, and the values of one.
     fn latents(&mut self, name: &'static str, frames: usize) -> Result<(Vec<f32>, usize)> {
         let (shape, values) = self.f32(name, &[frames..=frames, self.form.latent.clone()])?;
@@ -302,6 +317,9 @@ impl Episode {
             if !self.values.is_empty() {
                 put_f32(&mut zip, "values", &[t, self.action_len], &self.values)?;
             }
+            if !self.measured.is_empty() {
+                put_f32(&mut zip, "measured", &[t], &self.measured)?;
+            }
             zip.finish().map(|_| ()).map_err(std::io::Error::from)
         })
     }
@@ -333,6 +351,7 @@ impl Episode {
         Ok(Self {
             seed,
             values,
+            measured: reader.measured(rewards.len())?,
             observed: reader.observed(rewards.len() + 1)?,
             action_len,
             actions,
@@ -379,6 +398,9 @@ impl LatentEpisode {
             )?;
             put_f32(&mut zip, "actions", &[t, self.action_len], &self.actions)?;
             put_f32(&mut zip, "rewards", &[t], &self.rewards)?;
+            if !self.measured.is_empty() {
+                put_f32(&mut zip, "measured", &[t], &self.measured)?;
+            }
             zip.finish().map(|_| ()).map_err(std::io::Error::from)
         })
     }
@@ -403,6 +425,7 @@ impl LatentEpisode {
             seed,
             latent,
             action_len,
+            measured: reader.measured(rewards.len())?,
             mean,
             log_variance,
             actions,
@@ -533,6 +556,7 @@ mod tests {
             actions: vec![0.5, -1.0, 0.0, 1.0],
             values: vec![2.0, -2.0, 0.0, 0.0],
             rewards: vec![-0.1, 3.3],
+            measured: vec![12.5, -3.0],
             terminated: true,
         }
     }
@@ -587,6 +611,7 @@ mod tests {
             log_variance: vec![-1.0; 4],
             actions: vec![0.3],
             rewards: vec![1.0],
+            measured: vec![7.5],
             terminated: false,
             vision: u64::MAX - 1,
         };
@@ -813,6 +838,7 @@ mod tests {
             log_variance: vec![-1.0; 2 * latent],
             actions: vec![0.3],
             rewards: vec![1.0],
+            measured: Vec::new(),
             terminated: false,
             vision: 1,
         };

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use frmdn_env::{ObservationSpace, Step};
+use frmdn_env::{EnvSpec, ObservationSpace, Step};
 use rayon::prelude::*;
 
 use super::{Context, controller};
@@ -98,6 +98,8 @@ pub struct Drivers<'a> {
     observation: ObservationSpace,
     action_len: usize,
     give_up_after: Option<u32>,
+    /// Number of the measurement that is recorded.
+    measured: Option<usize>,
     list: Vec<Pilot>,
 }
 
@@ -140,6 +142,7 @@ impl<'a> Drivers<'a> {
         let after = folder.preset().collect.give_up_after;
         Ok(Self {
             give_up_after: (after > 0).then_some(after),
+            measured: recorded_measurement(&folder.preset().memory.auxiliary, &spec)?,
             world,
             observation: spec.observation,
             action_len: Actions::of(&spec).width(),
@@ -159,6 +162,7 @@ impl<'a> Drivers<'a> {
     fn record_by(&self, driver: Driver<'_>, job: Job<'_>, steps: usize) -> Result<Episode> {
         let mut recorder = Recorder {
             steps,
+            measured: self.measured,
             episode: Episode {
                 seed: job.seed,
                 observed: Observed::none(self.observation),
@@ -166,6 +170,7 @@ impl<'a> Drivers<'a> {
                 actions: Vec::new(),
                 values: Vec::new(),
                 rewards: Vec::new(),
+                measured: Vec::new(),
                 terminated: false,
             },
         };
@@ -178,9 +183,26 @@ impl<'a> Drivers<'a> {
     }
 }
 
+/// The number of the measurement `name` of an environment; none where it is empty.
+fn recorded_measurement(name: &str, spec: &EnvSpec) -> Result<Option<usize>> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<&str> = spec.measurements.iter().map(|m| m.name.as_ref()).collect();
+    match names.iter().position(|known| *known == name) {
+        Some(number) => Ok(Some(number)),
+        None => Err(RunError::Config(format!(
+            "memory.auxiliary = \"{name}\": this environment measures no such thing; it measures {}",
+            names.join(", ")
+        ))),
+    }
+}
+
 /// Records an episode of at most so many steps.
 struct Recorder {
     steps: usize,
+    /// Number of the measurement that is recorded.
+    measured: Option<usize>,
     episode: Episode,
 }
 
@@ -209,6 +231,9 @@ impl Watcher for Recorder {
     fn after(&mut self, step: &Step, seen: Seen<'_>) -> Result<()> {
         self.observe(seen);
         self.episode.rewards.push(step.reward as f32);
+        if let Some(number) = self.measured {
+            self.episode.measured.push(step.measured[number] as f32);
+        }
         self.episode.terminated = step.terminated;
         Ok(())
     }

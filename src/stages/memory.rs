@@ -251,6 +251,7 @@ pub fn encoded(
         log_variance,
         actions: episode.actions,
         rewards: episode.rewards,
+        measured: episode.measured,
         terminated: episode.terminated,
         vision,
     }

@@ -73,6 +73,7 @@ fn carried_states_join_segments_to_a_sequence() {
             targets: Outcomes {
                 reward: cut(&whole.targets.reward),
                 done: cut(&whole.targets.done),
+                measured: cut(&whole.targets.measured),
             },
             mask: cut(&whole.mask),
             ..SequenceBatch::zeros(5, 3, LATENT, ACTIONS)
@@ -330,6 +331,13 @@ fn a_device_trains_like_the_engine() {
             reward_hidden: 5,
             ..plain(Variant::Rmdn)
         },
+        MemoryConfig {
+            loss: LossConfig {
+                auxiliary_weight: 0.8,
+                ..LossConfig::default()
+            },
+            ..plain(Variant::RmdnFactored)
+        },
     ]);
     for c in all {
         let variant = c.variant;
@@ -346,6 +354,10 @@ fn a_device_trains_like_the_engine() {
                 (a.nll, b.nll),
                 (a.reward_mse, b.reward_mse),
                 (a.done_bce, b.done_bce),
+                (
+                    a.auxiliary_mse.unwrap_or(0.0),
+                    b.auxiliary_mse.unwrap_or(0.0),
+                ),
                 (a.gradient_norm, b.gradient_norm),
             ] {
                 assert!(

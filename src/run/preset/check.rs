@@ -420,7 +420,18 @@ fn check_memory(m: &MemoryTraining, latent: usize, steps: usize) -> Checked {
         return Err(impossible("memory.final_rate", m.final_rate, reason));
     }
     not_negative("memory.noise", m.noise)?;
-    not_negative("memory.input_noise", m.input_noise)
+    not_negative("memory.input_noise", m.input_noise)?;
+    match (m.auxiliary.as_str(), m.model.loss.auxiliary_weight > 0.0) {
+        ("", true) => {
+            let reason = "name the measurement that memory.model.loss.auxiliary_weight is for";
+            Err(impossible("memory.auxiliary", "\"\"", reason))
+        }
+        (name, false) if !name.is_empty() => {
+            let reason = "set memory.model.loss.auxiliary_weight above 0 with it, 1 for example";
+            Err(impossible("memory.auxiliary", name, reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_controller(c: &ControllerConfig) -> Checked {

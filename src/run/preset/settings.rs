@@ -7,12 +7,14 @@ use super::{Preset, spelling};
 use crate::run::{Result, RunError};
 
 /// Settings that are not written where there is nothing of them.
-fn unwritten() -> [(&'static str, &'static str, Value); 9] {
+fn unwritten() -> [(&'static str, &'static str, Value); 11] {
     [
         ("memory.model", "mask", Value::String("halves".into())),
         ("memory.model", "matrix", Value::Boolean(false)),
         ("memory.model", "log_precision_limit", Value::Float(12.0)),
         ("memory.model", "reward_hidden", Value::Integer(0)),
+        ("memory.model.loss", "auxiliary_weight", Value::Float(0.0)),
+        ("memory", "auxiliary", Value::String(String::new())),
         ("collect", "give_up_after", Value::Integer(0)),
         ("vision", "rare", Value::Float(0.0)),
         ("vision.model", "decoder_width", Value::Integer(0)),

@@ -174,6 +174,10 @@ pub struct MemoryTraining {
     /// unit.
     #[serde(default)]
     pub input_noise: f64,
+    /// A measurement of the environment that episodes record and M learns to tell from h, with the
+    /// weight `model.loss.auxiliary_weight`; empty: none.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub auxiliary: String,
 }
 
 fn default_final_rate() -> f64 {

@@ -145,6 +145,7 @@ impl Lesson {
                 actions: Vec::new(),
                 values: Vec::new(),
                 rewards: Vec::new(),
+                measured: Vec::new(),
                 terminated: false,
             },
         }

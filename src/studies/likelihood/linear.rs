@@ -106,6 +106,7 @@ mod tests {
             log_variance: Vec::new(),
             actions: Vec::new(),
             rewards: Vec::new(),
+            measured: Vec::new(),
             terminated: false,
             vision: 0,
         };
