@@ -135,6 +135,7 @@ fn dreaming(dir: &Path) -> String {
         lost: 0.25,
         price: 0.01,
         episodes: 2,
+        disturbed: 1,
         give_up_after: 30,
         updates: 8,
         rate: 0.1,

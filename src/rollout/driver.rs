@@ -16,8 +16,8 @@ use std::{
 use frmdn_env::{Env, EnvError, ObservationMut, ObservationSpace, Step};
 
 use super::{
-    ActingModel, Blackout, DriveError, Moment, OpenLoopDriver, Outcome, Policy, Seen, StartPoint,
-    Watcher,
+    ActingModel, Blackout, Bursts, DriveError, Moment, OpenLoopDriver, Outcome, Policy, Seen,
+    StartPoint, Watcher,
     blackout::{BlackoutRow, BlackoutScratch},
     planner::Planner,
 };
@@ -50,6 +50,9 @@ pub enum Who<'a> {
     /// C acts, and a planner, whose random numbers are a function of this root seed and of the seed
     /// of the episode, looks on ([`Moment::values`]).
     Watched(&'a Controller, u64),
+    /// C acts, interrupted by bursts of held actions, a function of this root seed and of the seed of
+    /// the episode.
+    Disturbed(&'a Controller, u64),
     /// A policy that needs no model. Its random numbers are a function of this root seed and of the
     /// seed of the episode.
     Policy(Policy, u64),
@@ -204,13 +207,21 @@ struct Lane<'a> {
 
 /// Who acts, with what changes from step to step.
 enum Actor<'a> {
-    /// With the planner that looks on, if one does.
-    Controller(&'a Controller, Option<Box<Planner>>),
+    Controller(&'a Controller, Company),
     OpenLoop(OpenLoopDriver),
     Planner(Box<Planner>),
     /// The one in [`Seat::Expert`].
     Expert,
     Recorded(ChunksExact<'a, f32>),
+}
+
+/// Who is beside C.
+enum Company {
+    Nobody,
+    /// A planner that looks on.
+    Planner(Box<Planner>),
+    /// Bursts that interrupt it.
+    Bursts(Box<Bursts>),
 }
 
 /// An environment, or one with the driver that belongs to it.
@@ -253,8 +264,7 @@ fn row(i: usize, len: usize) -> Range<usize> {
 impl<'a> Shared<'a> {
     fn new(driver: &'a Driver<'a>, jobs: &'a [Job<'a>]) -> Result<Self, DriveError> {
         let spec = driver.world.spec()?;
-        let by_controller =
-            |job: &Job<'_>| matches!(job.who, Who::Controller(_) | Who::Watched(..));
+        let by_controller = |job: &Job<'_>| !matches!(job.who, Who::Policy(..) | Who::Recorded(_));
         if driver.model.is_none() && jobs.iter().any(by_controller) {
             return Err(DriveError::NoModel);
         }
@@ -368,11 +378,15 @@ impl<'a> Worker<'a> {
             Who::Policy(Policy::OpenLoop(policy), root) => {
                 Actor::OpenLoop(policy.driver(actions, root, seed))
             }
-            Who::Controller(controller) => Actor::Controller(controller, None),
+            Who::Controller(controller) => Actor::Controller(controller, Company::Nobody),
+            Who::Disturbed(controller, root) => {
+                let bursts = Bursts::new(actions, root, seed);
+                Actor::Controller(controller, Company::Bursts(Box::new(bursts)))
+            }
             Who::Watched(controller, root) => {
                 let ahead = world.make()?;
                 let planner = Planner::new(ahead, 0.0, root, seed)?;
-                Actor::Controller(controller, Some(Box::new(planner)))
+                Actor::Controller(controller, Company::Planner(Box::new(planner)))
             }
             Who::Recorded(recorded) => Actor::Recorded(recorded.chunks_exact(actions.width())),
         };
@@ -413,8 +427,8 @@ impl<'a> Worker<'a> {
         for (i, lane) in self.lanes.iter_mut().enumerate() {
             let action = &mut rows.actions[row(i, rows.action_len)];
             match (&mut lane.actor, &mut lane.seat, model) {
-                (Actor::Controller(controller, onlooker), Seat::Plain(env), Some(model)) => {
-                    if let Some(planner) = onlooker {
+                (Actor::Controller(controller, company), Seat::Plain(env), Some(model)) => {
+                    if let Company::Planner(planner) = company {
                         planner.look(env.as_ref())?;
                     }
                     let z = &rows.latents[row(i, rows.latent_len)];
@@ -424,6 +438,9 @@ impl<'a> Worker<'a> {
                     let seed = seed ^ from.map_or(0, |start| start.chances);
                     controller.draw(seed, lane.outcome.steps.into(), action);
                     model.actions.squash(action);
+                    if let Company::Bursts(bursts) = company {
+                        bursts.interrupt(action);
+                    }
                 }
                 (Actor::Expert, Seat::Expert(expert), _) => expert.act(action)?,
                 (Actor::Planner(planner), Seat::Plain(env), _) => {
@@ -453,7 +470,9 @@ impl<'a> Worker<'a> {
             state: &rows.states[row(i, rows.state_len)],
             action: &rows.actions[row(i, rows.action_len)],
             values: match &lane.actor {
-                Actor::Planner(planner) | Actor::Controller(_, Some(planner)) => planner.values(),
+                Actor::Planner(planner) | Actor::Controller(_, Company::Planner(planner)) => {
+                    planner.values()
+                }
                 _ => &[],
             },
             outcome: &lane.outcome,

@@ -27,7 +27,7 @@ pub enum OpenLoopDriver {
     /// Of [`OpenLoop::Brownian`].
     Brownian(Brownian),
     /// Of [`OpenLoop::Bursts`].
-    Bursts(Box<Bursts>),
+    Bursts(Box<(Brownian, Bursts)>),
     /// Of [`OpenLoop::Noop`].
     Noop(Actions),
 }
@@ -40,7 +40,10 @@ impl OpenLoop {
                 OpenLoopDriver::Random(stream(root, "rollout/random", &[seed]), actions.clone())
             }
             Self::Brownian => OpenLoopDriver::Brownian(Brownian::new(actions, root, seed)),
-            Self::Bursts => OpenLoopDriver::Bursts(Box::new(Bursts::new(actions, root, seed))),
+            Self::Bursts => {
+                let walk = Brownian::new(actions, root, seed);
+                OpenLoopDriver::Bursts(Box::new((walk, Bursts::new(actions, root, seed))))
+            }
             Self::Noop => OpenLoopDriver::Noop(actions.clone()),
         }
     }
@@ -55,7 +58,11 @@ impl OpenLoopDriver {
                 actions.scale_to_bounds(action);
             }
             Self::Brownian(walk) => walk.act(action),
-            Self::Bursts(bursts) => bursts.act(action),
+            Self::Bursts(both) => {
+                let (walk, bursts) = both.as_mut();
+                walk.act(action);
+                bursts.interrupt(action);
+            }
             Self::Noop(actions) => actions.none(action),
         }
     }
@@ -105,16 +112,15 @@ impl Brownian {
     }
 }
 
-/// A [`Brownian`] walk that is interrupted by bursts: one action, held for a while. What held controls
-/// lead to (a car at full gas into a bend, on its brakes, lost, standing) a walk alone hardly shows,
-/// and a memory that has not seen it dreams something better.
+/// Bursts that interrupt a driver: one action, held for a while. What held controls lead to (a car at
+/// full gas into a bend, on its brakes, lost, standing) a driver alone hardly shows, and a memory that
+/// has not seen it dreams something better.
 ///
 /// A step outside of a burst begins one with a probability of 1/40. It lasts 5 to 60 steps, so that
 /// nearly half of all steps lie in bursts. The held action is nothing, or of a box of real numbers one
 /// or all of its values at a random end of their ranges, or any of the discrete ones.
 #[derive(Clone, Debug)]
 pub struct Bursts {
-    walk: Brownian,
     actions: Actions,
     rng: Pcg64,
     held: Vec<f32>,
@@ -127,10 +133,9 @@ impl Bursts {
     /// Steps of a burst.
     const STEPS: std::ops::RangeInclusive<u32> = 5..=60;
 
-    /// The actions of an episode, a function of the root seed `root` and the episode's `seed`.
+    /// The bursts of an episode, a function of the root seed `root` and the episode's `seed`.
     pub fn new(actions: &Actions, root: u64, seed: u64) -> Self {
         Self {
-            walk: Brownian::new(actions, root, seed),
             actions: actions.clone(),
             rng: stream(root, "rollout/bursts", &[seed]),
             held: vec![0.0; actions.width()],
@@ -138,10 +143,9 @@ impl Bursts {
         }
     }
 
-    /// Writes the next action, in the agent's form ([`Actions::width`] values).
-    pub fn act(&mut self, action: &mut [f32]) {
-        // The walk goes on meanwhile.
-        self.walk.act(action);
+    /// Holds the driver's next action back in a burst, and leaves it as it is in between; in the
+    /// agent's form ([`Actions::width`] values).
+    pub fn interrupt(&mut self, action: &mut [f32]) {
         if self.left == 0 && self.rng.random::<f32>() < Self::BEGINS {
             self.left = self.rng.random_range(Self::STEPS);
             self.choose();
@@ -181,9 +185,9 @@ mod tests {
 
     /// Steps that are the same as the one before.
     fn held(actions: &Actions, steps: u32) -> (Vec<Vec<f32>>, f64) {
-        let mut bursts = Bursts::new(actions, 1, 3);
+        let mut driver = OpenLoop::Bursts.driver(actions, 1, 3);
         let mut all = vec![vec![0.0; actions.width()]; steps as usize];
-        all.iter_mut().for_each(|action| bursts.act(action));
+        all.iter_mut().for_each(|action| driver.act(action));
         let same = all.windows(2).filter(|pair| pair[0] == pair[1]).count();
         (all, same as f64 / f64::from(steps))
     }
@@ -214,6 +218,32 @@ mod tests {
             let is_held = |w: &[Vec<f32>]| w.iter().all(|a| a[button] == 1.0);
             assert!(all.windows(20).any(is_held), "{button}");
         }
+    }
+
+    /// Whoever is interrupted has all actions but those of bursts, which hold one for 5 to 60 steps each.
+    #[test]
+    fn a_driver_is_left_alone_between_bursts() {
+        let actions = Actions::of(&crate::worlds::default_spec());
+        let mut bursts = Bursts::new(&actions, 1, 3);
+        let own = |t: u32| [0.2 + 1e-5 * t as f32, 0.3, 0.1];
+        let (mut held, mut lengths) = (None, vec![0]);
+        for t in 0..20_000 {
+            let mut action = own(t);
+            bursts.interrupt(&mut action);
+            if action == own(t) {
+                held = None;
+                continue;
+            }
+            if held != Some(action) {
+                lengths.push(0);
+            }
+            held = Some(action);
+            *lengths.last_mut().unwrap() += 1;
+        }
+        assert!(lengths.len() > 200, "{}", lengths.len());
+        assert!(lengths[1..].iter().all(|n| (5..=120).contains(n)));
+        let steps: u32 = lengths.iter().sum();
+        assert!((6_000..12_000).contains(&steps), "{steps}");
     }
 
     fn walk(actions: &Actions, seed: u64) -> Vec<Vec<f32>> {

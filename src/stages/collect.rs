@@ -17,7 +17,7 @@ use crate::{
     agent::{self, Agent},
     controller::Actions,
     pilot::Pilot,
-    rollout::{DriveOptions, Driver, Job, Moment, Policy, Seen, Watcher},
+    rollout::{DriveOptions, Driver, Job, Moment, Policy, Seen, Watcher, Who},
     run::{
         DriverName, Episode, Interrupt, Observed, Result, RunError, RunFolder, seeds,
         write_atomically,
@@ -60,7 +60,14 @@ pub fn collect(folder: &RunFolder, context: &Context<'_>) -> Result<()> {
             Some((model, candidates)) if index >= preset.collect.driven() => {
                 let candidate = &candidates[index % candidates.len()];
                 let driver = Driver::new(&world, context.stop).with_model(model);
-                drivers.record_by(driver, Job::of(candidate, seed), steps)?
+                let is_disturbed = preset.controller.dreams.as_ref().is_some_and(|dreams| {
+                    (index - preset.collect.driven()) % dreams.episodes < dreams.disturbed
+                });
+                let who = match is_disturbed {
+                    true => Who::Disturbed(candidate, preset.seed),
+                    false => Who::Controller(candidate),
+                };
+                drivers.record_by(driver, Job::of(who, seed), steps)?
             }
             _ => drivers.record(preset.collect.driver(index), steps, seed)?,
         };

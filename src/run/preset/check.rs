@@ -181,6 +181,13 @@ impl Preset {
         }
         not_negative(&key("price"), dreams.price)?;
         below_one(&key("dropout"), dreams.dropout)?;
+        if dreams.disturbed >= dreams.episodes {
+            let reason = format!(
+                "it must be below the {} episodes of a round",
+                dreams.episodes
+            );
+            return Err(impossible(&key("disturbed"), dreams.disturbed, reason));
+        }
         not_negative(&key("back"), dreams.back)?;
         let c = &self.controller;
         if c.finalists > 1 {

@@ -179,6 +179,11 @@ pub struct DreamsConfig {
     /// Share of what M learns there, and of what dreams begin with, that is of the rounds' own
     /// episodes.
     pub own: f64,
+    /// So many of the `episodes` are interrupted by bursts of held actions. What a driver does follows
+    /// from what it sees, so that its episodes alone hardly tell what another action would have led
+    /// to. They are not set beside dreams.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub disturbed: usize,
     /// A dream ends that many steps after its reward was at its highest, and is charged the time that
     /// remains, as real episodes of training are. 0: never.
     #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]

@@ -207,7 +207,8 @@ pub(super) fn clones(
     };
     let (folder, whitening) = (folder.in_round(state.round(config)), &state.whitening);
     if folder.preset().collect.own > 0 {
-        let (x, _) = fit::fit_last(&folder, world, model, whitening, dreams.episodes)?;
+        let own = dreams.episodes - dreams.disturbed;
+        let (x, _) = fit::fit_last(&folder, world, model, whitening, own)?;
         clones.push(("clone", state.controller(actions, &x)));
     }
     if let Some((x, _)) = fit::fit_experts(&folder, world, model, whitening)? {
@@ -290,7 +291,8 @@ fn set_beside(
     let all = preset.collect.episodes;
     // A real episode has a limit of its own.
     let steps = config.horizon.min(preset.collect.steps as u32);
-    let episodes = all - config.episodes..all;
+    // Those that bursts interrupt come first.
+    let episodes = all - (config.episodes - config.disturbed)..all;
     let pairs = dreams.beside(preset.seed, &candidates, episodes, steps)?;
     let frames = recorded_frames(folder, &dreams, all)?;
     let count = pairs.len() as f64;
