@@ -81,7 +81,7 @@ pub struct StudyArgs {
     /// Fit nothing; write the report from the runs that are finished.
     #[arg(long)]
     report: bool,
-    /// Folder of the report and of finished runs. Default: runs/density-DATA.
+    /// Folder of the report and of finished runs. Default: runs/speech-DATA, images-DATA or pixels-DATA.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Folder of trainings (weights and optimiser states). Default: OUT/trained.
