@@ -142,6 +142,7 @@ fn dreaming(dir: &Path) -> String {
         own: 0.5,
         dropout: 0.1,
         unpaid: 5,
+        enough: 3.0,
         back: 1e-9,
         choice_seeds: 1,
     });

@@ -120,6 +120,9 @@ pub struct Rules<'a> {
     pub price: Option<&'a Price>,
     /// When a dream is given up.
     pub give_up: Option<GiveUp>,
+    /// Sum of rewards with which a dream ends, for no episode of the environment pays more: whoever
+    /// comes to it sooner is no better.
+    pub enough: Option<f64>,
 }
 
 /// A dream in which nothing was gained for some steps ends, as real episodes do that are given up: what
@@ -504,7 +507,8 @@ impl Buffers {
                 outcome.given_up = true;
                 outcome.price += give_up.cost * f64::from(dreams.config.steps - outcome.steps);
             }
-            if outcome.ended || outcome.given_up {
+            let has_enough = (dreams.rules.enough).is_some_and(|enough| outcome.reward >= enough);
+            if outcome.ended || outcome.given_up || has_enough {
                 let dream = self.running.swap_remove(i);
                 store(dream.number, dream.outcome);
                 self.rows.remove(i);
@@ -739,11 +743,11 @@ mod tests {
             }
             let memory = memory::load(&setup.config, LATENT, 3, &setup.weights).unwrap();
             let rules = Rules {
-                price: None,
                 give_up: Some(GiveUp {
                     after: 7,
                     cost: 0.1,
                 }),
+                ..Rules::default()
             };
             let (controllers, starts) = ([&setup.controllers[0]], &setup.starts[..2]);
             let config = DreamConfig {
@@ -796,8 +800,8 @@ mod tests {
             cost: 0.0,
         };
         let rules = Rules {
-            price: None,
             give_up: Some(give_up),
+            ..Rules::default()
         };
         let mut paid_in_between = 0;
         for (start, dream) in run(rules, 40).iter().enumerate() {
@@ -815,6 +819,37 @@ mod tests {
             }
         }
         assert!(paid_in_between > 0);
+    }
+
+    /// A dream of half a point a step is over with the step that brings what is asked for.
+    #[test]
+    fn a_dream_ends_with_what_is_enough() {
+        let mut setup = setup(Variant::Rmdn);
+        for t in &mut setup.weights.0 {
+            match t.name.as_str() {
+                "reward.weight" => t.value.fill(0.0),
+                "reward.bias" => t.value.fill(0.5),
+                _ => {}
+            }
+        }
+        let memory = memory::load(&setup.config, LATENT, 3, &setup.weights).unwrap();
+        for (enough, steps) in [(Some(3.9), 8), (Some(4.0), 8), (Some(1e9), 40), (None, 40)] {
+            let rules = Rules {
+                enough,
+                ..Rules::default()
+            };
+            let (controllers, starts) = ([&setup.controllers[0]], &setup.starts[..2]);
+            let config = DreamConfig {
+                steps: 40,
+                ends: false,
+                ..CONFIG
+            };
+            let (memory, actions) = (memory.as_ref(), &car_racing());
+            let dreams = dream_by(rules, memory, actions, &controllers, starts, config);
+            for dream in dreams.unwrap() {
+                assert_eq!((dream.steps, dream.given_up), (steps, false));
+            }
+        }
     }
 
     #[test]

@@ -189,6 +189,7 @@ impl Preset {
             return Err(impossible(&key("disturbed"), dreams.disturbed, reason));
         }
         not_negative(&key("back"), dreams.back)?;
+        not_negative(&key("enough"), dreams.enough)?;
         let c = &self.controller;
         if c.finalists > 1 {
             at_least(&key("choice_tracks"), dreams.choice_seeds as u64, 1)?;

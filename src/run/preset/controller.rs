@@ -188,6 +188,10 @@ pub struct DreamsConfig {
     /// remains, as real episodes of training are. 0: never.
     #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
     pub unpaid: u32,
+    /// A dream ends with so much reward, in points: in the environment there is no more to gain, so
+    /// that safety is worth more than speed. 0: never.
+    #[serde(default, skip_serializing_if = "frmdn_engine::is_default")]
+    pub enough: f64,
     /// Where candidates drove worse in a round's real episodes than those of the best round so far, by
     /// more than so many points, the search goes back to that round's mean; M keeps what it learned.
     /// 0: never.

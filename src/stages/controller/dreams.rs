@@ -135,8 +135,8 @@ impl<'a> Dreams<'a> {
                 Start::in_episode(memory, &episode, 0, index as u64, &mut Scratch::default());
             let candidate = &candidates[index % candidates.len()];
             // By the rule of the real episodes.
-            let after = self.config.give_up_after;
-            let dreamt = self.dream(&[start], seed, &[candidate], steps, after)?[0];
+            let rules = self.rules(self.config.give_up_after, 0.0);
+            let dreamt = self.dream(rules, &[start], seed, &[candidate], steps)?[0];
             let real = episode.rewards.iter().take(steps as usize);
             let given_up = episode.steps() < steps as usize && !episode.terminated;
             let dreamt = Came {
@@ -171,8 +171,9 @@ impl<'a> Dreams<'a> {
     ) -> Result<Vec<Vec<Outcome>>> {
         let mut rng = stream(seed, "controller/dreams", &[generation]);
         let starts = self.starts(count, &mut rng, &self.training)?;
-        let (horizon, unpaid) = (self.config.horizon, self.config.unpaid);
-        let dreams = self.dream(&starts, rng.random(), candidates, horizon, unpaid)?;
+        let rules = self.rules(self.config.unpaid, self.config.enough);
+        let horizon = self.config.horizon;
+        let dreams = self.dream(rules, &starts, rng.random(), candidates, horizon)?;
         let of_each = dreams.chunks(starts.len());
         Ok(of_each.map(outcomes).collect())
     }
@@ -181,8 +182,9 @@ impl<'a> Dreams<'a> {
     pub fn test(&self, seed: u64, count: usize, controller: &Controller) -> Result<Vec<Outcome>> {
         let mut rng = stream(seed, "controller/dreams/test", &[]);
         let starts = self.starts(count, &mut rng, &self.held_out)?;
-        let (horizon, unpaid) = (self.config.horizon, self.config.unpaid);
-        let dreams = self.dream(&starts, rng.random(), &[controller], horizon, unpaid)?;
+        let rules = self.rules(self.config.unpaid, self.config.enough);
+        let horizon = self.config.horizon;
+        let dreams = self.dream(rules, &starts, rng.random(), &[controller], horizon)?;
         Ok(outcomes(&dreams))
     }
 
@@ -255,15 +257,27 @@ impl<'a> Dreams<'a> {
         is_last.then(|| rng.random_range(0..steps))
     }
 
-    /// The dreams of each of `controllers` from each of `starts`, of `steps` steps at most, given up after
-    /// `unpaid` steps in which its reward did not grow; 0: never.
+    /// The rules of dreams that are given up after `unpaid` steps in which their reward did not grow, and
+    /// end with `enough` points; 0: never.
+    fn rules(&self, unpaid: u32, enough: f64) -> Rules<'_> {
+        Rules {
+            price: Some(&self.price),
+            give_up: (unpaid > 0).then_some(GiveUp {
+                after: unpaid,
+                cost: self.stall_cost,
+            }),
+            enough: (enough > 0.0).then_some(enough),
+        }
+    }
+
+    /// The dreams of each of `controllers` from each of `starts`, of `steps` steps at most, by `rules`.
     fn dream(
         &self,
+        rules: Rules<'_>,
         starts: &[Start],
         seed: u64,
         controllers: &[&Controller],
         steps: u32,
-        unpaid: u32,
     ) -> Result<Vec<DreamOutcome>> {
         let config = DreamConfig {
             steps,
@@ -271,13 +285,6 @@ impl<'a> Dreams<'a> {
             seed,
             ends: self.ends,
             dropout: self.config.dropout as f32,
-        };
-        let rules = Rules {
-            price: Some(&self.price),
-            give_up: (unpaid > 0).then_some(GiveUp {
-                after: unpaid,
-                cost: self.stall_cost,
-            }),
         };
         let (memory, actions) = (self.model.memory.as_ref(), &self.model.actions);
         dream_by(rules, memory, actions, controllers, starts, config)
