@@ -29,7 +29,7 @@ const SETS: [&str; 16] = [
     "memory.model.hidden=8",
 ];
 
-const TWO: [&str; 2] = ["--variants", "rmdn,frmdn"];
+const TWO: [&str; 4] = ["--variants", "rmdn,frmdn", "--temperatures", "0.5,1"];
 
 /// What a report does not need of the data.
 const EPISODES: [&str; 2] = ["episodes", "latents"];
@@ -148,14 +148,15 @@ fn check_report(out: &Path, report: &str) {
         "e1-bank.png",
         "e1-temperature.png",
         "e2-blackout.png",
+        "e4-temperature.png",
         "e3-population8-seconds.png",
     ] {
         assert!(out.join(file).is_file(), "{file}");
     }
-    // Two parts of the bank; E1 and E4 of the two that dream, E2 of these and of two baselines, E3
-    // of three populations.
+    // Two parts of the bank; E1 of the two that dream, E2 of these and of two baselines, E3 of three
+    // populations, E4 at two temperatures.
     let runs = finished_runs(out);
-    assert_eq!(runs.len(), 2 + 2 + 4 + 6 + 2);
+    assert_eq!(runs.len(), 2 + 2 + 4 + 6 + 4);
     // No recorded episode came to an end, so no memory was taught what ends one: their dreams go on
     // to the last step.
     let mut ended = Vec::new();
@@ -200,6 +201,9 @@ fn packed_results_give_the_same_report(study: &Study, calm: &Path) {
 
 fn refusals(study: &Study, calm: &Path) {
     study.refused(calm, &["--variants", "gru"], "gru");
+    for list in ["0.5,4", "1,0.5,1"] {
+        study.refused(calm, &["--temperatures", list], "from 0 to 3");
+    }
     study.refused(
         calm,
         &["--variants", "rmdn,frmdn,rmdn"],

@@ -56,6 +56,9 @@ pub struct ScoreArgs {
         value_parser = clap::value_parser!(u64).range(64..=100_000_000)
     )]
     budget: u64,
+    /// Temperatures of the dreams that e4 evolves controllers in, separated by commas, 0 to 3.
+    #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "1")]
+    temperatures: Vec<f32>,
     /// A smoke test: a very small bank, few updates, tracks and steps, and, if not given, one seed,
     /// one controller and the least budget. Its figures have no meaning.
     #[arg(long)]
@@ -84,6 +87,7 @@ pub fn compare(args: &ScoreArgs, context: &Context<'_>) -> anyhow::Result<()> {
         seeds: args.seeds,
         controllers: args.controllers,
         budget: args.budget,
+        temperatures: args.temperatures.clone(),
         scale: if args.quick {
             Scale::QUICK
         } else {

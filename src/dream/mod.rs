@@ -195,44 +195,9 @@ pub fn dream_by(
         .par_chunks_mut(batch)
         .enumerate()
         .try_for_each_init(Buffers::default, |buffers, (i, outcomes)| {
-            buffers.dream(&dreams, i * batch, outcomes, None)
+            buffers.dream(&dreams, i * batch, outcomes)
         })?;
     Ok(outcomes)
-}
-
-/// The dreams of [`dream`], each with its actions `[steps, actions]`, so that the same actions can
-/// be applied in the real environment.
-///
-/// # Errors
-/// If the memory predicts nothing.
-///
-/// # Panics
-/// If a start's or a controller's sizes disagree with the memory.
-pub fn dream_actions(
-    memory: &dyn Memory,
-    actions: &Actions,
-    controllers: &[&Controller],
-    starts: &[Start],
-    config: DreamConfig,
-) -> Result<Vec<(DreamOutcome, Vec<f32>)>, NoPrediction> {
-    let dreams = Dreams {
-        memory,
-        actions,
-        controllers,
-        starts,
-        config,
-        rules: Rules::default(),
-    };
-    let mut outcomes = vec![DreamOutcome::default(); dreams.len()];
-    let mut taken = vec![Vec::new(); dreams.len()];
-    outcomes
-        .par_chunks_mut(ROWS_PER_BATCH)
-        .zip(taken.par_chunks_mut(ROWS_PER_BATCH))
-        .enumerate()
-        .try_for_each_init(Buffers::default, |buffers, (i, (outcomes, taken))| {
-            buffers.dream(&dreams, i * ROWS_PER_BATCH, outcomes, Some(taken))
-        })?;
-    Ok(outcomes.into_iter().zip(taken).collect())
 }
 
 /// The random numbers of a step of the dream that draws `chances`.
@@ -420,14 +385,12 @@ impl Dreams<'_> {
 }
 
 impl Buffers {
-    /// Dreams as many of `dreams` as `outcomes` has places, from number `first` on. `taken` gets
-    /// their actions.
+    /// Dreams as many of `dreams` as `outcomes` has places, from number `first` on.
     fn dream(
         &mut self,
         dreams: &Dreams<'_>,
         first: usize,
         outcomes: &mut [DreamOutcome],
-        mut taken: Option<&mut [Vec<f32>]>,
     ) -> Result<(), NoPrediction> {
         self.begin(dreams, first..first + outcomes.len());
         for step in 0..dreams.config.steps {
@@ -435,12 +398,6 @@ impl Buffers {
                 break;
             }
             self.choose_actions(dreams, step);
-            if let Some(taken) = &mut taken {
-                let actions = self.rows.actions.chunks_exact(dreams.actions.width());
-                for (dream, action) in self.running.iter().zip(actions) {
-                    taken[dream.number - first].extend_from_slice(action);
-                }
-            }
             self.rows
                 .advance(dreams.memory, dreams.config.temperature)?;
             self.retire_ended(dreams, |number, outcome| outcomes[number - first] = outcome);
@@ -712,19 +669,6 @@ mod tests {
                 steps: 40,
                 ..DreamOutcome::default()
             }
-        );
-        // The same with its actions, the last of which is that of the last step.
-        let with = dream_actions(
-            memory.as_ref(),
-            &car_racing(),
-            &[&controllers[2]],
-            &starts[..3],
-            config,
-        )
-        .unwrap();
-        assert_eq!(
-            (with[1].0, with[1].1.len(), &with[1].1[39 * 3..]),
-            (got, 40 * 3, &action[..])
         );
         reward
     }

@@ -53,6 +53,8 @@ pub enum Who<'a> {
     /// C acts, interrupted by bursts of held actions, a function of this root seed and of the seed of
     /// the episode.
     Disturbed(&'a Controller, u64),
+    /// Recorded actions first, `[steps, width]` in the agent's form, and C after them.
+    After(&'a [f32], &'a Controller),
     /// A policy that needs no model. Its random numbers are a function of this root seed and of the
     /// seed of the episode.
     Policy(Policy, u64),
@@ -207,7 +209,7 @@ struct Lane<'a> {
 
 /// Who acts, with what changes from step to step.
 enum Actor<'a> {
-    Controller(&'a Controller, Company),
+    Controller(&'a Controller, Company<'a>),
     OpenLoop(OpenLoopDriver),
     Planner(Box<Planner>),
     /// The one in [`Seat::Expert`].
@@ -216,12 +218,14 @@ enum Actor<'a> {
 }
 
 /// Who is beside C.
-enum Company {
+enum Company<'a> {
     Nobody,
     /// A planner that looks on.
     Planner(Box<Planner>),
     /// Bursts that interrupt it.
     Bursts(Box<Bursts>),
+    /// Recorded actions that are taken first.
+    Recorded(ChunksExact<'a, f32>),
 }
 
 /// An environment, or one with the driver that belongs to it.
@@ -379,6 +383,10 @@ impl<'a> Worker<'a> {
                 Actor::OpenLoop(policy.driver(actions, root, seed))
             }
             Who::Controller(controller) => Actor::Controller(controller, Company::Nobody),
+            Who::After(recorded, controller) => {
+                let recorded = recorded.chunks_exact(actions.width());
+                Actor::Controller(controller, Company::Recorded(recorded))
+            }
             Who::Disturbed(controller, root) => {
                 let bursts = Bursts::new(actions, root, seed);
                 Actor::Controller(controller, Company::Bursts(Box::new(bursts)))
@@ -438,8 +446,14 @@ impl<'a> Worker<'a> {
                     let seed = seed ^ from.map_or(0, |start| start.chances);
                     controller.draw(seed, lane.outcome.steps.into(), action);
                     model.actions.squash(action);
-                    if let Company::Bursts(bursts) = company {
-                        bursts.interrupt(action);
+                    match company {
+                        Company::Bursts(bursts) => bursts.interrupt(action),
+                        Company::Recorded(recorded) => {
+                            if let Some(recorded) = recorded.next() {
+                                action.copy_from_slice(recorded);
+                            }
+                        }
+                        Company::Nobody | Company::Planner(_) => {}
                     }
                 }
                 (Actor::Expert, Seat::Expert(expert), _) => expert.act(action)?,

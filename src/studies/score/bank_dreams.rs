@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     controller::Controller,
-    dream::{DreamConfig, Start, dream_actions},
-    memory::{Memory, Scratch, Stacked},
-    rollout::{Driver, Job, Moment, Seen, Watcher, Who},
+    dream::{DreamConfig, Start, dream},
+    memory::{Scratch, Stacked},
+    rollout::{ActingModel, Driver, Job, Moment, Seen, Watcher, Who},
     run::{Interrupt, LatentEpisode, Result, RunError, RunFolder},
     stages::{self, Context},
 };
@@ -31,6 +31,8 @@ pub const TEMPERATURES: [f32; 4] = [0.1, 0.5, 1.0, 1.3];
 pub const PRIMARY: f32 = 1.0;
 /// Real steps before a dream: the first fifty show the track from far above.
 const WARM_UP: [usize; 2] = [60, 160];
+/// Every so manyth state is that of an episode's beginning all the same.
+pub const BEGINNINGS: usize = 4;
 
 /// The bank in the dreams of one memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,9 +48,9 @@ pub struct Ranked {
     pub temperature: f32,
     /// Mean predicted return of each controller, over all starts.
     pub predicted: Vec<f64>,
-    /// Mean predicted and real return of the same actions of each controller, over the starts that
-    /// were driven.
-    pub same_actions: Vec<[f64; 2]>,
+    /// Mean predicted and real return of each controller from the same states, over those that were
+    /// driven from.
+    pub beside: Vec<[f64; 2]>,
     /// Part of the dreams that the memory ended.
     pub ended: f64,
 }
@@ -65,11 +67,12 @@ pub struct Real {
 pub struct Dreamer<'a> {
     pub plan: &'a Score,
     pub data: &'a Data,
-    pub memory: &'a dyn Memory,
+    pub model: &'a ActingModel,
 }
 
 impl Dreamer<'_> {
-    /// `count` real states of the episodes `indices` in turn, with the memory's state there.
+    /// `count` real states of the episodes `indices` in turn, with the memory's state there: every
+    /// fourth one is the beginning.
     ///
     /// # Errors
     /// If an episode cannot be read.
@@ -81,8 +84,11 @@ impl Dreamer<'_> {
             let actions = self.data.actions.width();
             let episode = self.data.folder.latents().load_latents(index, actions)?;
             let most = WARM_UP[1].min(episode.steps().saturating_sub(1));
-            let step = stream(0, "score/starts", &[i as u64])
-                .random_range(WARM_UP[0].min(most / 2)..=most);
+            let step = match i % BEGINNINGS {
+                0 => 0,
+                _ => stream(0, "score/starts", &[i as u64])
+                    .random_range(WARM_UP[0].min(most / 2)..=most),
+            };
             states.push(self.state(&episode, step, &mut scratch));
         }
         Ok(states)
@@ -92,26 +98,65 @@ impl Dreamer<'_> {
     fn state(&self, episode: &LatentEpisode, steps: usize, scratch: &mut Scratch) -> Real {
         let a = episode.action_len;
         Real {
-            start: Start::in_episode(self.memory, episode, steps, 0, scratch),
+            start: Start::in_episode(self.model.memory.as_ref(), episode, steps, 0, scratch),
             seed: episode.seed,
             actions: episode.actions[..steps * a].to_vec(),
             rewards: episode.rewards[..steps].to_vec(),
         }
     }
 
-    /// Dreams of each of `controllers` from all `real` states: mean predicted return; predicted and
-    /// real return of the same actions from the first `plan.scale.replayed` states; part that the
-    /// memory ended.
+    /// What each of `controllers` really comes to in as many steps as a dream has, from each of the
+    /// first `plan.scale.replayed` states.
     ///
     /// # Errors
-    /// If the memory predicts nothing, the environment fails or does not repeat what was recorded,
-    /// or the user interrupts.
+    /// If the environment fails or does not repeat what was recorded, or the user interrupts.
+    pub fn really(
+        &self,
+        controllers: &[Controller],
+        real: &[Real],
+        context: &Context<'_>,
+    ) -> Result<Vec<Vec<f64>>> {
+        let states = &real[..self.plan.scale.replayed.min(real.len())];
+        let mut all = Vec::new();
+        for controller in controllers {
+            let mut of_one = Vec::new();
+            for state in states {
+                of_one.push(self.real_return(state, controller, context.stop)?);
+                context.check()?;
+            }
+            all.push(of_one);
+        }
+        Ok(all)
+    }
+
+    /// The real return of `controller` after `real`.
+    fn real_return(&self, real: &Real, controller: &Controller, stop: &Interrupt) -> Result<f64> {
+        let mut replay = Replay {
+            data: self.data,
+            real,
+            most: real.rewards.len() + self.plan.scale.steps as usize,
+            steps: 0,
+            sum: 0.0,
+        };
+        let job = Job::of(Who::After(&real.actions, controller), real.seed);
+        Driver::new(&self.data.recorded, stop)
+            .with_model(self.model)
+            .watch(job, &mut replay)?;
+        Ok(replay.sum)
+    }
+
+    /// Dreams of each of `controllers` from all `real` states: mean predicted return; the same from
+    /// the states that they were driven from, beside what they came to there (`driven`, see
+    /// [`Dreamer::really`]); part that the memory ended.
+    ///
+    /// # Errors
+    /// If the memory predicts nothing.
     pub fn returns(
         &self,
         controllers: &[Controller],
         real: &[Real],
+        driven: &[Vec<f64>],
         temperature: f32,
-        context: &Context<'_>,
     ) -> Result<Ranked> {
         let starts: Vec<Start> = (0..)
             .zip(real)
@@ -128,36 +173,42 @@ impl Dreamer<'_> {
             dropout: 0.0,
         };
         let all: Vec<&Controller> = controllers.iter().collect();
-        let dreams = dream_actions(self.memory, &self.data.actions, &all, &starts, config)
+        let memory = self.model.memory.as_ref();
+        let dreams = dream(memory, &self.data.actions, &all, &starts, config)
             .map_err(|e| RunError::Failed(e.to_string()))?;
-        let replayed = self.plan.scale.replayed.min(real.len());
-        let (mut predicted, mut same_actions) = (Vec::new(), Vec::new());
-        for dreams in dreams.chunks(real.len()) {
-            predicted.push(dreams.iter().map(|(d, _)| d.reward).sum::<f64>() / real.len() as f64);
-            let mut sums = [0.0; 2];
-            for ((dream, actions), real) in dreams.iter().zip(real).take(replayed) {
-                sums[0] += dream.reward / replayed as f64;
-                sums[1] += real_return(self.data, real, actions, context.stop)? / replayed as f64;
-                context.check()?;
+        let mean = |values: &mut dyn Iterator<Item = f64>| {
+            let (mut sum, mut count) = (0.0, 0.0f64);
+            for value in values {
+                sum += value;
+                count += 1.0;
             }
-            same_actions.push(sums);
+            sum / count.max(1.0)
+        };
+        let (mut predicted, mut beside) = (Vec::new(), Vec::new());
+        for (dreams, driven) in dreams.chunks(real.len()).zip(driven) {
+            let rewards = || dreams.iter().map(|dream| dream.reward);
+            predicted.push(mean(&mut rewards()));
+            beside.push([
+                mean(&mut rewards().take(driven.len())),
+                mean(&mut driven.iter().copied()),
+            ]);
         }
-        let ended = dreams.iter().filter(|(d, _)| d.ended).count() as f64 / dreams.len() as f64;
+        let ended = dreams.iter().filter(|d| d.ended).count() as f64 / dreams.len() as f64;
         Ok(Ranked {
             temperature,
             predicted,
-            same_actions,
+            beside,
             ended,
         })
     }
 }
 
-/// Looks on while actions are driven, the first of which lead to a real state.
+/// Looks on while a controller drives from a real state on, to which recorded actions lead.
 struct Replay<'a> {
     data: &'a Data,
     real: &'a Real,
-    /// All actions, those that lead to the state too.
-    actions: usize,
+    /// Most steps, those that lead to the state too.
+    most: usize,
     /// Steps so far.
     steps: usize,
     /// Sum of the rewards after the real state.
@@ -166,7 +217,7 @@ struct Replay<'a> {
 
 impl Watcher for Replay<'_> {
     fn before(&mut self, _: Moment<'_>) -> Result<ControlFlow<()>> {
-        Ok(match self.steps == self.actions {
+        Ok(match self.steps == self.most {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         })
@@ -188,21 +239,6 @@ impl Watcher for Replay<'_> {
         self.steps += 1;
         Ok(())
     }
-}
-
-/// The real return of `actions` after `real`.
-fn real_return(data: &Data, real: &Real, actions: &[f32], stop: &Interrupt) -> Result<f64> {
-    let all = [&real.actions[..], actions].concat();
-    let mut replay = Replay {
-        data,
-        real,
-        actions: all.len() / data.actions.width(),
-        steps: 0,
-        sum: 0.0,
-    };
-    let job = Job::of(Who::Recorded(&all), real.seed);
-    Driver::new(&data.recorded, stop).watch(job, &mut replay)?;
-    Ok(replay.sum)
 }
 
 /// How dreams end, as part of what decides a result: as [`ends`] says.
@@ -227,7 +263,7 @@ pub fn ends(folder: &RunFolder, actions: usize) -> Result<bool> {
 pub fn key(plan: &Score, data: &Data, entry: &Entry) -> (String, Value) {
     let scale = &plan.scale;
     let e1 = json!({ "temperatures": TEMPERATURES, "starts": scale.starts,
-        "replayed": scale.replayed, "steps": scale.steps, "ends": ENDS });
+        "driven": scale.replayed, "beginnings": BEGINNINGS, "steps": scale.steps, "ends": ENDS });
     let more = json!({ "e1": e1, "bank": bank::settings(plan, data) });
     let name = format!("e1-{}", entry.name(data));
     (name, entry.settings(data, more))
@@ -264,13 +300,14 @@ fn rank(
     let dreamer = Dreamer {
         plan,
         data,
-        memory: &memory,
+        model: &data.model(Box::new(memory)),
     };
     let held_out: Vec<usize> = stages::held_out_indices(data.preset.collect.episodes).collect();
     let real = dreamer.states(&held_out, plan.scale.starts)?;
+    let driven = dreamer.really(&bank.controllers, &real, context)?;
     let mut temperatures = Vec::new();
     for temperature in TEMPERATURES {
-        temperatures.push(dreamer.returns(&bank.controllers, &real, temperature, context)?);
+        temperatures.push(dreamer.returns(&bank.controllers, &real, &driven, temperature)?);
     }
     Ok(Dreams { temperatures })
 }

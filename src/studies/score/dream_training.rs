@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     Score,
-    bank_dreams::{Dreamer, ENDS, PRIMARY, Real},
+    bank_dreams::{BEGINNINGS, Dreamer, ENDS, Real},
     data::Data,
     entry::Entry,
     evolve::{SIGMA, Search},
@@ -33,20 +33,27 @@ pub struct Dreamt {
     pub curve: Vec<f64>,
     /// Predicted return of the distribution's last mean, from states of held-out episodes.
     pub dream_score: f64,
-    /// Predicted and real return of the same actions, from some of these states.
-    pub same_actions: [f64; 2],
+    /// Predicted and real return of that mean, from some of these states.
+    pub beside: [f64; 2],
     /// Real scores on the test tracks.
     pub scores: Vec<f64>,
 }
 
-/// Name and settings of the evolution number `controller` in the dreams of `entry`.
-pub fn key(plan: &Score, data: &Data, entry: &Entry, controller: u64) -> (String, Value) {
+/// Name and settings of the evolution number `controller` in the dreams of `entry` at `temperature`.
+pub fn key(
+    plan: &Score,
+    data: &Data,
+    entry: &Entry,
+    controller: u64,
+    temperature: f32,
+) -> (String, Value) {
     let scale = &plan.scale;
-    let more = json!({ "e4": { "controller": controller, "sigma": SIGMA, "temperature": PRIMARY,
+    let more = json!({ "e4": { "controller": controller, "sigma": SIGMA, "temperature": temperature,
         "steps": scale.steps, "population": scale.dream_population,
         "generations": scale.dream_generations, "starts": scale.dream_starts,
-        "held_out": [scale.starts, scale.replayed], "tracks": scale.tracks, "ends": ENDS } });
-    let name = format!("e4-{}-{controller}", entry.name(data));
+        "held_out": [scale.starts, scale.replayed], "beginnings": BEGINNINGS,
+        "tracks": scale.tracks, "ends": ENDS } });
+    let name = format!("e4-{}-{controller}-t{temperature}", entry.name(data));
     (name, entry.settings(data, more))
 }
 
@@ -55,61 +62,77 @@ pub fn tasks<'a>(plan: &'a Score, data: &'a Data, entries: &'a [Entry]) -> Vec<T
     let mut tasks = Vec::new();
     for controller in 1..=plan.controllers {
         for entry in entries.iter().filter(|entry| entry.config().is_trained()) {
-            let (name, settings) = key(plan, data, entry, controller);
-            tasks.push(Task {
-                name,
-                settings,
-                make: Box::new(move |context| {
-                    Ok(json!(evolve_and_test(
-                        plan, data, entry, controller, context
-                    )?))
-                }),
-            });
+            for &temperature in &plan.temperatures {
+                let (name, settings) = key(plan, data, entry, controller, temperature);
+                let one = One {
+                    plan,
+                    data,
+                    entry,
+                    controller,
+                    temperature,
+                };
+                tasks.push(Task {
+                    name,
+                    settings,
+                    make: Box::new(move |context| Ok(json!(one.evolve_and_test(context)?))),
+                });
+            }
         }
     }
     tasks
 }
 
-fn evolve_and_test(
-    plan: &Score,
-    data: &Data,
-    entry: &Entry,
+/// One evolution.
+#[derive(Clone, Copy)]
+struct One<'a> {
+    plan: &'a Score,
+    data: &'a Data,
+    entry: &'a Entry,
     controller: u64,
-    context: &Context<'_>,
-) -> Result<Dreamt> {
-    let scale = &plan.scale;
-    // The same random numbers for every memory.
-    let seed = entry.root_seed("score/dream_training", &[controller]);
-    let model = data.model(entry.memory(plan, data)?);
-    let mut search = Search::new(data, model, scale.dream_population, seed)?;
-    let curve = evolve(plan, data, &mut search, seed, context)?;
-    let mean = [search.mean()];
-    let held_out: Vec<usize> = stages::held_out_indices(data.preset.collect.episodes).collect();
-    let dreamer = Dreamer {
-        plan,
-        data,
-        memory: search.model.memory.as_ref(),
-    };
-    let real = dreamer.states(&held_out, scale.starts)?;
-    let returns = dreamer.returns(&mean, &real, PRIMARY, context)?;
-    let tracks: Vec<Job<'_>> = jobs(&mean[0], seeds::TEST.start, scale.tracks).collect();
-    let options = DriveOptions::default();
-    let outcomes = plan.drive(&search.model, &data.world, &tracks, options, context)?;
-    Ok(Dreamt {
-        curve,
-        dream_score: returns.predicted[0],
-        same_actions: returns.same_actions[0],
-        scores: outcomes.iter().map(|o| o.score).collect(),
-    })
+    temperature: f32,
 }
 
-/// All generations in dreams from states of training episodes. Returns the mean predicted return of
-/// each generation's candidates.
+impl One<'_> {
+    fn evolve_and_test(self, context: &Context<'_>) -> Result<Dreamt> {
+        let Self {
+            plan, data, entry, ..
+        } = self;
+        let scale = &plan.scale;
+        // The same random numbers for every memory and temperature.
+        let seed = entry.root_seed("score/dream_training", &[self.controller]);
+        let model = data.model(entry.memory(plan, data)?);
+        let mut search = Search::new(data, model, scale.dream_population, seed)?;
+        let curve = evolve(plan, data, &mut search, seed, self.temperature, context)?;
+        let mean = [search.mean()];
+        let held_out: Vec<usize> = stages::held_out_indices(data.preset.collect.episodes).collect();
+        let dreamer = Dreamer {
+            plan,
+            data,
+            model: &search.model,
+        };
+        let real = dreamer.states(&held_out, scale.starts)?;
+        let driven = dreamer.really(&mean, &real, context)?;
+        let returns = dreamer.returns(&mean, &real, &driven, self.temperature)?;
+        let tracks: Vec<Job<'_>> = jobs(&mean[0], seeds::TEST.start, scale.tracks).collect();
+        let options = DriveOptions::default();
+        let outcomes = plan.drive(&search.model, &data.world, &tracks, options, context)?;
+        Ok(Dreamt {
+            curve,
+            dream_score: returns.predicted[0],
+            beside: returns.beside[0],
+            scores: outcomes.iter().map(|o| o.score).collect(),
+        })
+    }
+}
+
+/// All generations in dreams of one temperature from states of training episodes. Returns the mean
+/// predicted return of each generation's candidates.
 fn evolve(
     plan: &Score,
     data: &Data,
     search: &mut Search<'_>,
     seed: u64,
+    temperature: f32,
     context: &Context<'_>,
 ) -> Result<Vec<f64>> {
     let scale = &plan.scale;
@@ -117,7 +140,7 @@ fn evolve(
     let dreamer = Dreamer {
         plan,
         data,
-        memory: search.model.memory.as_ref(),
+        model: &search.model,
     };
     let pool: Vec<Real> = dreamer.states(&training, POOL)?;
     let mut curve = Vec::new();
@@ -132,7 +155,7 @@ fn evolve(
             .collect();
         let config = DreamConfig {
             steps: scale.steps,
-            temperature: PRIMARY,
+            temperature,
             seed: rng.random(),
             ends: data.ends,
             dropout: 0.0,

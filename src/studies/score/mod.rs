@@ -25,6 +25,7 @@ use serde::Serialize;
 use super::{Spec, data::open_all, distinct, store::Results};
 use crate::{
     controller::Controller,
+    memory::TEMPERATURES,
     rollout::{ActingModel, DriveOptions, Driver, Job, Outcome},
     run::{Recovery, Result, RunError, seeds},
     stages::Context,
@@ -86,8 +87,7 @@ pub struct Scale {
     pub bank_tracks: usize,
     /// Real states that every controller of the bank dreams from.
     pub starts: usize,
-    /// Of these, the first so many are driven in the real environment too, with the dream's
-    /// actions.
+    /// Of these, the first so many are driven from in the real environment too.
     pub replayed: usize,
     /// Steps of a dream.
     pub steps: u32,
@@ -157,6 +157,8 @@ pub struct Score {
     pub controllers: u64,
     /// Episodes of an evolution in E3.
     pub budget: u64,
+    /// Temperatures of the dreams that E4 evolves controllers in.
+    pub temperatures: Vec<f32>,
     /// How large the rest is.
     pub scale: Scale,
     /// Changes of the memories' settings, `memory.key=value`, for all variants.
@@ -200,6 +202,13 @@ impl Score {
 /// read or written, or the user interrupts.
 pub fn score(plan: &Score, context: &Context<'_>) -> Result<PathBuf> {
     distinct("variants", &plan.variants)?;
+    for (i, temperature) in plan.temperatures.iter().enumerate() {
+        if !TEMPERATURES.contains(temperature) || plan.temperatures[..i].contains(temperature) {
+            return Err(RunError::Config(format!(
+                "--temperatures: {temperature} is there twice or impossible: write numbers from 0 to 3"
+            )));
+        }
+    }
     let folders = open_all(&plan.data, &plan.sets, |preset| {
         plan.variants
             .iter()

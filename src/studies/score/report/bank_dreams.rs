@@ -52,7 +52,7 @@ fn table(findings: &mut Findings, finished: &Finished, variants: &[String]) -> T
         "Spearman",
         "above 700",
         "predicted",
-        "real, same actions",
+        "really",
         "exploit gap",
         "dreams ended",
     ];
@@ -73,7 +73,7 @@ fn table(findings: &mut Findings, finished: &Finished, variants: &[String]) -> T
                 ""
             };
             let [predicted, real] = [0, 1].map(|side| {
-                let samples = same_actions(finished, variant, temperature, |pair| pair[side]);
+                let samples = beside(finished, variant, temperature, |pair| pair[side]);
                 format_interval(mean(&samples), 1)
             });
             let ended = 100.0 * ended(finished, variant, temperature);
@@ -200,24 +200,24 @@ fn predictions(finished: &Finished, variant: &str, temperature: f32, least: f64)
     bank_samples(&of_variant(&finished.e1, variant), pairs)
 }
 
-/// A figure of the predicted and the real return of the same actions, for each controller.
-fn same_actions(
+/// A figure of the predicted and the real return from the same states, for each controller.
+fn beside(
     finished: &Finished,
     variant: &str,
     temperature: f32,
     figure: impl Fn(&[f64; 2]) -> f64,
 ) -> Vec<Sample> {
     let values = |outcome: &Outcome<Dreams>| {
-        let pairs = at(&outcome.value, temperature).map(|ranked| &ranked.same_actions[..]);
+        let pairs = at(&outcome.value, temperature).map(|ranked| &ranked.beside[..]);
         let pairs = pairs.unwrap_or_default();
         pairs.iter().map(|pair| [figure(pair), 1.0]).collect()
     };
     bank_samples(&of_variant(&finished.e1, variant), values)
 }
 
-/// Predicted less real return of the same actions.
+/// Predicted less real return from the same states.
 fn gaps(finished: &Finished, variant: &str, temperature: f32) -> Vec<Sample> {
-    same_actions(finished, variant, temperature, |[predicted, real]| {
+    beside(finished, variant, temperature, |[predicted, real]| {
         predicted - real
     })
 }

@@ -1,50 +1,109 @@
 //! E4: trained in the dream.
 
 use super::{
-    BASELINE, OURS,
+    BASELINE, OURS, Section,
     findings::Findings,
     finished::{Finished, Outcome, finished_variants, of_variant},
     intervals::{format_interval, mean, paired_difference, pooled_iqm, samples},
 };
-use crate::studies::{
-    report::Table,
-    score::{Score, dream_training::Dreamt},
-    statistics::Sample,
+use crate::{
+    pictures::Series,
+    run::Result,
+    studies::{
+        report::{Picture, Table},
+        score::{Score, bank_dreams::PRIMARY, dream_training::Dreamt},
+        statistics::Sample,
+    },
 };
 
-/// The table of E4; `None` before a result is finished.
-pub fn table(findings: &mut Findings, plan: &Score, finished: &Finished) -> Option<Table> {
+/// The section of E4; `None` before a result is finished.
+pub fn section(
+    findings: &mut Findings,
+    plan: &Score,
+    finished: &Finished,
+) -> Result<Option<Section>> {
     let variants = finished_variants(plan, &finished.e4);
     if variants.is_empty() {
-        return None;
+        return Ok(None);
     }
     let heading = [
         "memory",
+        "temperature",
         "controllers",
         "dream score",
         "predicted",
-        "real, same actions",
+        "really",
         "exploit gap",
         "real score",
         "IQM of tracks",
     ];
     let mut rows = Vec::new();
     for variant in &variants {
-        rows.push(row(findings, plan, finished, variant));
+        for &temperature in &plan.temperatures {
+            let controllers = of_variant_at(finished, variant, temperature);
+            if !controllers.is_empty() {
+                rows.push(row(findings, plan, variant, temperature, &controllers));
+            }
+        }
     }
     for variant in variants.iter().filter(|variant| *variant != BASELINE) {
         compare(findings, finished, variant);
     }
-    Some(Table::new(&heading, rows))
+    let mut pictures = Vec::new();
+    if plan.temperatures.len() > 1 {
+        pictures.push(picture(plan, finished, &variants)?);
+    }
+    let table = Table::new(&heading, rows);
+    Ok(Some(Section { table, pictures }))
 }
 
-fn row(findings: &mut Findings, plan: &Score, finished: &Finished, variant: &str) -> Vec<String> {
-    let controllers = of_variant(&finished.e4, variant);
-    let dream_score = samples(&controllers, |c| vec![[c.value.dream_score, 1.0]]);
+/// The controllers evolved in dreams of `variant` at `temperature`.
+fn of_variant_at<'a>(
+    finished: &'a Finished,
+    variant: &str,
+    temperature: f32,
+) -> Vec<&'a Outcome<Dreamt>> {
+    let mut all = of_variant(&finished.e4, variant);
+    all.retain(|outcome| outcome.subject.temperature == temperature);
+    all
+}
+
+/// Real scores by the temperature of the dreams.
+fn picture(plan: &Score, finished: &Finished, variants: &[String]) -> Result<Picture> {
+    let mut temperatures = plan.temperatures.clone();
+    temperatures.sort_by(f32::total_cmp);
+    let mut series = Vec::new();
+    for variant in variants {
+        let mut points = Vec::new();
+        for &temperature in &temperatures {
+            let controllers = of_variant_at(finished, variant, temperature);
+            if let Some(i) = mean(&samples(&controllers, real_score)) {
+                points.push([f64::from(temperature), i.value, i.ci95[0], i.ci95[1]]);
+            }
+        }
+        series.push(Series::banded(variant, points));
+    }
+    Picture::plot(
+        &plan.out,
+        "e4-temperature.png",
+        "Real score of controllers evolved in dreams",
+        ["temperature of the dreams", "real score"],
+        &series,
+    )
+}
+
+fn row(
+    findings: &mut Findings,
+    plan: &Score,
+    variant: &str,
+    temperature: f32,
+    controllers: &[&Outcome<Dreamt>],
+) -> Vec<String> {
+    let dream_score = samples(controllers, |c| vec![[c.value.dream_score, 1.0]]);
     let [predicted, real] =
-        [0, 1].map(|side| samples(&controllers, |c| vec![[c.value.same_actions[side], 1.0]]));
+        [0, 1].map(|side| samples(controllers, |c| vec![[c.value.beside[side], 1.0]]));
     // A controller's tracks are drawn together: it is controllers that differ by chance.
-    let tracks: Vec<Sample> = samples(&controllers, |c| {
+    let tracks: Vec<Sample> = samples(controllers, |c| {
         c.value.scores.iter().map(|&score| [score, 1.0]).collect()
     })
     .into_iter()
@@ -55,23 +114,31 @@ fn row(findings: &mut Findings, plan: &Score, finished: &Finished, variant: &str
     .collect();
     let figures = [
         ("dream_score", mean(&dream_score)),
-        ("predicted_same_actions", mean(&predicted)),
-        ("real_same_actions", mean(&real)),
-        ("exploit_gap", mean(&samples(&controllers, exploit_gap))),
-        ("score", mean(&samples(&controllers, real_score))),
+        ("predicted", mean(&predicted)),
+        ("really", mean(&real)),
+        ("exploit_gap", mean(&samples(controllers, exploit_gap))),
+        ("score", mean(&samples(controllers, real_score))),
         ("score_iqm", pooled_iqm(&tracks)),
     ];
-    let mut row = vec![variant.to_owned(), controllers.len().to_string()];
+    let experiment = match temperature == PRIMARY {
+        true => "e4".to_owned(),
+        false => format!("e4-t{temperature}"),
+    };
+    let mut row = vec![
+        variant.to_owned(),
+        temperature.to_string(),
+        controllers.len().to_string(),
+    ];
     for (name, interval) in figures {
         row.push(format_interval(interval, 1));
-        findings.add_figure("e4", variant, name, interval);
+        findings.add_figure(&experiment, variant, name, interval);
     }
     row
 }
 
 /// The contrasts of `variant` with the baseline.
 fn compare(findings: &mut Findings, finished: &Finished, variant: &str) {
-    let [own, baseline] = [variant, BASELINE].map(|v| of_variant(&finished.e4, v));
+    let [own, baseline] = [variant, BASELINE].map(|v| of_variant_at(finished, v, PRIMARY));
     let score = paired_difference(&own, &baseline, real_score);
     findings.add_contrast(format!("E4 real score: {variant} − {BASELINE}"), score);
     let gap = paired_difference(&own, &baseline, exploit_gap);
@@ -93,8 +160,8 @@ fn real_score(controller: &Outcome<Dreamt>) -> Vec<[f64; 2]> {
     vec![[scores.iter().sum::<f64>() / scores.len().max(1) as f64, 1.0]]
 }
 
-/// Predicted less real return of the same actions, as the only value of a sample.
+/// Predicted less real return from the same states, as the only value of a sample.
 fn exploit_gap(controller: &Outcome<Dreamt>) -> Vec<[f64; 2]> {
-    let [predicted, real] = controller.value.same_actions;
+    let [predicted, real] = controller.value.beside;
     vec![[predicted - real, 1.0]]
 }

@@ -33,6 +33,8 @@ pub struct Subject {
     pub population: usize,
     /// Number of the controller in E3 and E4; else 0.
     pub controller: u64,
+    /// Temperature of the dreams in E4; else 0.
+    pub temperature: f32,
 }
 
 /// A finished result.
@@ -50,7 +52,9 @@ impl<T> Outcome<T> {
     /// Whether `other` was made with the same random numbers.
     pub fn is_paired_with(&self, other: &Self) -> bool {
         let (a, b) = (&self.subject, &other.subject);
-        self.cell() == other.cell() && (a.population, a.controller) == (b.population, b.controller)
+        self.cell() == other.cell()
+            && (a.population, a.controller) == (b.population, b.controller)
+            && a.temperature == b.temperature
     }
 }
 
@@ -91,6 +95,7 @@ impl Finished {
                 seed: 1,
                 population: 0,
                 controller: 0,
+                temperature: 0.0,
             };
             let key = blackout::baseline_key(plan, data, baseline);
             add(&mut self.e2, results, &key, subject)?;
@@ -102,6 +107,7 @@ impl Finished {
                 seed: entry.seed,
                 population: 0,
                 controller: 0,
+                temperature: 0.0,
             };
             let key = bank_dreams::key(plan, data, entry);
             add(&mut self.e1, results, &key, subject.clone())?;
@@ -120,8 +126,14 @@ impl Finished {
                     };
                     add(&mut self.e3, results, &key, subject)?;
                 }
-                let key = dream_training::key(plan, data, entry, controller);
-                add(&mut self.e4, results, &key, subject)?;
+                for &temperature in &plan.temperatures {
+                    let key = dream_training::key(plan, data, entry, controller, temperature);
+                    let subject = Subject {
+                        temperature,
+                        ..subject.clone()
+                    };
+                    add(&mut self.e4, results, &key, subject)?;
+                }
             }
         }
         Ok(())

@@ -51,7 +51,7 @@ struct Report<'a> {
     e1: Option<Section>,
     e2: Option<Section>,
     e3: Option<Section>,
-    e4: Option<Table>,
+    e4: Option<Section>,
     contrasts: Option<Table>,
     finished: Counts,
 }
@@ -104,7 +104,7 @@ pub fn write(plan: &Score, data: &[&Data], finished: &Finished) -> Result<PathBu
     let e1 = bank_dreams::section(&mut findings, plan, finished)?;
     let e2 = blackout::section(&mut findings, plan, finished)?;
     let e3 = population::section(&mut findings, plan, finished)?;
-    let e4 = dream_training::table(&mut findings, plan, finished);
+    let e4 = dream_training::section(&mut findings, plan, finished)?;
     let report = Report {
         command: &plan.command,
         setup: setup(plan, data),
