@@ -270,15 +270,15 @@ mod tests {
         ),
         (
             "car-racing-dream-rmdn",
-            "490180c3669bad20610695f466a96849e84f30f1fa044b66c4e5b7eda047d3df",
+            "cd7ab707f5f652d3b105dae78d0d6bbb01b884ea12ccdfca4559b2d28d18d049",
         ),
         (
             "car-racing-dream-frmdn",
-            "338f4430aa48829bac70ade163f344abdf1223e9e813083784cb74b4bd9e3a93",
+            "76b06b3e994c023fa87690f9972764f88891ea96505d55f5c7317b73311d5143",
         ),
         (
             "car-racing-dream-expert",
-            "843bf86a7e7f73b7a0519055f387b08160319faf3624ef183a82b4ec132e89d5",
+            "5d176733b8a7f2aeb7afb48060bbd6caa76314367b81cb549f291d9c2b3c1141",
         ),
         (
             "car-racing-state",
