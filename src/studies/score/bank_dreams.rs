@@ -31,7 +31,7 @@ pub const TEMPERATURES: [f32; 4] = [0.1, 0.5, 1.0, 1.3];
 pub const PRIMARY: f32 = 1.0;
 /// Real steps before a dream: the first fifty show the track from far above.
 const WARM_UP: [usize; 2] = [60, 160];
-/// Every so manyth state is that of an episode's beginning all the same.
+/// One state in so many is the beginning of its episode all the same.
 pub const BEGINNINGS: usize = 4;
 
 /// The bank in the dreams of one memory.
@@ -176,22 +176,12 @@ impl Dreamer<'_> {
         let memory = self.model.memory.as_ref();
         let dreams = dream(memory, &self.data.actions, &all, &starts, config)
             .map_err(|e| RunError::Failed(e.to_string()))?;
-        let mean = |values: &mut dyn Iterator<Item = f64>| {
-            let (mut sum, mut count) = (0.0, 0.0f64);
-            for value in values {
-                sum += value;
-                count += 1.0;
-            }
-            sum / count.max(1.0)
-        };
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let (mut predicted, mut beside) = (Vec::new(), Vec::new());
         for (dreams, driven) in dreams.chunks(real.len()).zip(driven) {
-            let rewards = || dreams.iter().map(|dream| dream.reward);
-            predicted.push(mean(&mut rewards()));
-            beside.push([
-                mean(&mut rewards().take(driven.len())),
-                mean(&mut driven.iter().copied()),
-            ]);
+            let rewards: Vec<f64> = dreams.iter().map(|dream| dream.reward).collect();
+            predicted.push(mean(&rewards));
+            beside.push([mean(&rewards[..driven.len()]), mean(driven)]);
         }
         let ended = dreams.iter().filter(|d| d.ended).count() as f64 / dreams.len() as f64;
         Ok(Ranked {

@@ -1,7 +1,7 @@
 //! E1: the bank, ranked in dreams.
 
 use super::{
-    BASELINE, GOOD, OURS, Section,
+    BASELINE, GOOD, OURS, Section, by_temperature,
     findings::Findings,
     finished::{Finished, Outcome, finished_variants, of_variant},
     intervals::{bank_samples, format_interval, mean},
@@ -130,16 +130,9 @@ fn compare(findings: &mut Findings, finished: &Finished, variant: &str) {
 }
 
 fn temperature_picture(plan: &Score, finished: &Finished, variants: &[String]) -> Result<Picture> {
-    let mut series = Vec::new();
-    for variant in variants {
-        let mut points = Vec::new();
-        for temperature in TEMPERATURES {
-            if let Some(i) = correlation(finished, variant, temperature, ALL) {
-                points.push([f64::from(temperature), i.value, i.ci95[0], i.ci95[1]]);
-            }
-        }
-        series.push(Series::banded(variant, points));
-    }
+    let series = by_temperature(variants, &TEMPERATURES, |variant, temperature| {
+        correlation(finished, variant, temperature, ALL)
+    });
     Picture::plot(
         &plan.out,
         "e1-temperature.png",

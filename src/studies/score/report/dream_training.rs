@@ -1,13 +1,12 @@
 //! E4: trained in the dream.
 
 use super::{
-    BASELINE, OURS, Section,
+    BASELINE, OURS, Section, by_temperature,
     findings::Findings,
     finished::{Finished, Outcome, finished_variants, of_variant},
     intervals::{format_interval, mean, paired_difference, pooled_iqm, samples},
 };
 use crate::{
-    pictures::Series,
     run::Result,
     studies::{
         report::{Picture, Table},
@@ -72,17 +71,10 @@ fn of_variant_at<'a>(
 fn picture(plan: &Score, finished: &Finished, variants: &[String]) -> Result<Picture> {
     let mut temperatures = plan.temperatures.clone();
     temperatures.sort_by(f32::total_cmp);
-    let mut series = Vec::new();
-    for variant in variants {
-        let mut points = Vec::new();
-        for &temperature in &temperatures {
-            let controllers = of_variant_at(finished, variant, temperature);
-            if let Some(i) = mean(&samples(&controllers, real_score)) {
-                points.push([f64::from(temperature), i.value, i.ci95[0], i.ci95[1]]);
-            }
-        }
-        series.push(Series::banded(variant, points));
-    }
+    let series = by_temperature(variants, &temperatures, |variant, temperature| {
+        let controllers = of_variant_at(finished, variant, temperature);
+        mean(&samples(&controllers, real_score))
+    });
     Picture::plot(
         &plan.out,
         "e4-temperature.png",

@@ -22,8 +22,12 @@ use super::{
     evolve::{SIGMA, SIGMA_AT_DRIVER, TRACKS},
 };
 use crate::{
+    pictures::Series,
     run::{Result, write_json},
-    studies::report::{self, Format, Picture, Table},
+    studies::{
+        report::{self, Format, Picture, Table},
+        statistics::Interval,
+    },
 };
 use findings::Findings;
 pub use finished::Finished;
@@ -150,6 +154,25 @@ fn setup<'a>(plan: &Score, data: &[&'a Data]) -> Setup<'a> {
         budget: plan.budget,
         quick: plan.scale == Scale::QUICK,
     }
+}
+
+/// A curve over temperatures for each of `variants`.
+fn by_temperature(
+    variants: &[String],
+    temperatures: &[f32],
+    figure: impl Fn(&str, f32) -> Option<Interval>,
+) -> Vec<Series> {
+    let mut series = Vec::new();
+    for variant in variants {
+        let mut points = Vec::new();
+        for &temperature in temperatures {
+            if let Some(i) = figure(variant, temperature) {
+                points.push([f64::from(temperature), i.value, i.ci95[0], i.ci95[1]]);
+            }
+        }
+        series.push(Series::banded(variant, points));
+    }
+    series
 }
 
 /// The spread of the real scores of each bank; `None` before one is finished.
