@@ -10,6 +10,7 @@ use super::{
     out::out,
     robustness::{self, RobustnessArgs},
     score::{self, ScoreArgs},
+    seeds::{self, SeedsArgs},
 };
 use crate::{
     stages::Context,
@@ -27,6 +28,8 @@ pub enum CompareCommand {
     /// Compare memories by the controllers that use them, in the experiments e1 to e4. The same
     /// command again resumes.
     Score(ScoreArgs),
+    /// Compare methods by the scores of the agents that several seeds of each came to.
+    Seeds(SeedsArgs),
 }
 
 /// The memories that are compared by default: all of them, and the baseline and the default with
@@ -102,7 +105,7 @@ impl CompareCommand {
         match self {
             Self::Likelihood(args) => Some(&args.device),
             Self::Score(args) => Some(&args.device),
-            Self::Robustness(_) => None,
+            Self::Robustness(_) | Self::Seeds(_) => None,
         }
     }
 }
@@ -112,6 +115,7 @@ pub fn compare(command: &CompareCommand, context: &Context<'_>) -> anyhow::Resul
         CompareCommand::Likelihood(args) => compare_likelihood(args, context),
         CompareCommand::Robustness(args) => robustness::compare(args, context),
         CompareCommand::Score(args) => score::compare(args, context),
+        CompareCommand::Seeds(args) => seeds::compare(args),
     }
 }
 

@@ -18,6 +18,7 @@ mod progress;
 mod remedy;
 mod robustness;
 mod score;
+mod seeds;
 mod signals;
 mod table;
 mod train;

@@ -199,6 +199,7 @@ fn of_recovery(recovery: &Recovery) -> Option<String> {
         Recovery::NoGiveUp => "Add --set controller.give_up_after=0".into(),
         Recovery::Latent(n) => format!("Add --set vision.model.latent={n}"),
         Recovery::NoRandomStart => "Add --set collect.random_start=false".into(),
+        Recovery::SameTracks => "Compare runs of one environment and one evaluate.episodes.".into(),
         Recovery::OtherEnvironment => "Name another one with --env NAME.".into(),
         Recovery::EarlierDream => "Give a smaller --warm-up or another --seed.".into(),
         Recovery::SameVision(agent) => format!(
@@ -268,7 +269,7 @@ fn of_missing(what: Part, path: &Path) -> String {
     match what {
         Part::Vision => format!("Type: frmdn vision --run {}", typed(path)),
         Part::Memory => format!("Type: frmdn memory --run {}", typed(path)),
-        Part::Controller => format!("Type: frmdn train --run {}", typed(path)),
+        Part::Controller | Part::Scores => format!("Type: frmdn train --run {}", typed(path)),
         Part::LinearPredictor => "Type the command without --report.".into(),
         Part::Episode(_) => format!("Type: frmdn collect --run {}", typed(path)),
     }

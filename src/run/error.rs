@@ -182,6 +182,8 @@ pub enum Recovery {
     Latent(usize),
     /// Another environment must be chosen.
     OtherEnvironment,
+    /// What is compared must have been scored on the same tracks.
+    SameTracks,
     /// The dream must begin earlier, or in another episode.
     EarlierDream,
     /// The dream must be that of an agent with the same V, for example of this one.
@@ -197,6 +199,8 @@ pub enum Part {
     Memory,
     /// The weights of C.
     Controller,
+    /// The scores on the test tracks.
+    Scores,
     /// The linear predictor of a comparison of likelihoods.
     LinearPredictor,
     /// The recorded episode of this number.
@@ -209,6 +213,7 @@ impl std::fmt::Display for Part {
             Self::Vision => "a trained V",
             Self::Memory => "a trained M",
             Self::Controller => "an evolved controller",
+            Self::Scores => "the evaluation",
             Self::LinearPredictor => "the linear predictor",
             Self::Episode(index) => return write!(f, "episode {index}"),
         })

@@ -171,6 +171,46 @@ fn read_summary(path: &Path) -> Result<Value> {
     }
 }
 
+/// Scores of an agent on consecutive test tracks.
+pub struct Scores {
+    /// Checksum of the agent; `None` in older files.
+    pub checksum: Option<String>,
+    /// Seed of the first track.
+    pub first: u64,
+    /// One a track.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// The scores that an evaluation wrote into `path`.
+///
+/// # Errors
+/// If there are none, or they are not those of one agent on consecutive tracks.
+pub fn scores(path: &Path) -> Result<Scores> {
+    let lines = Metrics::read(path)?;
+    let damaged = |what: String| RunError::damaged(path, what, Recovery::File);
+    let mut scores = Scores {
+        checksum: lines
+            .first()
+            .and_then(|line| line["checksum"].as_str())
+            .map(String::from),
+        first: lines
+            .first()
+            .and_then(|line| line["seed"].as_u64())
+            .ok_or_else(|| damaged("it has no score with a seed".into()))?,
+        outcomes: Vec::new(),
+    };
+    for ((number, line), seed) in (1..).zip(&lines).zip(scores.first..) {
+        if line["seed"] != seed || line["checksum"].as_str() != scores.checksum.as_deref() {
+            let what = format!("line {number} is not of the next seed, {seed}, and the same agent");
+            return Err(damaged(what));
+        }
+        let outcome = read_outcome(line);
+        let outcome = outcome.ok_or_else(|| damaged(format!("line {number} is no score")))?;
+        scores.outcomes.push(outcome);
+    }
+    Ok(scores)
+}
+
 /// The outcomes that `path` has of the agent with `checksum`: consecutive seeds from `first`.
 fn read_outcomes(path: &Path, checksum: &str, first: u64) -> Result<Vec<Outcome>> {
     let mut known = Vec::new();

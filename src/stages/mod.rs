@@ -27,7 +27,7 @@ pub(crate) use collect::Drivers;
 pub use collect::collect;
 pub use controller::{Evolution, LinearReadout, choice, readout};
 pub(crate) use controller::{Ridge, moments};
-pub use evaluate::{evaluate, outcomes, summary};
+pub use evaluate::{evaluate, outcomes, scores, summary};
 pub use first::{first, inherited_settings};
 pub use gates::{gate, kept};
 pub use memory::memory;

@@ -17,12 +17,13 @@ use crate::{
 };
 
 /// All templates by name.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("markdown", include_str!("templates/markdown.jinja")),
     ("html", include_str!("templates/html.jinja")),
     ("likelihood", include_str!("templates/likelihood.jinja")),
     ("score", include_str!("templates/score.jinja")),
     ("robustness", include_str!("templates/robustness.jinja")),
+    ("seeds", include_str!("templates/seeds.jinja")),
     ("density", include_str!("templates/density.jinja")),
 ];
 
