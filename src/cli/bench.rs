@@ -339,6 +339,20 @@ fn measure_dreams(preset: &Preset, actions: &Actions, found: &mut Found) -> Resu
             bytes: step_bytes(&own, latent, width),
             more: json!({}),
         });
+        let seconds = measure::dreamt_generation(&config, latent, actions, THREADS)?;
+        let (candidates, steps) = measure::DREAMT;
+        let rows = candidates * measure::STARTS;
+        found.add(Line {
+            key: &key_of("dream_generation", variant, own.variant),
+            what: format!(
+                "a generation of {candidates} × {} dreams of {steps} steps ({variant}) on {THREADS} cores",
+                measure::STARTS
+            ),
+            rates: [None, Some(rows as f64 * f64::from(steps) / seconds)],
+            operations: Some(config.operations(latent, width)[1]),
+            bytes: step_bytes(&own, latent, width),
+            more: json!({ "generation_s": seconds }),
+        });
     }
     Ok(())
 }
