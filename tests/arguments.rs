@@ -67,6 +67,7 @@ fn usual(name: &str) -> Vec<OsString> {
         "train" | "collect" | "vision" | "memory" | "controller" | "plan" => vec!["tiny".into()],
         "trace" => vec!["car-racing".into()],
         "likelihood" | "score" => vec!["run".into()],
+        "seeds" => vec!["one=run".into()],
         _ => Vec::new(),
     }
 }
