@@ -49,17 +49,26 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             seeds::SELECTION.end
         );
     }
-    let evaluations = score(args, &tracks, context)?;
+    let (evaluations, rates): (Vec<Evaluation>, Vec<Option<String>>) =
+        score(args, &tracks, context)?.into_iter().unzip();
     let difference = match &evaluations[..] {
         [one, other] => Some(paired_difference(one, other)),
         _ => None,
     };
     if args.json {
-        let json = match (&evaluations[..], difference) {
+        let mut objects = Vec::new();
+        for (evaluation, rate) in evaluations.iter().zip(rates) {
+            let mut object = serde_json::to_value(evaluation)?;
+            if let Some(key) = rate {
+                object[key] = evaluation.completed.into();
+            }
+            objects.push(object);
+        }
+        let json = match (&objects[..], difference) {
             ([one, other], Some(difference)) => {
                 serde_json::json!({ "one": one, "other": other, "difference": difference })
             }
-            _ => serde_json::to_value(&evaluations[0])?,
+            _ => objects.swap_remove(0),
         };
         out!("{json}");
         return Ok(());
@@ -92,12 +101,13 @@ fn tracks(args: &EvaluateArgs) -> Result<Range<u64>> {
     Ok(seeds::TEST.start..seeds::TEST.start + n)
 }
 
-/// Whoever drives in its environment, and in the one of --against.
+/// Whoever drives in its environment, and in the one of --against; and how the share of completed
+/// episodes is called there: `flag_rate`, where a flag says that.
 fn score(
     args: &EvaluateArgs,
     tracks: &Range<u64>,
     context: &Context<'_>,
-) -> Result<Vec<Evaluation>> {
+) -> Result<Vec<(Evaluation, Option<String>)>> {
     let asked = Asked {
         dir: args.dir.as_deref(),
         policy: args.policy.as_ref(),
@@ -116,7 +126,10 @@ fn score(
     for (pilot, world) in &opened {
         let keep = |_, _: &[Outcome]| Ok(());
         let all = stages::outcomes(world, pilot, tracks.clone(), context, keep)?;
-        evaluations.push(evaluation(all, tracks.start, world)?);
+        let spec = world.spec()?;
+        let completed = spec.completed.map(|i| &spec.measurements[i].name);
+        let rate = completed.map(|name| format!("{}_rate", name.replace(' ', "_")));
+        evaluations.push((evaluation(all, tracks.start, world)?, rate));
     }
     Ok(evaluations)
 }
