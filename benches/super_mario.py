@@ -100,6 +100,7 @@ def main():
             continue
         ratio = f"{median[key] / median[peer]:.0f} times as fast" if peer in median else ""
         print(f"{name:38} {median[key]:>10,.0f}/s   {ratio}")
+    print(f"\nto copy the console's state, {median['state_bytes']:.0f} bytes: {median['clone_ns']:.0f} ns")
     if args.json:
         Path(args.json).write_text(json.dumps({"median": median, "rounds": rates}, indent=2) + "\n")
 

@@ -4,12 +4,13 @@
 //!
 //! - `console`: frames a second of the console without pictures,
 //! - `drawn`: the same with a picture each,
-//! - `steps`: steps of four frames a second of the environment, with the agent's view of each.
+//! - `steps`: steps of four frames a second of the environment, with the agent's view of each,
+//! - `clone_ns`: nanoseconds to copy the console's state over another, and `state_bytes`, its size.
 
-use std::{path::Path, time::Duration};
+use std::{hint::black_box, path::Path, time::Duration};
 
 use frmdn_env::{Env, ObservationMut, wrappers::FrameSkip};
-use frmdn_nes::Picture;
+use frmdn_nes::{Nes, Picture, State};
 use frmdn_super_mario::{Buttons, Game, MarioConfig, Rom, SIDE, SuperMario};
 
 /// Random actions, each held for a while.
@@ -100,6 +101,23 @@ fn steps(env: SuperMario, span: Duration) -> Result<f64, frmdn_env::EnvError> {
     })
 }
 
+/// Nanoseconds to copy the state of the console, some seconds into the game.
+fn clone(rom: &Rom, span: Duration) -> f64 {
+    let mut nes = Nes::new(rom.cartridge());
+    for _ in 0..300 {
+        nes.frame(0);
+    }
+    let mut copy = nes.state().clone();
+    let copies = rate(1000, span, || {
+        for _ in 0..1000 {
+            copy.clone_from(black_box(nes.state()));
+            black_box(&copy);
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    1e9 / copies.unwrap_or_else(|e| match e {})
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or("the file of the game is missing")?;
@@ -111,6 +129,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let console = frames(&mut game, None, span);
     let drawn = frames(&mut game, Some(&mut Picture::default()), span);
     let steps = steps(SuperMario::new(&rom, config)?, span)?;
-    println!("{{\"console\": {console}, \"drawn\": {drawn}, \"steps\": {steps}}}");
+    let (clone, bytes) = (clone(&rom, span), size_of::<State>());
+    println!(
+        "{{\"console\": {console}, \"drawn\": {drawn}, \"steps\": {steps}, \"clone_ns\": {clone}, \
+         \"state_bytes\": {bytes}}}"
+    );
     Ok(())
 }

@@ -152,3 +152,16 @@ impl Default for MarioConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_action_presses_start_or_select() {
+        for name in Buttons::NAMES {
+            let actions = Buttons::named(name).unwrap().actions();
+            assert!(actions.iter().all(|held| held & 0x0C == 0), "{name}");
+        }
+    }
+}

@@ -325,3 +325,20 @@ pub(crate) enum Death {
     /// Its time ran out.
     Time,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// x falls back where a pipe leads, and jumps where an area begins: neither is a move.
+    #[test]
+    fn a_change_of_x_beyond_five_pixels_pays_nothing() {
+        let mut game = Game::homebrew(&Rom::homebrew());
+        game.begin_level(1).unwrap();
+        for (moved, paid) in [(5, 5.0), (6, 0.0), (-5, -5.0), (-6, 0.0), (-3000, 0.0)] {
+            game.x_last = i32::from(memory::x(game.ram())) - moved;
+            game.time_last = game.time();
+            assert_eq!(game.reward(), paid, "{moved}");
+        }
+    }
+}
