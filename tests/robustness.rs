@@ -95,6 +95,10 @@ fn scores_are_those_of_evaluate(noise: &Value) {
     assert_eq!(measured.unwrap()[0]["name"], "tiles");
     let laps = alone.as_object_mut().unwrap().remove("lap_finished_rate");
     assert_eq!(laps.unwrap(), noise["evaluation"]["completed"]);
+    // Wilson's interval of 0 of 2: up to z²/(2 + z²).
+    let laps = alone.as_object_mut().unwrap().remove("completed_ci95");
+    let [low, high] = [0, 1].map(|i| laps.as_ref().unwrap()[i].as_f64().unwrap());
+    assert!(low == 0.0 && (high - 0.657_62).abs() < 1e-4, "{low} {high}");
     assert_eq!(alone, noise["evaluation"]);
 }
 

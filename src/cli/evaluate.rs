@@ -4,6 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde_json::json;
 
 use super::{
     OTHER_ENVIRONMENT,
@@ -62,11 +63,14 @@ pub fn evaluate(args: &EvaluateArgs, context: &Context<'_>) -> Result<()> {
             if let Some(key) = rate {
                 object[key] = evaluation.completed.into();
             }
+            if evaluation.episodes > 1 {
+                object["completed_ci95"] = json!(wilson(evaluation.completed, evaluation.episodes));
+            }
             objects.push(object);
         }
         let json = match (&objects[..], difference) {
             ([one, other], Some(difference)) => {
-                serde_json::json!({ "one": one, "other": other, "difference": difference })
+                json!({ "one": one, "other": other, "difference": difference })
             }
             _ => objects.swap_remove(0),
         };
@@ -148,7 +152,7 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) -> Result<()> {
         String::new()
     };
     out!(
-        "{}: score {}\n{} episodes, seeds {}..{}; {:.0} % finished{stopped}, {:.0} steps an \
+        "{}: score {}\n{} episodes, seeds {}..{}; {} finished{stopped}, {:.0} steps an \
          episode\nrule: {}",
         evaluation.environment,
         match evaluation.is_one_episode() {
@@ -167,7 +171,7 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) -> Result<()> {
         evaluation.episodes,
         tracks.start,
         tracks.end,
-        100.0 * evaluation.completed,
+        share(evaluation.completed, evaluation.episodes),
         evaluation.steps,
         evaluation.rule
     );
@@ -183,6 +187,24 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) -> Result<()> {
         out!("measured last, on average: {}", said.join(", "));
     }
     Ok(())
+}
+
+/// A share of `n` episodes in percent, with its 95 % interval (Wilson's) where there are several.
+fn share(share: f64, n: usize) -> String {
+    let percent = format!("{:.0} %", 100.0 * share);
+    if n < 2 {
+        return percent;
+    }
+    let [low, high] = wilson(share, n);
+    format!("{percent} [{:.0}, {:.0}]", 100.0 * low, 100.0 * high)
+}
+
+/// Wilson's 95 % interval of a share of `n` trials.
+fn wilson(share: f64, n: usize) -> [f64; 2] {
+    let (n, z) = (n as f64, 1.959_964);
+    let middle = share + z * z / (2.0 * n);
+    let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+    [middle - half, middle + half].map(|end| (end / (1.0 + z * z / n)).clamp(0.0, 1.0))
 }
 
 /// A mean with its spread and interval, which one episode does not give.

@@ -62,7 +62,9 @@ pub enum WorldError {
     #[error("{0} has no scripted driver (car-racing with continuous actions has one)")]
     NoExpert(String),
     /// An environment that re-implements no other one.
-    #[error("{0} has no reference to be compared with (car-racing and super-mario have)")]
+    #[error(
+        "{0} has no reference to be compared with (car-racing and super-mario have, without skip= and other wrappers)"
+    )]
     NoReference(String),
     /// An environment without snapshots.
     #[error("{0} has no snapshots, and a planner tries its plans on them")]
