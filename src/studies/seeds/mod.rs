@@ -62,7 +62,7 @@ struct Scored {
     first: u64,
     /// One a track, in the order of their seeds.
     outcomes: Vec<Outcome>,
-    /// Environment and rule, where the folder is a run.
+    /// Name of the environment, where the folder is a run.
     environment: Option<String>,
     /// The mean of the evolution on its selection tracks: frames so far, and score.
     curve: Vec<(f64, f64)>,
@@ -152,10 +152,15 @@ fn check(methods: &[Method]) -> Result<()> {
                 range(others)
             ));
         }
-        if let (Some(one), Some(two)) = (&scored.environment, &before.environment)
-            && one != two
-        {
-            return refused(format!("{name} is of {one}, {other} of {two}"));
+        // Folders that are no runs do not say theirs.
+        let is_other =
+            |s: &&&Scored| s.environment.is_some() && s.environment != scored.environment;
+        if let (Some(one), Some(run)) = (&scored.environment, all[..i].iter().find(is_other)) {
+            let (other, two) = (run.folder.display(), run.environment.as_deref());
+            return refused(format!(
+                "{name} is of {one}, {other} of {}",
+                two.unwrap_or_default()
+            ));
         }
         let is_same =
             |other: &&&Scored| scored.checksum.is_some() && other.checksum == scored.checksum;
