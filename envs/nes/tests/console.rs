@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use frmdn_nes::{Cartridge, CartridgeError, Nes, Picture, State};
+use frmdn_nes::{Cartridge, CartridgeError, Nes, Picture, State, WIDTH};
 
 /// Waits for the vertical blank by its interrupt and by its flag, waits for sprite 0, reads the
 /// controller, copies sprites, scrolls, and counts all of it.
@@ -93,6 +93,126 @@ fn pictures_skipped_loops_and_copies_change_nothing() {
         again.frame(frame & 1);
     }
     assert_eq!(bytes(calm.state()), bytes(again.state()));
+}
+
+/// A line shows eight sprites, the first ones in memory, and more of them are flagged.
+#[test]
+fn a_line_shows_eight_sprites() {
+    /// The line of the sprites.
+    const LINE: u8 = 0x40;
+    for count in [8u8, 10] {
+        let start: &[u8] = &[
+            0x78,
+            0xA2,
+            0xFF,
+            0x9A, // SEI, LDX #$FF, TXS
+            0xAD,
+            0x02,
+            0x20,
+            0x10,
+            0xFB, // wait for the flag: LDA $2002, BPL
+            0xAD,
+            0x02,
+            0x20,
+            0x10,
+            0xFB, // and again
+            0xA9,
+            0x3F,
+            0x8D,
+            0x06,
+            0x20,
+            0xA9,
+            0x11,
+            0x8D,
+            0x06,
+            0x20, // address $3F11
+            0xA9,
+            0x30,
+            0x8D,
+            0x07,
+            0x20, // white
+            0xA2,
+            0x00,
+            0xA9,
+            0xFF,
+            0x9D,
+            0x00,
+            0x02,
+            0xE8,
+            0xD0,
+            0xFA, // no sprite is seen
+            0xA2,
+            0x00,
+            0xA0,
+            count, // X: place in memory, Y: sprites
+            0xA9,
+            LINE - 1,
+            0x9D,
+            0x00,
+            0x02, // its line
+            0xA9,
+            0x01,
+            0x9D,
+            0x01,
+            0x02, // tile 1
+            0xA9,
+            0x00,
+            0x9D,
+            0x02,
+            0x02, // in front, the first colours
+            0x8A,
+            0x0A,
+            0x0A,
+            0x9D,
+            0x03,
+            0x02, // in column 4 X: 16 pixels apart
+            0xE8,
+            0xE8,
+            0xE8,
+            0xE8,
+            0x88,
+            0xD0,
+            0xE4, // the next one
+            0xA9,
+            0x02,
+            0x8D,
+            0x14,
+            0x40, // copy them
+            0xA9,
+            0x1E,
+            0x8D,
+            0x01,
+            0x20, // show everything
+            0xAD,
+            0x02,
+            0x20,
+            0x29,
+            0x20,
+            0x05,
+            0x10,
+            0x85,
+            0x10, // the flag, kept in $10
+            0x4C,
+            0x50,
+            0x80, // for ever
+        ];
+        assert_eq!(start.len(), 0x5D, "the loop for ever is at $8051");
+        let mut nes = Nes::new(Arc::new(Cartridge::new(&file(start, &[0x40])).unwrap()));
+        let mut picture = Picture::default();
+        for _ in 0..6 {
+            nes.play(0, Some(&mut picture));
+        }
+        let line = &picture.colours()[usize::from(LINE) * WIDTH..][..WIDTH];
+        for (column, colour) in line.iter().enumerate() {
+            let is_sprite = column % 16 < 8 && column / 16 < 8;
+            assert_eq!(
+                *colour & 0x3F == 0x30,
+                is_sprite,
+                "{count}: column {column}"
+            );
+        }
+        assert_eq!(nes.ram()[0x10] != 0, count > 8, "{count}: the flag");
+    }
 }
 
 #[test]
