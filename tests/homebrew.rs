@@ -83,6 +83,47 @@ fn the_preset_goes_through_all_stages_and_resumes_bit_for_bit() {
     assert!(folder.join("a.gif").exists());
 }
 
+/// Both comparisons take episodes of this game as they take those of a car: no part of them knows
+/// which game it is.
+#[test]
+fn comparisons_take_its_episodes() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let mut args = vec!["vision", "homebrew", "--run", "data"];
+    for set in MICRO.iter().chain(&SMALLER) {
+        args.extend(["--set", set]);
+    }
+    success(&frmdn_in(folder, &args).output().unwrap());
+    let two = ["--variants", "rmdn,frmdn", "--seeds", "1"];
+    let likelihood = ["compare", "likelihood", "data", "--out", "likelihood"];
+    let few = [
+        "--test-episodes",
+        "3",
+        "--shifted",
+        "",
+        "--noisy",
+        "",
+        "--no-grid",
+    ];
+    let args = [&likelihood[..], &two, &few].concat();
+    let out = frmdn_in(folder, &args).output().unwrap();
+    success(&out);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(
+        text.contains("frmdn") && text.contains("of rmdn's nats"),
+        "{text}"
+    );
+    let score = ["compare", "score", "data", "--out", "score", "--quick"];
+    let few = ["--temperatures", "1", "--experiments", "e1,e2,e3,e4"];
+    let args = [&score[..], &two[..2], &few].concat();
+    let out = frmdn_in(folder, &args).output().unwrap();
+    success(&out);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    for word in ["E1", "E2", "E3", "E4", "came out", "homebrew"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
 /// They are not written where there is nothing of them, and can be set all the same.
 #[test]
 fn what_is_not_written_can_be_set() {

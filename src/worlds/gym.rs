@@ -121,6 +121,8 @@ fn is_car_racing(id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use frmdn_env::AgentView;
+
     use super::*;
 
     #[test]
@@ -130,6 +132,29 @@ mod tests {
             Value::Object(kwargs(&options)),
             serde_json::json!({ "a": true, "b": 0.5, "c": "word", "d": null })
         );
+    }
+
+    /// The view that the bridge makes of whole pictures is what the native console's games show.
+    #[test]
+    fn the_view_of_super_mario_is_the_native_one() {
+        use frmdn_env::ObservationMut;
+        use frmdn_super_mario::{Buttons, Homebrew, SIDE};
+        assert_eq!(SIDE, VIEW);
+        let rows = scene("SuperMarioBros-1-1-v0").unwrap();
+        let view = AgentView::new((240, 256, 3), rows, VIEW).unwrap();
+        let mut env = Homebrew::new(Buttons::Simple);
+        let (mut seen, mut made) = (vec![0; view.len()], vec![0; view.len()]);
+        env.reset(1, ObservationMut::Frame(&mut seen)).unwrap();
+        for step in 0..300u16 {
+            view.write(&env.picture().unwrap().rgb, &mut made);
+            assert!(seen == made, "step {step}");
+            let action = f32::from(step / 20 % 5);
+            let out = ObservationMut::Frame(&mut seen);
+            if env.step(&[action], out).unwrap().done() {
+                env.reset(u64::from(step), ObservationMut::Frame(&mut seen))
+                    .unwrap();
+            }
+        }
     }
 
     #[test]

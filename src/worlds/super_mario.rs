@@ -6,7 +6,7 @@ use std::{
 };
 
 use frmdn_env::{Env, EnvSpec};
-use frmdn_super_mario::{Buttons, MarioConfig, Rom, SuperMario};
+use frmdn_super_mario::{Buttons, Lives, MarioConfig, Rom, SuperMario};
 
 use super::{Frames, Kind, Maker, WorldError};
 
@@ -14,7 +14,8 @@ use super::{Frames, Kind, Maker, WorldError};
 pub const NAME: &str = "super-mario";
 
 /// The options.
-const OPTIONS: &str = "stage=1-1 to 8-4, actions=right_only|simple|complex";
+const OPTIONS: &str = "stage=1-1 to 8-4, actions=right_only|simple|complex, \
+                       lives=1|3 (3: the whole game, from 1-1 on)";
 
 /// The variable that names the game's file.
 const VARIABLE: &str = "FRMDN_SMB_ROM";
@@ -86,18 +87,30 @@ impl Maker for Mario {
     }
 
     fn reference(&self) -> Option<String> {
-        let MarioConfig { stage, buttons } = self.config;
-        let actions = buttons.name();
-        Some(format!("gym:SuperMarioBros-{stage}-v0,actions={actions}"))
+        let MarioConfig {
+            stage,
+            buttons,
+            lives,
+        } = self.config;
+        let game = match lives {
+            Lives::One => format!("SuperMarioBros-{stage}-v0"),
+            Lives::Three => "SuperMarioBros-v0".into(),
+        };
+        Some(format!("gym:{game},actions={}", buttons.name()))
     }
 }
 
 fn config(options: &[(&str, &str)]) -> Result<MarioConfig, WorldError> {
     let mut config = MarioConfig::default();
     for &(key, value) in options {
-        let read = match key {
-            "stage" => value.parse().ok().map(|stage| config.stage = stage),
-            "actions" => Buttons::named(value).map(|buttons| config.buttons = buttons),
+        let read = match (key, value) {
+            ("stage", _) => value.parse().ok().map(|stage| config.stage = stage),
+            ("actions", _) => Buttons::named(value).map(|buttons| config.buttons = buttons),
+            ("lives", "1") => Some(config.lives = Lives::One),
+            // The whole game begins at its beginning.
+            ("lives", "3") if options.iter().all(|(key, _)| *key != "stage") => {
+                Some(config.lives = Lives::Three)
+            }
             _ => None,
         };
         read.ok_or_else(|| WorldError::UnknownOption {
@@ -124,10 +137,14 @@ mod tests {
             ("stage", "1-5"),
             ("actions", "all"),
             ("rom", "x"),
+            ("lives", "2"),
         ] {
             let error = config(&[(key, value)]).unwrap_err().to_string();
             assert!(error.contains(OPTIONS), "{error}");
         }
+        let whole = config(&[("lives", "3")]).unwrap();
+        assert_eq!(whole.lives, Lives::Three);
+        assert!(config(&[("lives", "3"), ("stage", "1-2")]).is_err());
         assert!(super::super::check("super-mario,stage=1-2,skip=4,sticky_frames=0.25").is_ok());
     }
 }

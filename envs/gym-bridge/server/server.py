@@ -7,7 +7,8 @@ their requests. Bodies:
     HELLO  request JSON {"protocol": 2}                    reply JSON {"protocol", "versions"}
     MAKE   request JSON {"id", "kwargs", "draw"}           reply JSON {"slot", "action", "observation", "max_steps", "autoreset",
                                                              "versions", "steps_per_second", "measurements", "progress",
-                                                             "most_progress", "completed", "deterministic"}
+                                                             "most_progress", "completed", "deterministic", "action_names",
+                                                             "steps_in_view"}
     RESET  request <u32 slot> <u64 seed>                   reply the frame
     STEP   request <u32 slot> <f32 action>...              reply <f64 reward> <u8 flags> <f64 measurement>... the frame
     PROBE  request <u32 slot> <name>                       reply raw numbers, see `Slot.probe`
@@ -42,6 +43,8 @@ HELLO, MAKE, RESET, STEP, PROBE, CLOSE = range(1, 7)
 REPLY, ERROR = 128, 255
 TERMINATED, TRUNCATED = 1, 2
 PACKAGES = ("gymnasium", "numpy", "Box2D", "pygame-ce", "gym-super-mario-bros", "nes-py", "gym", "ale-py", "minigrid", "frmdn-gym")
+# The packages with which gym-super-mario-bros works.
+MARIO_PINS = "gym-super-mario-bros==7.4.0 nes-py==8.2.1 gym==0.26.2 numpy==1.26.4"
 ACTION_SETS = {"right_only": "RIGHT_ONLY", "simple": "SIMPLE_MOVEMENT", "complex": "COMPLEX_MOVEMENT"}
 
 
@@ -51,10 +54,11 @@ CAR_RACING = [
     ("track", "tiles", None, lambda base, info: info["tiles"] if "tiles" in info else len(base.track)),
     ("lap finished", "", True, lambda base, info: info.get("lap_finished", False)),
 ]
-# Those of the native super-mario, in its order. "furthest" is the largest x of the episode, "ended" how it ended, if it did.
+# Those of the native super-mario, in its order. "furthest" is the largest x of the episode, "goal" where its flag is, "ended" how
+# it ended, if it did.
 MARIO = [
     ("x", "pixels", True, lambda base, info: info["furthest"]),
-    ("goal", "pixels", None, lambda base, info: 3161 if (info.get("world"), info.get("stage")) == (1, 1) else 0),
+    ("goal", "pixels", None, lambda base, info: info["goal"]),
     ("y", "pixels", None, lambda base, info: info.get("y_pos", 0)),
     ("coins", "coins", True, lambda base, info: info.get("coins", 0)),
     ("points", "points", True, lambda base, info: info.get("score", 0)),
@@ -73,9 +77,9 @@ def memory(base, address):
     return 0 if ram is None else int(ram[address])
 
 
-def death(base, info):
-    """How a life of Super-Mario ended that did not end at the flag."""
-    if info.get("time", 1) == 0:
+def death(base):
+    """How the life of Super-Mario ends that is ending; "killed" where there is no memory to look at."""
+    if getattr(base, "_time", 1) == 0:
         return "time"
     return "fell" if memory(base, 0x00B5) > 1 else "killed"
 
@@ -110,7 +114,7 @@ def versions():
 
 
 def make_gymnasium(name, kwargs):
-    """An environment of Gymnasium, and the largest number of steps of its episodes."""
+    """An environment of Gymnasium, the largest number of steps of its episodes, and no names of its actions."""
     gymnasium = load("gymnasium", "gymnasium")
     try:
         env = gymnasium.make(name, disable_env_checker=True, **kwargs)
@@ -121,11 +125,17 @@ def make_gymnasium(name, kwargs):
         if colon:
             raise Refused(f"{error} Python's {module} has no environment {base}") from error
         raise Refused(f"{error} Packages with environments of their own are named before a colon, as in gym:PACKAGE:{name}") from error
-    return env, env.spec.max_episode_steps if env.spec else None
+    return env, env.spec.max_episode_steps if env.spec else None, []
 
 
 def make_mario(name, kwargs):
-    """An environment of gym-super-mario-bros 7.4.0, made without gym's wrappers, which need a newer interface."""
+    """The same of gym-super-mario-bros 7.4.0, made without gym's wrappers, which need a newer interface; and its actions' names."""
+    found = versions()
+    if "nes-py" in found and int(found.get("numpy", "0").split(".")[0]) >= 2:  # its arithmetic of bytes is an error there
+        raise Refused(
+            f"gym-super-mario-bros 7.4.0 does not work with numpy {found['numpy']}. In a virtual environment of Python 3.11:"
+            f" pip install {MARIO_PINS}"
+        )
     kwargs = dict(kwargs)
     chosen = kwargs.pop("actions", "simple")
     if chosen not in ACTION_SETS:
@@ -141,7 +151,8 @@ def make_mario(name, kwargs):
     module, _, attribute = spec.entry_point.partition(":")
     settings = {**(getattr(spec, "kwargs", None) or getattr(spec, "_kwargs", {})), **kwargs}
     env = getattr(importlib.import_module(module), attribute)(**settings)
-    return wrappers.JoypadSpace(env, getattr(actions, ACTION_SETS[chosen])), None
+    chosen = getattr(actions, ACTION_SETS[chosen])
+    return wrappers.JoypadSpace(env, chosen), None, [", ".join(held).replace("NOOP", "nothing") for held in chosen]
 
 
 def takes_seed(reset):
@@ -154,12 +165,14 @@ class Slot:
 
     def __init__(self, name, kwargs, draw):
         make = make_mario if name.startswith("SuperMarioBros") else make_gymnasium
-        self.env, self.max_steps = make(name, kwargs)
+        self.env, self.max_steps, self.action_names = make(name, kwargs)
+        self.goal = 3161 if name.startswith("SuperMarioBros-1-1-") else 0
         try:
             self.running = False
             self.action = self.action_space()
             self.shape = self.observation_shape()
             self.measured = self.measurements()
+            self.note_deaths()
         except Refused:
             self.env.close()
             raise
@@ -204,6 +217,20 @@ class Slot:
             return CAR_RACING
         return MARIO if name.startswith("SuperMarioBros") else []
 
+    def note_deaths(self):
+        """Has Super-Mario tell how a life ends before it skips to the next one."""
+        base = self.env.unwrapped
+        if self.measured is not MARIO or not hasattr(base, "_did_step"):
+            return
+        did_step = base._did_step
+
+        def noted(done):
+            if base._is_dying or base._is_dead:
+                self.ended = death(base)
+            did_step(done)
+
+        base._did_step = noted
+
     def blind(self):
         """Disables Car-Racing's drawing, which takes most of its time and changes no state; `probe("frame")` still draws."""
         import numpy as np
@@ -223,28 +250,16 @@ class Slot:
             raise Refused(f"it gave an observation of shape {frame.shape} and type {frame.dtype}, its space says {self.shape} of uint8")
         return frame.tobytes()
 
-    def guarded(self, call, *args, **kwargs):
-        """What `call` returns; says so where an old environment fails at the arithmetic of a new numpy."""
-        try:
-            return call(*args, **kwargs)
-        except OverflowError as error:
-            if self.measured is not MARIO:
-                raise
-            raise Refused(
-                f"gym-super-mario-bros 7.4.0 does not work with this numpy ({error}). In a virtual environment of Python 3.11:"
-                " pip install gym-super-mario-bros==7.4.0 nes-py==8.2.1 gym==0.26.2 numpy==1.26.4"
-            ) from error
-
     def reset(self, seed):
         """Starts the episode of a seed and returns its first frame."""
         self.running = False
-        self.furthest = 0
+        self.furthest, self.ended = 0, None
         self.env.action_space.seed(seed % 2**32)
         if takes_seed(self.env.reset):
-            result = self.guarded(self.env.reset, seed=seed)
+            result = self.env.reset(seed=seed)
         else:
             self.env.seed(seed)
-            result = self.guarded(self.env.reset)
+            result = self.env.reset()
         observation = result[0] if isinstance(result, tuple) else result
         self.running = True
         return self.frame(observation)
@@ -256,7 +271,7 @@ class Slot:
         if not self.running:
             raise Refused("the episode is over or was never started: reset first")
         self.running = False
-        result = self.guarded(self.env.step, self.to_env(np.frombuffer(body, "<f4")))
+        result = self.env.step(self.to_env(np.frombuffer(body, "<f4")))
         if len(result) == 5:
             observation, reward, terminated, truncated, info = result
         else:  # the old interface: one flag; its TimeLimit wrapper says whether the episode was truncated
@@ -269,7 +284,7 @@ class Slot:
         if self.measured is MARIO:
             self.furthest = max(self.furthest, int(info.get("x_pos", 0)))
             has_died = terminated and not info.get("flag_get", False)
-            info = {**info, "furthest": self.furthest, "ended": death(base, info) if has_died else None}
+            info = {**info, "furthest": self.furthest, "goal": self.goal, "ended": self.ended if has_died else None}
         measured = [float(find(base, info)) for *_, find in self.measured]
         return struct.pack(f"<dB{len(measured)}d", float(reward), flags, *measured) + self.frame(observation)
 
@@ -282,6 +297,9 @@ class Slot:
             return {**told, "progress": 0, "most_progress": 1, "completed": 2}
         if self.measured is MARIO:
             random_stages = "RandomStages" in type(self.env.unwrapped).__name__
+            told["action_names"] = self.action_names
+            told["steps_in_view"] = 57  # 144 of the 256 columns are ahead of who runs, by two and a half a frame
+            told["most_progress"] = 1 if self.goal else None
             return {**told, "progress": 0, "completed": 7, "deterministic": not random_stages}
         return told
 

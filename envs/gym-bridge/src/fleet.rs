@@ -264,6 +264,8 @@ impl Fleet {
             } else {
                 Vec::new()
             },
+            action_names: made.action_names.into_iter().map(Into::into).collect(),
+            steps_in_view: made.steps_in_view,
             measurements: made
                 .measurements
                 .into_iter()

@@ -90,6 +90,12 @@ pub struct Made {
     /// Whether all seeds give the same episode.
     #[serde(default)]
     pub deterministic: bool,
+    /// Names of discrete actions, where it has them.
+    #[serde(default)]
+    pub action_names: Vec<String>,
+    /// Steps for which what is in view lasts, where it is known.
+    #[serde(default)]
+    pub steps_in_view: Option<u32>,
     /// The same versions, after the environment's packages were loaded.
     pub versions: std::collections::BTreeMap<String, String>,
 }

@@ -135,13 +135,35 @@ impl Buttons {
     }
 }
 
+/// How long an episode lasts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lives {
+    /// A life, or the stage.
+    #[default]
+    One,
+    /// Three lives, from 1-1 on through all stages: the whole game.
+    Three,
+}
+
 /// Settings of the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarioConfig {
-    /// The stage.
+    /// The stage; with three lives the first one, 1-1.
     pub stage: Stage,
     /// The actions.
     pub buttons: Buttons,
+    /// The lives.
+    pub lives: Lives,
+}
+
+impl MarioConfig {
+    /// x of the flag that ends the episode, where it is known.
+    pub(crate) fn goal(&self) -> Option<u16> {
+        match self.lives {
+            Lives::One => self.stage.goal(),
+            Lives::Three => None,
+        }
+    }
 }
 
 impl Default for MarioConfig {
@@ -149,6 +171,7 @@ impl Default for MarioConfig {
         Self {
             stage: Stage { world: 1, level: 1 },
             buttons: Buttons::default(),
+            lives: Lives::default(),
         }
     }
 }

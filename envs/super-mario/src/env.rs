@@ -4,13 +4,13 @@ use frmdn_env::{Env, EnvError, EnvSpec, ObservationMut, Picture, Snapshot, Step}
 use frmdn_nes::Picture as Screen;
 
 use crate::{
-    config::MarioConfig,
+    config::{Lives, MarioConfig},
     episode::{self, Episode},
     game::Game,
     rom::Rom,
 };
 
-/// Super-Mario in one stage, with one life.
+/// Super-Mario in one stage with one life, or from 1-1 on with three.
 #[derive(Clone, Debug)]
 pub struct SuperMario {
     spec: EnvSpec,
@@ -20,17 +20,24 @@ pub struct SuperMario {
 impl SuperMario {
     /// What it says of itself.
     pub fn spec_of(rom: &Rom, config: &MarioConfig) -> EnvSpec {
-        let MarioConfig { stage, buttons } = config;
+        let MarioConfig {
+            stage,
+            buttons,
+            lives,
+        } = config;
+        let version = rom.version();
+        let course = match lives {
+            Lives::One => format!("{stage} ({version}), one life"),
+            Lives::Three => format!("from {stage} on ({version}), three lives"),
+        };
         EnvSpec {
             rule: format!(
-                "Super-Mario {stage} ({}), one life, rewards as in gym-super-mario-bros 7.4.0: \
-                 {}; actions {}",
-                rom.version(),
+                "Super-Mario {course}, rewards as in gym-super-mario-bros 7.4.0: {}; actions {}",
                 episode::REWARDS,
                 buttons.name()
             ),
             is_deterministic: true,
-            ..episode::spec("super-mario", *buttons, stage.goal().is_some())
+            ..episode::spec("super-mario", *buttons, config.goal().is_some())
         }
     }
 
@@ -39,10 +46,14 @@ impl SuperMario {
     /// # Errors
     /// If the game does not come to the beginning of the stage.
     pub fn new(rom: &Rom, config: MarioConfig) -> Result<Self, EnvError> {
-        let game = Game::new(rom, config.stage).map_err(EnvError::other)?;
+        let game = match config.lives {
+            Lives::One => Game::new(rom, config.stage),
+            Lives::Three => Game::whole(rom),
+        };
+        let game = game.map_err(EnvError::other)?;
         Ok(Self {
             spec: Self::spec_of(rom, &config),
-            episode: Episode::new(game, config.buttons, config.stage.goal()),
+            episode: Episode::new(game, config.buttons, config.goal()),
         })
     }
 

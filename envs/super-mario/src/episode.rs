@@ -8,7 +8,7 @@ use frmdn_nes::{HEIGHT, Picture as Screen, WIDTH};
 
 use crate::{
     config::Buttons,
-    game::{Death, Frame, Game, GameState, died_of},
+    game::{Death, Frame, Game, GameState, MOST_SKIPPED},
     palette::RGB,
     view::{SIDE, view},
 };
@@ -127,7 +127,7 @@ impl Episode {
         let out = observation.frame(VIEW)?;
         let frame = self.game.frame(buttons, Some(&mut self.screen));
         view(&self.screen, out);
-        Ok(self.step_of(frame))
+        self.step_of(frame)
     }
 
     /// Draws nothing, unless the episode ends.
@@ -145,20 +145,25 @@ impl Episode {
             frame = self.game.frame(buttons, Some(&mut self.screen));
             view(&self.screen, out);
         }
-        Ok(self.step_of(frame))
+        self.step_of(frame)
     }
 
     /// What follows from a frame.
-    fn step_of(&mut self, frame: Frame) -> Step {
+    fn step_of(&mut self, frame: Frame) -> Result<Step, EnvError> {
         self.furthest = self.furthest.max(frame.info.x_pos);
-        self.running = !frame.done;
+        self.running = !frame.done && frame.skipped < MOST_SKIPPED;
+        if !frame.done && !self.running {
+            return Err(EnvError::other(format!(
+                "the game hangs: nothing could be steered in {MOST_SKIPPED} frames"
+            )));
+        }
         let yes = |is: bool| f64::from(u8::from(is));
         let info = frame.info;
         let death = match frame.done && !info.flag_get {
-            true => died_of(self.game.ram()),
+            true => self.game.death(),
             false => Death::None,
         };
-        Step {
+        Ok(Step {
             reward: frame.reward,
             terminated: frame.done,
             truncated: false,
@@ -175,7 +180,7 @@ impl Episode {
                 yes(death == Death::Pit),
                 yes(death == Death::Time),
             ]),
-        }
+        })
     }
 
     pub fn picture(&self) -> Picture {

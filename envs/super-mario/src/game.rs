@@ -10,18 +10,23 @@ use crate::{
     rom::Rom,
 };
 
-/// Most frames that are skipped between two steps; more are a game that hangs.
-const MOST_SKIPPED: u32 = 4_000;
+/// Most frames that are skipped between two steps; as many are a game that hangs.
+pub(crate) const MOST_SKIPPED: u32 = 4_000;
 /// Frames after which the homebrew game shows its title.
 const TITLE: u32 = 12;
 /// The Start button.
 const START: u8 = 8;
 /// Largest change of x in a frame that is paid: more is a pipe or another life.
 const LARGEST_MOVE: i32 = 5;
+/// Lives after the last one.
+const NO_LIFE: u8 = 255;
 /// What a death costs.
 const DEATH: f64 = 25.0;
 /// Bounds of the reward of a frame.
 const REWARD: f64 = 15.0;
+
+/// Why there is no beginning.
+const NO_STAGE: &str = "it does not come to the beginning of the stage";
 
 /// How a player looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,8 @@ pub struct Frame {
     pub done: bool,
     /// What the memory said, before anything was skipped.
     pub info: Info,
+    /// Frames that were skipped after it, in which nothing could be steered.
+    pub skipped: u32,
 }
 
 /// The beginning of a stage.
@@ -83,6 +90,10 @@ pub struct Game {
     nes: Nes,
     /// The beginning of the stage.
     start: Arc<Start>,
+    /// It goes on after a life and after a stage, until no life is left.
+    is_whole: bool,
+    /// How the last life ended.
+    death: Death,
     x_last: i32,
     time_last: i32,
 }
@@ -91,6 +102,7 @@ pub struct Game {
 #[derive(Clone, Debug)]
 pub struct GameState {
     console: State,
+    death: Death,
     x_last: i32,
     time_last: i32,
 }
@@ -102,9 +114,21 @@ impl Game {
     /// If the game does not get there: it is no Super-Mario.
     pub fn new(rom: &Rom, stage: Stage) -> Result<Self, &'static str> {
         let mut nes = Nes::new(rom.cartridge());
-        let picture = begin(&mut nes, Some(stage));
-        let picture = picture.ok_or("it does not come to the beginning of the stage")?;
+        let picture = begin(&mut nes, Some(stage)).ok_or(NO_STAGE)?;
         Ok(Self::at(nes, picture))
+    }
+
+    /// The whole game, from 1-1 on with three lives.
+    ///
+    /// # Errors
+    /// If the game does not get there: it is no Super-Mario.
+    pub fn whole(rom: &Rom) -> Result<Self, &'static str> {
+        let mut nes = Nes::new(rom.cartridge());
+        let picture = begin(&mut nes, None).ok_or(NO_STAGE)?;
+        Ok(Self {
+            is_whole: true,
+            ..Self::at(nes, picture)
+        })
     }
 
     /// The game of [`Rom::homebrew`] at its title, where [`Game::begin_level`] begins.
@@ -123,6 +147,8 @@ impl Game {
         let mut game = Self {
             nes,
             start: Arc::new(Start { state, picture }),
+            is_whole: false,
+            death: Death::None,
             x_last: 0,
             time_last: 0,
         };
@@ -152,6 +178,7 @@ impl Game {
 
     /// Rewards count from here.
     fn forget(&mut self) {
+        self.death = Death::None;
         self.time_last = self.time();
         self.x_last = i32::from(memory::x(self.ram()));
     }
@@ -167,18 +194,27 @@ impl Game {
     }
 
     /// Plays a frame with these buttons, draws it into `picture` if there is one, and skips what
-    /// cannot be steered: deaths, changes of area. After [`Frame::done`] only [`Game::reset`] makes
-    /// sense.
+    /// cannot be steered: deaths, changes of area, the ends of worlds. After [`Frame::done`] only
+    /// [`Game::reset`] makes sense.
     pub fn frame(&mut self, buttons: u8, picture: Option<&mut Picture>) -> Frame {
         let mut picture = picture;
         self.nes.play(buttons, picture.as_deref_mut());
         let reward = self.reward();
-        let done = self.is_over();
-        let info = self.info();
-        if !done {
-            self.skip(picture);
+        if self.dies() {
+            self.death = died_of(self.ram());
         }
-        Frame { reward, done, info }
+        let (done, info) = (self.is_over(), self.info());
+        let skipped = if done {
+            0
+        } else {
+            self.skip(picture, MOST_SKIPPED)
+        };
+        Frame {
+            reward,
+            done,
+            info,
+            skipped,
+        }
     }
 
     /// The console's memory.
@@ -190,6 +226,7 @@ impl Game {
     pub(crate) fn state(&self) -> GameState {
         GameState {
             console: self.nes.state().clone(),
+            death: self.death,
             x_last: self.x_last,
             time_last: self.time_last,
         }
@@ -198,16 +235,28 @@ impl Game {
     /// Goes on from `state`.
     pub(crate) fn restore(&mut self, state: &GameState) {
         self.nes.restore(&state.console);
+        self.death = state.death;
         (self.x_last, self.time_last) = (state.x_last, state.time_last);
+    }
+
+    /// How the last life ended.
+    pub(crate) fn death(&self) -> Death {
+        self.death
     }
 
     fn time(&self) -> i32 {
         memory::digits(self.ram(), at::TIME).cast_signed()
     }
 
+    fn dies(&self) -> bool {
+        memory::is_dying(self.ram()) || memory::is_dead(self.ram())
+    }
+
     fn is_over(&self) -> bool {
-        let ram = self.ram();
-        memory::is_dying(ram) || memory::is_dead(ram) || memory::is_flag(ram)
+        match self.is_whole {
+            true => self.ram()[at::LIFE] == NO_LIFE,
+            false => self.dies() || memory::is_flag(self.ram()),
+        }
     }
 
     fn reward(&mut self) -> f64 {
@@ -215,10 +264,7 @@ impl Game {
         let (moved, passed) = (x - self.x_last, time - self.time_last);
         (self.x_last, self.time_last) = (x, time);
         let moved = if moved.abs() > LARGEST_MOVE { 0 } else { moved };
-        let death = match memory::is_dying(self.ram()) || memory::is_dead(self.ram()) {
-            true => DEATH,
-            false => 0.0,
-        };
+        let death = if self.dies() { DEATH } else { 0.0 };
         (f64::from(moved) + f64::from(passed.min(0)) - death).clamp(-REWARD, REWARD)
     }
 
@@ -243,28 +289,58 @@ impl Game {
         }
     }
 
-    /// Skips the change of an area, and what the player does by itself. Only the last frame of it
-    /// is drawn.
-    fn skip(&mut self, picture: Option<&mut Picture>) {
+    /// Skips a death, the end of a world, the change of an area, and what the player does by itself.
+    /// Only the last frame of it is drawn. Returns how many frames there were, at most `most`.
+    fn skip(&mut self, picture: Option<&mut Picture>, most: u32) -> u32 {
+        let mut passed = Passed {
+            frames: 0,
+            before: None,
+            is_drawn: picture.is_some(),
+        };
+        if self.is_whole && memory::is_dying(self.ram()) {
+            self.nes.poke(at::PLAYER_STATE, player::DEAD);
+            passed.pass(&mut self.nes);
+        }
+        if self.is_whole && memory::is_world_over(self.ram()) {
+            let time = self.time();
+            while self.time() == time && passed.frames < most {
+                passed.pass(&mut self.nes);
+            }
+        }
         let timer = self.ram()[usize::from(at::AREA_TIMER)];
         if (2..255).contains(&timer) {
             self.nes.poke(at::AREA_TIMER, 1);
         }
-        let mut before = None;
-        for _ in 0..MOST_SKIPPED {
-            if !memory::is_busy(self.ram()) && !memory::is_world_over(self.ram()) {
-                break;
-            }
+        while (memory::is_busy(self.ram()) || memory::is_world_over(self.ram()))
+            && passed.frames < most
+        {
             self.nes.poke(at::PRELEVEL_TIMER, 0);
-            if picture.is_some() {
-                before = Some(self.nes.state().clone());
-            }
-            self.nes.frame(0);
+            passed.pass(&mut self.nes);
         }
-        if let (Some(before), Some(picture)) = (before, picture) {
-            self.nes.restore(&before);
-            self.nes.play(0, Some(picture));
+        if let (Some(before), Some(picture)) = (passed.before, picture) {
+            let mut again = self.nes.clone();
+            again.restore(&before);
+            again.play(0, Some(picture));
         }
+        passed.frames
+    }
+}
+
+/// Frames that are skipped.
+struct Passed {
+    frames: u32,
+    /// Before the last one, if it is drawn afterwards.
+    before: Option<State>,
+    is_drawn: bool,
+}
+
+impl Passed {
+    fn pass(&mut self, nes: &mut Nes) {
+        if self.is_drawn {
+            self.before = Some(nes.state().clone());
+        }
+        nes.frame(0);
+        self.frames += 1;
     }
 }
 
@@ -300,8 +376,8 @@ fn begin(nes: &mut Nes, stage: Option<Stage>) -> Option<Picture> {
     }
 }
 
-/// Why the last life ended.
-pub(crate) fn died_of(ram: &Ram) -> Death {
+/// How the life ends that is ending.
+fn died_of(ram: &Ram) -> Death {
     if memory::digits(ram, at::TIME) == 0 {
         Death::Time
     } else if memory::is_below(ram) {
@@ -340,5 +416,17 @@ mod tests {
             game.time_last = game.time();
             assert_eq!(game.reward(), paid, "{moved}");
         }
+    }
+
+    /// State 0 is one of those that are skipped; the homebrew game leaves it after 256 frames.
+    #[test]
+    fn frames_that_are_skipped_are_counted_and_bounded() {
+        let mut game = Game::homebrew(&Rom::homebrew());
+        game.begin_level(1).unwrap();
+        assert_eq!(game.frame(0, None).skipped, 0);
+        game.nes.poke(at::PLAYER_STATE, 0);
+        let mut picture = Picture::default();
+        assert_eq!(game.clone().skip(None, 100), 100);
+        assert_eq!(game.frame(0, Some(&mut picture)).skipped, 256);
     }
 }

@@ -19,7 +19,7 @@ mod palette;
 mod rom;
 mod view;
 
-pub use config::{Buttons, MarioConfig, Stage, StageError};
+pub use config::{Buttons, Lives, MarioConfig, Stage, StageError};
 pub use env::SuperMario;
 pub use game::{Frame, Game, Info, Status};
 pub use homebrew::Homebrew;

@@ -43,7 +43,7 @@ STANDING = 2600 * "0"
 
 
 def play(held_by_frame, stage, pictures):
-    env = SuperMarioBrosEnv(target=tuple(int(part) for part in stage.split("-")))
+    env = SuperMarioBrosEnv(target=stage and tuple(int(part) for part in stage.split("-")))
     env.reset()
     lines = hashlib.sha1()
     for held in held_by_frame:
@@ -64,6 +64,9 @@ def main():
     for name, held in [("flag", FLAG), ("pipe", PIPE), ("standing", STANDING)]:
         frames = (HELD[int(digit)] for digit in held for _ in range(4))
         print(f'    {name}: "{play(frames, "1-1", pictures)}"', flush=True)
+    # The whole game: over the flag into 1-2, and on until no life is left.
+    held = [HELD[int(digit)] for digit in FLAG for _ in range(4)] + list(buttons(0)) + list(buttons(1))
+    print(f'    whole: "{play(held, None, pictures)}"', flush=True)
     if len(sys.argv) > 1:
         with open(sys.argv[1], "wb") as file:
             file.write(struct.pack(f"<{len(pictures)}I", *pictures))

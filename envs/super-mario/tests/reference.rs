@@ -3,10 +3,11 @@
 //! tells of every frame are equal. They need the game, which is not part of this: FRMDN_SMB_ROM
 //! names its file, in the European version.
 
-use std::{fmt::Write, path::Path};
+use std::{collections::BTreeSet, fmt::Write, path::Path};
 
+use frmdn_env::conformance;
 use frmdn_nes::{Picture, WIDTH};
-use frmdn_super_mario::{Game, Info, RGB, Rom, Status, Version};
+use frmdn_super_mario::{Game, Info, Lives, MarioConfig, RGB, Rom, Status, SuperMario, Version};
 use sha1::{Digest, Sha1};
 
 const FRAMES: u32 = 2000;
@@ -100,6 +101,17 @@ impl Script {
     }
 }
 
+/// In place of a stage: all of them, with three lives.
+const WHOLE: &str = "the whole game";
+/// The hash of its run: over the flag into 1-2, and on until no life is left.
+const WHOLE_HASH: &str = "179b723a2652c7c4c6aa44c809fc9bae8b2df8c9";
+
+fn whole_game() -> impl Iterator<Item = u8> {
+    let [flag, ..] = scripts();
+    let flag: Vec<u8> = flag.buttons().collect();
+    flag.into_iter().chain(buttons(0)).chain(buttons(1))
+}
+
 /// What came of a run.
 struct Played {
     /// Hash of all its lines.
@@ -108,6 +120,9 @@ struct Played {
     ends: Vec<Info>,
     /// Whether x fell back by a screen or more within an episode, as where a pipe leads.
     fell_back: bool,
+    /// The stages that were seen, and most frames that were skipped between two.
+    stages: BTreeSet<u16>,
+    skipped: u32,
     /// CRC-32 of every picture in its colours, and of it without its topmost line, where they are
     /// asked for.
     pictures: Vec<[u32; 2]>,
@@ -128,9 +143,18 @@ fn rom() -> Option<Rom> {
     Some(rom)
 }
 
+/// The game in a stage, or the whole one.
+fn game(rom: &Rom, stage: &str) -> Game {
+    match stage {
+        WHOLE => Game::whole(rom).unwrap(),
+        stage => Game::new(rom, stage.parse().unwrap()).unwrap(),
+    }
+}
+
 fn play(rom: &Rom, stage: &str, buttons: impl Iterator<Item = u8>, draws: bool) -> Played {
-    let mut game = Game::new(rom, stage.parse().unwrap()).unwrap();
+    let mut game = game(rom, stage);
     let (mut hash, mut picture) = (Sha1::new(), draws.then(Picture::default));
+    let (mut stages, mut skipped) = (BTreeSet::new(), 0);
     let (mut ends, mut fell_back, mut pictures, mut x) = (Vec::new(), false, Vec::new(), 0);
     for held in buttons {
         let frame = game.frame(held, picture.as_mut());
@@ -167,6 +191,8 @@ fn play(rom: &Rom, stage: &str, buttons: impl Iterator<Item = u8>, draws: bool) 
             pictures.push([&rgb[..], &rgb[3 * WIDTH..]].map(crc32fast::hash));
         }
         fell_back |= info.x_pos + 256 < x;
+        stages.insert(info.stage);
+        skipped = skipped.max(frame.skipped);
         x = info.x_pos;
         if frame.done {
             ends.push(info);
@@ -178,6 +204,8 @@ fn play(rom: &Rom, stage: &str, buttons: impl Iterator<Item = u8>, draws: bool) 
         hash: hash.finalize().iter().map(|b| format!("{b:02x}")).collect(),
         ends,
         fell_back,
+        stages,
+        skipped,
         pictures,
     }
 }
@@ -204,8 +232,53 @@ fn a_flag_a_pipe_and_the_end_of_time_are_those_of_the_reference() {
         played
     });
     assert!(flag.ends.len() == 1 && flag.ends[0].flag_get);
-    assert!(pipe.fell_back);
+    assert!(pipe.fell_back && pipe.skipped > 0);
     assert!(standing.ends.len() == 1 && standing.ends[0].time == 0);
+}
+
+/// The order of reward, information and picture at a death that is not the last: the picture is that
+/// of the next life, and so is what the next step tells.
+#[test]
+fn the_whole_game_with_three_lives_is_that_of_the_reference() {
+    let Some(rom) = rom() else {
+        return;
+    };
+    let played = play(&rom, WHOLE, whole_game(), false);
+    assert_eq!(played.hash, WHOLE_HASH);
+    assert!(played.stages.contains(&2) && !played.ends.is_empty());
+    assert!(played.ends.iter().all(|info| info.life == 255));
+    println!(
+        "at most {} frames were skipped between two steps",
+        played.skipped
+    );
+    assert!((100..2000).contains(&played.skipped));
+}
+
+/// The environment's contract.
+#[test]
+fn the_environment_keeps_its_contract() {
+    let Some(rom) = rom() else {
+        return;
+    };
+    for lives in [Lives::One, Lives::Three] {
+        let config = MarioConfig {
+            lives,
+            ..MarioConfig::default()
+        };
+        let env = SuperMario::new(&rom, config).unwrap();
+        let make = || env.clone();
+        conformance::same_seed_same_bytes(make);
+        conformance::other_seed_other_bytes(make);
+        conformance::refuses_other_buffers(make);
+        conformance::rewards_stay_in_range(make, -15.0..=15.0);
+        conformance::measures_what_it_declares(make);
+        conformance::snapshots_go_on_bit_for_bit(make);
+        conformance::unseen_steps_change_nothing_else(make);
+        conformance::needs_reset(make);
+        conformance::reset_equals_a_fresh_one(make);
+        conformance::refused_actions_change_nothing(make);
+        conformance::pictures_change_nothing(make);
+    }
 }
 
 /// Every picture of all runs beside nes-py's, of which `reference.py PICTURES` writes the sums;
@@ -247,6 +320,7 @@ fn pictures_are_those_of_the_reference() {
     for script in scripts() {
         compare(script.name, &play(&rom, "1-1", script.buttons(), true));
     }
+    compare(WHOLE, &play(&rom, WHOLE, whole_game(), true));
     assert!(sums.is_empty(), "the file is of other runs");
     println!("of {all} pictures {below} are equal below the topmost line, {whole} in all lines");
     assert!(below * 100 >= all * 99);

@@ -227,6 +227,8 @@ impl Server {
             most_progress: Some(1),
             completed: Some(2),
             deterministic: false,
+            action_names: Vec::new(),
+            steps_in_view: None,
             autoreset: autoreset.into(),
             versions: versions(),
         };
