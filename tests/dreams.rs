@@ -261,5 +261,33 @@ fn an_altered_world_surprises_and_an_unaltered_one_does_not() {
             .output()
             .unwrap(),
     );
-    assert!(text.contains("--dream or --surprise"), "{text}");
+    assert!(text.contains("--dream, --surprise or --ends"), "{text}");
+}
+
+/// Ember Run's agent reaches flags, and its memory sees them come; what goes on is no end.
+#[test]
+fn a_memory_foresees_the_ends_that_it_has_learned() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/checkpoints/homebrew");
+    let args = ["inspect", agent, "--ends", "--episodes", "12"];
+    let text = printed(
+        &frmdn_in(dir.path(), &[&args[..], &["--json"]].concat())
+            .output()
+            .unwrap(),
+    );
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let kinds = found["ends"]["kinds"].as_array().unwrap();
+    let flag = kinds.iter().find(|end| end["kind"] == "flag").unwrap();
+    let [at_flag, others] =
+        [&flag["probability"]["mean"], &found["ends"]["probability"]].map(|p| p.as_f64().unwrap());
+    assert!(at_flag > 20.0 * others, "{found}");
+    let ended: u64 = kinds
+        .iter()
+        .map(|end| end["episodes"].as_u64().unwrap())
+        .sum();
+    assert_eq!(ended + found["ends"]["cut_off"].as_u64().unwrap(), 12);
+    let shown = printed(&frmdn_in(dir.path(), &args).output().unwrap());
+    for word in ["the last step: flag", "every other step", "at least a half"] {
+        assert!(shown.contains(word), "{word}: {shown}");
+    }
 }

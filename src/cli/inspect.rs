@@ -12,7 +12,7 @@ use crate::{
     controller::Controller,
     dream::{
         Against, AlarmConfig, HOLD_PARTS, HoldConfig, HoldTest, Shown, Window, against, alarms,
-        hold_tests,
+        ends, hold_tests,
     },
     pilot::Pilot,
     rollout::{self, Summary},
@@ -31,10 +31,11 @@ pub struct InspectArgs {
     car: bool,
     /// Hold tests of an agent's memory: from real states one action is held for 60 steps, in the
     /// real environment and in the dream.
-    #[arg(long, conflicts_with = "car")]
+    #[arg(long, conflicts_with = "car", group = "driven")]
     dream: bool,
-    /// With --dream: who drives to these states (default: the agent itself). As --policy of evaluate.
-    #[arg(long, value_name = "NAME", requires = "dream")]
+    /// With --dream: who drives to these states; with --ends: who drives (default: the agent itself).
+    /// As --policy of evaluate.
+    #[arg(long, value_name = "NAME", requires = "driven")]
     policy: Option<DriverName>,
     /// With --dream: the number of these states.
     #[arg(long, default_value_t = 200, requires = "dream", value_parser = clap::value_parser!(u32).range(2..=100_000))]
@@ -55,12 +56,15 @@ pub struct InspectArgs {
     dropout: f32,
     /// How well the agent's memory notices that its world is altered: by its likelihood, within 20
     /// steps.
-    #[arg(long, conflicts_with_all = ["car", "dream"])]
+    #[arg(long, conflicts_with_all = ["car", "dream"], group = "episodic")]
     surprise: bool,
-    /// With --surprise: the number of episodes.
-    #[arg(long, default_value_t = 100, requires = "surprise", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    /// How well the agent's memory foresees the ends of its episodes, by how they end.
+    #[arg(long, conflicts_with_all = ["car", "dream", "surprise"], groups = ["episodic", "driven"])]
+    ends: bool,
+    /// With --surprise or --ends: the number of episodes.
+    #[arg(long, default_value_t = 100, requires = "episodic", value_parser = clap::value_parser!(u32).range(2..=1000))]
     episodes: u32,
-    /// With --dream or --surprise: print one JSON object.
+    /// With --dream, --surprise or --ends: print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -91,8 +95,11 @@ pub fn inspect(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
     if args.surprise {
         return surprise(args, context);
     }
+    if args.ends {
+        return foreseen(args, context);
+    }
     if args.json {
-        return Err(RunError::Config("--json: add --dream or --surprise".into()).into());
+        return Err(RunError::Config("--json: add --dream, --surprise or --ends".into()).into());
     }
     if !args.dir.join("run.toml").exists() && Trained::is_in(&args.dir) {
         return density(&args.dir);
@@ -328,6 +335,56 @@ fn surprise(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
         out!(
             "\nActions \"its own\": this changes what actions do, so the agent itself drives in \
              the altered world."
+        );
+    }
+    Ok(())
+}
+
+fn foreseen(args: &InspectArgs, context: &Context<'_>) -> Result<()> {
+    let agent = load_agent(&args.dir, context)?;
+    let world = context.world(&agent.info.environment)?;
+    let pilot = match &args.policy {
+        Some(name) => Pilot::load(name, &world, 0, None)?,
+        None => Pilot::of(agent.clone(), &world)?,
+    };
+    let first = seeds::LIKELIHOOD.start;
+    let episodes = [first, args.episodes.into()];
+    let found = ends(&agent, &pilot, &world, episodes, context.stop)?;
+    let found = found.ok_or(RunError::Stopped)?;
+    if args.json {
+        let json = serde_json::json!({ "environment": world.name(), "episodes": args.episodes,
+            "ends": found });
+        out!("{json}");
+        return Ok(());
+    }
+    out!(
+        "What the memory says of ends, in {} episodes from {first} on, driven by {}: the \
+         probability of an end, and how often it is at least a half.\n",
+        args.episodes,
+        match &args.policy {
+            Some(name) => name.to_string(),
+            None => "the agent".into(),
+        }
+    );
+    let row = |name: String, count: u64, mean: f64, foreseen: f64| {
+        let shares = [mean, foreseen].map(|share| format!("{:.2} %", 100.0 * share));
+        [vec![name, count.to_string()], shares.to_vec()].concat()
+    };
+    let mut rows: Vec<Vec<String>> = (found.kinds.iter())
+        .map(|end| {
+            let name = format!("the last step: {}", end.kind);
+            let count = end.episodes as u64;
+            row(name, count, end.probability.mean, end.foreseen)
+        })
+        .collect();
+    let others = "every other step".to_owned();
+    rows.push(row(others, found.others, found.probability, found.foreseen));
+    let head = ["step", "number", "probability", "at least a half"];
+    out!("{}", table(&head, &rows));
+    if found.cut_off > 0 {
+        out!(
+            "\n{} episodes were cut off by a limit of steps.",
+            found.cut_off
         );
     }
     Ok(())

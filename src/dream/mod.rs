@@ -14,6 +14,7 @@
 
 mod against;
 mod device;
+mod ends;
 mod holds;
 mod price;
 mod surprise;
@@ -27,6 +28,7 @@ use rayon::prelude::*;
 
 pub use against::{Again, Against, Controlled, against};
 pub use device::dream_on;
+pub use ends::{End, Ends, ends};
 pub use holds::{HOLD_PARTS, HoldConfig, HoldTest, HoldTests, Shown, Window, hold_tests};
 pub use price::Price;
 pub use surprise::{Alarm, AlarmConfig, Surprise, alarms};

@@ -97,6 +97,9 @@ pub fn parity(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Share of the frames of twins that must be equal in every value.
+const MOST_FRAMES: f64 = 0.99;
+
 /// Compares an environment that is not Car-Racing.
 fn twins(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
     let sizes = [args.seed, args.episodes.into(), args.steps.into()];
@@ -128,6 +131,14 @@ fn twins(args: &ParityArgs, context: &Context<'_>) -> Result<()> {
     }
     if outcome.difference.is_some() {
         bail!("the two are not the same: see above. Please report this with the versions shown");
+    }
+    let [frames, equal] = outcome.frames;
+    if (equal as f64) < MOST_FRAMES * frames as f64 {
+        bail!(
+            "the two do not look the same: in less than {:.0} % of frames they are equal. Please \
+             report this with the versions shown",
+            100.0 * MOST_FRAMES
+        );
     }
     Ok(())
 }
