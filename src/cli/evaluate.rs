@@ -13,7 +13,7 @@ use super::{
     say_origin,
 };
 use crate::{
-    rollout::{Evaluation, Outcome, Summary},
+    rollout::{Evaluation, Outcome, Summary, wilson},
     run::{DriverName, RunError, seeds},
     stages::{self, Context},
     worlds::World,
@@ -197,14 +197,6 @@ fn share(share: f64, n: usize) -> String {
     }
     let [low, high] = wilson(share, n);
     format!("{percent} [{:.0}, {:.0}]", 100.0 * low, 100.0 * high)
-}
-
-/// Wilson's 95 % interval of a share of `n` trials.
-fn wilson(share: f64, n: usize) -> [f64; 2] {
-    let (n, z) = (n as f64, 1.959_964);
-    let middle = share + z * z / (2.0 * n);
-    let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-    [middle - half, middle + half].map(|end| (end / (1.0 + z * z / n)).clamp(0.0, 1.0))
 }
 
 /// A mean with its spread and interval, which one episode does not give.

@@ -37,6 +37,14 @@ impl Summary {
     }
 }
 
+/// Wilson's 95 % interval of a share of `n` trials.
+pub fn wilson(share: f64, n: usize) -> [f64; 2] {
+    let (n, z) = (n as f64, 1.959_964);
+    let middle = share + z * z / (2.0 * n);
+    let half = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+    [middle - half, middle + half].map(|end| (end / (1.0 + z * z / n)).clamp(0.0, 1.0))
+}
+
 /// The 97.5 % quantile of Student's t with `df` > 0 degrees of freedom.
 pub(crate) fn student_t_975(df: f64) -> f64 {
     StudentsT::new(0.0, 1.0, df).map_or(f64::NAN, |t| t.inverse_cdf(0.975))
@@ -156,6 +164,22 @@ impl Evaluation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// scipy.stats.binomtest(k, n).proportion_ci(method="wilson") of 5 of 10, 0 of 20 and 94 of 100.
+    #[test]
+    fn intervals_of_shares() {
+        for (share, n, [low, high]) in [
+            (0.5, 10, [0.236_59, 0.763_41]),
+            (0.0, 20, [0.0, 0.161_13]),
+            (0.94, 100, [0.875_23, 0.972_21]),
+        ] {
+            let found = wilson(share, n);
+            assert!(
+                (found[0] - low).abs() < 1e-4 && (found[1] - high).abs() < 1e-4,
+                "{found:?}"
+            );
+        }
+    }
 
     /// scipy.stats.t.ppf(0.975, df) for df = 1, 10, 31, 99: 12.7062, 2.2281, 2.0395, 1.9842.
     #[test]

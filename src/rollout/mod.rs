@@ -24,7 +24,7 @@ pub use driver::{DriveOptions, Driver, Job, Who};
 pub use driving::{Driving, driving};
 pub use error::DriveError;
 pub(crate) use evaluation::student_t_975;
-pub use evaluation::{Evaluation, MeanMeasurement, Summary};
+pub use evaluation::{Evaluation, MeanMeasurement, Summary, wilson};
 pub use open_loop::{Brownian, Bursts, OpenLoop, OpenLoopDriver};
 pub use outcome::{Outcome, progress_json};
 pub use planner::{PLANNED_STEPS, WATCHED_STEPS};

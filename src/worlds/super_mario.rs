@@ -100,17 +100,24 @@ impl Maker for Mario {
     }
 }
 
+fn lives(text: &str) -> Option<Lives> {
+    match text {
+        "1" => Some(Lives::One),
+        "3" => Some(Lives::Three),
+        _ => None,
+    }
+}
+
 fn config(options: &[(&str, &str)]) -> Result<MarioConfig, WorldError> {
     let mut config = MarioConfig::default();
+    let has_stage = options.iter().any(|(key, _)| *key == "stage");
     for &(key, value) in options {
         let read = match (key, value) {
             ("stage", _) => value.parse().ok().map(|stage| config.stage = stage),
             ("actions", _) => Buttons::named(value).map(|buttons| config.buttons = buttons),
-            ("lives", "1") => Some(config.lives = Lives::One),
             // The whole game begins at its beginning.
-            ("lives", "3") if options.iter().all(|(key, _)| *key != "stage") => {
-                Some(config.lives = Lives::Three)
-            }
+            ("lives", "3") if has_stage => None,
+            ("lives", _) => lives(value).map(|lives| config.lives = lives),
             _ => None,
         };
         read.ok_or_else(|| WorldError::UnknownOption {
