@@ -83,7 +83,7 @@ def install(folder):
     if run([sys.executable, "-m", "venv", folder]) is None:
         sys.exit("no virtual environment could be made: on Debian, apt-get install python3-venv")
     python = str(Path(folder) / "bin/python")
-    if run([python, "-m", "pip", "install", "--quiet", "setuptools<70", "wheel", *PINS]) is None:
+    if run([python, "-m", "pip", "install", "--quiet", "setuptools<81", "wheel", *PINS]) is None:
         sys.exit("gym-super-mario-bros could not be installed: it needs Python 3.11, and g++ to compile nes-py")
     return python
 

@@ -537,7 +537,7 @@ fn the_old_interface_of_super_mario_is_served() {
         "20 steps an episode",
         "2 frames a step",
         "x 0.00 pixels",
-        "fell 0.00",
+        "fell 0 %",
     ] {
         assert!(text.contains(word), "`{word}` is missing in: {text}");
     }

@@ -26,7 +26,7 @@ pub fn doctor(context: &Context<'_>) -> Result<()> {
         format!("{:.1} GiB available{verdict}", mb as f64 / 1024.0)
     });
     let python = python(context);
-    let rows = vec![
+    let mut rows = vec![
         vec![
             "program".into(),
             format!("frmdn {}", env!("CARGO_PKG_VERSION")),
@@ -40,9 +40,12 @@ pub fn doctor(context: &Context<'_>) -> Result<()> {
             format!("environments {}", worlds::names().join(", ")),
             "built in, nothing to install".into(),
         ],
-        vec!["environments gym:ID".into(), python.found],
-        vec!["display, GPU".into(), "not needed".into()],
     ];
+    for (name, found) in worlds::needs() {
+        rows.push(vec![format!("environment {name}"), found]);
+    }
+    rows.push(vec!["environments gym:ID".into(), python.found]);
+    rows.push(vec!["display, GPU".into(), "not needed".into()]);
     let width = rows.iter().map(|r| r[1].chars().count()).max().unwrap_or(0);
     let rows: Vec<Vec<String>> = rows
         .into_iter()

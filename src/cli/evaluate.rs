@@ -176,12 +176,24 @@ fn print(evaluation: &Evaluation, tracks: &Range<u64>) -> Result<()> {
         evaluation.rule
     );
     if !evaluation.measurements.is_empty() {
+        let is_one = evaluation.is_one_episode();
         let said = evaluation.measurements.iter().map(|m| {
-            // A count can have its unit as its name.
-            match m.unit.is_empty() || m.unit == m.name {
-                true => format!("{} {:.2}", m.name, m.mean),
-                false => format!("{} {:.2} {}", m.name, m.mean, m.unit),
+            if m.is_share {
+                let n = if is_one { 1 } else { evaluation.episodes };
+                return format!("{} {}", m.name, share(m.mean, n));
             }
+            let interval = m.ci95.filter(|[low, high]| !is_one && low < high);
+            let interval = interval.map(|[low, high]| format!(" [{low:.2}, {high:.2}]"));
+            // A count can have its unit as its name.
+            let unit = match m.unit.is_empty() || m.unit == m.name {
+                true => String::new(),
+                false => format!(" {}", m.unit),
+            };
+            let of_most = m
+                .of_most
+                .map(|share| format!(" ({:.0} % of the whole)", 100.0 * share));
+            let [interval, of_most] = [interval, of_most].map(Option::unwrap_or_default);
+            format!("{} {:.2}{interval}{unit}{of_most}", m.name, m.mean)
         });
         let said: Vec<String> = said.collect();
         out!("measured last, on average: {}", said.join(", "));

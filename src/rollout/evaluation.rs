@@ -97,6 +97,15 @@ pub struct MeanMeasurement {
     pub higher_is_better: Option<bool>,
     /// The mean.
     pub mean: f64,
+    /// Whether it was 0 or 1 in every episode, so that the mean is a share of them.
+    #[serde(default)]
+    pub is_share: bool,
+    /// 95 % interval of the mean: Student's, of a share Wilson's; `None` of a single episode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci95: Option<[f64; 2]>,
+    /// Of progress whose largest value is known: the mean share of it, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_most: Option<f64>,
 }
 
 impl Evaluation {
@@ -128,24 +137,44 @@ impl Evaluation {
     /// `outcomes`.
     #[must_use]
     pub fn measured(mut self, outcomes: &[super::Outcome], spec: &EnvSpec) -> Self {
-        let n = outcomes.len() as f64;
-        let mean = |i: usize| {
-            let values = outcomes.iter().filter_map(|o| o.measured.get(i));
-            values.sum::<f64>() / n
+        let of_most = |i: usize| {
+            let is_progress = spec.progress.as_ref().is_some_and(|p| p.value == i);
+            let shares = outcomes.iter().filter_map(|o| {
+                let (now, most) = o.progress.filter(|_| is_progress)?;
+                (most > 0.0).then_some(now / most)
+            });
+            let shares: Vec<f64> = shares.collect();
+            let is_whole = !shares.is_empty() && shares.len() == outcomes.len();
+            is_whole.then(|| Summary::of(&shares).mean)
         };
         self.measurements = spec
             .measurements
             .iter()
             .enumerate()
-            .map(|(i, measurement)| MeanMeasurement {
-                name: measurement.name.to_string(),
-                unit: measurement.unit.to_string(),
-                higher_is_better: match measurement.better {
-                    Better::Higher => Some(true),
-                    Better::Lower => Some(false),
-                    Better::Neither => None,
-                },
-                mean: mean(i),
+            .map(|(i, measurement)| {
+                let values = outcomes.iter().filter_map(|o| o.measured.get(i).copied());
+                let values: Vec<f64> = values.collect();
+                let Summary { mean, ci95, .. } = Summary::of(&values);
+                let is_share = measurement.unit.is_empty()
+                    && measurement.better != Better::Neither
+                    && values.iter().all(|value| [0.0, 1.0].contains(value));
+                let ci95 = match is_share {
+                    true => wilson(mean, values.len()),
+                    false => ci95,
+                };
+                MeanMeasurement {
+                    name: measurement.name.to_string(),
+                    unit: measurement.unit.to_string(),
+                    higher_is_better: match measurement.better {
+                        Better::Higher => Some(true),
+                        Better::Lower => Some(false),
+                        Better::Neither => None,
+                    },
+                    mean,
+                    is_share,
+                    ci95: (values.len() > 1).then_some(ci95),
+                    of_most: of_most(i),
+                }
             })
             .collect();
         self

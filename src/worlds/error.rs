@@ -75,8 +75,8 @@ pub enum WorldError {
     /// Super-Mario without the game.
     #[error(
         "super-mario needs the game, which is Nintendo's and not part of this program: its file is \
-         named by FRMDN_SMB_ROM, or found in an activated Python environment with \
-         gym-super-mario-bros"
+         named by --rom or FRMDN_SMB_ROM, or found in a Python environment with \
+         gym-super-mario-bros: the activated one, that of FRMDN_PYTHON, or mario-env here"
     )]
     NoRom,
     /// The game's file cannot be used.

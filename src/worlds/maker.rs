@@ -16,6 +16,11 @@ pub trait Kind: Send + Sync {
         self.name()
     }
 
+    /// What it needs that is no part of the program, and whether that is there, for `doctor`.
+    fn needs(&self) -> Option<String> {
+        None
+    }
+
     /// Whether it has an option `perturb` of its own, in place of the wrapper that other kinds get.
     fn has_perturbations(&self) -> bool {
         false

@@ -116,6 +116,15 @@ pub fn names() -> Vec<&'static str> {
     kinds().iter().map(|kind| kind.form()).collect()
 }
 
+/// What kinds of environments need that is no part of the program, by their names.
+pub fn needs() -> Vec<(&'static str, String)> {
+    let kinds = kinds();
+    let needs = kinds
+        .iter()
+        .filter_map(|kind| Some((kind.name(), kind.needs()?)));
+    needs.collect()
+}
+
 /// Checks that the environment `name` has a random start.
 ///
 /// # Errors

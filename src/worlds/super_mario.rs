@@ -30,12 +30,17 @@ pub fn set_rom(path: &Path) {
 }
 
 /// The game's file: as it was named, by [`VARIABLE`], or inside of a Python environment with
-/// gym-super-mario-bros: the activated one, or `mario-env` in the current folder.
+/// gym-super-mario-bros: that of `FRMDN_PYTHON`, the activated one, or `mario-env` in the current
+/// folder.
 fn file() -> Option<PathBuf> {
     let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
     let named = FILE.get().cloned().or_else(|| variable.map(PathBuf::from));
+    let python = std::env::var_os("FRMDN_PYTHON").map(PathBuf::from);
+    // ROOT/bin/python
+    let root = python.and_then(|python| Some(python.parent()?.parent()?.to_path_buf()));
     let activated = std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
-    let environments = activated.into_iter().chain([PathBuf::from("mario-env")]);
+    let environments = root.into_iter().chain(activated);
+    let environments = environments.chain([PathBuf::from("mario-env")]);
     named.or_else(|| environments.into_iter().find_map(|root| Rom::find(&root)))
 }
 
@@ -45,6 +50,16 @@ pub(super) struct MarioKind;
 impl Kind for MarioKind {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn needs(&self) -> Option<String> {
+        let Some(path) = file() else {
+            return Some("the game is not here: name its file with --rom FILE".into());
+        };
+        Some(match Rom::load(&path) {
+            Ok(rom) => format!("{}: {}", path.display(), rom.version()),
+            Err(e) => e.to_string(),
+        })
     }
 
     fn open(&self, options: &[(&str, &str)], _: Frames) -> Result<Arc<dyn Maker>, WorldError> {

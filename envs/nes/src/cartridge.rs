@@ -43,6 +43,9 @@ pub enum Mirroring {
     Vertical,
 }
 
+/// Bytes of a trainer, which some files have before the program.
+const TRAINER: usize = 512;
+
 /// A cartridge without a mapper (NROM): program, patterns, wiring. Never changes.
 #[derive(Clone, Debug)]
 pub struct Cartridge {
@@ -94,7 +97,7 @@ impl Cartridge {
                 allowed: "one, or none",
             });
         }
-        let trainer = if header[6] & 4 != 0 { 512 } else { 0 };
+        let trainer = if header[6] & 4 != 0 { TRAINER } else { 0 };
         let prg_len = usize::from(prg_banks) * 0x4000;
         let chr_len = usize::from(chr_banks) * CHR;
         let expected = 16 + trainer + prg_len + chr_len;
@@ -121,6 +124,14 @@ impl Cartridge {
                 _ => Mirroring::Vertical,
             },
         })
+    }
+
+    /// Program and patterns in the file of this cartridge: what is left without its header, without
+    /// what a copying device put before them, and without what follows them.
+    pub fn contents<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        let trainer = if file[6] & 4 != 0 { TRAINER } else { 0 };
+        let len = usize::from(file[4]) * 0x4000 + usize::from(file[5]) * CHR;
+        &file[16 + trainer..][..len]
     }
 
     /// The same cartridge with memory at 0x6000, where test programs write what they found.

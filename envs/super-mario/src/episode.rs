@@ -1,4 +1,4 @@
-//! An episode of a game, as both environments play it: one frame a step, one life.
+//! An episode of a game, as both environments play it: one frame a step.
 
 use frmdn_env::{
     ActionSpace, Better, EnvError, EnvSpec, Measured, Measurement, ObservationMut,

@@ -69,7 +69,7 @@ pub struct Info {
 pub struct Frame {
     /// Progress less time and death, −15 to 15.
     pub reward: f64,
-    /// The life is over, or the stage.
+    /// The life is over, or the stage; of [`Game::whole`] the last life.
     pub done: bool,
     /// What the memory said, before anything was skipped.
     pub info: Info,
@@ -84,7 +84,7 @@ struct Start {
     picture: Picture,
 }
 
-/// A game in a stage.
+/// A game: a stage of it, or the whole one.
 #[derive(Clone, Debug)]
 pub struct Game {
     nes: Nes,

@@ -9,10 +9,11 @@ use std::{
 use frmdn_nes::{Cartridge, CartridgeError};
 use sha1::{Digest, Sha1};
 
-/// SHA-1 of program and patterns of the European version (Rev A), which gym-super-mario-bros has.
-const PAL: &str = "0c4992fc";
+/// Begin and end of the SHA-1 of program and patterns of the European version (Rev A), which
+/// gym-super-mario-bros has.
+const PAL: [&str; 2] = ["0c4992fc", "3598"];
 /// The same of the version for America and Japan.
-const NTSC: &str = "facee9c5";
+const NTSC: [&str; 2] = ["facee9c5", "37f7"];
 
 /// Our own game, made by `homebrew/build.sh`.
 const HOMEBREW: &[u8] = include_bytes!("../homebrew/homebrew.nes");
@@ -60,8 +61,12 @@ pub enum RomError {
     /// It is another game.
     #[error(
         "{} is another game or an altered one: SHA-1 of its program and patterns is {found}, \
-         expected {PAL}… (Super Mario Bros., Europe, Rev A) or {NTSC}… (World)",
-        path.display()
+         expected {}…{} (Super Mario Bros., Europe, Rev A) or {}…{} (World)",
+        path.display(),
+        PAL[0],
+        PAL[1],
+        NTSC[0],
+        NTSC[1]
     )]
     Unknown {
         /// The file.
@@ -92,11 +97,12 @@ impl Rom {
             path: path.to_path_buf(),
             cause,
         })?;
-        let digest = Sha1::digest(&file[16.min(file.len())..]);
+        let digest = Sha1::digest(cartridge.contents(&file));
         let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let is = |[begin, end]: [&str; 2]| found.starts_with(begin) && found.ends_with(end);
         let version = match () {
-            () if found.starts_with(PAL) => Version::Pal,
-            () if found.starts_with(NTSC) => Version::Ntsc,
+            () if is(PAL) => Version::Pal,
+            () if is(NTSC) => Version::Ntsc,
             () => {
                 return Err(RomError::Unknown {
                     path: path.to_path_buf(),
