@@ -105,10 +105,10 @@ fn an_mp4_is_what_ffmpeg_makes_of_the_frames() {
     );
     success(&dream());
     let said = std::fs::read_to_string(dir.path().join("said")).unwrap();
-    assert!(said.contains("-s 388x218 -r 1000/40"), "{said}");
+    assert!(said.contains("-s 388x231 -r 1000/40"), "{said}");
     // Of 11 steps every second one, as Car-Racing has fifty a second.
     let film = std::fs::metadata(dir.path().join("d.mp4")).unwrap();
-    assert_eq!(film.len(), 6 * 388 * 218 * 3);
+    assert_eq!(film.len(), 6 * 388 * 231 * 3);
 
     std::fs::remove_file(dir.path().join("d.mp4")).unwrap();
     write("test \"$1\" = -version && exit; echo no such encoder >&2; exit 1");

@@ -185,6 +185,7 @@ fn rounds_of_dreams_killed_on_the_way_end_in_the_same_bytes() {
         (recorded + 6..=recorded + 6 * 1000).contains(&counted),
         "{recorded} {counted}"
     );
+    assert!(calm.join("pictures/rounds.png").exists());
     // Beside the agent stand what its last candidates did, and what the expert did.
     let scores = std::fs::read(calm.join("evaluation/summary.json")).unwrap();
     let scores: serde_json::Value = serde_json::from_slice(&scores).unwrap();

@@ -37,8 +37,8 @@ pub struct DreamArgs {
     /// Steps of the dream; it ends before where the memory says so.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=MOST))]
     steps: u32,
-    /// Temperatures of the samples, 0 to 3: 0 takes the most likely component's mean. Several, after
-    /// commas, stand side by side.
+    /// Temperatures of the dreams, 0 to 3: higher ones are more random, 0 takes the likeliest
+    /// prediction. Several, after commas, stand side by side.
     #[arg(
         long,
         value_delimiter = ',',
@@ -94,15 +94,17 @@ pub fn dream(args: &DreamArgs, context: &Context<'_>) -> Result<()> {
     }
     let count = courses.len() - 1;
     let rows: Vec<_> = courses.iter().map(row).collect();
-    let heading = ["after the real steps", "reward", "steps", "ended"];
+    let heading = format!("from step {} on", args.warm_up);
+    let heading = [&*heading, "reward", "steps", "ended"];
     out!("{}", table(&heading, &rows));
     let driver = match agents[0].controller() {
         Ok(_) => "The agent drives",
         Err(_) => "A random walk drives: the agent has no controller",
     };
     out!(
-        "{driver}, in the real world and in {}, from the same {} real steps on. They part: what was \
-         not in view is invented. {}",
+        "{driver}, in the real world and in {}, from the same {} real steps on. They part: a memory \
+         predicts what comes next, and what was not in view it invents; a dream's reward is what it \
+         believes. {}",
         match count {
             1 => "the dream".to_owned(),
             _ => format!("{count} dreams"),

@@ -239,10 +239,11 @@ fn trained(folder: &RunFolder) -> Result<Vec<(Stage, String)>> {
             let frames = choice.get("frames").unwrap_or(&round["frames"]);
             format!(
                 "{} generations in dreams; {frames} real frames in all; the last candidates dreamt \
-                 {} and really came to {}",
+                 {} and really came to {}, rank correlation {}",
                 c["generation"],
                 number(&round["dreamt"], 1),
-                number(&round["real"], 1)
+                number(&round["real"], 1),
+                number(&round["rank_correlation"], 2)
             )
         }
         None => format!(

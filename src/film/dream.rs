@@ -39,8 +39,8 @@ pub struct DreamFilm<'a> {
 /// What became of the real episode, from where the dreams begin, or of a dream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Course {
-    /// `real`, or `dream` with what tells it from the others: who dreams, the temperature, the
-    /// number of the future.
+    /// `real`, or `dream`, or what tells it from the others: the temperature, the number of the
+    /// future, who dreams.
     pub what: String,
     /// Sum of rewards.
     pub reward: f64,
@@ -118,6 +118,7 @@ pub fn dream(
     let frames = real.len().max(shown.unwrap_or(0));
     let every = steps_per_frame(&world.spec()?).div_ceil(2) as usize;
     let (mut scratch, mut rgb) = (DecoderScratch::default(), vec![0; FRAME]);
+    let in_view = world.spec()?.steps_in_view.map(|steps| steps as usize);
     let count = takes.len();
     let scale = match count < IN_A_ROW {
         true => PANEL / VIEW,
@@ -130,28 +131,23 @@ pub fn dream(
         }
         let step = t.checked_sub(begin);
         let now = &real[t.min(last)];
-        let panel = |name: &str, rgb: &[u8], score: f64, is_over: bool| {
-            let title = match step {
-                None if name == DREAM => "WHAT THE AGENT SEES".to_owned(),
-                None => name.to_owned(),
-                Some(_) if is_over => format!("{name} ENDED: {score:.0}"),
-                Some(step) if count < IN_A_ROW => format!("{name}, STEP {step}, SCORE {score:.0}"),
-                Some(step) => format!("{name} +{step}: {score:.0}"),
-            };
+        let panel = |side: Side<'_>, rgb: &[u8], score: f64, is_over: bool| {
+            let [name, course] = titles(side, step, score, is_over);
             let panel = Panel::new(VIEW, VIEW, rgb.to_vec());
-            panel.enlarged(scale).titled(&title)
+            panel.enlarged(scale).titled(&course).titled(&name)
         };
         let score = now.score - real[begin].score;
-        let mut panels = vec![panel("REAL", &now.frame, score, t > last)];
+        let mut panels = vec![panel(Side::Real, &now.frame, score, t > last)];
         for take in &takes {
             let at = t.min(take.latents.len() - 1);
             (take.decoder).decode_u8(&mut scratch, &take.latents[at], &mut rgb);
             let score = at.checked_sub(begin).map_or(0.0, |step| take.scores[step]);
-            panels.push(panel(&take.course.what, &rgb, score, t > at));
+            let side = Side::Dream(&take.course.what);
+            panels.push(panel(side, &rgb, score, t > at));
         }
+        let is_in_view = step.is_none_or(|step| in_view.is_none_or(|steps| step < steps));
         let banner = match begin.saturating_sub(t) {
-            0 if count == 1 => "RIGHT: DREAMT BY THE AGENT'S MEMORY, NOT REAL".to_owned(),
-            0 => "ALL BUT THE FIRST ARE DREAMT BY A MEMORY, NOT REAL".to_owned(),
+            0 => banner(count, is_in_view).to_owned(),
             left => format!("THE DREAM BEGINS IN {left} STEPS"),
         };
         out.push(&Panel::grid(panels, columns).titled(&banner))?;
@@ -159,6 +155,42 @@ pub fn dream(
     out.finish()?;
     let courses = takes.into_iter().map(|take| take.course);
     Ok(std::iter::once(course).chain(courses).collect())
+}
+
+/// What a panel shows.
+#[derive(Clone, Copy)]
+enum Side<'a> {
+    /// The real environment.
+    Real,
+    /// A dream, by what tells it from the others.
+    Dream(&'a str),
+}
+
+/// The two lines above a panel: what it is, and how far it has come, in 21 characters each
+/// ([`tests::titles_fit_above_the_smallest_panels`]).
+fn titles(side: Side<'_>, step: Option<usize>, score: f64, is_over: bool) -> [String; 2] {
+    let (name, counted) = match side {
+        Side::Real => ("REAL", "SCORE"),
+        Side::Dream(DREAM) => ("DREAM", "DREAMT"),
+        Side::Dream(what) => (what, "DREAMT"),
+    };
+    let course = match step {
+        None if matches!(side, Side::Real) => "THE REAL WORLD".to_owned(),
+        None => "WHAT THE AGENT SEES".to_owned(),
+        Some(_) if is_over => format!("ENDED, {counted} {score:.0}"),
+        Some(step) => format!("STEP {step}, {counted} {score:.0}"),
+    };
+    [name.to_owned(), course]
+}
+
+/// The line above `count` dreams.
+fn banner(count: usize, is_in_view: bool) -> &'static str {
+    match (count, is_in_view) {
+        (1, true) => "RIGHT: THE AGENT DRIVES IN WHAT ITS MEMORY DREAMS",
+        (1, false) => "RIGHT: INVENTED BY THE MEMORY, IT WAS NEVER IN VIEW",
+        (_, true) => "ALL BUT THE FIRST: AGENTS DRIVE IN WHAT MEMORIES DREAM",
+        (_, false) => "ALL BUT THE FIRST ARE INVENTED, NEVER IN VIEW",
+    }
 }
 
 /// A seed whose episode ends before its dream would begin.
@@ -213,16 +245,14 @@ fn take(
     if film.agents.len() * film.temperatures.len() == 1 && film.futures == 1 {
         what.push(DREAM.into());
     }
-    if film.agents.len() > 1 {
-        let name = agent.origin().parent().filter(|_| agent.origin().is_file());
-        let name = name.unwrap_or(agent.origin()).file_name();
-        what.push(name.unwrap_or_default().to_string_lossy().into_owned());
-    }
     if film.temperatures.len() > 1 {
         what.push(format!("T {}", settings.temperature));
     }
     if film.futures > 1 {
         what.push(format!("no. {}", settings.future + 1));
+    }
+    if film.agents.len() > 1 {
+        what.push(name(film.agents, agent));
     }
     Ok(Take {
         course: Course {
@@ -235,4 +265,46 @@ fn take(
         latents,
         scores,
     })
+}
+
+/// A short name of one of `agents`: its kind of memory, where that tells them all apart, else the name of
+/// its folder.
+fn name(agents: &[Agent], agent: &Agent) -> String {
+    let variant = |agent: &Agent| agent.info.memory.variant.to_string();
+    let same = agents.iter().filter(|a| variant(a) == variant(agent));
+    if same.count() == 1 {
+        return variant(agent);
+    }
+    let folder = agent.origin().parent().filter(|_| agent.origin().is_file());
+    let name = folder.unwrap_or(agent.origin()).file_name();
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pictures::title_len;
+
+    /// The largest numbers that a film comes to, in the panels of many dreams.
+    #[test]
+    fn titles_fit_above_the_smallest_panels() {
+        let room = title_len((PANEL / VIEW - 1) * VIEW);
+        for side in [Side::Real, Side::Dream("T 1.15 no. 24 frmdn")] {
+            for step in [None, Some(0), Some(999)] {
+                for (score, is_over) in [(-100.4, false), (1234.0, false), (-100.0, true)] {
+                    for title in titles(side, step, score, is_over) {
+                        assert!(title.len() <= room, "{title}: {} of {room}", title.len());
+                    }
+                }
+            }
+        }
+        // The row of two panels is the narrowest film.
+        let room = title_len(2 * PANEL);
+        for count in [1, 3] {
+            for is_in_view in [true, false] {
+                let text = banner(count, is_in_view);
+                assert!(text.len() <= room, "{text}: {} of {room}", text.len());
+            }
+        }
+    }
 }

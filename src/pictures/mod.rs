@@ -9,4 +9,6 @@ mod sound;
 pub use curves::{Axes, Series, plot_curves};
 pub use film::{ENDINGS, Film, ending};
 pub use panel::Panel;
+#[cfg(test)]
+pub use panel::title_len;
 pub use sound::{spectrogram, waveform};

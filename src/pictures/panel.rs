@@ -22,6 +22,12 @@ pub struct Panel {
     rgb: Vec<u8>,
 }
 
+/// How many characters of a title fit above a picture of `width` pixels.
+#[cfg(test)]
+pub fn title_len(width: usize) -> usize {
+    width.saturating_sub(2) / (GLYPH.0 + 1)
+}
+
 impl Panel {
     /// A picture of `width · height` pixels.
     ///

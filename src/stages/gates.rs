@@ -201,6 +201,18 @@ fn hold_gates(folder: &RunFolder, gates: &HoldGates, context: &Context<'_>) -> R
                 figure: GatedFigure::Overpaid,
             });
         }
+        // What really brings nothing in the end must not be paid in dreams: standing, for example.
+        let last = &test["reward"].as_array().and_then(|windows| windows.last());
+        if let Some(last) = last.filter(|last| last["real"]["mean"].as_f64() <= Some(0.0)) {
+            all.push(Gate {
+                name: format!(
+                    "lower end of the reward a step that M dreams where nothing is really paid ({name})"
+                ),
+                value: last["dreamt"]["ci95"][0].as_f64(),
+                range: [f64::NEG_INFINITY, 0.0],
+                figure: GatedFigure::Overpaid,
+            });
+        }
     }
     Ok(all)
 }

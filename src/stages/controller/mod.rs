@@ -263,7 +263,7 @@ pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> 
         .find(is_line)
         .and_then(|line| line["real"].as_f64());
     let Some((mut state, real)) = Evolution::load(folder)?.zip(real) else {
-        return Ok(());
+        return draw_rounds(folder, &lines);
     };
     if state.generation == number * config.round && state.record_round(real) {
         if let Some((generation, best)) = state.go_back(config.back).map_err(failed)? {
@@ -274,7 +274,27 @@ pub(super) fn beside(folder: &RunFolder, number: u64, context: &Context<'_>) -> 
         }
         state.save(folder)?;
     }
-    Ok(())
+    draw_rounds(folder, &lines)
+}
+
+/// What the candidates of each round dreamt and really came to.
+fn draw_rounds(folder: &RunFolder, lines: &[Value]) -> Result<()> {
+    let pick = |key: &str| -> Vec<(f64, f64)> {
+        let points = lines.iter();
+        let points = points.filter_map(|l| Some((l["round"].as_f64()?, l[key].as_f64()?)));
+        points.collect()
+    };
+    let series = [
+        Series::new("dreamt", pick("dreamt")),
+        Series::new("in the real environment", pick("real")),
+    ];
+    plot_curves(
+        "What candidates dream, and what comes of it",
+        "round",
+        "score",
+        &series,
+        &folder.path("pictures/rounds.png"),
+    )
 }
 
 /// The line of round `number`: what its candidates dreamt and really came to.

@@ -116,13 +116,13 @@ fn compare(findings: &mut Findings, finished: &Finished, variant: &str) {
     if variant == OURS {
         findings.add_expectation(
             "E1",
-            "`frmdn` ranks the bank better than `rmdn` (the primary contrast)",
+            "`frmdn` and `rmdn` rank the bank alike (the primary contrast)",
             all,
             3,
         );
         findings.add_expectation(
             "E1",
-            "the exploit gap of `frmdn` is smaller than `rmdn`'s",
+            "the exploit gaps of `frmdn` and `rmdn` are not told apart",
             gap,
             1,
         );

@@ -136,12 +136,12 @@ fn compare(findings: &mut Findings, finished: &Finished, variant: &str) {
     let gap = paired_difference(&own, &baseline, exploit_gap);
     findings.add_contrast(format!("E4 exploit gap: {variant} − {BASELINE}"), gap);
     if variant == OURS {
-        let expected = "the real score of `frmdn` is above `rmdn`'s";
+        let expected = "the real scores of `frmdn` and `rmdn` are not told apart";
         findings.add_expectation("E4", expected, score, 1);
-        let expected = "the exploit gap of `frmdn` is smaller than `rmdn`'s";
+        let expected = "nor are their exploit gaps";
         findings.add_expectation("E4", expected, gap, 1);
         let own_gap = mean(&samples(&own, exploit_gap));
-        let expected = "the dream promises more than the road pays";
+        let expected = "the dream promises more than the road pays, by less than a third of it";
         findings.add_expectation("E4", expected, own_gap, 1);
     }
 }
