@@ -9,11 +9,12 @@ use frmdn_env::{Better, EnvSpec};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::onlooker::Onlooker;
 use crate::{
     agent::Agent,
     memory::Scratch,
-    pilot::{AgentPilot, Pilot},
-    rollout::{ActingModel, Driver, Job, Moment, Outcome, Summary, Who},
+    pilot::Pilot,
+    rollout::{Moment, Outcome, Summary},
     run::{Interrupt, Result, RunError},
     worlds::World,
 };
@@ -34,7 +35,7 @@ pub struct End {
     pub foreseen: f64,
 }
 
-/// What a memory says of ends.
+/// What a memory predicts of ends.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ends {
     /// By kind, in the order of their names.
@@ -49,14 +50,14 @@ pub struct Ends {
     pub foreseen: f64,
 }
 
-/// What was said in an episode: the kind of its end, if it came to one, and the probability of an end
-/// in each step.
-struct Said {
+/// An episode: the kind of its end, if it came to one, and the predicted probability of an end in each
+/// step.
+struct Followed {
     kind: Option<String>,
     probabilities: Vec<f64>,
 }
 
-/// What the memory of `agent` says of the ends of `episodes` episodes from `first_seed` on that `pilot`
+/// What the memory of `agent` predicts of the ends of `episodes` episodes from `first_seed` on that `pilot`
 /// drives. `None` if interrupted.
 ///
 /// # Errors
@@ -69,79 +70,50 @@ pub fn ends(
     stop: &Interrupt,
 ) -> Result<Option<Ends>> {
     let spec = world.spec()?;
-    let listener = Listener {
-        model: agent.acting_model(&spec)?,
-        pilot,
-        // Another agent drives with its own memory, and what it did is then done again.
-        other: pilot
-            .agent()
-            .filter(|other| other.agent.origin() != agent.origin()),
+    let onlooker = Onlooker {
+        origin: agent.origin(),
+        model: &agent.acting_model(&spec)?,
         world,
         stop,
     };
     let seeds = (first_seed..first_seed + episodes).into_par_iter();
-    let said = seeds.map(|seed| listener.listen(&spec, seed));
-    let said: Vec<Said> = said.collect::<Result<_>>()?;
-    Ok((!stop.is_set()).then(|| count(&said)))
+    let episodes = seeds.map(|seed| follow(&onlooker, pilot, &spec, seed));
+    let episodes: Vec<Followed> = episodes.collect::<Result<_>>()?;
+    Ok((!stop.is_set()).then(|| count(&episodes)))
 }
 
-/// Looks on with a memory.
-struct Listener<'a> {
-    model: ActingModel,
-    pilot: &'a Pilot,
-    other: Option<&'a AgentPilot>,
-    world: &'a World,
-    stop: &'a Interrupt,
-}
-
-impl Listener<'_> {
-    /// What the memory says in the episode of `seed`.
-    fn listen(&self, spec: &EnvSpec, seed: u64) -> Result<Said> {
-        let memory = self.model.memory.as_ref();
-        let mut z = Vec::new();
-        let mut probability = |state: &[f32], latent: usize| -> Result<f64> {
-            z.resize(latent, 0.0);
-            let told = memory.predict_mean(state, &mut z);
-            let told = told.map_err(|e| RunError::Failed(e.to_string()))?;
-            Ok(f64::from(told.done))
-        };
-        let (mut probabilities, mut last) = (Vec::new(), None);
-        let mut watch = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
-            // Its state has taken in what came before: it says whether the last step was to be the end.
-            if moment.outcome.steps > 0 {
-                probabilities.push(probability(moment.state, moment.latent.len())?);
-            }
-            last = Some((
-                moment.state.to_vec(),
-                moment.latent.to_vec(),
-                moment.action.to_vec(),
-            ));
-            Ok(ControlFlow::Continue(()))
-        };
-        let looks_on = || Driver::new(self.world, self.stop).with_model(&self.model);
-        let outcome = match self.other {
-            Some(other) => {
-                let mut actions = Vec::new();
-                let mut record = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
-                    actions.extend_from_slice(moment.action);
-                    Ok(ControlFlow::Continue(()))
-                };
-                Driver::new(self.world, self.stop)
-                    .with_model(&other.model)
-                    .watch(self.pilot.job(seed), &mut record)?;
-                looks_on().watch(Job::of(Who::Recorded(&actions), seed), &mut watch)?
-            }
-            None => looks_on().watch(self.pilot.job(seed), &mut watch)?,
-        };
-        if let Some((mut state, latent, action)) = last {
-            memory.step(1, &latent, &action, &mut state, &mut Scratch::default());
-            probabilities.push(probability(&state, latent.len())?);
+/// What the memory predicts in the episode of `seed`.
+fn follow(onlooker: &Onlooker<'_>, pilot: &Pilot, spec: &EnvSpec, seed: u64) -> Result<Followed> {
+    let memory = onlooker.model.memory.as_ref();
+    let mut z = vec![0.0; onlooker.model.latent];
+    let mut probability = |state: &[f32]| -> Result<f64> {
+        let predicted = memory.predict_mean(state, &mut z);
+        let predicted = predicted.map_err(|e| RunError::Failed(e.to_string()))?;
+        Ok(f64::from(predicted.done))
+    };
+    let (mut probabilities, mut last) = (Vec::new(), None);
+    let mut watch = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
+        // Its state has taken in what came before: it says whether the last step was to be the end.
+        if moment.outcome.steps > 0 {
+            probabilities.push(probability(moment.state)?);
         }
-        Ok(Said {
-            kind: kind(&outcome, spec),
-            probabilities,
-        })
+        last = Some((
+            moment.state.to_vec(),
+            moment.latent.to_vec(),
+            moment.action.to_vec(),
+        ));
+        Ok(ControlFlow::Continue(()))
+    };
+    let outcome = onlooker.watch(pilot, seed, u32::MAX, &mut watch)?;
+    // Nobody sees what follows the last step.
+    if let Some((mut state, latent, action)) = last {
+        memory.step(1, &latent, &action, &mut state, &mut Scratch::default());
+        probabilities.push(probability(&state)?);
     }
+    Ok(Followed {
+        kind: kind(&outcome, spec),
+        probabilities,
+    })
 }
 
 /// The kind of an end: what is completed, or the first of what had better not be and was measured as 1.
@@ -167,14 +139,17 @@ fn share(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.filter(|p| *p >= FORESEEN).count() as f64 / n
 }
 
-fn count(said: &[Said]) -> Ends {
-    let mut names: Vec<&String> = said.iter().filter_map(|said| said.kind.as_ref()).collect();
+fn count(episodes: &[Followed]) -> Ends {
+    let kinds = episodes.iter().filter_map(|episode| episode.kind.as_ref());
+    let mut names: Vec<&String> = kinds.collect();
     names.sort();
     names.dedup();
     let kinds = names.into_iter().map(|name| {
-        let of_kind = said.iter().filter(|said| said.kind.as_ref() == Some(name));
+        let of_kind = episodes
+            .iter()
+            .filter(|episode| episode.kind.as_ref() == Some(name));
         let at_end: Vec<f64> = of_kind
-            .filter_map(|said| said.probabilities.last().copied())
+            .filter_map(|episode| episode.probabilities.last().copied())
             .collect();
         End {
             kind: name.clone(),
@@ -184,16 +159,18 @@ fn count(said: &[Said]) -> Ends {
         }
     });
     let kinds = kinds.collect();
-    let others: Vec<f64> = (said.iter())
-        .flat_map(|said| {
-            let ends = usize::from(said.kind.is_some());
-            let went_on = said.probabilities.len().saturating_sub(ends);
-            said.probabilities[..went_on].iter().copied()
-        })
-        .collect();
+    let mut others = Vec::new();
+    for episode in episodes {
+        let ends = usize::from(episode.kind.is_some());
+        let went_on = episode.probabilities.len().saturating_sub(ends);
+        others.extend_from_slice(&episode.probabilities[..went_on]);
+    }
     Ends {
         kinds,
-        cut_off: said.iter().filter(|said| said.kind.is_none()).count(),
+        cut_off: episodes
+            .iter()
+            .filter(|episode| episode.kind.is_none())
+            .count(),
         others: others.len() as u64,
         probability: others.iter().sum::<f64>() / others.len().max(1) as f64,
         foreseen: share(others.iter().copied()),
@@ -206,16 +183,16 @@ mod tests {
 
     #[test]
     fn ends_are_counted_by_kind_and_what_goes_on_apart() {
-        let said = |kind: Option<&str>, probabilities: &[f64]| Said {
+        let episode = |kind: Option<&str>, probabilities: &[f64]| Followed {
             kind: kind.map(str::to_owned),
             probabilities: probabilities.to_vec(),
         };
         let ends = count(&[
-            said(Some("flag"), &[0.0, 0.1, 0.9]),
-            said(Some("fell"), &[0.6, 0.2]),
-            said(Some("flag"), &[0.0, 0.4]),
+            episode(Some("flag"), &[0.0, 0.1, 0.9]),
+            episode(Some("fell"), &[0.6, 0.2]),
+            episode(Some("flag"), &[0.0, 0.4]),
             // Cut off by a limit: its last step is none of an end.
-            said(None, &[0.7, 0.0]),
+            episode(None, &[0.7, 0.0]),
         ]);
         let flag = &ends.kinds[1];
         assert_eq!(

@@ -17,7 +17,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Rows, Start, chances};
+use super::{Rows, Start, chances, onlooker::Onlooker};
 use crate::{
     agent::Agent,
     controller::Actions,
@@ -291,28 +291,13 @@ impl<'a> Tests<'a> {
                 false => ControlFlow::Continue(()),
             })
         };
-        // The memory that is tested looks on, whoever drives. Another agent drives with its own, and
-        // what it did is then done again.
-        let outcome = match pilot.agent() {
-            Some(other) if other.agent.origin() != self.origin => {
-                let driven = Driver::new(self.world, self.stop).with_model(&other.model);
-                let mut actions = Vec::new();
-                let mut record = |moment: Moment<'_>| -> Result<ControlFlow<()>> {
-                    actions.extend_from_slice(moment.action);
-                    Ok(match moment.outcome.steps >= range.end {
-                        true => ControlFlow::Break(()),
-                        false => ControlFlow::Continue(()),
-                    })
-                };
-                driven.watch(pilot.job(seed), &mut record)?;
-                let again = Driver::new(self.world, self.stop).with_model(&self.model);
-                again.watch(Job::of(Who::Recorded(&actions), seed), &mut look)?
-            }
-            _ => {
-                let driven = Driver::new(self.world, self.stop).with_model(&self.model);
-                driven.watch(pilot.job(seed), &mut look)?
-            }
+        let onlooker = Onlooker {
+            origin: self.origin,
+            model: &self.model,
+            world: self.world,
+            stop: self.stop,
         };
+        let outcome = onlooker.watch(pilot, seed, range.end, &mut look)?;
         Ok((states, outcome.steps.into()))
     }
 

@@ -16,6 +16,7 @@ mod against;
 mod device;
 mod ends;
 mod holds;
+mod onlooker;
 mod price;
 mod surprise;
 mod world;

@@ -1,5 +1,7 @@
 //! Cartridges: files in the iNES format.
 
+use std::ops::Range;
+
 /// Bytes of the program that the processor sees, at 0x8000.
 pub const PRG: usize = 0x8000;
 /// Bytes of the patterns of tiles.
@@ -43,8 +45,19 @@ pub enum Mirroring {
     Vertical,
 }
 
+/// Bytes of the header of a file.
+const HEADER: usize = 16;
 /// Bytes of a trainer, which some files have before the program.
 const TRAINER: usize = 512;
+/// Bytes of a bank of a program.
+const BANK: usize = 0x4000;
+
+/// Where program and patterns stand in a file with this header.
+fn contents(header: &[u8; HEADER]) -> Range<usize> {
+    let trainer = if header[6] & 4 != 0 { TRAINER } else { 0 };
+    let begin = HEADER + trainer;
+    begin..begin + usize::from(header[4]) * BANK + usize::from(header[5]) * CHR
+}
 
 /// A cartridge without a mapper (NROM): program, patterns, wiring. Never changes.
 #[derive(Clone, Debug)]
@@ -66,11 +79,11 @@ impl Cartridge {
     /// # Errors
     /// If it is no iNES file, is cut short, or needs a mapper.
     pub fn new(file: &[u8]) -> Result<Self, CartridgeError> {
-        let Some((header, rest)) = file.split_first_chunk::<16>() else {
+        let Some(header) = file.first_chunk::<HEADER>() else {
             return Err(match file.starts_with(b"NES\x1A") {
                 true => CartridgeError::Length {
                     found: file.len(),
-                    expected: 16,
+                    expected: HEADER,
                 },
                 false => CartridgeError::Magic,
             });
@@ -97,23 +110,22 @@ impl Cartridge {
                 allowed: "one, or none",
             });
         }
-        let trainer = if header[6] & 4 != 0 { TRAINER } else { 0 };
-        let prg_len = usize::from(prg_banks) * 0x4000;
+        let span = contents(header);
+        let prg_len = usize::from(prg_banks) * BANK;
         let chr_len = usize::from(chr_banks) * CHR;
-        let expected = 16 + trainer + prg_len + chr_len;
-        if file.len() < expected {
+        let Some(contents) = file.get(span.clone()) else {
             return Err(CartridgeError::Length {
                 found: file.len(),
-                expected,
+                expected: span.end,
             });
-        }
-        let (program, patterns) = rest[trainer..].split_at(prg_len);
+        };
+        let (program, patterns) = contents.split_at(prg_len);
         let mut prg = Box::new([0; PRG]);
         for half in prg.chunks_exact_mut(prg_len) {
             half.copy_from_slice(program);
         }
         let mut chr = Box::new([0; CHR]);
-        chr[..chr_len].copy_from_slice(&patterns[..chr_len]);
+        chr[..chr_len].copy_from_slice(patterns);
         Ok(Self {
             prg,
             chr,
@@ -126,12 +138,11 @@ impl Cartridge {
         })
     }
 
-    /// Program and patterns in the file of this cartridge: what is left without its header, without
+    /// Program and patterns in the file of a cartridge: what is left without its header, without
     /// what a copying device put before them, and without what follows them.
-    pub fn contents<'a>(&self, file: &'a [u8]) -> &'a [u8] {
-        let trainer = if file[6] & 4 != 0 { TRAINER } else { 0 };
-        let len = usize::from(file[4]) * 0x4000 + usize::from(file[5]) * CHR;
-        &file[16 + trainer..][..len]
+    /// `None` of a file that [`Cartridge::new`] refuses as too short.
+    pub fn contents(file: &[u8]) -> Option<&[u8]> {
+        file.get(contents(file.first_chunk()?))
     }
 
     /// The same cartridge with memory at 0x6000, where test programs write what they found.
